@@ -1,0 +1,35 @@
+# Everything a person or CI runs. `make help` lists the targets.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check proto bench soak e2e clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed  ## make .venv with everything, pinned by constraints.txt
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,dev]'
+	@touch $@
+
+test: install  ## all tests (set-up included)
+	$(PY) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+check: install  ## ruff, mypy --strict, import rules, generated code up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/lint-imports
+	$(PY) proto/generate.py --check
+
+proto: install  ## generate the code of the contract from the .proto files
+	$(PY) proto/generate.py
+
+clean:  ## remove the virtual environment and what runs left behind
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The contract between policyd's processes: messages, services, errors."""

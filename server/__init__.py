@@ -1,0 +1,1 @@
+"""Serves policies: artifact to session, sampling, PolicyService, forwarding of training."""

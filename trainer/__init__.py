@@ -1,0 +1,1 @@
+"""Learns policies: environments, networks, losses, the loop, evaluation, export, jobs."""
