@@ -1,0 +1,140 @@
+"""The one adapter between domain errors and gRPC calls, for grpc.aio and for grpc's threaded servers.
+
+A handler raises; the caller gets the status of `policy_api.status`. An error that is not of the domain
+answers a generic INTERNAL and is logged whole: its text may hold what a client must not see.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from policy_api import errors, status
+
+Servicer = TypeVar("Servicer")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+# Statuses travel in HTTP/2 headers, of which grpc accepts 8 KiB by default.
+MAX_MESSAGE = 1024
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a call ends that did not succeed."""
+
+    code: grpc.StatusCode
+    message: str
+    # Carries the google.rpc details.
+    trailing_metadata: Metadata
+
+
+def failure_of(error: BaseException, method: str = "") -> Failure:
+    """The end of a call that raised `error`; logs what is not a domain error."""
+    if isinstance(error, errors.PolicydError):
+        return _failure(status.to_status(error))
+    _LOG.error("unexpected error in %s", method or "a call", exc_info=error)
+    return _failure(status.to_status(errors.Internal("internal error; the server's log has the details")))
+
+
+def unary(
+    handler: Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], Awaitable[Response]],
+) -> Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], Awaitable[Response]]:
+    """Wraps a grpc.aio handler that answers once."""
+
+    @functools.wraps(handler)
+    async def call(self: Servicer, request: Request, context: grpc.aio.ServicerContext[Any, Any]) -> Response:
+        try:
+            return await handler(self, request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+            return await abort(context, error, handler.__qualname__)
+
+    return call
+
+
+def stream(
+    handler: Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], AsyncIterator[Response]],
+) -> Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], AsyncIterator[Response]]:
+    """Wraps a grpc.aio handler that is an asynchronous generator of answers."""
+
+    @functools.wraps(handler)
+    async def call(
+        self: Servicer, request: Request, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Response]:
+        try:
+            async for response in handler(self, request, context):
+                yield response
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+            await abort(context, error, handler.__qualname__)
+
+    return call
+
+
+def unary_sync(
+    handler: Callable[[Servicer, Request, grpc.ServicerContext], Response],
+) -> Callable[[Servicer, Request, grpc.ServicerContext], Response]:
+    """Wraps a handler of a threaded server that answers once."""
+
+    @functools.wraps(handler)
+    def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Response:
+        try:
+            return handler(self, request, context)
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+            abort_sync(context, error, handler.__qualname__)
+
+    return call
+
+
+def stream_sync(
+    handler: Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]],
+) -> Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]]:
+    """Wraps a handler of a threaded server that is a generator of answers."""
+
+    @functools.wraps(handler)
+    def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
+        try:
+            yield from handler(self, request, context)
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+            abort_sync(context, error, handler.__qualname__)
+
+    return call
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception, method: str = "") -> NoReturn:
+    """Ends a grpc.aio call with the status of `error`."""
+    failure = failure_of(error, method)
+    await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    raise AssertionError("abort raises")
+
+
+def abort_sync(context: grpc.ServicerContext, error: Exception, method: str = "") -> NoReturn:
+    """Ends a threaded server's call with the status of `error`."""
+    failure = failure_of(error, method)
+    context.set_trailing_metadata(failure.trailing_metadata)
+    context.abort(failure.code, failure.message)
+    raise AssertionError("abort raises")
+
+
+def _failure(answer: status_pb2.Status) -> Failure:
+    answer.message = _shortened(answer.message)
+    made = rpc_status.to_status(answer)
+    return Failure(made.code, made.details, tuple(made.trailing_metadata))
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
