@@ -1,0 +1,95 @@
+"""What decides a run is validated before anything runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from policy_api.errors import InvalidArgument
+from trainer.config import TrainingConfig, resolve_config
+from trainer.presets.table import TUNED
+
+
+def resolve(algorithm: str = "a2c", env_id: str = "CartPole-v1", **settings: str) -> TrainingConfig:
+    return resolve_config("cartpole", env_id, algorithm, 0, settings)
+
+
+def test_settings_are_json_on_top_of_the_preset() -> None:
+    """A setting's value is JSON, a bare word is a string, and what is not named comes from the preset."""
+    config = resolve(gamma="0.5", hidden_sizes="[8, 4]", activation="tanh", max_grad_norm="null")
+    preset = TUNED["CartPole-v1", "a2c"].settings
+    assert (config.gamma, config.hidden_sizes, config.activation) == (0.5, (8, 4), "tanh")
+    assert config.max_grad_norm is None
+    assert config.n_envs == preset["n_envs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gamma", "1.5"),
+        ("gamma", "NaN"),
+        ("gama", "0.9"),
+        ("n_envs", "0"),
+        ("hidden_sizes", "[0]"),
+        ("activation", "gelu"),
+        ("total_timesteps", "many"),
+        ("preset", "best"),
+        ("seed", "1"),
+        ("critic_gradient", "full"),
+    ],
+)
+def test_wrong_settings_are_named(name: str, value: str) -> None:
+    """A wrong setting answers InvalidArgument with the field's path."""
+    with pytest.raises(InvalidArgument) as caught:
+        resolve(**{name: value, "gae_lambda": "0.9"})
+    assert [v.field for v in caught.value.violations] == [f"settings[{name}]"]
+
+
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [
+        ("policy", ("../up", "CartPole-v1", "a2c", 0)),
+        ("env_id", ("p", "", "a2c", 0)),
+        ("algorithm", ("p", "CartPole-v1", "ppo", 0)),
+        ("seed", ("p", "CartPole-v1", "a2c", -1)),
+    ],
+)
+def test_wrong_identity_is_named(field: str, arguments: tuple[str, str, str, int]) -> None:
+    """Policy, environment, algorithm and seed are checked like settings, under their own names."""
+    with pytest.raises(InvalidArgument) as caught:
+        resolve_config(*arguments, {})
+    assert caught.value.violations[0].field == field
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "a2c"])
+def test_course_form(algorithm: str) -> None:
+    """The preset `course` is one environment, no bootstrapping at time limits, the course's networks."""
+    config = resolve(algorithm, preset="course")
+    assert (config.n_envs, config.n_steps, config.episodes_per_update) == (1, 1, 1)
+    assert config.truncation == "terminate"
+    assert (config.hidden_sizes, config.critic_hidden_sizes, config.activation) == ((64, 64), (64,), "relu")
+
+
+@pytest.mark.parametrize("preset", ["auto", "default", "course"])
+@pytest.mark.parametrize("algorithm", ["reinforce", "a2c"])
+@pytest.mark.parametrize("env_id", sorted({env for env, _ in TUNED} | {"Unheard-v0"}))
+def test_every_preset_is_valid(env_id: str, algorithm: str, preset: str) -> None:
+    """Every row of the table makes a valid configuration."""
+    assert resolve(algorithm, env_id, preset=preset).algorithm == algorithm
+
+
+def test_settings_round_trip() -> None:
+    """The settings that a version's metadata carries resolve to the same configuration again."""
+    config = resolve(gamma="0.7", env_kwargs='{"sutton_barto_reward": true}')
+    assert resolve(**config.settings()) == config
+    assert json.loads(config.settings()["gamma"]) == 0.7
+
+
+def test_light_import() -> None:
+    """Validating a request loads neither torch nor gymnasium."""
+    code = "import sys, trainer.config; print({'torch', 'gymnasium', 'onnx'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

@@ -1,0 +1,105 @@
+"""The presets as data. Each row says where its values came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that differ from the defaults of TrainingConfig."""
+
+    source: str  # where the values came from
+    settings: Mapping[str, object]
+
+
+COURSE: Mapping[str, Preset] = {
+    "reinforce": Preset(
+        source="the course: one episode an update, the loss -R_tau * sum_t log pi(a_t|s_t)",
+        settings={"loss_reduction": "episode_sum", "truncation": "terminate"},
+    ),
+    "a2c": Preset(
+        source="the course: one step of one environment an update, lambda 0, gradient through the target",
+        settings={"truncation": "terminate", "critic_gradient": "full"},
+    ),
+}
+
+DEFAULT: Mapping[str, Preset] = {
+    "reinforce": Preset(
+        source="reward-to-go with a learned baseline, the textbook's strongest form; sizes by prototype",
+        settings={
+            "total_timesteps": 500_000,
+            "n_envs": 8,
+            "episodes_per_update": 8,
+            "gae_lambda": 1.0,
+            "returns": "reward_to_go",
+            "baseline": "value",
+            "normalize_observations": True,
+            "normalize_rewards": True,
+            "normalize_advantages": True,
+            "learning_rate": 3e-3,
+            "lr_schedule": "linear",
+            "max_grad_norm": 0.5,
+            "critic_hidden_sizes": [64, 64],
+            "candidates": 10,
+        },
+    ),
+    "a2c": Preset(
+        source="rl-zoo's and rl-algo-impls' settings for LunarLander, between them",
+        settings={
+            "total_timesteps": 500_000,
+            "n_envs": 16,
+            "n_steps": 8,
+            "gae_lambda": 0.95,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+            "normalize_advantages": True,
+            "ent_coef": 0.01,
+            "ent_coef_final": 0.0,
+            "learning_rate": 1e-3,
+            "lr_schedule": "linear",
+            "max_grad_norm": 0.5,
+            "activation": "tanh",
+            "initialization": "orthogonal",
+            "critic_hidden_sizes": [64, 64],
+            "candidates": 10,
+        },
+    ),
+}
+
+TUNED: Mapping[tuple[str, str], Preset] = {
+    ("CartPole-v1", "reinforce"): Preset(
+        source="prototype in reference/baselines: 8 whole episodes an update, lr 3e-3, gamma .99",
+        settings={
+            "total_timesteps": 150_000,
+            "n_envs": 8,
+            "episodes_per_update": 8,
+            "gae_lambda": 1.0,
+            "returns": "reward_to_go",
+            "baseline": "value",
+            "normalize_advantages": True,
+            "learning_rate": 3e-3,
+            "lr_schedule": "linear",
+            "critic_hidden_sizes": [64, 64],
+            "candidates": 10,
+        },
+    ),
+    ("CartPole-v1", "a2c"): Preset(
+        source="prototype in reference/baselines: 32 envs x 32 steps, 4 minibatches, lr 1e-3, gamma .98",
+        settings={
+            "total_timesteps": 200_000,
+            "n_envs": 32,
+            "n_steps": 32,
+            "minibatch_size": 256,
+            "gamma": 0.98,
+            "gae_lambda": 0.95,
+            "normalize_advantages": True,
+            "learning_rate": 1e-3,
+            "lr_schedule": "linear",
+            "max_grad_norm": 0.5,
+            "critic_hidden_sizes": [64, 64],
+            "candidates": 10,
+        },
+    ),
+}
