@@ -102,7 +102,7 @@ def test_a_damaged_state_is_an_error_of_the_tree(repository: ModelRepository, pu
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.none(), st.tuples(st.sampled_from("ab"), st.integers(1, 4))), max_size=30))
 def test_the_alias_names_the_top_of_its_stack(steps: list[tuple[str, int] | None]) -> None:
-    """Each generation is one change, and aliases agree with their history, whatever is set and rolled back."""
+    """Each generation is one change, and aliases agree with their history, whatever the steps."""
     state = AliasState("cartpole")
     for step in steps:
         before = state
