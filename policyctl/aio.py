@@ -1,0 +1,49 @@
+"""AsyncPolicyClient: acting from asyncio. Training and aliases are PolicyClient's."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+from numpy.typing import ArrayLike
+
+from policy_api.v1 import policy_pb2, policy_pb2_grpc
+from policyctl import channel
+from policyctl.acting import Actions, ActOptions, act_request, actions_of
+
+
+class AsyncPolicyClient:
+    """As PolicyClient, for programs that act from an event loop; make it inside the loop."""
+
+    def __init__(
+        self, address: str = channel.DEFAULT_ADDRESS, *, timeout: float = channel.DEFAULT_TIMEOUT
+    ) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._channel = grpc.aio.insecure_channel(address, options=channel.OPTIONS)
+        self._policies = policy_pb2_grpc.PolicyServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def act(self, observations: ArrayLike, **options: Unpack[ActOptions]) -> Actions:
+        """Asks for one action for each observation; arguments as in PolicyClient.act."""
+        request = act_request(observations, **options)
+        with channel.domain_errors(self.address):
+            return actions_of(await self._policies.Act(request, timeout=self._timeout))
+
+    async def get_policy(self, policy: str = "") -> policy_pb2.Policy:
+        """One policy with its versions and aliases; NotFound."""
+        request = policy_pb2.GetPolicyRequest(policy=policy)
+        with channel.domain_errors(self.address):
+            return (await self._policies.GetPolicy(request, timeout=self._timeout)).policy

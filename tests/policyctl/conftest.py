@@ -1,0 +1,237 @@
+# ruff: noqa: N802  (the contract names the methods)
+"""A small peer that speaks the contract on port 0: one policy for CartPole and a scripted training job."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from policy_api import errors, sampling, status
+from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
+from policyctl.__main__ import run
+
+Job = training_pb2.TrainingJob
+
+
+def _abort(context: grpc.ServicerContext, error: errors.PolicydError) -> None:
+    details = status.to_status(error).SerializeToString()
+    context.set_trailing_metadata((("grpc-status-details-bin", details),))
+    context.abort(status.code_of(error), error.message)
+
+
+class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServiceServicer):
+    """Versions 1 and 2 of `cartpole`, champion 2; version 1 answers uniformly, 2 balances the pole."""
+
+    def __init__(self) -> None:
+        self.champion = 2
+        self.digests = {1: "1" * 64, 2: "2" * 64}
+        self.fail_with: errors.PolicydError | None = None
+        self.ending = Job.SUCCEEDED
+        self.promoted = True
+        self.breaks = itertools.repeat(False)  # whether the next watch breaks after its first message
+        self.jobs: dict[str, training_pb2.TrainingJob] = {}
+        self.requests: list[object] = []
+        self.never_ends = threading.Event()
+        self.never_ends.set()
+
+    def Act(self, request: Any, context: Any) -> Any:
+        """Probabilities from the pole's angle and angular velocity, sampled as docs/SAMPLING.md says."""
+        self._note(request, context)
+        observations = np.frombuffer(request.observations.raw, "<f4").reshape(-1, 4)
+        version = request.version or self.champion
+        right = 1 / (1 + np.exp(-40 * (version - 1) * (observations[:, 2] + observations[:, 3])))
+        probs = np.stack([1 - right, right], axis=1).astype(np.float32)  # [batch, 2]
+        if request.deterministic:
+            actions = [sampling.mode(row) for row in probs.tolist()]
+        else:
+            first = request.first_row
+            actions = [sampling.sample(row, request.seed, first + i) for i, row in enumerate(probs.tolist())]
+        answer = policy_pb2.ActResponse(
+            policy="cartpole", version=version, digest=self.digests[version], batch_size=len(probs)
+        )
+        answer.seed = request.seed
+        answer.actions.raw = np.array(actions, "<i8").tobytes()
+        answer.action_probs.raw = probs.tobytes()
+        answer.log_probs.raw = np.log(probs[np.arange(len(probs)), actions]).tobytes()
+        return answer
+
+    def StreamAct(self, request: Any, context: Any) -> Any:
+        """PolicyClient does not stream; the peer says so."""
+        _abort(context, errors.Unimplemented("the peer does not stream"))
+
+    def GetPolicy(self, request: Any, context: Any) -> Any:
+        """The one policy."""
+        self._note(request, context)
+        if request.policy not in ("", "cartpole"):
+            _abort(context, errors.NotFound(f"no policy {request.policy}; there are: cartpole"))
+        return policy_pb2.GetPolicyResponse(policy=self._policy())
+
+    def ListPolicies(self, request: Any, context: Any) -> Any:
+        """The one policy, in a list."""
+        self._note(request, context)
+        return policy_pb2.ListPoliciesResponse(policies=[self._policy()])
+
+    def SetAlias(self, request: Any, context: Any) -> Any:
+        """Moves champion."""
+        self._note(request, context)
+        self.champion = request.version
+        return policy_pb2.SetAliasResponse(alias=self._policy().aliases[0], generation=3)
+
+    def RollbackAlias(self, request: Any, context: Any) -> Any:
+        """Moves champion to 1."""
+        self._note(request, context)
+        self.champion = 1
+        return policy_pb2.RollbackAliasResponse(alias=self._policy().aliases[0], generation=4)
+
+    def CreateTrainingJob(self, request: Any, context: Any) -> Any:
+        """Queues; the same request id answers the same job."""
+        self._note(request, context)
+        job = Job(job_id=f"job-{len(self.jobs) + 1}", request_id=request.request_id, spec=request.spec)
+        job.state = Job.QUEUED
+        known = {old.request_id: old for old in self.jobs.values()}
+        job = known.get(request.request_id, job)
+        self.jobs[job.job_id] = job
+        return training_pb2.CreateTrainingJobResponse(job=job)
+
+    def GetTrainingJob(self, request: Any, context: Any) -> Any:
+        """One job."""
+        return training_pb2.GetTrainingJobResponse(job=self._job(request, context))
+
+    def ListTrainingJobs(self, request: Any, context: Any) -> Any:
+        """Two jobs a page at most."""
+        self._note(request, context)
+        jobs = list(self.jobs.values())[::-1]
+        start = int(request.page_token or 0)
+        end = start + min(request.page_size, 2)
+        token = str(end) if end < len(jobs) else ""
+        return training_pb2.ListTrainingJobsResponse(jobs=jobs[start:end], next_page_token=token)
+
+    def WatchTrainingJob(self, request: Any, context: Any) -> Any:
+        """Half done, then ended as the test wants."""
+        job = self._job(request, context)
+        job.state = Job.RUNNING
+        job.progress.phase = training_pb2.TrainingProgress.TRAINING
+        job.progress.fraction = 0.5
+        job.progress.env_steps, job.progress.total_env_steps = 500, 1000
+        job.progress.mean_return = 123.5
+        yield training_pb2.WatchTrainingJobResponse(job=job)
+        if next(self.breaks):
+            _abort(context, errors.Unavailable("the trainer went away", retry_after=0.01))
+        self.never_ends.wait()
+        self._end(job)
+        yield training_pb2.WatchTrainingJobResponse(job=job)
+
+    def CancelTrainingJob(self, request: Any, context: Any) -> Any:
+        """Cancels at once."""
+        job = self._job(request, context)
+        job.state = Job.CANCELLED
+        return training_pb2.CancelTrainingJobResponse(job=job)
+
+    def _end(self, job: training_pb2.TrainingJob) -> None:
+        job.state = self.ending
+        if self.ending == Job.SUCCEEDED:
+            job.result.version, job.result.digest = 3, "3" * 64
+            job.result.promoted = self.promoted
+            job.result.promotion_reason = "mean return 490.0, wanted 475.0"
+        elif self.ending == Job.FAILED:
+            job.failure.reason, job.failure.message = "DIVERGED", "the loss is not finite"
+            job.failure.log_tail.append("last words")
+
+    def _note(self, request: object, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        if self.fail_with is not None:
+            _abort(context, self.fail_with)
+
+    def _job(self, request: Any, context: Any) -> Any:
+        self._note(request, context)
+        if request.job_id not in self.jobs:
+            _abort(context, errors.NotFound(f"no job {request.job_id}"))
+        return self.jobs[request.job_id]
+
+    def _policy(self) -> policy_pb2.Policy:
+        policy = policy_pb2.Policy(name="cartpole", generation=2)
+        policy.aliases.add(name="champion", version=self.champion, serving_version=self.champion)
+        change = policy.aliases[0].history.add(
+            version=self.champion, generation=2, actor="ann", reason="good"
+        )
+        change.kind = policy_pb2.AliasChange.KIND_SET
+        for version, digest in self.digests.items():
+            added = policy.versions.add(version=version, digest=digest, loaded=True)
+            added.metadata.env_id = "CartPole-v1"
+            added.metadata.observation_space.box.low.append(float("-inf"))
+        return policy
+
+
+def serve(peer: Peer, port: int = 0) -> tuple[grpc.Server, int]:
+    """The peer behind a real gRPC server on loopback."""
+    server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
+    policy_pb2_grpc.add_PolicyServiceServicer_to_server(peer, server)
+    training_pb2_grpc.add_TrainingServiceServicer_to_server(peer, server)
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    return server, bound
+
+
+@pytest.fixture
+def peer() -> Peer:
+    """What the server answers; a test changes it as it needs."""
+    return Peer()
+
+
+@pytest.fixture
+def restart(peer: Peer) -> Iterator[Callable[[int], int]]:
+    """Stops the server that runs, if any, and starts one; takes and returns the port."""
+    running: list[grpc.Server] = []
+
+    def start(port: int = 0) -> int:
+        for server in running:
+            server.stop(None).wait()
+        server, bound = serve(peer, port)
+        running[:] = [server]
+        return bound
+
+    yield start
+    peer.never_ends.set()
+    for server in running:
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def address(restart: Callable[[int], int]) -> str:
+    """HOST:PORT of the running peer."""
+    return f"127.0.0.1:{restart(0)}"
+
+
+class Shell:
+    """Runs policyctl in this process and keeps what it printed."""
+
+    def __init__(self, address: str, captured: pytest.CaptureFixture[str]) -> None:
+        self.address = address
+        self._captured = captured
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        """The exit code."""
+        code = run(["--server", self.address, *arguments])
+        self.out, self.err = self._captured.readouterr()
+        return code
+
+    @property
+    def document(self) -> dict[str, object]:
+        """What was printed, as the one JSON document that it must be."""
+        document: dict[str, object] = json.loads(self.out)
+        return document
+
+
+@pytest.fixture
+def shell(address: str, capfd: pytest.CaptureFixture[str]) -> Shell:
+    """Policyctl against the peer."""
+    return Shell(address, capfd)
