@@ -6,7 +6,7 @@ PY     := $(BIN)/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check proto bench soak e2e clean
+.PHONY: help install demo up test check proto bench soak e2e wheels clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,7 +15,7 @@ install: $(VENV)/.installed  ## make .venv with everything, pinned by constraint
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,dev]'
+	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]'
 	@touch $@
 
 test: install  ## all tests (set-up included)
@@ -30,6 +30,9 @@ check: install  ## ruff, mypy --strict, import rules, generated code up to date
 
 proto: install  ## generate the code of the contract from the .proto files
 	$(PY) proto/generate.py
+
+wheels:  ## fetch the pinned torch into wheels/, which the trainer's image takes before any index
+	$(PYTHON) -m pip download --disable-pip-version-check --no-deps --dest wheels $(WHEELS_ARGS) $$(grep '^torch==' constraints.txt)
 
 clean:  ## remove the virtual environment and what runs left behind
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache

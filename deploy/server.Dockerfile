@@ -1,0 +1,58 @@
+# The inference server: ONNX Runtime and gRPC, no torch. Build from the top of the checkout:
+#   docker build -f deploy/server.Dockerfile -t policyd-server .
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS dependencies
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/policyd
+# wheel[s]: the folder may be missing; where it holds files, they come first and an air-gapped build needs no index.
+COPY pyproject.toml deploy/requirements.py wheel[s] /build/
+COPY constraints.txt /build/
+RUN python /build/requirements.py /build/pyproject.toml server otel > /build/requirements.txt \
+ && python -m pip --python /opt/policyd/bin/python install --find-links /build \
+      --constraint /build/constraints.txt --requirement /build/requirements.txt \
+ && python -m pip install --find-links /build --constraint /build/constraints.txt hatchling
+# What serving never loads: converters, quantisers, tests, headers.
+RUN cd /opt/policyd/lib/python3*/site-packages \
+ && rm -rf onnxruntime/tools onnxruntime/transformers onnxruntime/quantization onnxruntime/datasets \
+           numpy/f2py numpy/_core/include numpy/_core/lib \
+ && find . -type d \( -name tests -o -name testing -path '*/sympy/*' \) -prune -exec rm -rf {} +
+
+FROM dependencies AS application
+COPY pyproject.toml LICENSE README.md /source/
+COPY proto/policy_api /source/proto/policy_api
+COPY repository /source/repository
+COPY server /source/server
+COPY policyctl /source/policyctl
+RUN mkdir -p /source/trainer \
+ && python -m pip install --no-deps --no-build-isolation --target /app /source \
+ && rm -rf /app/trainer /app/bin
+
+# The base without what a running service never needs (pip, package lists, documentation), as one layer.
+FROM ${BASE} AS root
+RUN groupadd --gid 10001 policyd \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/policyd policyd \
+ && install -d -o policyd -g policyd /var/lib/policyd /var/lib/policyd/repository \
+ && rm -rf /var/cache/apt /var/lib/apt/lists /var/log/* /usr/share/doc /usr/share/man /usr/share/locale \
+           /usr/share/python-wheels /usr/lib/python3/dist-packages /usr/local/lib/python3*/ensurepip \
+           /usr/local/lib/python3*/site-packages /usr/local/bin/pip*
+
+FROM scratch
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="policyd server" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=root / /
+COPY --from=dependencies /opt/policyd /opt/policyd
+COPY --from=application /app /app
+ENV PATH=/opt/policyd/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
+    PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    POLICYD_LISTEN=0.0.0.0:50051 \
+    POLICYD_METRICS=0.0.0.0:9464 \
+    POLICYD_REPOSITORY=/var/lib/policyd/repository
+WORKDIR /var/lib/policyd
+USER 10001:10001
+EXPOSE 50051 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "server", "health"]
+ENTRYPOINT ["python", "-m", "server"]
