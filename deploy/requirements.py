@@ -16,4 +16,4 @@ def requirements(pyproject: Path, extras: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(Path(sys.argv[1]), sys.argv[2:])))
+    sys.stdout.write("\n".join(requirements(Path(sys.argv[1]), sys.argv[2:])) + "\n")
