@@ -14,9 +14,18 @@ help:  ## list the targets
 install: $(VENV)/.installed  ## make .venv with everything, pinned by constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]'
+	@command -v $(PYTHON) >/dev/null || { echo "policyd needs Python 3.11 or newer: PYTHON=/path/to/python3 make install" >&2; exit 1; }
+	@echo "Installing into $(VENV), once; torch is large, this takes minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]' \
+	  || { echo "Installing failed: is there a network, or a package index in PIP_INDEX_URL? 'make install' tries again." >&2; exit 1; }
 	@touch $@
+
+demo: install  ## learn CartPole, serve it and play it, in under a minute
+	@$(PY) -m examples.demo
+
+up: install  ## start trainer and server for use, until Ctrl-C
+	@$(PY) -m examples.stack
 
 test: install  ## all tests (set-up included)
 	$(PY) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)

@@ -1,0 +1,1 @@
+"""The demo, the local stack, a user's own environment, and clients."""

@@ -1,0 +1,1 @@
+"""The whole path once: train, publish, swap, act, play."""

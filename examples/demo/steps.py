@@ -1,0 +1,114 @@
+"""The steps of the demo; each prints what it did and raises DemoFailure where it did not happen."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from examples.stack import Stack
+from policy_api.errors import NotFound
+from policyctl import PolicyClient
+
+POLICY = "cartpole"
+ENV = "CartPole-v1"
+WANTED_RETURN = 475.0
+EPISODES = 20
+#: Cart position, cart velocity, pole angle, pole angular velocity.
+STATE = np.array([[0.0, 0.0, 0.05, 0.3]], dtype=np.float32)  # [1, 4]: the pole falls to the right
+
+
+class DemoFailure(Exception):
+    """A step that did not happen."""
+
+
+class Demo:
+    """Runs against a stack that has no policy yet."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._client = PolicyClient(stack.server_address)
+
+    def run(self) -> None:
+        """All steps, in order."""
+        with self._client:
+            self._say_where()
+            self._no_policy_yet()
+            result = self._retrain()
+            self._swapped(result["version"])
+            self._play(result["version"])
+            self._act()
+            self._learning_curve(result["version_path"])
+
+    def _say_where(self) -> None:
+        stack = self._stack
+        print(f"Two processes run: the trainer (pid {stack.trainer.pid}) at {stack.trainer_address},")
+        print(f"the server (pid {stack.server.pid}) at {stack.server_address}.")
+        print(f"Models are published in {stack.settings.repository}")
+
+    def _no_policy_yet(self) -> None:
+        try:
+            self._client.act(STATE, policy=POLICY)
+        except NotFound as error:
+            print(f"\nThe server runs and has nothing to serve yet: {error.reason}, {error.message}")
+        else:
+            raise DemoFailure("the server answered although nothing was trained")
+
+    def _retrain(self) -> dict[str, Any]:
+        print(f"\nThe server is asked to have {ENV} learned with A2C:")
+        job = self._policyctl(
+            *("retrain", "--policy", POLICY, "--env", ENV, "--algorithm", "a2c"),
+            *("--min-return", f"{WANTED_RETURN:g}", "--wait", "--timeout", "5m"),
+        )
+        result: dict[str, Any] = job["result"]
+        evaluation = result["evaluation"]["greedy"]
+        print(f"Version {result['version']} is published ({result['digest'][:12]}): mean return")
+        print(f"{evaluation['mean']:.1f} over {evaluation['episodes']} greedy episodes.")
+        print(f"Promoted: {result['promotion_reason']}")
+        return result
+
+    def _swapped(self, version: int) -> None:
+        answer = self._client.act(STATE, policy=POLICY)
+        if answer.version != version:
+            raise DemoFailure(f"the server answers with version {answer.version}, wanted {version}")
+        print(f"\nHot-swapped: the same server process now answers with version {version}.")
+
+    def _play(self, version: int) -> None:
+        print(f"\n{EPISODES} episodes of {ENV}, each step asked of the server:")
+        played = self._policyctl("play", "--policy", POLICY, "--env", ENV, "--episodes", str(EPISODES))
+        mean, std = played["mean_return"], played["std_return"]
+        print(f"Mean return {mean:.1f} ±{std:.1f}, answered by version {played['version']}.")
+        if played["version"] != version:
+            raise DemoFailure(f"version {played['version']} was played, wanted {version}")
+        if mean < WANTED_RETURN:
+            raise DemoFailure(f"the mean return is {mean:.1f}, wanted {WANTED_RETURN:g} or more")
+
+    def _act(self) -> None:
+        answer = self._client.act(STATE, policy=POLICY, seed=7)
+        left, right = answer.action_probs[0]
+        print(f"\nIn the state {STATE[0].tolist()} the policy goes left with probability {left:.4f},")
+        print(f"right with {right:.4f}; sampled with seed 7: {('left', 'right')[answer.actions[0]]}.")
+
+    def _learning_curve(self, version_path: str) -> None:
+        picture = self._stack.settings.repository / version_path / "learning_curve.png"
+        if not picture.is_file():
+            raise DemoFailure(f"there is no picture of the learning curve at {picture}")
+        print(f"\nThe learning curve: {picture}")
+
+    def _policyctl(self, *arguments: str) -> dict[str, Any]:
+        """Runs policyctl as a person would, with its progress on the terminal; what it printed as JSON."""
+        print(f"  $ policyctl --server {self._stack.server_address} {shlex.join(arguments)}", flush=True)
+        program = Path(sys.executable).with_name("policyctl")
+        command = [str(program), "--server", self._stack.server_address, "--json", *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            self._stack.check()  # a process that died says more than the client that noticed
+            detail = done.stdout.decode().strip()
+            raise DemoFailure(f"policyctl {arguments[0]} ended with exit code {done.returncode} {detail}")
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document

@@ -1,0 +1,90 @@
+"""The stack: a trainer, and a server that knows it. Stops in order: the server first."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from examples.stack.processes import ServiceProcess
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Where the stack lives and listens; port 0 takes a free one."""
+
+    #: Repository, jobs, logs and port files lie below it.
+    folder: Path
+    server_listen: str = "127.0.0.1:0"
+    trainer_listen: str = "127.0.0.1:0"
+    metrics_listen: str = "127.0.0.1:0"
+    #: More command-line arguments of the trainer, such as an allow-list.
+    trainer_arguments: tuple[str, ...] = field(default=())
+
+    @property
+    def repository(self) -> Path:
+        """The model repository."""
+        return self.folder / "repository"
+
+
+class Stack:
+    """Runs while its `with` block does."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self._running = contextlib.ExitStack()
+        self.exit_codes: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as starting:
+            starting.callback(self.close)
+            self.start_trainer()
+            self.start_server()
+            starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start_trainer(self) -> None:
+        """Starts the trainer and waits until it listens."""
+        at = self.settings
+        self.trainer = self._start(
+            "trainer",
+            *("trainer", "serve", "--listen", at.trainer_listen, "--repository", str(at.repository)),
+            *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
+        )
+        self.trainer_address = self.trainer.address()
+
+    def start_server(self) -> None:
+        """Starts the server and waits until it listens."""
+        at = self.settings
+        self.server = self._start(
+            "server",
+            *("server", "--listen", at.server_listen, "--repository", str(at.repository)),
+            *("--trainer", self.trainer_address, "--metrics", at.metrics_listen),
+        )
+        self.server_address = self.server.address()
+
+    def check(self) -> None:
+        """ProcessFailure if one of the two has ended."""
+        self.trainer.check()
+        self.server.check()
+
+    def close(self) -> None:
+        """Stops the server, then the trainer; a job that runs goes on when a trainer starts again."""
+        self._running.close()
+
+    def _start(self, name: str, *arguments: str) -> ServiceProcess:
+        process = ServiceProcess(name, (sys.executable, "-m", *arguments), self.settings.folder)
+        self._running.callback(self._stop, process)
+        return process
+
+    def _stop(self, process: ServiceProcess) -> None:
+        self.exit_codes[process.name] = process.stop()
