@@ -6,7 +6,7 @@ PY     := $(BIN)/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check proto bench soak e2e wheels clean
+.PHONY: help install demo up test check proto bench soak e2e wheels bench-serving clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ proto: install  ## generate the code of the contract from the .proto files
 
 wheels:  ## fetch the pinned torch into wheels/, which the trainer's image takes before any index
 	$(PYTHON) -m pip download --disable-pip-version-check --no-deps --dest wheels $(WHEELS_ARGS) $$(grep '^torch==' constraints.txt)
+
+bench-serving: install  ## this server, its limits, Triton and MLServer side by side (about 15 minutes; BENCH_ARGS)
+	$(PY) -m benchmarks.serving --swaps 3 $(BENCH_ARGS)
 
 clean:  ## remove the virtual environment and what runs left behind
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Side-by-side measurement of serving: this server, its limits and its peers, interleaved in one run."""

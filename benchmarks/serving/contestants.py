@@ -1,0 +1,152 @@
+"""Who is measured: this server, the limits, and the peers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnxruntime
+
+from benchmarks.serving import peers, processes
+from benchmarks.serving.policy import observations
+from benchmarks.serving.processes import Running
+from benchmarks.serving.protocols import ACT, ECHO, INFER, InvalidAnswer, Protocol
+
+CHECKOUT = Path(__file__).parents[2]
+START_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where servers keep their files, and the model that all of them serve."""
+
+    folder: Path
+    repository: Path
+    model: Path
+    expected: Callable[[int], np.ndarray]  # batch -> action_probs [batch, 4]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server: how it is started and asked. `kind` is ours, limit or peer."""
+
+    name: str
+    kind: str
+    protocol: Protocol
+    start: Callable[[Path, Workplace], Running]
+
+
+def _ours(*flags: str) -> Callable[[Path, Workplace], Running]:
+    def start(folder: Path, place: Workplace) -> Running:
+        folder.mkdir()
+        port_file = folder / "port"
+        command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+        command += ["--repository", str(place.repository), "--port-file", str(port_file), *flags]
+        running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
+        running.address = _read_address(port_file, running, folder)
+        return running
+
+    return start
+
+
+def _echo(transport: str, count: int = 1) -> Callable[[Path, Workplace], Running]:
+    def start(folder: Path, _place: Workplace) -> Running:
+        folder.mkdir()
+        port = processes.free_port()
+        files = [folder / f"port{number}" for number in range(count)]
+        command = [sys.executable, "-m", "benchmarks.serving.echo", "--transport", transport]
+        running = processes.start(
+            [[*command, "--port", str(port), "--port-file", str(file)] for file in files],
+            log=folder / "log",
+            cwd=CHECKOUT,
+        )
+        for file in files:
+            running.address = _read_address(file, running, folder)
+        return running
+
+    return start
+
+
+CONTESTANTS = {
+    contestant.name: contestant
+    for contestant in (
+        Contestant("policyd native", "ours", ACT, _ours("--transport", "native")),
+        Contestant("policyd grpcio", "ours", ACT, _ours("--transport", "grpcio", "--workers", "1")),
+        Contestant("policyd grpcio x2", "ours", ACT, _ours("--transport", "grpcio", "--workers", "2")),
+        Contestant("echo native", "limit", ECHO, _echo("native")),
+        Contestant("echo grpc.aio", "limit", ECHO, _echo("grpcio")),
+        Contestant("echo grpc.aio x2", "limit", ECHO, _echo("grpcio", 2)),
+        Contestant(
+            "Triton",
+            "peer",
+            INFER,
+            lambda folder, place: peers.start_triton(folder, place.model, dynamic_batching=False),
+        ),
+        Contestant(
+            "Triton dynamic batching",
+            "peer",
+            INFER,
+            lambda folder, place: peers.start_triton(folder, place.model, dynamic_batching=True),
+        ),
+        Contestant(
+            "MLServer", "peer", INFER, lambda folder, place: peers.start_mlserver(folder, place.model)
+        ),
+    )
+}
+
+
+def ready(contestant: Contestant, running: Running, place: Workplace, batches: list[int]) -> dict[int, int]:
+    """Waits for the first answer, checks one of each batch size, returns the bytes of each.
+
+    Raises:
+        InvalidAnswer: the server ended, did not answer in time, or answered something else.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return {batch: _checked(contestant.protocol, running.address, place, batch) for batch in batches}
+        except grpc.RpcError as error:
+            if running.exited() or time.monotonic() > deadline:
+                raise InvalidAnswer(f"{contestant.name}: {error}\n{_tail(running)}") from None
+            time.sleep(0.2)  # servers of others offer no event to wait for
+
+
+def _checked(protocol: Protocol, address: str, place: Workplace, batch: int) -> int:
+    with grpc.insecure_channel(address) as channel:
+        call: Any = channel.unary_unary(protocol.method)
+        answer: bytes = call(protocol.request(batch), timeout=10)
+    protocol.check(answer, place.expected(batch))
+    return len(answer)
+
+
+def expected_by(model: bytes) -> Callable[[int], np.ndarray]:
+    """What ONNX Runtime itself answers in this process."""
+    session = own_session(model)
+    return lambda batch: np.asarray(session.run(["action_probs"], {"observations": observations(batch)})[0])
+
+
+def own_session(model: bytes) -> Any:
+    """The model with one thread, as the servers use it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options)
+
+
+def _read_address(file: Path, running: Running, folder: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while not file.exists() or not file.read_text().strip():
+        if running.exited() or time.monotonic() > deadline:
+            running.stop()
+            raise InvalidAnswer(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
+        time.sleep(0.05)
+    return file.read_text().strip()
+
+
+def _tail(running: Running) -> str:
+    return Path(running.log.name).read_text()[-2000:]

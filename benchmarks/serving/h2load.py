@@ -1,0 +1,101 @@
+"""Drives one server with h2load and reads what came back."""
+
+from __future__ import annotations
+
+import re
+import resource
+import shutil
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.serving.protocols import InvalidAnswer
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of h2load measured."""
+
+    requests: int
+    seconds: float
+    latencies_ms: np.ndarray  # [requests], unordered
+    client_cpu_seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.requests / self.seconds
+
+    def percentile(self, percent: float) -> float:
+        """Latency in milliseconds that `percent` of the answers stayed within."""
+        return float(np.percentile(self.latencies_ms, percent))
+
+
+def install() -> None:
+    """Installs Debian's nghttp2-client where h2load is missing."""
+    if shutil.which("h2load"):
+        return
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "nghttp2-client"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(
+    address: str, method: str, message: bytes, *, connections: int, seconds: float, answer_bytes: int
+) -> Load:
+    """Sends `message` on each connection, one in flight, and checks the size of every answer.
+
+    Raises:
+        InvalidAnswer: an answer failed, or the bytes that came are not `answer_bytes` times the answers.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        frame, log = Path(folder) / "frame", Path(folder) / "log"
+        frame.write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
+        before = _children_cpu()
+        output = subprocess.run(
+            [
+                *(
+                    "h2load",
+                    "-D",
+                    f"{seconds * 1e3:.0f}ms",
+                    "-c",
+                    str(connections),
+                    "-m",
+                    "1",
+                    "-d",
+                    str(frame),
+                ),
+                *("-H", "content-type: application/grpc", "-H", "te: trailers", f"--log-file={log}"),
+                f"http://{address}{method}",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+        ).stdout
+        client_cpu = _children_cpu() - before
+        latencies = np.array(log.read_text().split(), np.int64).reshape(-1, 3)[:, 2] / 1e3
+    done, succeeded, data = parse(output)
+    expected = answer_bytes + 5  # the length prefix
+    if done == 0 or succeeded != done or not done * expected <= data <= (done + connections) * expected:
+        raise InvalidAnswer(
+            f"{succeeded} of {done} answers succeeded with {data} bytes, wanted {done} times {expected}"
+        )
+    return Load(done, seconds, latencies, client_cpu)
+
+
+def parse(output: str) -> tuple[int, int, int]:
+    """(answers, successful ones, bytes of their data) from what h2load printed."""
+    requests = re.search(r"(\d+) done, (\d+) succeeded", output)
+    traffic = re.search(r"\((\d+)\) data", output)
+    if requests is None or traffic is None:
+        raise InvalidAnswer(f"h2load printed no result: {output[-500:]}")
+    return int(requests[1]), int(requests[2]), int(traffic[1])
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,116 @@
+"""A server's processes: started, found by their parent, measured through /proc, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+TICKS = os.sysconf("SC_CLK_TCK")
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class Running:
+    """One or more started processes with their descendants; each leads a session of its own."""
+
+    processes: list[subprocess.Popen[bytes]]
+    log: IO[bytes]
+    address: str = ""
+    _peaks: dict[int, int] = field(default_factory=dict)
+
+    def pids(self) -> list[int]:
+        """The processes and all that descend from them."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            fields = _fields(stat)
+            if fields:
+                children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found = [process.pid for process in self.processes]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of all processes that live."""
+        total = 0
+        for pid in self.pids():
+            fields = _fields(Path(f"/proc/{pid}/stat"))
+            if fields:
+                total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def peak_memory(self) -> dict[int, int]:
+        """Largest resident set of each process so far, in bytes."""
+        for pid in self.pids():
+            for line in _lines(Path(f"/proc/{pid}/status")):
+                if line.startswith("VmHWM:"):
+                    self._peaks[pid] = int(line.split()[1]) * 1024
+        return dict(self._peaks)
+
+    def exited(self) -> bool:
+        """Whether a process has ended by itself."""
+        return any(process.poll() is not None for process in self.processes)
+
+    def stop(self) -> None:
+        """SIGTERM, a grace period, then SIGKILL to what is left of each session."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.log.close()
+
+
+def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = None, cwd: Path) -> Running:
+    """Starts each command in a session of its own, output to `log`."""
+    stream = log.open("wb")
+    environment = {**os.environ, **(env or {})}
+    return Running(
+        [
+            subprocess.Popen(
+                command,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=cwd,
+                start_new_session=True,
+            )
+            for command in commands
+        ],
+        stream,
+    )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, for servers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def machine_busy_seconds() -> float:
+    """CPU time that the whole machine has used, in core-seconds."""
+    numbers = [int(word) for word in _lines(Path("/proc/stat"))[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = numbers
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def _fields(stat: Path) -> list[str]:
+    lines = _lines(stat)
+    return lines[0].rpartition(")")[2].split() if lines else []
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:  # the process ended meanwhile
+        return []

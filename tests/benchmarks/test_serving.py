@@ -1,0 +1,60 @@
+"""The serving benchmark's arithmetic: what it reads from h2load, and how it judges."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.serving.h2load import parse
+from benchmarks.serving.protocols import InvalidAnswer
+from benchmarks.serving.results import Measurement, Results, SwapMeasurement, rate
+from benchmarks.serving.targets import targets
+
+H2LOAD = """
+finished in 1.00s, 69855.00 req/s, 5.66MB/s
+requests: 69855 total, 69863 started, 69855 done, 69850 succeeded, 5 failed, 0 errored, 0 timeout
+traffic: 5.66MB (5938251) total, 136.53KB (139806) headers (space savings 94.73%), 3.66MB (3842025) data
+"""
+
+
+def _measurement(contestant: str, number: int, requests_per_second: float) -> Measurement:
+    return Measurement(contestant, 1, 32, number, requests_per_second, 1.0, 2.0, 0.1, 0.2, 0.0)
+
+
+def test_answers_and_their_bytes_are_read_from_h2load() -> None:
+    """Answers, successful ones and data bytes come from h2load's summary."""
+    assert parse(H2LOAD) == (69855, 69850, 3842025)
+
+
+def test_output_without_a_summary_is_refused() -> None:
+    """A run that printed no figures is an error, not a zero."""
+    with pytest.raises(InvalidAnswer):
+        parse("h2load: could not connect")
+
+
+def test_ratios_pair_the_measurements_of_one_round() -> None:
+    """A machine that slows down in one round changes both sides of the ratio."""
+    results = Results(kinds={"a": "ours", "b": "peer"})
+    results.cells = [_measurement("a", n, 3 * base) for n, base in enumerate((100, 10, 50))]
+    results.cells += [_measurement("b", n, base) for n, base in enumerate((100, 10, 50))]
+    assert results.ratio("a", "b", (1, 32), rate) == pytest.approx(3.0)
+    assert results.ratio("a", "missing", (1, 32), rate) is None
+
+
+def test_a_target_is_judged_in_its_direction() -> None:
+    """Throughput must be above its bound, memory and the cost of swaps below."""
+    results = Results(kinds={"policyd native": "ours", "Triton dynamic batching": "peer"})
+    results.cells = [
+        _measurement("policyd native", 0, 200),
+        _measurement("Triton dynamic batching", 0, 100),
+    ]
+    results.memory = {"policyd native": [100 << 20]}
+    results.swaps = [SwapMeasurement("policyd native", 0, 1.0, 3.0, 9.0, 20)]
+    judged = {target.claim: target.met for target in targets(results)}
+    assert judged["native / Triton dynamic batching, requests/s, b1 c=32"] is False
+    assert judged["policyd native, peak MiB of its largest process"] is True
+    assert judged["policyd native, p99 during swaps / without"] is False
+
+
+def test_targets_without_measurements_are_left_out() -> None:
+    """An empty run judges nothing."""
+    assert targets(Results()) == []
