@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpolicy_api/v1/artifact.proto\x12\rpolicy_api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x06\n\x0ePolicyMetadata\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12/\n\x11observation_space\x18\x03 \x01(\x0b\x32\x14.policy_api.v1.Space\x12*\n\x0c\x61\x63tion_space\x18\x04 \x01(\x0b\x32\x14.policy_api.v1.Space\x12\x31\n\x0c\x64istribution\x18\x05 \x01(\x0b\x32\x1b.policy_api.v1.Distribution\x12\x11\n\talgorithm\x18\x06 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x07 \x01(\t\x12=\n\x08settings\x18\x08 \x03(\x0b\x32+.policy_api.v1.PolicyMetadata.SettingsEntry\x12\x0c\n\x04seed\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x08packages\x18\x0b \x03(\x0b\x32+.policy_api.v1.PolicyMetadata.PackagesEntry\x12\x12\n\ngit_commit\x18\x0c \x01(\t\x12\x30\n\x08training\x18\r \x01(\x0b\x32\x1e.policy_api.v1.TrainingFigures\x12-\n\nevaluation\x18\x0e \x01(\x0b\x32\x19.policy_api.v1.Evaluation\x12\x30\n\x06parity\x18\x0f \x01(\x0b\x32 .policy_api.v1.ParityCertificate\x12\x44\n\x16observation_statistics\x18\x10 \x01(\x0b\x32$.policy_api.v1.ObservationStatistics\x12\'\n\x07lineage\x18\x11 \x01(\x0b\x32\x16.policy_api.v1.Lineage\x12\x11\n\thas_value\x18\x12 \x01(\x08\x12\x17\n\x0fhas_action_mask\x18\x13 \x01(\x08\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPackagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"i\n\x05Space\x12&\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x17.policy_api.v1.BoxSpaceH\x00\x12\x30\n\x08\x64iscrete\x18\x02 \x01(\x0b\x32\x1c.policy_api.v1.DiscreteSpaceH\x00\x42\x06\n\x04kind\"C\n\x08\x42oxSpace\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x0b\n\x03low\x18\x03 \x03(\x01\x12\x0c\n\x04high\x18\x04 \x03(\x01\")\n\rDiscreteSpace\x12\t\n\x01n\x18\x01 \x01(\x03\x12\r\n\x05start\x18\x02 \x01(\x03\"U\n\x0c\x44istribution\x12=\n\x0b\x63\x61tegorical\x18\x01 \x01(\x0b\x32&.policy_api.v1.CategoricalDistributionH\x00\x42\x06\n\x04kind\"$\n\x17\x43\x61tegoricalDistribution\x12\t\n\x01n\x18\x01 \x01(\x03\"\x83\x01\n\x0fTrainingFigures\x12\x11\n\tenv_steps\x18\x01 \x01(\x03\x12\x10\n\x08\x65pisodes\x18\x02 \x01(\x03\x12\x0f\n\x07updates\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x19\n\x11\x66inal_mean_return\x18\x06 \x01(\x01\"}\n\nEvaluation\x12,\n\x06greedy\x18\x01 \x01(\x0b\x32\x1c.policy_api.v1.ReturnFigures\x12-\n\x07sampled\x18\x02 \x01(\x0b\x32\x1c.policy_api.v1.ReturnFigures\x12\x12\n\nfirst_seed\x18\x03 \x01(\x03\"\x83\x01\n\rReturnFigures\x12\x10\n\x08\x65pisodes\x18\x01 \x01(\x03\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\x12\x0e\n\x06\x63i_low\x18\x04 \x01(\x01\x12\x0f\n\x07\x63i_high\x18\x05 \x01(\x01\x12\x13\n\x0bmean_length\x18\x06 \x01(\x01\x12\x0f\n\x07returns\x18\x07 \x03(\x01\"\x9a\x01\n\x11ParityCertificate\x12\x1b\n\x13random_observations\x18\x01 \x01(\x03\x12\x1c\n\x14visited_observations\x18\x02 \x01(\x03\x12\x1a\n\x12max_abs_difference\x18\x03 \x01(\x01\x12\x11\n\ttolerance\x18\x04 \x01(\x01\x12\x1b\n\x13onnxruntime_version\x18\x05 \x01(\t\"A\n\x15ObservationStatistics\x12\x0c\n\x04mean\x18\x01 \x03(\x01\x12\x0b\n\x03std\x18\x02 \x03(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\":\n\x07Lineage\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpolicy_api/v1/artifact.proto\x12\rpolicy_api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x06\n\x0ePolicyMetadata\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12/\n\x11observation_space\x18\x03 \x01(\x0b\x32\x14.policy_api.v1.Space\x12*\n\x0c\x61\x63tion_space\x18\x04 \x01(\x0b\x32\x14.policy_api.v1.Space\x12\x31\n\x0c\x64istribution\x18\x05 \x01(\x0b\x32\x1b.policy_api.v1.Distribution\x12\x11\n\talgorithm\x18\x06 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x07 \x01(\t\x12=\n\x08settings\x18\x08 \x03(\x0b\x32+.policy_api.v1.PolicyMetadata.SettingsEntry\x12\x0c\n\x04seed\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x08packages\x18\x0b \x03(\x0b\x32+.policy_api.v1.PolicyMetadata.PackagesEntry\x12\x12\n\ngit_commit\x18\x0c \x01(\t\x12\x30\n\x08training\x18\r \x01(\x0b\x32\x1e.policy_api.v1.TrainingFigures\x12-\n\nevaluation\x18\x0e \x01(\x0b\x32\x19.policy_api.v1.Evaluation\x12\x30\n\x06parity\x18\x0f \x01(\x0b\x32 .policy_api.v1.ParityCertificate\x12\x44\n\x16observation_statistics\x18\x10 \x01(\x0b\x32$.policy_api.v1.ObservationStatistics\x12\'\n\x07lineage\x18\x11 \x01(\x0b\x32\x16.policy_api.v1.Lineage\x12\x11\n\thas_value\x18\x12 \x01(\x08\x12\x17\n\x0fhas_action_mask\x18\x13 \x01(\x08\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPackagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb5\x02\n\x05Space\x12&\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x17.policy_api.v1.BoxSpaceH\x00\x12\x30\n\x08\x64iscrete\x18\x02 \x01(\x0b\x32\x1c.policy_api.v1.DiscreteSpaceH\x00\x12;\n\x0emulti_discrete\x18\x03 \x01(\x0b\x32!.policy_api.v1.MultiDiscreteSpaceH\x00\x12\x37\n\x0cmulti_binary\x18\x04 \x01(\x0b\x32\x1f.policy_api.v1.MultiBinarySpaceH\x00\x12(\n\x04\x64ict\x18\x05 \x01(\x0b\x32\x18.policy_api.v1.DictSpaceH\x00\x12*\n\x05tuple\x18\x06 \x01(\x0b\x32\x19.policy_api.v1.TupleSpaceH\x00\x42\x06\n\x04kind\"C\n\x08\x42oxSpace\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x0b\n\x03low\x18\x03 \x03(\x01\x12\x0c\n\x04high\x18\x04 \x03(\x01\")\n\rDiscreteSpace\x12\t\n\x01n\x18\x01 \x01(\x03\x12\r\n\x05start\x18\x02 \x01(\x03\"@\n\x12MultiDiscreteSpace\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\x0c\n\x04nvec\x18\x02 \x03(\x03\x12\r\n\x05start\x18\x03 \x03(\x03\"!\n\x10MultiBinarySpace\x12\r\n\x05shape\x18\x01 \x03(\x03\"6\n\tDictSpace\x12)\n\x06spaces\x18\x01 \x03(\x0b\x32\x19.policy_api.v1.NamedSpace\"?\n\nNamedSpace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05space\x18\x02 \x01(\x0b\x32\x14.policy_api.v1.Space\"2\n\nTupleSpace\x12$\n\x06spaces\x18\x01 \x03(\x0b\x32\x14.policy_api.v1.Space\"\x93\x02\n\x0c\x44istribution\x12=\n\x0b\x63\x61tegorical\x18\x01 \x01(\x0b\x32&.policy_api.v1.CategoricalDistributionH\x00\x12H\n\x11multi_categorical\x18\x02 \x01(\x0b\x32+.policy_api.v1.MultiCategoricalDistributionH\x00\x12\x39\n\tbernoulli\x18\x03 \x01(\x0b\x32$.policy_api.v1.BernoulliDistributionH\x00\x12\x37\n\x08gaussian\x18\x04 \x01(\x0b\x32#.policy_api.v1.GaussianDistributionH\x00\x42\x06\n\x04kind\"$\n\x17\x43\x61tegoricalDistribution\x12\t\n\x01n\x18\x01 \x01(\x03\",\n\x1cMultiCategoricalDistribution\x12\x0c\n\x04nvec\x18\x01 \x03(\x03\"\"\n\x15\x42\x65rnoulliDistribution\x12\t\n\x01n\x18\x01 \x01(\x03\"\xb1\x01\n\x14GaussianDistribution\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12:\n\x06squash\x18\x02 \x01(\x0e\x32*.policy_api.v1.GaussianDistribution.Squash\x12\x0b\n\x03low\x18\x03 \x03(\x01\x12\x0c\n\x04high\x18\x04 \x03(\x01\"4\n\x06Squash\x12\x16\n\x12SQUASH_UNSPECIFIED\x10\x00\x12\x08\n\x04TANH\x10\x01\x12\x08\n\x04\x43LIP\x10\x02\"\x83\x01\n\x0fTrainingFigures\x12\x11\n\tenv_steps\x18\x01 \x01(\x03\x12\x10\n\x08\x65pisodes\x18\x02 \x01(\x03\x12\x0f\n\x07updates\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x19\n\x11\x66inal_mean_return\x18\x06 \x01(\x01\"}\n\nEvaluation\x12,\n\x06greedy\x18\x01 \x01(\x0b\x32\x1c.policy_api.v1.ReturnFigures\x12-\n\x07sampled\x18\x02 \x01(\x0b\x32\x1c.policy_api.v1.ReturnFigures\x12\x12\n\nfirst_seed\x18\x03 \x01(\x03\"\x83\x01\n\rReturnFigures\x12\x10\n\x08\x65pisodes\x18\x01 \x01(\x03\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\x12\x0e\n\x06\x63i_low\x18\x04 \x01(\x01\x12\x0f\n\x07\x63i_high\x18\x05 \x01(\x01\x12\x13\n\x0bmean_length\x18\x06 \x01(\x01\x12\x0f\n\x07returns\x18\x07 \x03(\x01\"\x9a\x01\n\x11ParityCertificate\x12\x1b\n\x13random_observations\x18\x01 \x01(\x03\x12\x1c\n\x14visited_observations\x18\x02 \x01(\x03\x12\x1a\n\x12max_abs_difference\x18\x03 \x01(\x01\x12\x11\n\ttolerance\x18\x04 \x01(\x01\x12\x1b\n\x13onnxruntime_version\x18\x05 \x01(\t\"A\n\x15ObservationStatistics\x12\x0c\n\x04mean\x18\x01 \x03(\x01\x12\x0b\n\x03std\x18\x02 \x03(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\":\n\x07Lineage\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,26 +42,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYMETADATA_SETTINGSENTRY']._serialized_end=868
   _globals['_POLICYMETADATA_PACKAGESENTRY']._serialized_start=870
   _globals['_POLICYMETADATA_PACKAGESENTRY']._serialized_end=917
-  _globals['_SPACE']._serialized_start=919
-  _globals['_SPACE']._serialized_end=1024
-  _globals['_BOXSPACE']._serialized_start=1026
-  _globals['_BOXSPACE']._serialized_end=1093
-  _globals['_DISCRETESPACE']._serialized_start=1095
-  _globals['_DISCRETESPACE']._serialized_end=1136
-  _globals['_DISTRIBUTION']._serialized_start=1138
-  _globals['_DISTRIBUTION']._serialized_end=1223
-  _globals['_CATEGORICALDISTRIBUTION']._serialized_start=1225
-  _globals['_CATEGORICALDISTRIBUTION']._serialized_end=1261
-  _globals['_TRAININGFIGURES']._serialized_start=1264
-  _globals['_TRAININGFIGURES']._serialized_end=1395
-  _globals['_EVALUATION']._serialized_start=1397
-  _globals['_EVALUATION']._serialized_end=1522
-  _globals['_RETURNFIGURES']._serialized_start=1525
-  _globals['_RETURNFIGURES']._serialized_end=1656
-  _globals['_PARITYCERTIFICATE']._serialized_start=1659
-  _globals['_PARITYCERTIFICATE']._serialized_end=1813
-  _globals['_OBSERVATIONSTATISTICS']._serialized_start=1815
-  _globals['_OBSERVATIONSTATISTICS']._serialized_end=1880
-  _globals['_LINEAGE']._serialized_start=1882
-  _globals['_LINEAGE']._serialized_end=1940
+  _globals['_SPACE']._serialized_start=920
+  _globals['_SPACE']._serialized_end=1229
+  _globals['_BOXSPACE']._serialized_start=1231
+  _globals['_BOXSPACE']._serialized_end=1298
+  _globals['_DISCRETESPACE']._serialized_start=1300
+  _globals['_DISCRETESPACE']._serialized_end=1341
+  _globals['_MULTIDISCRETESPACE']._serialized_start=1343
+  _globals['_MULTIDISCRETESPACE']._serialized_end=1407
+  _globals['_MULTIBINARYSPACE']._serialized_start=1409
+  _globals['_MULTIBINARYSPACE']._serialized_end=1442
+  _globals['_DICTSPACE']._serialized_start=1444
+  _globals['_DICTSPACE']._serialized_end=1498
+  _globals['_NAMEDSPACE']._serialized_start=1500
+  _globals['_NAMEDSPACE']._serialized_end=1563
+  _globals['_TUPLESPACE']._serialized_start=1565
+  _globals['_TUPLESPACE']._serialized_end=1615
+  _globals['_DISTRIBUTION']._serialized_start=1618
+  _globals['_DISTRIBUTION']._serialized_end=1893
+  _globals['_CATEGORICALDISTRIBUTION']._serialized_start=1895
+  _globals['_CATEGORICALDISTRIBUTION']._serialized_end=1931
+  _globals['_MULTICATEGORICALDISTRIBUTION']._serialized_start=1933
+  _globals['_MULTICATEGORICALDISTRIBUTION']._serialized_end=1977
+  _globals['_BERNOULLIDISTRIBUTION']._serialized_start=1979
+  _globals['_BERNOULLIDISTRIBUTION']._serialized_end=2013
+  _globals['_GAUSSIANDISTRIBUTION']._serialized_start=2016
+  _globals['_GAUSSIANDISTRIBUTION']._serialized_end=2193
+  _globals['_GAUSSIANDISTRIBUTION_SQUASH']._serialized_start=2141
+  _globals['_GAUSSIANDISTRIBUTION_SQUASH']._serialized_end=2193
+  _globals['_TRAININGFIGURES']._serialized_start=2196
+  _globals['_TRAININGFIGURES']._serialized_end=2327
+  _globals['_EVALUATION']._serialized_start=2329
+  _globals['_EVALUATION']._serialized_end=2454
+  _globals['_RETURNFIGURES']._serialized_start=2457
+  _globals['_RETURNFIGURES']._serialized_end=2588
+  _globals['_PARITYCERTIFICATE']._serialized_start=2591
+  _globals['_PARITYCERTIFICATE']._serialized_end=2745
+  _globals['_OBSERVATIONSTATISTICS']._serialized_start=2747
+  _globals['_OBSERVATIONSTATISTICS']._serialized_end=2812
+  _globals['_LINEAGE']._serialized_start=2814
+  _globals['_LINEAGE']._serialized_end=2872
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -163,25 +164,50 @@ Global___PolicyMetadata: _TypeAlias = PolicyMetadata  # noqa: Y015
 
 @_typing.final
 class Space(_message.Message):
+    """A Gymnasium space. One observation travels as one row of numbers, as `Act` takes it: a Box, MultiDiscrete
+    or MultiBinary row-major; a Discrete as the one number that the environment gives; the members of
+    a Dict or Tuple one after another, each as a row, in the order below.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BOX_FIELD_NUMBER: _builtins.int
     DISCRETE_FIELD_NUMBER: _builtins.int
+    MULTI_DISCRETE_FIELD_NUMBER: _builtins.int
+    MULTI_BINARY_FIELD_NUMBER: _builtins.int
+    DICT_FIELD_NUMBER: _builtins.int
+    TUPLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def box(self) -> Global___BoxSpace: ...
     @_builtins.property
     def discrete(self) -> Global___DiscreteSpace: ...
+    @_builtins.property
+    def multi_discrete(self) -> Global___MultiDiscreteSpace: ...
+    @_builtins.property
+    def multi_binary(self) -> Global___MultiBinarySpace: ...
+    @_builtins.property
+    def dict(self) -> Global___DictSpace:
+        """Observations only."""
+
+    @_builtins.property
+    def tuple(self) -> Global___TupleSpace:
+        """Observations only."""
+
     def __init__(
         self,
         *,
         box: Global___BoxSpace | None = ...,
         discrete: Global___DiscreteSpace | None = ...,
+        multi_discrete: Global___MultiDiscreteSpace | None = ...,
+        multi_binary: Global___MultiBinarySpace | None = ...,
+        dict: Global___DictSpace | None = ...,
+        tuple: Global___TupleSpace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "discrete", b"discrete", "kind", b"kind"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "dict", b"dict", "discrete", b"discrete", "kind", b"kind", "multi_binary", b"multi_binary", "multi_discrete", b"multi_discrete", "tuple", b"tuple"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "discrete", b"discrete", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "dict", b"dict", "discrete", b"discrete", "kind", b"kind", "multi_binary", b"multi_binary", "multi_discrete", b"multi_discrete", "tuple", b"tuple"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["box", "discrete"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["box", "discrete", "multi_discrete", "multi_binary", "dict", "tuple"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -232,7 +258,7 @@ class DiscreteSpace(_message.Message):
     N_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
     n: _builtins.int
-    """Number of actions."""
+    """Number of choices."""
     start: _builtins.int
     """The environment's number for index 0."""
     def __init__(
@@ -250,24 +276,167 @@ class DiscreteSpace(_message.Message):
 Global___DiscreteSpace: _TypeAlias = DiscreteSpace  # noqa: Y015
 
 @_typing.final
+class MultiDiscreteSpace(_message.Message):
+    """Several choices at once, one a branch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    NVEC_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Without the batch. One dimension in the usual case."""
+
+    @_builtins.property
+    def nvec(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Choices of each branch, row-major, each 1 or above."""
+
+    @_builtins.property
+    def start(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The environment's number for each branch's index 0; empty: 0 for all."""
+
+    def __init__(
+        self,
+        *,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+        nvec: _abc.Iterable[_builtins.int] | None = ...,
+        start: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nvec", b"nvec", "shape", b"shape", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiDiscreteSpace: _TypeAlias = MultiDiscreteSpace  # noqa: Y015
+
+@_typing.final
+class MultiBinarySpace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Without the batch."""
+
+    def __init__(
+        self,
+        *,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiBinarySpace: _TypeAlias = MultiBinarySpace  # noqa: Y015
+
+@_typing.final
+class DictSpace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedSpace]:
+        """In Gymnasium's order: sorted by name where the environment gave a plain dict, else as it gave them."""
+
+    def __init__(
+        self,
+        *,
+        spaces: _abc.Iterable[Global___NamedSpace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spaces", b"spaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DictSpace: _TypeAlias = DictSpace  # noqa: Y015
+
+@_typing.final
+class NamedSpace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def space(self) -> Global___Space: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        space: Global___Space | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["space", b"space"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamedSpace: _TypeAlias = NamedSpace  # noqa: Y015
+
+@_typing.final
+class TupleSpace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Space]: ...
+    def __init__(
+        self,
+        *,
+        spaces: _abc.Iterable[Global___Space] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spaces", b"spaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TupleSpace: _TypeAlias = TupleSpace  # noqa: Y015
+
+@_typing.final
 class Distribution(_message.Message):
+    """How the graph's outputs determine the distribution of actions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORICAL_FIELD_NUMBER: _builtins.int
+    MULTI_CATEGORICAL_FIELD_NUMBER: _builtins.int
+    BERNOULLI_FIELD_NUMBER: _builtins.int
+    GAUSSIAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def categorical(self) -> Global___CategoricalDistribution:
         """Over `n` indices: outputs `action_logits` [batch, n] and `action_probs` [batch, n]."""
+
+    @_builtins.property
+    def multi_categorical(self) -> Global___MultiCategoricalDistribution:
+        """Independent branches: outputs `action_logits` and `action_probs` [batch, sum of nvec]."""
+
+    @_builtins.property
+    def bernoulli(self) -> Global___BernoulliDistribution:
+        """Independent bits: outputs `action_logits` and `action_probs` [batch, n]."""
+
+    @_builtins.property
+    def gaussian(self) -> Global___GaussianDistribution:
+        """Independent normals: outputs `action_mean` and `action_std` [batch, size]."""
 
     def __init__(
         self,
         *,
         categorical: Global___CategoricalDistribution | None = ...,
+        multi_categorical: Global___MultiCategoricalDistribution | None = ...,
+        bernoulli: Global___BernoulliDistribution | None = ...,
+        gaussian: Global___GaussianDistribution | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "kind", b"kind"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bernoulli", b"bernoulli", "categorical", b"categorical", "gaussian", b"gaussian", "kind", b"kind", "multi_categorical", b"multi_categorical"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categorical", b"categorical", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bernoulli", b"bernoulli", "categorical", b"categorical", "gaussian", b"gaussian", "kind", b"kind", "multi_categorical", b"multi_categorical"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["categorical"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["categorical", "multi_categorical", "bernoulli", "gaussian"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -291,6 +460,102 @@ class CategoricalDistribution(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CategoricalDistribution: _TypeAlias = CategoricalDistribution  # noqa: Y015
+
+@_typing.final
+class MultiCategoricalDistribution(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NVEC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def nvec(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Choices of each branch. The branches' logits stand one after another; the softmax is over each branch."""
+
+    def __init__(
+        self,
+        *,
+        nvec: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nvec", b"nvec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MultiCategoricalDistribution: _TypeAlias = MultiCategoricalDistribution  # noqa: Y015
+
+@_typing.final
+class BernoulliDistribution(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    n: _builtins.int
+    """Bits. Bit j is 1 with probability action_probs_j = 1 / (1 + exp(-action_logits_j))."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["n", b"n"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BernoulliDistribution: _TypeAlias = BernoulliDistribution  # noqa: Y015
+
+@_typing.final
+class GaussianDistribution(_message.Message):
+    """u_j = action_mean_j + action_std_j * z_j with independent standard normals z_j; the action follows from u by `squash`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Squash:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SquashEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[GaussianDistribution._Squash.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SQUASH_UNSPECIFIED: GaussianDistribution._Squash.ValueType  # 0
+        TANH: GaussianDistribution._Squash.ValueType  # 1
+        """action_j = low_j + (tanh(u_j) + 1) / 2 * (high_j - low_j). The bounds are finite."""
+        CLIP: GaussianDistribution._Squash.ValueType  # 2
+        """action_j = min(max(u_j, low_j), high_j). Bounds may be infinite."""
+
+    class Squash(_Squash, metaclass=_SquashEnumTypeWrapper): ...
+    SQUASH_UNSPECIFIED: GaussianDistribution.Squash.ValueType  # 0
+    TANH: GaussianDistribution.Squash.ValueType  # 1
+    """action_j = low_j + (tanh(u_j) + 1) / 2 * (high_j - low_j). The bounds are finite."""
+    CLIP: GaussianDistribution.Squash.ValueType  # 2
+    """action_j = min(max(u_j, low_j), high_j). Bounds may be infinite."""
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    SQUASH_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Elements of one action."""
+    squash: Global___GaussianDistribution.Squash.ValueType
+    @_builtins.property
+    def low(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One an element."""
+
+    @_builtins.property
+    def high(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        squash: Global___GaussianDistribution.Squash.ValueType = ...,
+        low: _abc.Iterable[_builtins.float] | None = ...,
+        high: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "size", b"size", "squash", b"squash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GaussianDistribution: _TypeAlias = GaussianDistribution  # noqa: Y015
 
 @_typing.final
 class TrainingFigures(_message.Message):

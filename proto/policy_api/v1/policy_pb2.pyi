@@ -112,6 +112,7 @@ class ActRequest(_message.Message):
     DETERMINISTIC_FIELD_NUMBER: _builtins.int
     ACTION_MASK_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
+    TYPED_OBSERVATIONS_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """The policy's name. May be empty where the server has exactly one policy."""
     version: _builtins.int
@@ -128,12 +129,20 @@ class ActRequest(_message.Message):
     deterministic: _builtins.bool
     """The mode of each row's distribution instead of a sample."""
     temperature: _builtins.float
-    """Divides the logits before the softmax, above 0. Unset: 1."""
+    """Divides the logits before the softmax or logistic function, above 0. Unset: 1.
+    Not for policies with Box actions.
+    """
+    typed_observations: _builtins.bytes
+    """Instead of `observations`: the same numbers in the observation space's own types, one observation
+    after another, row-major, little-endian, without padding (a uint8 image: one byte a number).
+    A Box has its dtype, bool one byte; Discrete and MultiDiscrete are int64, MultiBinary int8; the members of a
+    Dict or Tuple follow each other within an observation, each in its own type. The answer's arrays are raw.
+    """
     @_builtins.property
     def observations(self) -> Global___FloatArray:
         """[batch, ...]: `batch` observations of the policy's observation_space, each
-        flattened in row-major order. The batch size follows from the length.
-        Finite numbers only. Arrays in the answer are of the kind that came here: raw
+        flattened in row-major order (a Discrete, Dict or Tuple as artifact.proto's Space says). The batch
+        size follows from the length. Finite numbers only. Arrays in the answer are of the kind that came here: raw
         for raw, values for values.
         """
 
@@ -141,7 +150,10 @@ class ActRequest(_message.Message):
     def action_mask(self) -> Global___BoolArray:
         """[batch, number of actions]: which actions are allowed, row by row. Masked
         actions get probability 0, the others are renormalised. Each row
-        allows at least one action. Only for policies with discrete actions.
+        allows at least one action.
+        MultiDiscrete: [batch, sum of nvec], laid out as action_probs; each branch allows at least one choice.
+        MultiBinary: [batch, n]: which bits may be 1; the others are 0 with probability 1.
+        Not for policies with Box actions.
         """
 
     def __init__(
@@ -156,10 +168,11 @@ class ActRequest(_message.Message):
         deterministic: _builtins.bool = ...,
         action_mask: Global___BoolArray | None = ...,
         temperature: _builtins.float | None = ...,
+        typed_observations: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "observations", b"observations", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "deterministic", b"deterministic", "first_row", b"first_row", "observations", b"observations", "policy", b"policy", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "deterministic", b"deterministic", "first_row", b"first_row", "observations", b"observations", "policy", b"policy", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "typed_observations", b"typed_observations", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -189,6 +202,10 @@ class ActResponse(_message.Message):
     ACTION_PROBS_FIELD_NUMBER: _builtins.int
     LOG_PROBS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
+    ACTION_MEAN_FIELD_NUMBER: _builtins.int
+    ACTION_STD_FIELD_NUMBER: _builtins.int
+    GAUSSIAN_SAMPLES_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """What answered. One answer comes from one version."""
     version: _builtins.int
@@ -204,21 +221,45 @@ class ActResponse(_message.Message):
     def actions(self) -> Global___IntArray:
         """[batch]: indices of the chosen actions, from 0. (The action sent to an environment
         is this plus the action space's start.)
+        MultiDiscrete: [batch, branches], each an index of its branch. MultiBinary: [batch, n], 0 or 1.
+        Absent for Box actions: see `vectors`.
         """
 
     @_builtins.property
     def action_probs(self) -> Global___FloatArray:
         """[batch, number of actions]: the probabilities that the action was drawn from,
         after temperature and mask.
+        MultiDiscrete: [batch, sum of nvec], the branches one after another, each adding up to 1.
+        MultiBinary: [batch, n], the probability of 1. Absent for Box actions.
         """
 
     @_builtins.property
     def log_probs(self) -> Global___FloatArray:
-        """[batch]: natural logarithm of the chosen action's probability."""
+        """[batch]: natural logarithm of the chosen action's probability: the sum over branches or bits.
+        Box: of its density, the sum over elements. TANH: the density of `vectors`, that is
+        sum_j log N(u_j; mean_j, std_j) - log((high_j - low_j) / 2 * (1 - tanh(u_j)^2)). CLIP: the density of the
+        unclipped sample, sum_j log N(u_j; mean_j, std_j). u is `gaussian_samples`.
+        """
 
     @_builtins.property
     def values(self) -> Global___FloatArray:
         """[batch]: the critic's value of each observation; absent where the policy has no critic."""
+
+    @_builtins.property
+    def vectors(self) -> Global___FloatArray:
+        """Box actions only: the four below.
+        [batch, ...action shape]: the actions to play, within the space's bounds. Deterministic: those of u = mean.
+        """
+
+    @_builtins.property
+    def action_mean(self) -> Global___FloatArray:
+        """[batch, size]: mean and standard deviation of u, before `squash`."""
+
+    @_builtins.property
+    def action_std(self) -> Global___FloatArray: ...
+    @_builtins.property
+    def gaussian_samples(self) -> Global___FloatArray:
+        """[batch, size]: u, the normal sample before `squash`: what a learner needs besides the log-probability."""
 
     def __init__(
         self,
@@ -232,10 +273,14 @@ class ActResponse(_message.Message):
         action_probs: Global___FloatArray | None = ...,
         log_probs: Global___FloatArray | None = ...,
         values: Global___FloatArray | None = ...,
+        vectors: Global___FloatArray | None = ...,
+        action_mean: Global___FloatArray | None = ...,
+        action_std: Global___FloatArray | None = ...,
+        gaussian_samples: Global___FloatArray | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_probs", b"action_probs", "actions", b"actions", "log_probs", b"log_probs", "values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_mean", b"action_mean", "action_probs", b"action_probs", "action_std", b"action_std", "actions", b"actions", "gaussian_samples", b"gaussian_samples", "log_probs", b"log_probs", "values", b"values", "vectors", b"vectors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_probs", b"action_probs", "actions", b"actions", "batch_size", b"batch_size", "digest", b"digest", "log_probs", b"log_probs", "policy", b"policy", "seed", b"seed", "values", b"values", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_mean", b"action_mean", "action_probs", b"action_probs", "action_std", b"action_std", "actions", b"actions", "batch_size", b"batch_size", "digest", b"digest", "gaussian_samples", b"gaussian_samples", "log_probs", b"log_probs", "policy", b"policy", "seed", b"seed", "values", b"values", "vectors", b"vectors", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
