@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import json_format, symbol_database
+from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from policy_api.v1 import policy_pb2, training_pb2
+from policy_api.v1 import artifact_pb2, policy_pb2, training_pb2
 
 RECORDED = Path(__file__).parent / "first_release"
 MESSAGES: dict[str, dict[str, Any]] = json.loads((RECORDED / "messages.json").read_text())
-assert policy_pb2
-assert training_pb2  # the imports register the messages
+MODULES = (artifact_pb2, policy_pb2, training_pb2)
 
 
 def _parsed(name: str) -> Message:
-    message: Message = symbol_database.Default().GetSymbol(MESSAGES[name]["type"])()
+    kind = MESSAGES[name]["type"].rpartition(".")[2]
+    message: Message = next(getattr(module, kind) for module in MODULES if hasattr(module, kind))()
     message.ParseFromString((RECORDED / f"{name}.binpb").read_bytes())
     return message
 

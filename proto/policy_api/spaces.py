@@ -1,0 +1,147 @@
+"""How observations and actions of every space travel: as rows of numbers.
+
+The layout is that of `Space` in artifact.proto. Trainer, server and clients all
+read it here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_api.errors import InvalidArgument, UnsupportedSpace
+from policy_api.v1.artifact_pb2 import Space
+
+Float32 = NDArray[np.float32]
+Kind = Literal["box", "discrete", "multi_discrete", "multi_binary"]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A space without members, and where it stands inside the Dicts and Tuples around it."""
+
+    path: tuple[str | int, ...]  # names and positions from the outermost space on; () where there is none
+    kind: Kind
+    shape: tuple[int, ...]  # of one observation
+    dtype: np.dtype[Any]  # the space's own
+    space: Space
+
+    @property
+    def size(self) -> int:
+        """Numbers in a row."""
+        return math.prod(self.shape)
+
+    @property
+    def name(self) -> str:
+        """`observations`, `observations.camera`, `observations.camera[0]`, ..."""
+        return "observations" + "".join(f".{p}" if isinstance(p, str) else f"[{p}]" for p in self.path)
+
+
+def leaves(space: Space, path: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
+    """The leaves in the order in which their numbers stand in a row.
+
+    Raises:
+        UnsupportedSpace: the description names a kind that this release does not know.
+    """
+    kind = space.WhichOneof("kind")
+    if kind == "box":
+        return (Leaf(path, kind, tuple(space.box.shape), np.dtype(space.box.dtype), space),)
+    if kind == "discrete":
+        return (Leaf(path, kind, (), np.dtype(np.int64), space),)
+    if kind == "multi_discrete":
+        return (Leaf(path, kind, tuple(space.multi_discrete.shape), np.dtype(np.int64), space),)
+    if kind == "multi_binary":
+        return (Leaf(path, kind, tuple(space.multi_binary.shape), np.dtype(np.int8), space),)
+    if kind == "dict":
+        named: list[tuple[str | int, Space]] = [(member.name, member.space) for member in space.dict.spaces]
+    elif kind == "tuple":
+        named = list(enumerate(space.tuple.spaces))
+    else:
+        raise UnsupportedSpace(f"the artifact has a space of kind {kind}, which this release does not know")
+    return tuple(leaf for key, member in named for leaf in leaves(member, (*path, key)))
+
+
+def row_shape(space: Space) -> tuple[int, ...]:
+    """The shape of one observation in a request: a Box's own, or else the row's, at least (1,)."""
+    parts = leaves(space)
+    if len(parts) == 1 and not parts[0].path and parts[0].shape:
+        return parts[0].shape
+    return (sum(part.size for part in parts),)
+
+
+def flatten(parts: Sequence[Leaf], observation: Any) -> Float32:
+    """One observation, as the environment gives it, as a row [D].
+
+    Raises:
+        InvalidArgument: naming the part of the observation that is missing or has another shape.
+    """
+    row = np.empty(sum(part.size for part in parts), np.float32)
+    start = 0
+    for part in parts:
+        end = start + part.size
+        row[start:end] = _member(part, observation).reshape(-1)
+        start = end
+    return row
+
+
+def flatten_batch(parts: Sequence[Leaf], observations: Any) -> Float32:
+    """Observations of a vector environment (members batched) as rows [N, D]; InvalidArgument as `flatten`."""
+    columns = []
+    for part in parts:
+        values = np.asarray(_inside(part, observations))
+        if values.shape[1:] != part.shape:
+            raise InvalidArgument.of(part.name, got=f"shape {values.shape[1:]}", wanted=str(part.shape))
+        columns.append(values.reshape(len(values), -1).astype(np.float32))
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+
+def typed_row(parts: Sequence[Leaf]) -> np.dtype[Any]:
+    """One observation in its own types: what ActRequest.typed_observations holds per row."""
+    fields = [(f"f{i}", part.dtype.newbyteorder("<"), part.shape) for i, part in enumerate(parts)]
+    return np.dtype(fields)
+
+
+def from_typed(parts: Sequence[Leaf], raw: bytes) -> Float32:
+    """ActRequest.typed_observations as rows [batch, D]; InvalidArgument: not whole observations."""
+    row = typed_row(parts)
+    if not raw or len(raw) % row.itemsize:
+        wanted = f"a multiple of {row.itemsize} bytes, one observation each"
+        raise InvalidArgument.of("typed_observations", got=f"{len(raw)} bytes", wanted=wanted)
+    rows = np.frombuffer(raw, row)
+    names = row.names or ()
+    columns = [rows[name].reshape(len(rows), -1).astype(np.float32) for name in names]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+
+def to_typed(parts: Sequence[Leaf], observations: Sequence[Any]) -> bytes:
+    """An environment's observations as ActRequest.typed_observations; InvalidArgument as `flatten`."""
+    rows = np.empty(len(observations), typed_row(parts))
+    for i, observation in enumerate(observations):
+        for j, part in enumerate(parts):
+            rows[f"f{j}"][i] = _member(part, observation)
+    return rows.tobytes()
+
+
+def _inside(part: Leaf, observation: Any) -> Any:
+    for depth, key in enumerate(part.path):
+        try:
+            observation = observation[key]
+        except (KeyError, IndexError, TypeError):
+            where = Leaf(part.path[: depth + 1], part.kind, part.shape, part.dtype, part.space).name
+            got = sorted(observation) if isinstance(observation, Mapping) else type(observation).__name__
+            raise InvalidArgument.of(where, got=f"none ({got})", wanted="a member of that name") from None
+    return observation
+
+
+def _member(part: Leaf, observation: Any) -> NDArray[Any]:
+    array = np.asarray(_inside(part, observation))
+    if array.shape != part.shape and array.size == part.size == 1:
+        array = array.reshape(part.shape)
+    if array.shape != part.shape:
+        raise InvalidArgument.of(part.name, got=f"shape {array.shape}", wanted=str(part.shape))
+    return array
