@@ -2,30 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from policy_api.errors import PolicydError
 from policy_api.v1.training_pb2 import TrainingJob
 from policyctl import progress
-from policyctl.exits import Exit
+from policyctl.exits import Exit, exit_of
+from policyctl.plain import plain
 
-_BY_STATE = {
-    TrainingJob.FAILED: Exit.JOB_FAILED,
-    TrainingJob.CANCELLED: Exit.JOB_CANCELLED,
+#: The word for each exit code, as `--json` carries it.
+WORDS = {
+    Exit.OK: "promoted",
+    Exit.FAILED: "refused",
+    Exit.BAD_REQUEST: "bad_request",
+    Exit.GATE_REFUSED: "gate_refused",
+    Exit.CANNOT_TELL: "cannot_tell",
+    Exit.JOB_FAILED: "job_failed",
+    Exit.JOB_CANCELLED: "job_cancelled",
+    Exit.TIMED_OUT: "timed_out",
+    Exit.UNREACHABLE: "unreachable",
 }
 
 
-def exit_of(job: TrainingJob) -> Exit:
-    """The exit code of a job that has ended."""
-    if job.state != TrainingJob.SUCCEEDED:
-        return _BY_STATE.get(job.state, Exit.FAILED)
-    wanted = job.spec.promotion.promote
-    return Exit.OK if job.result.promoted or not wanted else Exit.GATE_REFUSED
+@dataclass(frozen=True)
+class Outcome:
+    """How one `policyctl retrain` ended."""
+
+    code: Exit
+    #: As in WORDS; `published` where promotion was not asked for, `queued` without --wait.
+    word: str
+    #: One line for people.
+    message: str
+    #: As far as it is known.
+    job: TrainingJob | None = None
+
+    @classmethod
+    def of(cls, job: TrainingJob) -> Outcome:
+        """Of a job: one that has ended, or one that was not waited for."""
+        if job.state == TrainingJob.SUCCEEDED:
+            return _of_success(job)
+        if job.state == TrainingJob.FAILED:
+            return cls(Exit.JOB_FAILED, "job_failed", f"{job.failure.reason}: {job.failure.message}", job)
+        if job.state == TrainingJob.CANCELLED:
+            return cls(Exit.JOB_CANCELLED, "job_cancelled", "the job was cancelled", job)
+        return cls(Exit.OK, "queued", f"the job is {progress.phase(job)}", job)
+
+    @classmethod
+    def of_error(cls, error: PolicydError, job: TrainingJob | None) -> Outcome:
+        """Of what kept us from knowing how the job ended."""
+        code = exit_of(error)
+        return cls(code, WORDS[code], f"{error.reason}: {error.message}", job)
+
+    def document(self) -> dict[str, Any]:
+        """For machines; README.md describes it."""
+        document = {"outcome": self.word, "exit_code": int(self.code), "message": self.message}
+        if self.job is not None:
+            result = self.job.result
+            document |= {
+                "job_id": self.job.job_id,
+                "request_id": self.job.request_id,
+                "policy": self.job.spec.policy,
+                "version": result.version or None,
+                "promoted": result.promoted,
+                "job": plain(self.job),
+            }
+        return document
+
+
+def _of_success(job: TrainingJob) -> Outcome:
+    reason = job.result.promotion_reason
+    if job.result.promoted:
+        return Outcome(Exit.OK, "promoted", reason or "promoted", job)
+    if not job.spec.promotion.promote:
+        return Outcome(Exit.OK, "published", "published; promotion was not asked for", job)
+    return Outcome(Exit.GATE_REFUSED, "gate_refused", reason or "the gate keeps the champion", job)
 
 
 def text(job: TrainingJob) -> str:
     """A few lines that say how the job stands or how it ended."""
-    head = f"job {job.job_id}: {progress.phase(job)}"
+    spec = job.spec
     lines = [
-        head,
-        f"  {job.spec.algorithm} on {job.spec.env_id}, policy {job.spec.policy}, seed {job.spec.seed}",
+        f"job {job.job_id}: {progress.phase(job)}",
+        f"  {spec.algorithm} on {spec.env_id}, policy {spec.policy}, seed {spec.seed}",
     ]
     if described := progress.describe(job):
         lines.append(f"  {described}")

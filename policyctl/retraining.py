@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from policy_api.errors import InvalidArgument
 from policy_api.v1 import training_pb2
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -34,12 +36,22 @@ class Retraining(BaseModel):
 
     policy: Name = Field(description="Name that the version is published under.")
     env: str = Field(min_length=1, description="EnvId or module:EnvId, as Gymnasium makes it.")
-    algorithm: str = Field(min_length=1, description="reinforce or a2c.")
+    algorithm: Literal["reinforce", "a2c"] = Field(description="What learns.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Of the whole run.")
     settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="Settings that differ from the preset, such as total_timesteps."
     )
     promotion: Promotion = Field(default_factory=Promotion, description="What happens after publishing.")
+
+    @classmethod
+    def checked(cls, document: Mapping[str, Any]) -> Self:
+        """Validates a document; InvalidArgument names the first wrong field by its path."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidArgument.of(name, got=repr(first["input"]), wanted=first["msg"]) from error
 
     def to_spec(self) -> training_pb2.TrainingSpec:
         """The same as a message; each setting's value as JSON."""

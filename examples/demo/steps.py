@@ -61,11 +61,11 @@ class Demo:
 
     def _retrain(self) -> dict[str, Any]:
         print(f"\nThe server is asked to have {ENV} learned with A2C:")
-        job = self._policyctl(
+        outcome = self._policyctl(
             *("retrain", "--policy", POLICY, "--env", ENV, "--algorithm", "a2c"),
             *("--min-return", f"{WANTED_RETURN:g}", "--wait", "--timeout", "5m"),
         )
-        result: dict[str, Any] = job["result"]
+        result: dict[str, Any] = outcome["job"]["result"]
         evaluation = result["evaluation"]["greedy"]
         print(f"Version {result['version']} is published ({result['digest'][:12]}): mean return")
         print(f"{evaluation['mean']:.1f} over {evaluation['episodes']} greedy episodes.")

@@ -62,7 +62,7 @@ def watch(session: Session, job_id: str, timeout: float | None) -> Exit:
     assert job is not None  # a watch ends with a terminal state or an error
     if not session.json:
         click.echo(outcome.text(job))
-    return outcome.exit_of(job)
+    return outcome.Outcome.of(job).code
 
 
 @jobs.command()
