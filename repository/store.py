@@ -22,6 +22,7 @@ from repository.alias_files import AliasFiles
 from repository.durable import disk_errors, locked, make_directory, replace_file, sync_directory
 from repository.names import POLICY_NAME, validate_alias_name, validate_policy_name
 from repository.records import MODEL, AliasState, PublishedVersion
+from repository.stamps import read_stamps
 
 _LAST_NUMBER = "last_version"
 
@@ -32,7 +33,8 @@ class ModelRepository:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._models = root / "models"
-        self._aliases = AliasFiles(root / "aliases")
+        self._aliases_directory = root / "aliases"
+        self._aliases = AliasFiles(self._aliases_directory)
         self._staging = root / "staging"
 
     def policies(self) -> list[str]:
@@ -145,6 +147,10 @@ class ModelRepository:
 
         with disk_errors(self.root):
             return self._aliases.update(policy, step_back, expected_generation=expected_generation)
+
+    def stamps(self) -> Mapping[str, tuple[int, ...]]:
+        """Per policy a value that differs after each publishing and each change of an alias: for pollers."""
+        return read_stamps(self._models, self._aliases_directory)
 
     def sweep(self) -> int:
         """Removes what publishers that died left in staging. Answers how many folders."""

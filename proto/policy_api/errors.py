@@ -113,7 +113,7 @@ class Conflict(PolicydError):
 
 
 class Retryable(PolicydError):
-    """Something that may succeed later; `retry_after` says when, in seconds."""
+    """Something that may succeed later; `retry_after` says when, in seconds; infinity: not as it is."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0, reason: str | None = None) -> None:
         super().__init__(message, reason=reason)

@@ -6,6 +6,8 @@ reason in domain "policyd", RetryInfo says when to try again.
 
 from __future__ import annotations
 
+import math
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -47,7 +49,7 @@ def to_status(error: errors.PolicydError) -> status_pb2.Status:
     _pack(status, error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidArgument) and error.violations:
         _pack(status, _bad_request(error.violations))
-    if isinstance(error, errors.Retryable):
+    if isinstance(error, errors.Retryable) and math.isfinite(error.retry_after):
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
@@ -97,7 +99,7 @@ def _details(
 ) -> tuple[str | None, tuple[errors.FieldViolation, ...], float]:
     reason: str | None = None
     violations: tuple[errors.FieldViolation, ...] = ()
-    retry_after = 1.0
+    retry_after = 1.0 if status is None else math.inf  # without details it came from a proxy or from gRPC
     for packed in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         bad = error_details_pb2.BadRequest()

@@ -1,5 +1,7 @@
 """The mapping between domain errors and gRPC statuses."""
 
+import math
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -37,3 +39,9 @@ def test_a_retryable_error_says_when() -> None:
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in answer.details)
     assert retry.retry_delay.ToNanoseconds() == 250_000_000
+
+
+def test_what_cannot_succeed_later_says_so() -> None:
+    """A limit that the same request will always exceed carries no RetryInfo."""
+    answer = status.to_status(errors.Exhausted("too large", retry_after=math.inf))
+    assert not any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in answer.details)

@@ -1,0 +1,71 @@
+"""`python -m server`: the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+# numpy's BLAS is not what computes here; its threads would only cost memory. Read once, at numpy's import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pydantic import ValidationError
+
+from policy_api.errors import PolicydError
+from server.app import serve
+from server.settings import Settings
+
+Command = Callable[..., None]
+
+
+def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
+    """One option with its environment variable; what is not given keeps the setting's default."""
+    name = flag.removeprefix("--").replace("-", "_")
+    field = Settings.model_fields[name]
+    shown = "" if field.is_required() or field.default is None else f"  [default: {field.default}]"
+    variable = f"POLICYD_{name.upper()}"
+    return click.option(flag, name, envvar=variable, show_envvar=True, help=text + shown, **more)
+
+
+@click.command()
+@_setting("--listen", "host:port to serve on; port 0: any free one.")
+@_setting("--repository", "Root of the model repository.", type=click.Path(path_type=Path), required=True)
+@_setting("--trainer", "host:port of the trainer, to which training calls are forwarded.")
+@_setting(
+    "--port-file",
+    "File that gets the bound address once the server is ready.",
+    type=click.Path(path_type=Path),
+)
+@_setting("--poll-interval", "Seconds between looks at the repository.", type=float)
+@_setting("--max-batch-rows", "Rows of one request.", type=int)
+@_setting("--max-queue-rows", "Rows that may wait before requests are refused.", type=int)
+@_setting("--max-message-bytes", "Size of one message, either way.", type=int)
+@_setting("--extra-versions", "Versions kept in memory beyond those that aliases name.", type=int)
+@_setting("--pin-seconds", "A stream's pin that nobody uses ends after these.", type=float)
+@_setting("--drain-seconds", "Time for calls in flight at shutdown.", type=float)
+def main(**given: Any) -> None:
+    """Serves the policies of a model repository over gRPC."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        asyncio.run(serve(settings))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
+        )
+        raise click.UsageError(wrong) from error
+    except PolicydError as error:
+        raise click.ClickException(error.message) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m server")

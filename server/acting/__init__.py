@@ -1,0 +1,1 @@
+"""Answering observations with actions: decode, batch, infer, sample, encode."""

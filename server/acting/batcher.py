@@ -1,0 +1,75 @@
+"""Batches what is already waiting, never waits for a batch."""
+
+from __future__ import annotations
+
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Sequence
+from typing import Protocol
+
+from server.acting import call
+from server.acting.queue import FairQueue, Slice
+from server.acting.ticket import Ticket
+
+
+class CallObserver(Protocol):
+    """Is told of every call of ONNX Runtime; the seam for metrics."""
+
+    def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
+        """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
+
+
+class Batcher:
+    """A queue and the calls that empty it, within one thread.
+
+    An observer costs its time only where there is one.
+    """
+
+    def __init__(self, max_rows: int, observer: CallObserver | None = None) -> None:
+        self.queue = FairQueue(max_rows)
+        self._observer = observer
+
+    def push(self, ticket: Ticket) -> None:
+        """Puts a request in line. Exhausted: the queue is full."""
+        if self._observer is not None:
+            ticket.queued_at = time.perf_counter()
+        self.queue.push(ticket)
+
+    def step(self) -> None:
+        """One call for what waits now."""
+        slices = self.queue.take()
+        if not slices:
+            return
+        if self._observer is None:
+            call.answer(slices)
+            return
+        begin = time.perf_counter()
+        call.answer(slices)
+        waited = [begin - piece.ticket.queued_at for piece in slices]
+        self._observer.called(slices, waited, time.perf_counter() - begin)
+
+
+class LoopBatcher:
+    """A batcher on an event loop: each call answers what the handlers that ran before it have pushed.
+
+    Between two calls the loop receives requests, so that nobody waits longer than one call to queue.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, batcher: Batcher) -> None:
+        self._loop = loop
+        self._batcher = batcher
+        self._scheduled = False
+
+    def submit(self, ticket: Ticket) -> None:
+        """Puts a request in line; `ticket.done` is called when it has ended. Exhausted: the queue is full."""
+        self._batcher.push(ticket)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._batcher.step()
+        if self._batcher.queue:
+            self._loop.call_soon(self._step)
+        else:
+            self._scheduled = False

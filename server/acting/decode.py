@@ -1,0 +1,105 @@
+"""ActRequest to ticket: every wrong field is named, with what came and what was wanted."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from policy_api.errors import Exhausted, InvalidArgument
+from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
+from server.acting.ticket import Ticket
+from server.models.version import LoadedVersion
+from server.sampling import Bool
+
+# Seeds for requests without one: not secret, only different.
+_draw_seed = random.SystemRandom().getrandbits
+_seeds = random.Random(_draw_seed(256))  # noqa: S311 -- sampling, not cryptography
+
+
+def parse(payload: bytes) -> ActRequest:
+    """The message in the bytes of a call. InvalidArgument: they are not one."""
+    try:
+        return ActRequest.FromString(payload)
+    except DecodeError as error:
+        raise InvalidArgument.of("request", got="bytes that do not parse", wanted="an ActRequest") from error
+
+
+def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Ticket:
+    """The checked request. InvalidArgument; Exhausted: more than `max_rows` rows."""
+    return checked_ticket(
+        model,
+        _float_bytes(request.observations),
+        max_rows=max_rows,
+        mask=_mask_bytes(request.action_mask) if request.HasField("action_mask") else None,
+        seed=request.seed if request.HasField("seed") else None,
+        first_row=request.first_row,
+        deterministic=request.deterministic,
+        temperature=request.temperature if request.HasField("temperature") else 1.0,
+    )
+
+
+def checked_ticket(
+    model: LoadedVersion,
+    observations: bytes,  # float32 [B, *shape]
+    *,
+    max_rows: int,
+    mask: bytes | None = None,  # one byte an element, [B, n]
+    seed: int | None = None,
+    first_row: int = 0,
+    deterministic: bool = False,
+    temperature: float = 1.0,
+) -> Ticket:
+    """A ticket from raw bytes, whatever protocol they came by. NaN and infinities are found with the call."""
+    rows, rest = divmod(len(observations), model.observation_bytes)
+    if rest or not rows:
+        wanted = f"a positive multiple of {model.observation_bytes} bytes: float32 [batch, {_dims(model)}]"
+        raise InvalidArgument.of("observations", got=f"{len(observations)} bytes", wanted=wanted)
+    if rows > max_rows:
+        message = f"observations: got {rows} rows, this server takes at most {max_rows} a request"
+        raise Exhausted(message, retry_after=math.inf, reason="BATCH_TOO_LARGE")
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InvalidArgument.of("temperature", got=temperature, wanted="a finite number above 0")
+    return Ticket(
+        model,
+        observations,
+        rows,
+        seed=0 if deterministic else _seeds.getrandbits(64) if seed is None else seed,
+        first_row=first_row,
+        deterministic=deterministic,
+        temperature=temperature,
+        mask=None if mask is None else _checked_mask(mask, rows, model.n),
+    )
+
+
+def _float_bytes(array: FloatArray) -> bytes:
+    raw = array.raw
+    if raw and not array.values:
+        return raw
+    if raw:
+        raise InvalidArgument.of("observations", got="both raw and values", wanted="exactly one of them")
+    return np.array(array.values, np.float32).tobytes()
+
+
+def _mask_bytes(array: BoolArray) -> bytes:
+    if array.raw and array.values:
+        raise InvalidArgument.of("action_mask", got="both raw and values", wanted="exactly one of them")
+    return array.raw or bytes(array.values)
+
+
+def _checked_mask(mask: bytes, rows: int, n: int) -> Bool:
+    if len(mask) != rows * n:
+        wanted = f"{rows * n}: [{rows} rows, {n} actions]"
+        raise InvalidArgument.of("action_mask", got=f"{len(mask)} elements", wanted=wanted)
+    allowed: Bool = np.frombuffer(mask, np.uint8).reshape(rows, n) != 0
+    empty = np.flatnonzero(~allowed.any(axis=1))
+    if len(empty):
+        wanted = "at least one in each row"
+        raise InvalidArgument.of("action_mask", got=f"no allowed action in row {empty[0]}", wanted=wanted)
+    return allowed
+
+
+def _dims(model: LoadedVersion) -> str:
+    return ", ".join(map(str, model.observation_shape))

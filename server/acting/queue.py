@@ -1,0 +1,104 @@
+"""Requests that wait, and which of them the next call of ONNX Runtime answers."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from policy_api.errors import Exhausted
+from server.acting.ticket import Ticket
+from server.models.version import MAX_CALL_ROWS, LoadedVersion
+
+# Requests up to this size overtake larger ones.
+SMALL_ROWS = 64
+# RetryInfo of a full queue, in seconds: longer than it takes to drain.
+RETRY_AFTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows `start` to `stop` of a ticket."""
+
+    ticket: Ticket
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self.stop - self.start
+
+
+@dataclass(slots=True)
+class _Line:
+    """What waits for one version: small requests first come first served, large ones in turns."""
+
+    small: deque[Ticket] = field(default_factory=deque)
+    large: deque[Ticket] = field(default_factory=deque)
+
+
+class FairQueue:
+    """Bounded; one version after the other; of one version small requests first, yet large ones move on.
+
+    Used by one thread.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self._lines: dict[LoadedVersion, _Line] = {}
+        self.rows = 0  # waiting
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def push(self, ticket: Ticket) -> None:
+        """Puts a request in line. Exhausted: too many rows wait already; an empty queue takes any request."""
+        if self.rows and self.rows + ticket.rows > self._max_rows:
+            message = f"{self.rows} rows wait already, at most {self._max_rows} may"
+            raise Exhausted(message, retry_after=RETRY_AFTER, reason="QUEUE_FULL")
+        line = self._lines.get(ticket.model)
+        if line is None:
+            line = self._lines[ticket.model] = _Line()
+        (line.small if ticket.rows <= SMALL_ROWS else line.large).append(ticket)
+        self.rows += ticket.rows
+
+    def take(self) -> list[Slice]:
+        """What the next call answers: rows of one version, at most MAX_CALL_ROWS. May be empty."""
+        model = next(iter(self._lines))
+        line = self._lines.pop(model)
+        # Half of the call is for large requests, so that small ones cannot starve them either.
+        budget = MAX_CALL_ROWS // 2 if line.large else MAX_CALL_ROWS
+        slices = self._take_small(line.small, budget)
+        budget = MAX_CALL_ROWS - sum(piece.rows for piece in slices)
+        slices += self._take_large(line.large, budget)
+        if line.small or line.large:
+            self._lines[model] = line  # at the end: the other versions come first
+        return slices
+
+    def _take_small(self, small: deque[Ticket], budget: int) -> list[Slice]:
+        slices = []
+        while small and small[0].rows <= budget:
+            ticket = small.popleft()
+            self.rows -= ticket.rows
+            if not ticket.abandoned():
+                ticket.taken = ticket.rows
+                budget -= ticket.rows
+                slices.append(Slice(ticket, 0, ticket.rows))
+        return slices
+
+    def _take_large(self, large: deque[Ticket], budget: int) -> list[Slice]:
+        slices = []
+        while large and budget > 0:
+            ticket = large.popleft()
+            if ticket.error is not None or ticket.abandoned():
+                self.rows -= ticket.rows - ticket.taken
+                continue
+            start = ticket.taken
+            ticket.taken = min(ticket.rows, start + budget)
+            taken = ticket.taken - start
+            budget -= taken
+            self.rows -= taken
+            slices.append(Slice(ticket, start, ticket.taken))
+            if ticket.taken < ticket.rows:
+                large.append(ticket)
+        return slices

@@ -1,0 +1,73 @@
+"""One request on its way through the batcher, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from policy_api.errors import PolicydError
+from server.models.version import LoadedVersion
+from server.sampling import Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Answers to all rows of a ticket: little-endian, row-major bytes, as they go out."""
+
+    actions: bytes  # int64 [B]
+    action_probs: bytes  # float32 [B, n]
+    log_probs: bytes  # float32 [B]
+    values: bytes | None  # float32 [B]; None: the policy has no critic
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A decoded request. Ends with exactly one of `decision` and `error` set, and `done` called once."""
+
+    model: LoadedVersion
+    observations: bytes  # float32 [B, *shape]
+    rows: int
+    seed: int = 0
+    first_row: int = 0  # sampling index of the first row
+    deterministic: bool = False
+    temperature: float = 1.0
+    mask: Bool | None = None  # [B, n]
+    # Called in the batcher's thread once the ticket has ended.
+    done: Callable[[Ticket], None] = lambda _: None
+    # Where nobody waits any more (cancelled, deadline passed): dropped before inference.
+    abandoned: Callable[[], bool] = lambda: False
+    queued_at: float = 0.0  # time.perf_counter(), set where somebody observes
+    decision: Decision | None = None
+    error: PolicydError | None = None
+    # Of a ticket that is answered in several calls: rows taken so far, and their answers.
+    taken: int = 0
+    parts: list[Decision] = field(default_factory=list)
+
+    @property
+    def reweighted(self) -> bool:
+        """Whether the probabilities differ from those that the graph gives."""
+        return self.mask is not None or self.temperature != 1.0
+
+    def answer(self, part: Decision, rows: int) -> None:
+        """Takes the answers to the next `rows` rows; ends the ticket with the last."""
+        if rows < self.rows:
+            self.parts.append(part)
+            if self.taken < self.rows:
+                return
+            part = _joined(self.parts)
+        self.decision = part
+        self.done(self)
+
+    def fail(self, error: PolicydError) -> None:
+        """Ends the ticket without an answer."""
+        self.error = error
+        self.done(self)
+
+
+def _joined(parts: list[Decision]) -> Decision:
+    return Decision(
+        actions=b"".join(part.actions for part in parts),
+        action_probs=b"".join(part.action_probs for part in parts),
+        log_probs=b"".join(part.log_probs for part in parts),
+        values=None if parts[0].values is None else b"".join(part.values or b"" for part in parts),
+    )

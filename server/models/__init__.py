@@ -1,0 +1,1 @@
+"""Versions in memory: loading, which one answers, and following the repository."""

@@ -1,0 +1,76 @@
+"""The one place where handlers are registered and wrapped, whatever transport then serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from policy_api.v1 import policy_pb2_grpc
+from server.services import training
+from server.services.health import HealthService
+from server.services.policy import PolicyService
+from server.services.training import TrainingForwarder
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
+# What surrounds every method: from its full name and its handler to the handler that serves.
+Wrap = Callable[[str, Handler], Handler]
+
+# Methods whose handlers take and give bytes, because they decode on their own.
+UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
+
+
+class HandlerTable:
+    """Every method of every service. Generated `add_..._to_server` functions fill it like a server."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, dict[str, Handler]] = {}
+
+    @property
+    def services(self) -> Sequence[str]:
+        """Names of the services."""
+        return tuple(self._methods)
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Generated code calls this with the same methods that it registers by name."""
+
+    def add_registered_method_handlers(self, service: str, methods: Mapping[str, Handler]) -> None:
+        """Takes one service's methods."""
+        table = self._methods.setdefault(service, {})
+        for name, handler in methods.items():
+            undecoded = f"/{service}/{name}" in UNDECODED
+            table[name] = _undecoded(handler) if undecoded else handler
+
+    def serve_on(self, server: grpc.aio.Server, wraps: Sequence[Wrap] = ()) -> None:
+        """Registers all methods with a server, each surrounded by `wraps`, the last outermost."""
+        for service, methods in self._methods.items():
+            wrapped = {name: _wrapped(f"/{service}/{name}", h, wraps) for name, h in methods.items()}
+            server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, wrapped)])
+
+
+def handler_table(policy: PolicyService, trainer: TrainingForwarder, health: HealthService) -> HandlerTable:
+    """The table of this server."""
+    table = HandlerTable()
+    filled: Any = table  # it stands in for a server
+    policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, filled)
+    table.add_registered_method_handlers(training.SERVICE, trainer.handlers())
+    health_pb2_grpc.add_HealthServicer_to_server(health, filled)
+    names = [*table.services, "grpc.reflection.v1alpha.ServerReflection"]
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), filled)
+    return table
+
+
+def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:
+    for wrap in wraps:
+        handler = wrap(method, handler)
+    return handler
+
+
+def _undecoded(handler: Handler) -> Handler:
+    assert handler.unary_unary is not None
+    return grpc.unary_unary_rpc_method_handler(handler.unary_unary)

@@ -1,0 +1,85 @@
+"""grpc.health.v1: which services answer, told to who asks and to who watches.
+
+Each name and when it is NOT_SERVING:
+
+""                                    until the repository was read, and while the server drains
+policy_api.v1.PolicyService           the same
+policy_api.v1.PolicyService/<policy>  while an alias does not answer with what the repository says
+policy_api.v1.TrainingService         while the trainer cannot be reached
+"""
+
+# ruff: noqa: N802, ARG002 -- gRPC names the methods and their arguments
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from policy_api import rpc
+from policy_api.errors import NotFound
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Status = int  # of HealthCheckResponse.ServingStatus
+
+SERVING: Status = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Status = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN: Status = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped base
+    """The board that says who serves. Once draining, nothing serves again."""
+
+    def __init__(self) -> None:
+        self._serving: dict[str, bool] = {}
+        self._draining = False
+        self._changed = asyncio.Event()  # replaced at each change
+
+    def set(self, service: str, *, serving: bool) -> None:
+        """Tells about one service."""
+        if self._serving.get(service) is not serving:
+            self._serving[service] = serving
+            self._wake()
+
+    def drain(self) -> None:
+        """From now on nothing serves; watchers are told and their calls end."""
+        self._draining = True
+        self._wake()
+
+    @rpc.unary
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """The status of one service. NOT_FOUND: there is no such service."""
+        status = self._status(request.service)
+        if status == UNKNOWN:
+            raise NotFound(f"no service {request.service!r}; there are: {', '.join(sorted(self._serving))}")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    @rpc.stream
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """The status now and after each change."""
+        last: Status | None = None
+        while True:
+            changed = self._changed
+            status = self._status(request.service)
+            if status != last:
+                yield health_pb2.HealthCheckResponse(status=status)
+                last = status
+            if self._draining:
+                return
+            await changed.wait()
+
+    def _status(self, service: str) -> Status:
+        if service not in self._serving:
+            return UNKNOWN
+        return SERVING if self._serving[service] and not self._draining else NOT_SERVING
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,129 @@
+"""TrainingService, forwarded to the trainer: bytes as they are, deadline, cancellation and metadata too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from policy_api import rpc
+from policy_api.errors import Unavailable
+from server.services.health import HealthService
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
+
+SERVICE = "policy_api.v1.TrainingService"
+UNARY = ("CreateTrainingJob", "GetTrainingJob", "ListTrainingJobs", "CancelTrainingJob")
+STREAMS = ("WatchTrainingJob",)
+
+MAX_WAIT = 2.0  # seconds for a connection to the trainer
+RETRY_AFTER = 2.0  # seconds
+# Between this server and its client only; the trainer gets its own.
+_HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "content-type", "te", ":")
+
+
+class TrainingForwarder:
+    """Forwards calls to the trainer over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """By method: handlers that pass the bytes on."""
+        unary: dict[str, Handler] = {
+            name: grpc.unary_unary_rpc_method_handler(self._unary(name)) for name in UNARY
+        }
+        streams: dict[str, Handler] = {
+            name: grpc.unary_stream_rpc_method_handler(self._stream(name)) for name in STREAMS
+        }
+        return unary | streams
+
+    def _unary(self, name: str) -> Any:
+        method: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
+
+        @rpc.unary
+        async def forward(_: TrainingForwarder, request: bytes, context: Context) -> bytes:
+            await self._connected(context)
+            call = method(request, timeout=_timeout(context), metadata=_metadata(context))
+            try:
+                response: bytes = await call
+                await _pass_on_metadata(call, context)
+            except grpc.aio.AioRpcError as error:
+                await _abort_like(error, context)
+            finally:
+                call.cancel()
+            return response
+
+        return lambda request, context: forward(self, request, context)
+
+    def _stream(self, name: str) -> Any:
+        method: Any = self._channel.unary_stream(f"/{SERVICE}/{name}")
+
+        @rpc.stream
+        async def forward(_: TrainingForwarder, request: bytes, context: Context) -> AsyncIterator[bytes]:
+            await self._connected(context)
+            call = method(request, timeout=_timeout(context), metadata=_metadata(context))
+            try:
+                async for response in call:
+                    yield response
+                await _pass_on_metadata(call, context)
+            except grpc.aio.AioRpcError as error:
+                await _abort_like(error, context)
+            finally:
+                call.cancel()
+
+        return lambda request, context: forward(self, request, context)
+
+    async def _connected(self, context: Context) -> None:
+        """Waits a moment for a connection, within half of the caller's time. Unavailable: there is none."""
+        patience = min(MAX_WAIT, (_timeout(context) or 2 * MAX_WAIT) / 2)
+        try:
+            async with asyncio.timeout(patience):
+                while (
+                    state := self._channel.get_state(try_to_connect=True)
+                ) is not grpc.ChannelConnectivity.READY:
+                    if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                        raise _unreachable()
+                    await self._channel.wait_for_state_change(state)
+        except TimeoutError:
+            raise _unreachable() from None
+
+
+async def watch_trainer(channel: grpc.aio.Channel, health: HealthService) -> None:
+    """Tells for ever whether the trainer can be reached, and keeps trying to reach it."""
+    while True:
+        state = channel.get_state(try_to_connect=True)
+        health.set(SERVICE, serving=state is grpc.ChannelConnectivity.READY)
+        await channel.wait_for_state_change(state)
+
+
+def _unreachable() -> Unavailable:
+    message = "the trainer cannot be reached; acting goes on"
+    return Unavailable(message, retry_after=RETRY_AFTER, reason="TRAINER_UNAVAILABLE")
+
+
+def _timeout(context: Context) -> float | None:
+    """What is left of the caller's time; None: he waits for ever."""
+    remaining: float | None = context.time_remaining()
+    return None if remaining is None or remaining > 1e9 else max(remaining, 0.001)
+
+
+def _metadata(context: Context) -> list[tuple[str, str | bytes]]:
+    pairs: list[tuple[str, str | bytes]] = list(context.invocation_metadata() or ())
+    return [(key, value) for key, value in pairs if not key.startswith(_HOP_BY_HOP)]
+
+
+async def _pass_on_metadata(call: Any, context: Context) -> None:
+    context.set_trailing_metadata(tuple(await call.trailing_metadata()))
+
+
+async def _abort_like(error: grpc.aio.AioRpcError, context: Context) -> None:
+    """Ends the call as the trainer ended it; a lost connection becomes Unavailable with RetryInfo."""
+    metadata = tuple(error.trailing_metadata() or ())
+    if error.code() is grpc.StatusCode.UNAVAILABLE and "grpc-status-details-bin" not in dict(metadata):
+        raise _unreachable() from error
+    await context.abort(error.code(), error.details() or "", metadata)

@@ -1,0 +1,42 @@
+"""What a server can be told: one line a setting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MIB = 2**20
+
+
+class Settings(BaseModel):
+    """Settings of one server. Unknown names and values out of range are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = "127.0.0.1:50051"  # host:port; port 0: any free one
+    repository: Path  # root of the model repository
+    trainer: str = "127.0.0.1:50052"  # host:port of the trainer's service
+    port_file: Path | None = None  # where the bound address is written once the server is ready
+    poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
+    max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
+    max_queue_rows: int = Field(default=65_536, ge=1)  # rows that may wait
+    max_message_bytes: int = Field(default=64 * MIB, ge=1024)  # of one message, either way
+    extra_versions: int = Field(default=4, ge=0)  # sessions kept beyond those that aliases serve
+    pin_seconds: float = Field(default=3600.0, gt=0)  # a stream's pin that nobody uses ends after these
+    drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
+
+
+def cpus() -> int:
+    """CPUs that this process may use: its affinity, cut by the cgroup's quota; at least 1."""
+    return max(1, min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def _quota(cpu_max: Path) -> int:
+    """The cgroup's CPU quota, rounded up; a large number where there is none."""
+    try:
+        quota, period = cpu_max.read_text().split()
+    except (OSError, ValueError):
+        return 2**31
+    return 2**31 if quota == "max" else -(-int(quota) // int(period))

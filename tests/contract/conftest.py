@@ -1,0 +1,107 @@
+"""A real server process on a repository of its own, and the real stubs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from policy_api.v1 import policy_pb2_grpc, training_pb2_grpc
+from repository import ModelRepository, PublishedVersion
+from tests.server import artifacts
+
+ROOT = Path(__file__).resolve().parents[2]
+START_LIMIT = 30.0  # seconds; machines are shared
+
+
+class ServerProcess:
+    """`python -m server` in a process of its own."""
+
+    def __init__(self, directory: Path, repository: Path, *flags: str) -> None:
+        self._port_file = directory / "server.port"
+        self.log_path = directory / "server.log"
+        arguments = ["--listen", "127.0.0.1:0", "--port-file", str(self._port_file)]
+        arguments += ["--repository", str(repository), "--poll-interval", "0.1", *flags]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server", *arguments],
+                stderr=log,
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+            )
+        self.address = self._await_address()
+        self.channel = grpc.insecure_channel(self.address)
+        self.policy = policy_pb2_grpc.PolicyServiceStub(self.channel)
+        self.training = training_pb2_grpc.TrainingServiceStub(self.channel)
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self.log_path.read_text()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.channel.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def _await_address(self) -> str:
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            if self._port_file.exists():
+                return self._port_file.read_text().strip()
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log}")
+            time.sleep(0.01)  # another process's file: there is no event to wait for
+        self.process.kill()
+        raise RuntimeError(f"the server did not start: {self.log}")
+
+
+StartServer = Callable[..., ServerProcess]
+Publish = Callable[..., PublishedVersion]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> ModelRepository:
+    return ModelRepository(tmp_path / "repository")
+
+
+@pytest.fixture
+def publish(repository: ModelRepository) -> Publish:
+    """Publishes another random policy; `promote` makes it the champion."""
+
+    def publish(policy: str = "cartpole", *, promote: bool = True, **shape: object) -> PublishedVersion:
+        seed = len(repository.versions(policy)) if policy in repository.policies() else 0
+        described = artifacts.metadata(policy, **shape)  # type: ignore[arg-type]  # the callers' words
+        model = artifacts.model(described, seed=seed)
+        published = repository.publish(policy, {"model.onnx": model}, metadata=described)
+        if promote:
+            repository.set_alias(policy, "champion", published.version, actor="test", reason="test")
+        return published
+
+    return publish
+
+
+@pytest.fixture
+def start_server(tmp_path: Path, repository: ModelRepository) -> Iterator[StartServer]:
+    """Starts servers on the repository; all end with the test, cleanly."""
+    servers: list[ServerProcess] = []
+
+    def start(*flags: str) -> ServerProcess:
+        directory = tmp_path / f"server{len(servers)}"
+        directory.mkdir()
+        servers.append(ServerProcess(directory, repository.root, *flags))
+        return servers[-1]
+
+    yield start
+    codes = [server.stop() for server in servers]
+    assert codes == [0] * len(servers)
+    assert not any("Traceback" in server.log for server in servers)

@@ -1,0 +1,67 @@
+"""Small real policies for the server's tests: an MLP as an ONNX artifact, made without torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from google.protobuf import json_format
+from onnx import TensorProto, helper, numpy_helper
+
+from policy_api.v1 import artifact_pb2
+
+
+def metadata(
+    policy: str, observation_shape: tuple[int, ...] = (4,), n: int = 2, *, has_value: bool = True
+) -> artifact_pb2.PolicyMetadata:
+    """What the artifact says about itself."""
+    return artifact_pb2.PolicyMetadata(
+        format=1,
+        policy=policy,
+        observation_space=artifact_pb2.Space(
+            box=artifact_pb2.BoxSpace(shape=observation_shape, dtype="float32", low=[-10.0], high=[10.0])
+        ),
+        action_space=artifact_pb2.Space(discrete=artifact_pb2.DiscreteSpace(n=n)),
+        distribution=artifact_pb2.Distribution(categorical=artifact_pb2.CategoricalDistribution(n=n)),
+        algorithm="a2c",
+        env_id="Test-v0",
+        has_value=has_value,
+    )
+
+
+def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int = 64) -> bytes:
+    """A ReLU network `features -> hidden -> hidden -> n` with random weights, and a critic beside it."""
+    shape = [int(size) for size in described.observation_space.box.shape]
+    n = int(described.distribution.categorical.n)
+    features = int(np.prod(shape))
+    rng = np.random.default_rng(seed)
+    sizes = [("1", features, hidden), ("2", hidden, hidden), ("_logits", hidden, n), ("_value", hidden, 1)]
+    weights = {f"w{name}": rng.normal(size=(a, b)) * np.sqrt(2 / a) for name, a, b in sizes}
+    weights |= {f"b{name}": rng.normal(size=b) * 0.1 for name, _, b in sizes}
+    nodes = [
+        helper.make_node("Flatten", ["observations"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "w1", "b1"], ["pre1"]),
+        helper.make_node("Relu", ["pre1"], ["h1"]),
+        helper.make_node("Gemm", ["h1", "w2", "b2"], ["pre2"]),
+        helper.make_node("Relu", ["pre2"], ["h2"]),
+        helper.make_node("Gemm", ["h2", "w_logits", "b_logits"], ["action_logits"]),
+        helper.make_node("Softmax", ["action_logits"], ["action_probs"], axis=1),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n])
+        for name in ("action_logits", "action_probs")
+    ]
+    if described.has_value:
+        nodes += [
+            helper.make_node("Gemm", ["h2", "w_value", "b_value"], ["value_column"]),
+            helper.make_node("Squeeze", ["value_column", "last_axis"], ["value"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch"]))
+    constants = [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()]
+    constants.append(numpy_helper.from_array(np.array([1], np.int64), "last_axis"))
+    inputs = [helper.make_tensor_value_info("observations", TensorProto.FLOAT, ["batch", *shape])]
+    graph = helper.make_graph(nodes, "policy", inputs, outputs, constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(made, {"policy_metadata": json_format.MessageToJson(described)})
+    onnx.checker.check_model(made)
+    serialized: bytes = made.SerializeToString()
+    return serialized
