@@ -1,0 +1,32 @@
+"""How many processors this process may use: a container's share, not the host's count."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """The smaller of the affinity mask and the cgroup's quota (version 2 or 1), rounded up; at least 1."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = _quota_v2(root) or _quota_v1(root)
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def _quota_v2(root: Path) -> float | None:
+    try:
+        quota, period = (root / "sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _quota_v1(root: Path) -> float | None:
+    folder = root / "sys/fs/cgroup/cpu"
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota / period if quota > 0 else None

@@ -1,0 +1,68 @@
+"""Code around every call of a grpc.aio server: one place that knows gRPC's four kinds of handlers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """Runs each call inside a context manager. Each method's handler is wrapped once and kept."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Any] = {}
+
+    @abstractmethod
+    def around(self, method: str, request: Any, context: Any) -> AbstractAsyncContextManager[None]:
+        """What a call runs in. `request` is an iterator where the client streams."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Called by gRPC, once a call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:  # no such method: gRPC answers UNIMPLEMENTED
+            return None
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            self._wrapped[method] = self._wrap(method, handler)
+        return self._wrapped[method]
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
+            (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
+            (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
+            (True, False): (handler.stream_unary, grpc.stream_unary_rpc_method_handler),
+            (True, True): (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        }
+        behaviour, make = kinds[handler.request_streaming, handler.response_streaming]
+        call = (
+            self._stream(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
+        )
+        return make(call, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, behaviour: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def call(request: Any, context: Any) -> Any:
+            async with self.around(method, request, context):
+                return await behaviour(request, context)
+
+        return call
+
+    def _stream(self, method: str, behaviour: Any) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with self.around(method, request, context):
+                answers = behaviour(request, context)
+                if not hasattr(answers, "__aiter__"):  # a coroutine that writes its answers to the context
+                    await answers
+                    return
+                async for answer in answers:
+                    yield answer
+
+        return call

@@ -1,0 +1,31 @@
+"""Where a process may listen."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy_api import exposure
+from policy_api.errors import FailedPrecondition, InvalidArgument
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"])
+def test_loopback_needs_nothing(address: str) -> None:
+    """Only this machine reaches it."""
+    exposure.check(address, tls=False, insecure=False)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "*:1"])
+def test_elsewhere_needs_tls_or_an_explicit_word(address: str) -> None:
+    """Everything that is not loopback for certain is refused without."""
+    with pytest.raises(FailedPrecondition, match="--insecure") as raised:
+        exposure.check(address, tls=False, insecure=False)
+    assert raised.value.reason == "INSECURE_LISTEN"
+    exposure.check(address, tls=True, insecure=False)
+    exposure.check(address, tls=False, insecure=True)
+
+
+@pytest.mark.parametrize("address", ["", "localhost", ":1", "localhost:http"])
+def test_what_is_no_address_is_an_error(address: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(InvalidArgument, match="listen"):
+        exposure.check(address, tls=False, insecure=False)
