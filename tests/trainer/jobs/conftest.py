@@ -1,0 +1,64 @@
+"""A supervisor with real worker processes, and a database for its jobs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from policy_api.v1 import artifact_pb2
+from policy_api.v1.training_pb2 import TrainingSpec
+from repository import ModelRepository
+from tests.trainer.jobs.room import STAND_IN, OpenRoom, Room
+from trainer.jobs.schema import open_engine
+from trainer.jobs.store import JobStore
+from trainer.jobs.supervisor import Limits, Supervisor
+from trainer.jobs.table import JobTable
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> sa.Engine:
+    return open_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+
+
+@pytest.fixture
+def table(engine: sa.Engine) -> JobTable:
+    return JobTable(engine)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> ModelRepository:
+    return ModelRepository(tmp_path / "repository")
+
+
+@pytest.fixture
+def cartpole() -> artifact_pb2.PolicyMetadata:
+    return artifact_pb2.PolicyMetadata(
+        policy="cartpole",
+        observation_space=artifact_pb2.Space(box=artifact_pb2.BoxSpace(shape=[4], dtype="float32")),
+        distribution=artifact_pb2.Distribution(categorical=artifact_pb2.CategoricalDistribution(n=2)),
+    )
+
+
+@pytest.fixture
+def open_room(table: JobTable, repository: ModelRepository, tmp_path: Path) -> OpenRoom:
+    @asynccontextmanager
+    async def open_room(behaviour: str, limits: Limits | None = None) -> AsyncIterator[Room]:
+        def command(spec: TrainingSpec, *, run_dir: Path, **_: object) -> list[str]:
+            return [sys.executable, str(STAND_IN), behaviour, str(run_dir)]
+
+        store = JobStore(table)
+        runs = tmp_path / "runs"
+        supervisor = Supervisor(store, repository, runs, limits or Limits(stop_seconds=1), command)
+        running = asyncio.create_task(supervisor.run())
+        try:
+            yield Room(store, supervisor, runs)
+        finally:
+            await supervisor.stop()
+            await running
+            store.close()
+
+    return open_room

@@ -1,0 +1,84 @@
+"""A worker process that behaves as its first argument says, for what no real worker does on demand."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def say(**event: object) -> None:
+    """One line of JSON, as a worker writes it."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def succeed() -> None:
+    """Progress, noise, a result."""
+    for step in range(1, 5):
+        say(progress={"phase": "TRAINING", "fraction": step / 5, "env_steps": step, "elapsed": f"{step}s"})
+    sys.stdout.write("an environment that prints\n")
+    say(result={"policy": "cartpole", "version": 1, "promoted": True})
+
+
+def die() -> None:
+    """A poison job: never any further than the first step."""
+    say(progress={"phase": "TRAINING", "fraction": 0.1, "elapsed": "1s"})
+    sys.stderr.write("about to die\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def die_further() -> None:
+    """Gets 0.2 further in each attempt, then dies; its run folder remembers."""
+    memory = Path(sys.argv[2]) / "memory"
+    done = int(memory.read_text()) + 1 if memory.exists() else 1
+    memory.write_text(str(done))
+    say(progress={"phase": "TRAINING", "fraction": done / 5, "elapsed": "1s"})
+    if done == 5:
+        say(result={"policy": "cartpole", "version": 1})
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse() -> None:
+    """Says why and exits with 1."""
+    sys.stderr.write("the loss is nan\n")
+    say(failure={"reason": "DIVERGED", "message": "the loss is not finite"})
+    sys.exit(1)
+
+
+def hang() -> None:
+    """Ignores SIGTERM, has a child in its group that holds its standard output, and never ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    (Path(sys.argv[2]) / "child").write_text(str(child.pid))
+    say(progress={"phase": "TRAINING", "fraction": 0.5, "elapsed": "1s"})
+    time.sleep(1000)
+
+
+def leave_child() -> None:
+    """Ends with a result, but leaves a child behind that holds its standard output."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    say(result={"policy": "cartpole", "version": 1})
+
+
+def checkpoint() -> None:
+    """Stops at SIGTERM as a worker does; the second attempt succeeds."""
+    memory = Path(sys.argv[2]) / "memory"
+    if memory.exists():
+        say(result={"policy": "cartpole", "version": 1})
+        return
+    signal.signal(signal.SIGTERM, lambda *_: (memory.write_text("here"), sys.exit(143)))
+    say(progress={"phase": "TRAINING", "fraction": 0.5, "elapsed": "1s"})
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    {
+        behaviour.__name__: behaviour
+        for behaviour in (succeed, die, die_further, refuse, hang, leave_child, checkpoint)
+    }[sys.argv[1]]()

@@ -1,0 +1,253 @@
+"""Workers as real processes: what becomes of a job when its worker ends, dies, hangs or is cancelled."""
+
+import asyncio
+import os
+import select
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+
+from policy_api import errors
+from policy_api.v1 import artifact_pb2
+from policy_api.v1.training_pb2 import TrainingJob
+from repository import ModelRepository
+from tests.trainer.jobs.room import SPEC, STAND_IN, OpenRoom
+from trainer.jobs import states
+from trainer.jobs.orphans import kill_orphans
+from trainer.jobs.supervisor import Limits
+from trainer.jobs.table import JobTable
+from trainer.jobs.worker import Worker
+
+
+def _run(test: Coroutine[None, None, None]) -> None:
+    asyncio.run(test)
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([descriptor], [], [])
+    os.close(descriptor)
+
+
+def _running(job: TrainingJob) -> bool:
+    return job.state == states.RUNNING and job.HasField("progress")
+
+
+def test_a_result_ends_the_job(open_room: OpenRoom) -> None:
+    """Progress is seen on the way, with an estimate; noise on standard output does no harm."""
+
+    async def test() -> None:
+        async with open_room("succeed") as room:
+            job_id = (await room.create()).job_id
+            seen = [job async for job in room.store.watch(job_id)]
+            assert seen[-1].state == states.SUCCEEDED
+            assert seen[-1].result.version == 1
+            fractions = [job.progress.fraction for job in seen]
+            assert fractions == sorted(fractions)
+            assert seen[-1].progress.fraction == 0.8
+            assert seen[-1].progress.eta.ToSeconds() == 1
+        assert not (room.runs / job_id).exists()
+
+    _run(test())
+
+
+def test_a_failure_ends_the_job_at_once(open_room: OpenRoom) -> None:
+    """A worker that says why is not started again; its log's end is kept."""
+
+    async def test() -> None:
+        async with open_room("refuse") as room:
+            job = await room.end((await room.create()).job_id)
+            assert (job.state, job.attempts) == (states.FAILED, 1)
+            assert job.failure.reason == "DIVERGED"
+            assert list(job.failure.log_tail) == ["the loss is nan"]
+
+    _run(test())
+
+
+def test_a_poison_job_stops_after_its_attempts(open_room: OpenRoom) -> None:
+    """Three workers that die at the same place are enough; the failure says how, with the log's end."""
+
+    async def test() -> None:
+        async with open_room("die") as room:
+            job = await room.end((await room.create()).job_id)
+            assert (job.state, job.attempts) == (states.FAILED, 3)
+            assert job.failure.reason == "WORKER_DIED"
+            assert "SIGSEGV" in job.failure.message
+            assert job.failure.log_tail[-1] == "about to die"
+
+    _run(test())
+
+
+def test_a_worker_that_gets_further_is_started_again(open_room: OpenRoom) -> None:
+    """Four deaths, each further on, do not end the job."""
+
+    async def test() -> None:
+        async with open_room("die_further") as room:
+            job = await room.end((await room.create()).job_id)
+            assert (job.state, job.attempts) == (states.SUCCEEDED, 5)
+
+    _run(test())
+
+
+def test_cancel_ends_the_worker_and_its_children(open_room: OpenRoom) -> None:
+    """Also those that ignore SIGTERM, within 3 seconds."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            job_id = (await room.create()).job_id
+            await room.until(job_id, _running)
+            child = int((room.runs / job_id / "child").read_text())
+            begin = time.monotonic()
+            assert (await room.supervisor.cancel(job_id)).state == states.CANCELLING
+            assert (await room.end(job_id)).state == states.CANCELLED
+            await asyncio.to_thread(_wait_for_end, child)
+            assert time.monotonic() - begin < 3
+            assert (await room.supervisor.cancel(job_id)).state == states.CANCELLED
+
+    _run(test())
+
+
+def test_a_cancelled_queued_job_never_runs(open_room: OpenRoom) -> None:
+    """It is cancelled at once, and the next one runs after the first is gone."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            first = (await room.create()).job_id
+            second = (await room.create()).job_id
+            third = (await room.create()).job_id
+            await room.until(first, _running)
+            assert (await room.supervisor.cancel(second)).state == states.CANCELLED
+            await room.supervisor.cancel(first)
+            await room.until(third, _running)
+            assert (await room.end(second)).attempts == 0
+
+    _run(test())
+
+
+def test_cancel_after_publishing_is_success(
+    open_room: OpenRoom, repository: ModelRepository, cartpole: artifact_pb2.PolicyMetadata
+) -> None:
+    """A job whose version is out is not cancelled: its result says so, and that it was not promoted."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            job_id = (await room.create()).job_id
+            await room.until(job_id, _running)
+            repository.publish("cartpole", {"model.onnx": b"model"}, metadata=cartpole, job_id=job_id)
+            await room.supervisor.cancel(job_id)
+            job = await room.end(job_id)
+            assert job.state == states.SUCCEEDED
+            assert (job.result.version, job.result.promoted) == (1, False)
+            assert job.result.version_path == "models/cartpole/1"
+
+    _run(test())
+
+
+def test_children_that_hold_the_output_do_not_hold_the_job(open_room: OpenRoom) -> None:
+    """A worker's end is the job's end, whatever it left behind."""
+
+    async def test() -> None:
+        async with open_room("leave_child") as room:
+            assert (await room.end((await room.create()).job_id)).state == states.SUCCEEDED
+
+    _run(test())
+
+
+def test_a_stopped_trainer_resumes(open_room: OpenRoom) -> None:
+    """Stopping lets the worker write its checkpoint; the next trainer goes on, and no attempt is lost."""
+
+    async def test() -> None:
+        async with open_room("checkpoint", Limits(max_attempts=1)) as room:
+            job_id = (await room.create()).job_id
+            await room.until(job_id, _running)
+        assert (room.runs / job_id / "memory").read_text() == "here"
+        async with open_room("checkpoint", Limits(max_attempts=1)) as room:
+            job = await room.end(job_id)
+            assert (job.state, job.attempts) == (states.SUCCEEDED, 2)
+
+    _run(test())
+
+
+def test_watchers_learn_that_the_trainer_stops(open_room: OpenRoom) -> None:
+    """A watch does not hang at shutdown."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            job_id = (await room.create()).job_id
+            watching = asyncio.create_task(room.end(job_id))
+            await room.until(job_id, _running)
+            room.store.end_watches()
+            with pytest.raises(errors.Unavailable, match="shutting down"):
+                await watching
+            with pytest.raises(errors.NotFound):
+                await room.end("nobody")
+
+    _run(test())
+
+
+def test_a_killed_trainers_jobs_are_taken_up(open_room: OpenRoom, table: JobTable) -> None:
+    """What was running is queued again, what was being cancelled is cancelled."""
+    running = table.create(SPEC, request_id="", max_queued=9).job_id
+    cancelling = table.create(SPEC, request_id="", max_queued=9).job_id
+    for _ in range(2):
+        table.claim()
+    table.request_cancel(cancelling)
+
+    async def test() -> None:
+        async with open_room("succeed") as room:
+            assert (await room.end(running)).state == states.SUCCEEDED
+            assert (await room.end(cancelling)).state == states.CANCELLED
+            assert (await room.end(running)).attempts == 2
+
+    _run(test())
+
+
+def test_a_trainer_that_always_dies_with_the_job_stops_trying(open_room: OpenRoom, table: JobTable) -> None:
+    """A job that takes the trainer down is a poison job too."""
+    job_id = table.create(SPEC, request_id="", max_queued=9).job_id
+    for _ in range(3):
+        table.claim()
+        table.requeue(job_id)
+    table.claim()
+
+    async def test() -> None:
+        async with open_room("succeed") as room:
+            job = await room.end(job_id)
+            assert job.failure.reason == "WORKER_DIED"
+            assert "together with the trainer" in job.failure.message
+
+    _run(test())
+
+
+def test_orphans_are_found_by_group_and_job(tmp_path: Path) -> None:
+    """Only processes that carry the job's mark are ended."""
+
+    async def test() -> None:
+        command = [sys.executable, str(STAND_IN), "hang", str(tmp_path)]
+        worker = await Worker.start(command, job_id="job", run_dir=tmp_path)
+        await anext(worker.events())
+        assert await asyncio.to_thread(kill_orphans, worker.group, "another") == 0
+        assert await asyncio.to_thread(kill_orphans, os.getpgid(0), "job") == 0
+        assert await asyncio.to_thread(kill_orphans, worker.group, "job") >= 1
+        assert await worker.wait() == -9
+
+    _run(test())
+
+
+def test_jobs_run_side_by_side(open_room: OpenRoom) -> None:
+    """As many as the limits say."""
+
+    async def test() -> None:
+        async with open_room("hang", Limits(concurrency=2, stop_seconds=0)) as room:
+            jobs = [(await room.create()).job_id for _ in range(3)]
+            for job_id in jobs[:2]:
+                await room.until(job_id, _running)
+            assert (await room.store.read(room.store.table.get, jobs[2])).state == states.QUEUED
+
+    _run(test())

@@ -1,0 +1,51 @@
+"""`python -m trainer serve` as a real process, and a stub that talks to it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from policy_api.v1.training_pb2_grpc import TrainingServiceStub
+
+ROOT = Path(__file__).parents[3]
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    """Starts the service; the context's value is its address. It must end cleanly at SIGTERM."""
+
+    @contextmanager
+    def serve(repository: Path, *options: str) -> Iterator[str]:
+        os.mkfifo(port_file := tmp_path_factory.mktemp("serve") / "port")
+        command = [sys.executable, "-m", "trainer", "serve", "--listen", "127.0.0.1:0"]
+        command += ["--repository", str(repository), "--port-file", str(port_file), *options]
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": f"{ROOT}/proto"})
+        try:
+            yield port_file.read_text().strip()  # a FIFO: waits until the address is written
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+    return serve
+
+
+@pytest.fixture(scope="module")
+def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with default options that the module's tests share."""
+    with serve(tmp_path_factory.mktemp("repository")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def stub(address: str) -> Iterator[TrainingServiceStub]:
+    with grpc.insecure_channel(address) as channel:
+        yield TrainingServiceStub(channel)

@@ -1,0 +1,35 @@
+"""The allow-list of environments."""
+
+import sys
+
+import pytest
+
+from policy_api import errors
+from trainer.service.environments import AllowList
+
+
+def test_gymnasiums_own_environments_are_the_default() -> None:
+    """Those that Gymnasium brings, no module's, and not the shims that make any other environment."""
+    AllowList().check("CartPole-v1")
+    AllowList().check("LunarLander-v3")
+    for env_id in ("json:CartPole-v1", "GymV26Environment-v0"):
+        with pytest.raises(errors.PermissionDenied, match=env_id):
+            AllowList().check(env_id)
+
+
+def test_patterns_allow_what_they_name() -> None:
+    """And nothing else; a check imports no module."""
+    allowed = AllowList(["mine.*:Corridor-v*", "Acrobot-v1"])
+    allowed.check("mine.environments:Corridor-v3")
+    allowed.check("Acrobot-v1")
+    for env_id in ("mine.environments:Other-v0", "CartPole-v1", "os:Corridor-v0"):
+        with pytest.raises(errors.PermissionDenied):
+            allowed.check(env_id)
+    assert "mine" not in sys.modules
+
+
+@pytest.mark.parametrize("env_id", ["", "Nope-v0", "CartPole-v99", "CartPole", "Cart Pole!"])
+def test_unknown_names_are_invalid(env_id: str) -> None:
+    """The field is named, and what Gymnasium says about it."""
+    with pytest.raises(errors.InvalidArgument, match=r"spec\.env_id"):
+        AllowList().check(env_id)

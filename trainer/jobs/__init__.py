@@ -1,0 +1,1 @@
+"""Durable training jobs: the table, the queue, and one worker process a job."""

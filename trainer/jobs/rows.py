@@ -1,0 +1,38 @@
+"""A row of the jobs' table as the contract's TrainingJob."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from policy_api.v1.training_pb2 import TrainingJob
+
+
+def to_job(row: sa.RowMapping) -> TrainingJob:
+    """The job that a row holds."""
+    job = TrainingJob(
+        job_id=row["job_id"],
+        request_id=row["request_id"] or "",
+        state=row["state"],
+        attempts=row["attempts"],
+    )
+    for name in ("spec", "progress", "result", "failure"):
+        if row[name] is not None:
+            json_format.Parse(row[name], getattr(job, name), ignore_unknown_fields=True)
+    for name in ("create_time", "start_time", "end_time"):
+        if row[name] is not None:
+            getattr(job, name).FromNanoseconds(int(row[name] * 1e9))
+    return job
+
+
+def to_json(message: Message) -> str:
+    """The text that a column holds for a message."""
+    return json_format.MessageToJson(message, indent=None, preserving_proto_field_name=True)
+
+
+def columns(**messages: Message | None) -> dict[str, Any]:
+    """Column values of the messages that there are."""
+    return {name: to_json(message) for name, message in messages.items() if message is not None}

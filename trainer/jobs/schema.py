@@ -1,0 +1,60 @@
+"""The jobs' table, and the connection to the database that holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from policy_api.errors import InvalidArgument
+
+metadata = sa.MetaData()
+
+# Messages are JSON of the contract's protos; times are seconds since 1970, UTC.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    # Order of creation. SQLite counts rows in INTEGER only.
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("job_id", sa.String(96), nullable=False, unique=True),
+    sa.Column("request_id", sa.String(128), unique=True),  # NULL: not idempotent
+    sa.Column("policy", sa.String(63), nullable=False, index=True),
+    sa.Column("state", sa.Integer, nullable=False, index=True),  # TrainingJob.State
+    sa.Column("spec", sa.Text, nullable=False),  # TrainingSpec
+    sa.Column("progress", sa.Text),  # TrainingProgress
+    sa.Column("result", sa.Text),  # TrainingResult
+    sa.Column("failure", sa.Text),  # TrainingFailure
+    sa.Column("create_time", sa.Double, nullable=False),
+    sa.Column("start_time", sa.Double),
+    sa.Column("end_time", sa.Double),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # workers started
+    # Workers started since one last got further than any before.
+    sa.Column("fruitless_attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("furthest", sa.Double, nullable=False, default=0.0),  # the largest fraction so far
+    sa.Column("worker_group", sa.Integer),  # process group of the last worker
+)
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for `sqlite:///FILE` or `postgresql://...`. InvalidArgument: no such kind of database."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidArgument.of("jobs", got=repr(url), wanted="a database URL") from None
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        engine = sa.create_engine(parsed)
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        return engine
+    raise InvalidArgument.of("jobs", got=repr(url), wanted="sqlite:///FILE or postgresql://...")
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged job survives a power failure
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()

@@ -1,0 +1,188 @@
+"""The jobs' table: creation, reading, and the transitions between states.
+
+Each transition is one UPDATE that names the states it may start from: of two that race, one happens.
+Blocking; one process owns the table (`trainer.jobs.ownership`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from policy_api.errors import AlreadyExists, Exhausted, NotFound
+from policy_api.v1.training_pb2 import (
+    TrainingFailure,
+    TrainingJob,
+    TrainingProgress,
+    TrainingResult,
+    TrainingSpec,
+)
+from trainer.jobs import states
+from trainer.jobs.rows import columns, to_job, to_json
+from trainer.jobs.schema import jobs, metadata
+
+# How much further (of the whole job) a worker must get for its attempt to count as fruitful.
+_PROGRESS = 0.01
+
+
+class JobTable:
+    """Every job there ever was, in a database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        metadata.create_all(engine)
+
+    def create(self, spec: TrainingSpec, *, request_id: str, max_queued: int) -> TrainingJob:
+        """A new QUEUED job, or the one that `request_id` made before.
+
+        AlreadyExists: that one has another spec. Exhausted: `max_queued` jobs are waiting.
+        """
+        if (before := self._by_request(request_id)) is not None:
+            return _same_spec(before, spec)
+        if self.count(states.QUEUED) >= max_queued:
+            raise Exhausted(f"{max_queued} jobs are waiting, more are not queued", retry_after=10)
+        job_id = f"{spec.policy}-{uuid.uuid4().hex[:12]}"
+        values: dict[str, Any] = {"job_id": job_id, "request_id": request_id or None, "policy": spec.policy}
+        values |= {"state": states.QUEUED, "create_time": time.time(), "spec": to_json(spec)}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(jobs).values(values))
+        except IntegrityError:  # another call with this request_id was faster
+            if (before := self._by_request(request_id)) is None:
+                raise
+            return _same_spec(before, spec)
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> TrainingJob:
+        """The job. NotFound."""
+        found = self._select(sa.select(jobs).where(jobs.c.job_id == job_id))
+        if not found:
+            raise NotFound(f"no job {job_id!r}")
+        return found[0]
+
+    def page(self, *, policy: str, size: int, before: int | None) -> tuple[list[TrainingJob], int | None]:
+        """Up to `size` jobs, newest first, created before number `before`; and `before` of the next page."""
+        query = sa.select(jobs).order_by(jobs.c.number.desc()).limit(size + 1)
+        if policy:
+            query = query.where(jobs.c.policy == policy)
+        if before is not None:
+            query = query.where(jobs.c.number < before)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        more = rows[size - 1]["number"] if len(rows) > size else None
+        return [to_job(row) for row in rows[:size]], more
+
+    def in_state(self, *wanted: states.State) -> list[TrainingJob]:
+        """The jobs in these states, oldest first."""
+        return self._select(sa.select(jobs).where(jobs.c.state.in_(wanted)).order_by(jobs.c.number))
+
+    def count(self, state: states.State) -> int:
+        """Number of jobs in a state."""
+        with self._engine.connect() as connection:
+            query = sa.select(sa.func.count()).where(jobs.c.state == state)
+            return connection.execute(query).scalar_one()
+
+    def claim(self) -> TrainingJob | None:
+        """Makes the first QUEUED job RUNNING, for a worker to be started. None: nothing is queued."""
+        for job in self.in_state(states.QUEUED)[:1]:
+            started = {
+                "start_time": sa.func.coalesce(jobs.c.start_time, time.time()),
+                "attempts": jobs.c.attempts + 1,
+                "fruitless_attempts": jobs.c.fruitless_attempts + 1,
+            }
+            if self._move(job.job_id, states.RUNNING, started):
+                return self.get(job.job_id)
+        return None
+
+    def worker_started(self, job_id: str, group: int) -> None:
+        """Remembers the worker's process group, to end what a dead trainer left behind."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(worker_group=group))
+
+    def worker_group(self, job_id: str) -> int | None:
+        """The process group of the job's last worker."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                sa.select(jobs.c.worker_group).where(jobs.c.job_id == job_id)
+            ).scalar_one_or_none()
+
+    def progressed(self, job_id: str, progress: TrainingProgress) -> None:
+        """Stores progress. An attempt that gets further than any before it counts as the first again."""
+        further = jobs.c.furthest + _PROGRESS < progress.fraction
+        values = {
+            "progress": to_json(progress),
+            "fruitless_attempts": sa.case((further, 1), else_=jobs.c.fruitless_attempts),
+            "furthest": sa.case((further, progress.fraction), else_=jobs.c.furthest),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(values))
+
+    def fruitless_attempts(self, job_id: str) -> int:
+        """Workers started since one last got further."""
+        with self._engine.connect() as connection:
+            query = sa.select(jobs.c.fruitless_attempts).where(jobs.c.job_id == job_id)
+            return int(connection.execute(query).scalar_one())
+
+    def requeue(self, job_id: str, *, uncounted: bool = False) -> bool:
+        """RUNNING to QUEUED: another attempt follows. `uncounted`: this one does not count as fruitless."""
+        spared = {"fruitless_attempts": jobs.c.fruitless_attempts - 1} if uncounted else {}
+        return self._move(job_id, states.QUEUED, spared)
+
+    def request_cancel(self, job_id: str) -> TrainingJob:
+        """QUEUED to CANCELLED, RUNNING to CANCELLING; other states stay. NotFound."""
+        while (job := self.get(job_id)).state in (states.QUEUED, states.RUNNING):
+            target = states.CANCELLED if job.state == states.QUEUED else states.CANCELLING
+            if self._move(job_id, target, _end_time(target), source=job.state):
+                return self.get(job_id)
+        return job
+
+    def succeed(self, job_id: str, result: TrainingResult) -> bool:
+        """Ends the job with a published version."""
+        return self._end(job_id, states.SUCCEEDED, columns(result=result))
+
+    def fail(self, job_id: str, failure: TrainingFailure) -> bool:
+        """Ends the job without one; not where it is being cancelled."""
+        return self._end(job_id, states.FAILED, columns(failure=failure))
+
+    def cancelled(self, job_id: str) -> bool:
+        """Ends a job that was being cancelled and has published nothing."""
+        return self._end(job_id, states.CANCELLED, {})
+
+    def _end(self, job_id: str, target: states.State, values: dict[str, Any]) -> bool:
+        return self._move(job_id, target, values | _end_time(target))
+
+    def _move(
+        self,
+        job_id: str,
+        target: states.State,
+        values: dict[str, Any],
+        *,
+        source: states.State | None = None,
+    ) -> bool:
+        sources = states.SOURCES[target] if source is None else {source}
+        query = sa.update(jobs).where(jobs.c.job_id == job_id, jobs.c.state.in_(sources))
+        with self._engine.begin() as connection:
+            return connection.execute(query.values({"state": target} | values)).rowcount == 1
+
+    def _by_request(self, request_id: str) -> TrainingJob | None:
+        if not request_id:
+            return None
+        return next(iter(self._select(sa.select(jobs).where(jobs.c.request_id == request_id))), None)
+
+    def _select(self, query: sa.Select[Any]) -> list[TrainingJob]:
+        with self._engine.connect() as connection:
+            return [to_job(row) for row in connection.execute(query).mappings()]
+
+
+def _end_time(target: states.State) -> dict[str, float]:
+    return {"end_time": time.time()} if target in states.TERMINAL else {}
+
+
+def _same_spec(job: TrainingJob, spec: TrainingSpec) -> TrainingJob:
+    if job.spec != spec:
+        raise AlreadyExists(f"request_id {job.request_id!r} is job {job.job_id}, which has another spec")
+    return job

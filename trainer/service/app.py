@@ -1,0 +1,113 @@
+"""Wires the TrainingService together, runs it, and takes it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from policy_api.errors import FailedPrecondition
+from policy_api.v1 import training_pb2
+from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
+from repository import ModelRepository
+from trainer.jobs.ownership import owned
+from trainer.jobs.schema import open_engine
+from trainer.jobs.store import JobStore
+from trainer.jobs.supervisor import Limits, Supervisor
+from trainer.jobs.table import JobTable
+from trainer.service.environments import AllowList
+from trainer.service.servicer import TrainingServicer
+
+_LOG = logging.getLogger(__name__)
+_SERVICE = training_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name
+_CALLS_SECONDS = 2.0  # for calls that run when the trainer stops
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """What `python -m trainer serve` was told."""
+
+    listen: str  # HOST:PORT; port 0: any
+    repository: Path
+    runs: Path  # folder of the workers' checkpoints and logs
+    jobs: str  # URL of the jobs' database
+    allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
+    limits: Limits
+    port_file: Path | None  # where the bound address is written
+
+
+async def serve(settings: ServeSettings) -> None:
+    """Serves until SIGTERM or SIGINT. FailedPrecondition: the address or the jobs' table is taken."""
+    with ExitStack() as stack:
+        engine = open_engine(settings.jobs)
+        stack.callback(engine.dispose)
+        stack.enter_context(owned(engine))
+        store = JobStore(JobTable(engine))
+        stack.callback(store.close)
+        supervisor = Supervisor(store, ModelRepository(settings.repository), settings.runs, settings.limits)
+        await _run(settings, store, supervisor)
+
+
+async def _run(settings: ServeSettings, store: JobStore, supervisor: Supervisor) -> None:
+    stop = _stop_signal()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    servicer = TrainingServicer(store, supervisor, AllowList(settings.allow_env))
+    add_TrainingServiceServicer_to_server(servicer, server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    address = _bind(server, settings.listen)
+    await server.start()
+    await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
+    if settings.port_file is not None:
+        settings.port_file.write_text(f"{address}\n")
+    _LOG.info("policyd trainer listening on %s", address)
+    running = asyncio.create_task(supervisor.run())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await _shut_down(server, checks, store, supervisor)
+    stopped.cancel()
+    await running
+
+
+async def _shut_down(
+    server: grpc.aio.Server, checks: health.aio.HealthServicer, store: JobStore, supervisor: Supervisor
+) -> None:
+    """Says so, lets calls end, then workers. At most _CALLS_SECONDS + limits.stop_seconds and a moment."""
+    _LOG.info("shutting down")
+    await checks.enter_graceful_shutdown()
+    store.end_watches()
+    await server.stop(_CALLS_SECONDS)
+    await supervisor.stop()
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        raise FailedPrecondition(
+            f"cannot listen on {listen}: taken, or not an address of this machine"
+        ) from None
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+async def _set_health(
+    checks: health.aio.HealthServicer, status: health_pb2.HealthCheckResponse.ServingStatus
+) -> None:
+    for service in ("", _SERVICE):
+        await checks.set(service, status)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

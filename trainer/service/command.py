@@ -1,0 +1,63 @@
+"""`python -m trainer serve`: flags and environment variables. A flag wins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policy_api.errors import PolicydError
+from trainer.jobs.supervisor import Limits
+from trainer.service.app import ServeSettings
+from trainer.service.app import serve as run_service
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(help="Offer the TrainingService over gRPC.")
+@click.option("--listen", envvar="POLICYD_LISTEN", default="127.0.0.1:50052", show_default=True)
+@click.option(
+    "--repository", envvar="POLICYD_REPOSITORY", type=_PATH, required=True, help="The model repository."
+)
+@click.option("--jobs", envvar="POLICYD_JOBS", help="Database URL. [default: sqlite:///REPOSITORY/jobs.db]")
+@click.option("--runs", envvar="POLICYD_RUNS", type=_PATH, help="Checkpoints. [default: REPOSITORY/runs]")
+@click.option(
+    "--allow-env",
+    envvar="POLICYD_ALLOW_ENV",
+    multiple=True,
+    help="Pattern of environments that may be trained on, `module:EnvId` for a module's; may be repeated."
+    " [default: Gymnasium's own]",
+)
+@click.option(
+    "--concurrency", envvar="POLICYD_CONCURRENCY", type=click.IntRange(1), default=1, show_default=True
+)
+@click.option(
+    "--max-queued", envvar="POLICYD_MAX_QUEUED", type=click.IntRange(1), default=100, show_default=True
+)
+@click.option(
+    "--max-attempts", envvar="POLICYD_MAX_ATTEMPTS", type=click.IntRange(1), default=3, show_default=True
+)
+@click.option(
+    "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
+)
+@click.option("--port-file", type=_PATH, help="Where the bound address is written.")
+def serve(*, repository: Path, jobs: str | None, runs: Path | None, **options: Any) -> None:
+    """Runs the service until it is told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    repository.mkdir(parents=True, exist_ok=True)
+    limits = Limits(**{field.name: options.pop(field.name) for field in fields(Limits)})
+    settings = ServeSettings(
+        repository=repository,
+        runs=runs or repository / "runs",
+        jobs=jobs or f"sqlite:///{repository.resolve() / 'jobs.db'}",
+        limits=limits,
+        **options,
+    )
+    try:
+        asyncio.run(run_service(settings))
+    except PolicydError as error:
+        raise click.ClickException(error.message) from None

@@ -1,0 +1,44 @@
+"""Which environments the service trains on: making one runs its code, and so does importing its module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import gymnasium
+
+from policy_api.errors import InvalidArgument, PermissionDenied
+
+_OWN = "gymnasium.envs."
+
+
+class AllowList:
+    """Patterns of `EnvId` and `module:EnvId`, as fnmatch reads them. None: Gymnasium's own environments."""
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        self._patterns = tuple(patterns)
+
+    def check(self, env_id: str) -> None:
+        """PermissionDenied: not on the list. InvalidArgument: no environment has this name."""
+        if not env_id:
+            raise InvalidArgument.of("spec.env_id", got="nothing", wanted="an environment")
+        if ":" not in env_id:  # a spec with a module would be imported here
+            _require_known(env_id)
+        if not self._allows(env_id):
+            allowed = ", ".join(self._patterns) or "Gymnasium's own environments"
+            raise PermissionDenied(
+                f"environment {env_id!r} is not on the trainer's allow-list ({allowed})",
+                reason="ENV_NOT_ALLOWED",
+            )
+
+    def _allows(self, env_id: str) -> bool:
+        if self._patterns:
+            return any(fnmatchcase(env_id, pattern) for pattern in self._patterns)
+        return ":" not in env_id and str(gymnasium.registry[env_id].entry_point).startswith(_OWN)
+
+
+def _require_known(env_id: str) -> None:
+    try:
+        gymnasium.spec(env_id)
+    except gymnasium.error.Error as error:
+        raise InvalidArgument.of("spec.env_id", got=repr(env_id), wanted=f"an environment: {error}") from None

@@ -1,0 +1,47 @@
+"""What a request to train must be, before it is queued."""
+
+from __future__ import annotations
+
+import math
+
+from policy_api.errors import InvalidArgument
+from policy_api.v1.training_pb2 import CreateTrainingJobRequest, ListTrainingJobsRequest, TrainingSpec
+from repository.names import validate_alias_name
+from trainer.config import resolve_config
+from trainer.service.environments import AllowList
+
+MAX_REQUEST_ID = 128
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+
+
+def check_create(request: CreateTrainingJobRequest, environments: AllowList) -> None:
+    """InvalidArgument names the field; PermissionDenied: the environment is not allowed."""
+    if len(request.request_id) > MAX_REQUEST_ID:
+        raise InvalidArgument.of(
+            "request_id", got=f"{len(request.request_id)} characters", wanted=f"at most {MAX_REQUEST_ID}"
+        )
+    check_spec(request.spec)
+    environments.check(request.spec.env_id)
+
+
+def check_spec(spec: TrainingSpec) -> None:
+    """InvalidArgument names the field."""
+    resolve_config(spec.policy, spec.env_id, spec.algorithm, spec.seed, spec.settings)
+    if spec.promotion.alias:
+        validate_alias_name(spec.promotion.alias, field="spec.promotion.alias")
+    if not math.isfinite(spec.promotion.min_return):
+        raise InvalidArgument.of(
+            "spec.promotion.min_return", got=spec.promotion.min_return, wanted="a finite number"
+        )
+
+
+def page_of(request: ListTrainingJobsRequest) -> tuple[int, int | None]:
+    """Page size and the number before which the page lies."""
+    if not 0 <= request.page_size <= MAX_PAGE:
+        raise InvalidArgument.of("page_size", got=request.page_size, wanted=f"1 to {MAX_PAGE}, or 0")
+    if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
+        raise InvalidArgument.of(
+            "page_token", got=repr(request.page_token), wanted="an earlier next_page_token"
+        )
+    return request.page_size or DEFAULT_PAGE, int(request.page_token) if request.page_token else None
