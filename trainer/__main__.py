@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
 
 import click
-
-# Small matrices gain nothing from BLAS threads, and rollout workers would fight over the cores.
-# Read once, when numpy is first imported.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Command: where it lies, and its line in --help.
 COMMANDS: Mapping[str, tuple[str, str]] = {

@@ -64,8 +64,10 @@ class TrainingConfig(BaseModel):
     # Optimisation.
     n_epochs: Annotated[int, Field(ge=1, le=100)] = 1  # passes over each rollout
     minibatch_size: Count | None = None  # steps per update; None: the whole rollout
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    optimizer_eps: Positive = 1e-8  # added to the root of the second moment (rmsprop: A2C's is 1e-5)
+    optimizer: Literal["adam", "rmsprop", "rmsprop_a2c", "sgd"] = "adam"
+    optimizer_eps: Positive = (
+        1e-8  # beside the root of the second moment (rmsprop_a2c: inside; A2C uses 1e-5)
+    )
     learning_rate: Positive = 1e-3  # the actor's
     critic_learning_rate: Positive | None = None  # None: the actor's
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"  # down to lr_final_fraction
@@ -104,6 +106,8 @@ class TrainingConfig(BaseModel):
             raise ValueError("loss_reduction: `episode_sum` is defined for reinforce only")
         if self.algorithm == "reinforce" and self.minibatch_size and self.loss_reduction == "episode_sum":
             raise ValueError("minibatch_size: must be unset with loss_reduction `episode_sum`")
+        if self.algorithm == "reinforce" and self.episodes_per_update % self.n_envs:
+            raise ValueError(f"episodes_per_update: must be a multiple of n_envs ({self.n_envs})")
         return self
 
     @property

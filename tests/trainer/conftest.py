@@ -1,0 +1,15 @@
+"""The scripted environments are registered for every test of the trainer."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+if "scripted" not in sys.modules:  # tests are no package, so the module is loaded by its path
+    spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["scripted"] = module
+    spec.loader.exec_module(module)

@@ -1,0 +1,46 @@
+"""The learner's actor as numpy, for acting, and the average of its weights, for export."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.algorithms.learner import Learner
+from trainer.estimators.normalization import ObservationScaling
+from trainer.networks.host import host_outputs
+from trainer.networks.mlp import MlpSpec
+from trainer.rollouts.policy import ActingPolicy
+
+
+class ActingCopy:
+    """Acts with the learner's weights: the same memory on a CPU, one copy per rollout from a GPU.
+
+    With `ema_decay` d > 0 it also keeps their exponential average, a <- d a + (1 - d) w after each
+    rollout's updates, with the bias towards the start taken out as in Adam (Polyak and Juditsky 1992).
+    """
+
+    def __init__(self, learner: Learner, spec: MlpSpec, ema_decay: float) -> None:
+        self._learner, self._decay = learner, ema_decay
+        self._shared = learner.backend.device == "cpu"
+        self.parameters = learner.backend.to_numpy(learner.actor.parameters)  # [P]
+        self._outputs = host_outputs(spec, self.parameters)
+        self.average = np.zeros(len(self.parameters))  # [P], float64
+        self.averaged = 0  # refreshes taken into the average
+
+    def refresh(self) -> None:
+        """After updates of the learner."""
+        if not self._shared:
+            self.parameters[:] = self._learner.backend.to_numpy(self._learner.actor.parameters)
+        if self._decay:
+            self.average *= self._decay
+            self.average += (1 - self._decay) * self.parameters
+            self.averaged += 1
+
+    def policy(self, scaling: ObservationScaling | None) -> ActingPolicy:
+        """The policy as it acts now."""
+        return ActingPolicy(self._outputs, self._learner.distribution, scaling)
+
+    def export_parameters(self) -> np.ndarray:
+        """A copy of what is to be exported: the average where there is one, else the weights [P]."""
+        if self.averaged == 0:
+            return self.parameters.copy()
+        return (self.average / (1 - self._decay**self.averaged)).astype(self.parameters.dtype)

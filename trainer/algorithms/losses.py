@@ -1,0 +1,39 @@
+"""The critic's loss and its gradient. (The actor's stand with its distribution.)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.arrays import Array
+
+
+def value_loss(xp: Any, values: Array, targets: Array, old_values: Array, clip_range: float | None) -> Array:
+    """(target - V)^2 [B]; with a clip range c the larger of that and the clipped value's.
+
+    V_clipped = V_old + clip(V - V_old, -c, c) (OpenAI Baselines' PPO2).
+    """
+    errors = (values - targets) ** 2
+    if clip_range is None:
+        return errors
+    clipped = old_values + (values - old_values).clip(-clip_range, clip_range)
+    return xp.maximum(errors, (clipped - targets) ** 2)
+
+
+def value_gradient(values: Array, targets: Array, old_values: Array, clip_range: float | None) -> Array:
+    """The gradient d value_loss / d V [B]: 2 (V - target), and 0 where the clipped one's error is larger.
+
+    (There V lies outside the range, so that the clipped value does not change with V.)
+    """
+    gradient = 2 * (values - targets)
+    if clip_range is None:
+        return gradient
+    clipped = old_values + (values - old_values).clip(-clip_range, clip_range)
+    unclipped_counts = (values - targets) ** 2 >= (clipped - targets) ** 2
+    return gradient * unclipped_counts
+
+
+def explained_variance(values: Array, targets: Array) -> float:
+    """1 - Var(target - V) / Var(target): 1 is perfect, 0 is a constant's; NaN for constant targets."""
+    variance = float(((targets - targets.mean()) ** 2).mean())
+    errors = targets - values
+    return 1 - float(((errors - errors.mean()) ** 2).mean()) / variance if variance else float("nan")

@@ -1,0 +1,115 @@
+"""From a rollout on the host to a batch where the learner's arrays live: one block goes over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.algorithms.batches import Batch
+from trainer.algorithms.estimate import Experience, estimate
+from trainer.algorithms.learner import Learner
+from trainer.arrays import Array
+from trainer.config import TrainingConfig
+from trainer.estimators.advantages import normalized
+from trainer.estimators.normalization import ObservationScaling
+from trainer.rollouts.buffer import Rollout
+
+
+def make_batch(
+    config: TrainingConfig,
+    learner: Learner,
+    rollout: Rollout,
+    rewards: np.ndarray,
+    scaling: ObservationScaling | None,
+) -> Batch:
+    """Advantages and targets of a rollout, and the valid steps as a flat batch.
+
+    Args:
+        config: of the run.
+        learner: whose critic, if any, gives the values.
+        rollout: as it was collected.
+        rewards: its rewards, scaled where that is configured [T, N].
+        scaling: what observations were scaled by when they were acted on.
+    """
+    asarray = learner.backend.asarray
+    rows = asarray(_rows(rollout, scaling))  # [R, D]
+    successors = _successors(rollout)  # [T, N], places in rows
+    bootstrap = _bootstrap(config, rollout)  # [T, N]
+    all_values = None if learner.critic is None else learner.values(rows)  # [R]
+    experience = _experience(learner, rollout, rewards, all_values, successors, bootstrap)
+    targets = estimate(config, experience)
+    keep = _kept(rollout)
+    advantages: Array = _pick(targets.advantages, keep)
+    full = config.critic_gradient == "full"
+    return Batch(
+        observations=rows[: rewards.size] if keep is None else rows[keep],
+        actions=_pick(asarray(rollout.actions), keep),
+        advantages=normalized(advantages) if config.normalize_advantages else advantages,
+        scale=_scale(config, rollout),
+        values=_pick(experience.values, keep),
+        value_targets=_pick(targets.value_targets, keep),
+        next_observations=rows[_pick(successors, keep)] if full else None,
+        next_discounts=_pick(asarray(config.gamma * bootstrap), keep) if full else None,
+    )
+
+
+def _rows(rollout: Rollout, scaling: ObservationScaling | None) -> np.ndarray:
+    """What was acted on, time first, then what came last, then the true last ones [R, D]."""
+    rows = rollout.observations.reshape(-1, rollout.observations.shape[-1])
+    if len(rollout.final_observations):
+        rows = np.concatenate((rows, rollout.final_observations))
+    return rows if scaling is None else scaling(rows)
+
+
+def _successors(rollout: Rollout) -> np.ndarray:
+    """Where in `_rows` each step's true successor is [T, N]."""
+    steps, n_envs = rollout.rewards.shape
+    successors = np.arange(n_envs, (steps + 1) * n_envs).reshape(steps, n_envs)
+    times, envs = rollout.final_index.T
+    successors[times, envs] = (steps + 1) * n_envs + np.arange(len(times))
+    return successors
+
+
+def _bootstrap(config: TrainingConfig, rollout: Rollout) -> np.ndarray:
+    """1.0 where the successor's value counts [T, N]; a truncation ends a return only by `terminate`."""
+    ends = rollout.dones if config.truncation == "terminate" else rollout.terminated
+    return np.asarray(rollout.valid & ~ends, np.float32)
+
+
+def _experience(
+    learner: Learner,
+    rollout: Rollout,
+    rewards: np.ndarray,
+    all_values: Array | None,
+    successors: np.ndarray,
+    bootstrap: np.ndarray,
+) -> Experience:
+    asarray, shape = learner.backend.asarray, rewards.shape
+    values = next_values = None
+    if all_values is not None:
+        values = all_values[: rewards.size].reshape(shape)
+        if len(rollout.final_index):
+            next_values = all_values[successors]
+        else:
+            next_values = all_values[shape[1] :].reshape(shape)
+        next_values = next_values * asarray(bootstrap)
+    dones, valid = rollout.dones.astype(np.float32), rollout.valid.astype(np.float32)
+    return Experience(asarray(rewards), asarray(dones), asarray(valid), values, next_values)
+
+
+def _scale(config: TrainingConfig, rollout: Rollout) -> float:
+    """Of each step's part in the losses: the mean over steps, or the sums over episodes' mean."""
+    if config.loss_reduction == "episode_sum":
+        return 1 / max(1, int(rollout.dones.sum()))
+    return 1 / max(1, rollout.steps)
+
+
+def _kept(rollout: Rollout) -> np.ndarray | None:
+    """Flat places of the valid steps [B]; None: all."""
+    return None if rollout.valid.all() else np.flatnonzero(rollout.valid)
+
+
+def _pick(array: Array | None, keep: np.ndarray | None) -> Array | None:
+    if array is None:
+        return None
+    flat = array.reshape(-1, *array.shape[2:])
+    return flat if keep is None else flat[keep]

@@ -1,0 +1,67 @@
+"""The categorical distribution over n actions; its parameters are logits [B, n]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.arrays import Array
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """pi(a|s) = softmax(logits)_a. Actions are indices from 0."""
+
+    n: int
+    action_shape: tuple[int, ...] = ()
+    action_dtype: Any = np.int64
+    noise_shape: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """One logit an action."""
+        return self.n
+
+    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Inverse of the cumulative distribution at `noise` [B] -> indices [B]."""
+        cumulative = np.exp(outputs - outputs.max(axis=-1, keepdims=True)).cumsum(axis=-1)  # [B, n]
+        actions: np.ndarray = (cumulative[:, :-1] <= noise[:, None] * cumulative[:, -1:]).sum(axis=-1)
+        return actions
+
+    def mode(self, outputs: np.ndarray) -> np.ndarray:
+        """The first of the largest logits [B]."""
+        actions: np.ndarray = outputs.argmax(axis=-1)
+        return actions
+
+    def log_probs(self, xp: Any, outputs: Array, actions: Array) -> Array:
+        """The log-softmax of the logits at the actions [B]."""
+        rows = xp.arange(len(actions))
+        return _log_softmax(xp, outputs)[rows, actions]
+
+    def entropy(self, xp: Any, outputs: Array) -> Array:
+        """-sum_a p_a log p_a [B]."""
+        log_probs = _log_softmax(xp, outputs)
+        return -(xp.exp(log_probs) * log_probs).sum(-1)
+
+    def loss_gradient(
+        self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
+    ) -> Array:
+        """In closed form, with p = softmax(logits).
+
+        d(-w log p_a)/d logits = w (p - onehot(a));  d(-H)/d logits_j = p_j (log p_j + H).
+        """
+        log_probs = _log_softmax(xp, outputs)
+        probs = xp.exp(log_probs)
+        gradient = probs * weights[:, None]
+        gradient[xp.arange(len(actions)), actions] -= weights
+        if entropy_weight:
+            entropy = -(probs * log_probs).sum(-1)
+            gradient += entropy_weight * probs * (log_probs + entropy[:, None])
+        return gradient
+
+
+def _log_softmax(xp: Any, logits: Array) -> Array:
+    shifted = logits - xp.amax(logits, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(-1))[:, None]

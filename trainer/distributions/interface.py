@@ -1,0 +1,46 @@
+"""What acting, learning and exporting need of a distribution."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from trainer.arrays import Array
+
+
+class Distribution(Protocol):
+    """A family of distributions over actions, its parameters being a network's outputs [B, O]."""
+
+    @property
+    def outputs(self) -> int:
+        """O: outputs that the network needs."""
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Of one stored action."""
+
+    @property
+    def action_dtype(self) -> Any:
+        """Of stored actions."""
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Uniform numbers that sampling one action takes."""
+
+    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Actions [B, *action_shape] from outputs [B, O] and uniform noise in [0, 1) [B, *noise_shape]."""
+
+    def mode(self, outputs: np.ndarray) -> np.ndarray:
+        """The most probable actions [B, *action_shape]."""
+
+    def log_probs(self, xp: Any, outputs: Array, actions: Array) -> Array:
+        """The log-probabilities log pi(a|s) [B]."""
+
+    def entropy(self, xp: Any, outputs: Array) -> Array:
+        """H(pi(.|s)) [B]."""
+
+    def loss_gradient(
+        self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
+    ) -> Array:
+        """d/d outputs [B, O] of  -sum_b weights_b log pi(a_b|s_b) - entropy_weight sum_b H(pi(.|s_b))."""

@@ -1,0 +1,98 @@
+"""From an environment's name to environments, and to what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode
+
+from policy_api.errors import InvalidArgument
+from trainer.config import TrainingConfig
+from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.interface import Environments
+from trainer.environments.native import NativeEnvironments, autoreset_mode
+from trainer.environments.plain import PlainEnvironments
+from trainer.spaces.actions import ActionCodec, codec_for
+from trainer.spaces.observations import ObservationEncoder, encoder_for
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """What is known of an environment before it is stepped."""
+
+    encoder: ObservationEncoder
+    codec: ActionCodec
+    spec: EnvSpec  # as Gymnasium resolved the name
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """The time limit of an episode, steps; None: none that is known."""
+        return self.spec.max_episode_steps
+
+
+def inspect(config: TrainingConfig) -> EnvironmentInfo:
+    """Makes the environment once and looks at it.
+
+    Raises:
+        InvalidArgument: no such environment or module, or wrong keyword arguments.
+        UnsupportedSpace: naming the space.
+        EnvironmentFailed: its constructor raised.
+    """
+    env = make_one(config)
+    try:
+        assert env.spec is not None, "gymnasium.make sets it"
+        return EnvironmentInfo(encoder_for(env.observation_space), codec_for(env.action_space), env.spec)
+    finally:
+        env.close()
+
+
+def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
+    """One environment, as Gymnasium makes it, without its checker (the collector checks)."""
+    arguments: dict[str, Any] = dict(config.env_kwargs)
+    if config.max_episode_steps is not None:
+        arguments["max_episode_steps"] = config.max_episode_steps
+    try:
+        return gym.make(config.env_id, disable_env_checker=True, **arguments)
+    except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv, gym.error.Error, ImportError) as error:
+        wanted = f"an environment that Gymnasium can make ({error})"
+        raise InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted) from error
+    except TypeError as error:
+        raise InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=str(error)) from error
+    except Exception as error:
+        raise EnvironmentFailed(f"{config.env_id}: making it failed: {error!r}") from error
+
+
+def make_environments(config: TrainingConfig, info: EnvironmentInfo, n_envs: int) -> Environments:
+    """Gymnasium's numpy vector environment where there is a usable one, plain environments otherwise."""
+    vector = _make_native(config, info, n_envs)
+    if vector is not None:
+        return NativeEnvironments(vector, info.encoder, info.codec)
+    return make_plain(config, info, n_envs)
+
+
+def make_plain(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int, episode_seeds: Iterator[int] | None = None
+) -> PlainEnvironments:
+    """Ordinary environments in this process."""
+    envs = [make_one(config) for _ in range(n_envs)]
+    return PlainEnvironments(envs, info.encoder, info.codec, episode_seeds)
+
+
+def _make_native(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int
+) -> gym.vector.VectorEnv[Any, Any, Any] | None:
+    spec = info.spec
+    if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers:
+        return None
+    arguments: dict[str, Any] = dict(config.env_kwargs)
+    if config.max_episode_steps is not None:
+        arguments["max_episode_steps"] = config.max_episode_steps
+    vector = gym.make_vec(spec.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **arguments)
+    if autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        return vector
+    vector.close()
+    return None

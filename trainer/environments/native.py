@@ -1,0 +1,86 @@
+"""Vector environments that step all their copies in one numpy call."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.interface import Step
+from trainer.spaces.actions import ActionCodec
+from trainer.spaces.observations import ObservationEncoder
+
+Vector = gym.vector.VectorEnv[Any, Any, Any]
+
+
+class NativeEnvironments:
+    """A gymnasium VectorEnv with autoreset mode NEXT_STEP or SAME_STEP."""
+
+    def __init__(self, vector: Vector, encoder: ObservationEncoder, codec: ActionCodec) -> None:
+        self.n_envs = vector.num_envs
+        self._vector, self._encoder, self._codec = vector, encoder, codec
+        self._same_step = autoreset_mode(vector) is AutoresetMode.SAME_STEP
+        self._resetting = np.zeros(self.n_envs, bool)  # [N], whose next step only resets
+
+    def reset(self, seed: int | None) -> np.ndarray:
+        """Observations [N, D]."""
+        self._resetting = np.zeros(self.n_envs, bool)
+        try:
+            observations, _ = self._vector.reset(seed=seed)
+            return self._encoder.encode_batch(observations)
+        except Exception as error:
+            raise _failure("reset", error) from error
+
+    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> Step:
+        """Steps all, active or not: that is what one numpy call does."""
+        try:
+            observations, rewards, terminated, truncated, infos = self._vector.step(
+                self._codec.to_environment(actions)
+            )
+            rows = self._encoder.encode_batch(observations)
+            finals = self._finals(infos, rows) if self._same_step else None
+        except Exception as error:
+            raise _failure("step", error) from error
+        valid = ~self._resetting
+        if not self._same_step:
+            self._resetting = terminated | truncated
+        if active is not None:
+            valid &= active
+        return Step(rows, rewards, terminated, truncated, valid, finals)
+
+    def snapshot(self) -> bytes | None:
+        """The pickled vector environment; None where it cannot be pickled."""
+        try:
+            return pickle.dumps((self._vector, self._resetting))
+        except Exception:  # noqa: BLE001  an environment's own pickling may raise anything
+            return None
+
+    def restore(self, snapshot: bytes) -> None:
+        """Back to a snapshot."""
+        self._vector, self._resetting = pickle.loads(snapshot)  # noqa: S301  this run wrote it
+
+    def close(self) -> None:
+        """Closes the vector environment."""
+        self._vector.close()
+
+    def _finals(self, infos: dict[str, Any], rows: np.ndarray) -> np.ndarray | None:
+        if "final_obs" not in infos:
+            return None
+        finals = np.zeros_like(rows)
+        for index in np.flatnonzero(infos["_final_obs"]):
+            finals[index] = self._encoder.encode(infos["final_obs"][index])
+        return finals
+
+
+def autoreset_mode(vector: Vector) -> AutoresetMode | None:
+    """What the vector environment says of itself."""
+    mode = vector.metadata.get("autoreset_mode")
+    return mode if isinstance(mode, AutoresetMode) else None
+
+
+def _failure(call: str, error: Exception) -> EnvironmentFailed:
+    return EnvironmentFailed(f"vector environment: {call} failed with {type(error).__name__}: {error}")

@@ -1,0 +1,102 @@
+"""Ordinary Gymnasium environments, stepped one after the other in this process."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.interface import Step
+from trainer.spaces.actions import ActionCodec
+from trainer.spaces.observations import ObservationEncoder
+
+
+class PlainEnvironments:
+    """Resets an environment in the step that ended its episode.
+
+    `episode_seeds`, where given, seeds the episodes in the order of their beginning; without it an
+    environment's own generator goes on from the seed of `reset`.
+    """
+
+    def __init__(
+        self,
+        envs: Sequence[gym.Env[Any, Any]],
+        encoder: ObservationEncoder,
+        codec: ActionCodec,
+        episode_seeds: Iterator[int] | None = None,
+    ) -> None:
+        self.n_envs = len(envs)
+        self.envs = list(envs)
+        self._encoder, self._codec, self._episode_seeds = encoder, codec, episode_seeds
+
+    def reset(self, seed: int | None) -> np.ndarray:
+        """Observations [N, D]; environment i is seeded by `seed` and i."""
+        observations = np.empty((self.n_envs, self._encoder.size), np.float32)
+        for index in range(self.n_envs):
+            observations[index] = self._reset(index, None if seed is None else _derived(seed, index))
+        return observations
+
+    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> Step:
+        """Steps each active environment; inactive ones keep a row of zeros."""
+        n = self.n_envs
+        observations = np.zeros((n, self._encoder.size), np.float32)
+        rewards = np.zeros(n)
+        terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
+        finals: np.ndarray | None = None
+        chosen = self._codec.to_environment(actions)
+        for index in range(n) if active is None else np.flatnonzero(active).tolist():
+            row, rewards[index], ended, cut = self._step(index, chosen[index])
+            if ended or cut:
+                terminated[index], truncated[index] = ended, cut
+                if finals is None:
+                    finals = np.zeros_like(observations)
+                finals[index] = row
+                row = self._reset(index, None)
+            observations[index] = row
+        # Rows of `finals` matter only where done; the same array serves when nothing ended.
+        return Step(observations, rewards, terminated, truncated, active, finals)
+
+    def snapshot(self) -> bytes | None:
+        """The pickled environments; None where one cannot be pickled (Box2D's, for instance)."""
+        try:
+            return pickle.dumps(self.envs)
+        except Exception:  # noqa: BLE001  an environment's own pickling may raise anything
+            return None
+
+    def restore(self, snapshot: bytes) -> None:
+        """Back to a snapshot."""
+        self.envs = pickle.loads(snapshot)  # noqa: S301  this run wrote it
+
+    def close(self) -> None:
+        """Closes each environment."""
+        for env in self.envs:
+            env.close()
+
+    def _reset(self, index: int, seed: int | None) -> np.ndarray:
+        if self._episode_seeds is not None:
+            seed = next(self._episode_seeds, None)
+        try:
+            observation, _ = self.envs[index].reset(seed=seed)
+            return self._encoder.encode(observation)
+        except Exception as error:
+            raise _failure("reset", index, error) from error
+
+    def _step(self, index: int, action: Any) -> tuple[np.ndarray, float, bool, bool]:
+        try:
+            observation, reward, terminated, truncated, _ = self.envs[index].step(action)
+            return self._encoder.encode(observation), float(reward), bool(terminated), bool(truncated)
+        except Exception as error:
+            raise _failure("step", index, error) from error
+
+
+def _derived(seed: int, index: int) -> int:
+    """A seed for environment `index`, independent of the others'."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+def _failure(call: str, index: int, error: Exception) -> EnvironmentFailed:
+    return EnvironmentFailed(f"environment {index}: {call} failed with {type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""Optimisers over flat vectors, gradient clipping, schedules."""

@@ -1,0 +1,31 @@
+"""The policy as acting needs it: numpy in, numpy out, no gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.distributions.interface import Distribution
+from trainer.estimators.normalization import ObservationScaling
+
+
+@dataclass
+class ActingPolicy:
+    """Rows of observations to actions. `outputs` reads the learner's weights, or a copy of them."""
+
+    outputs: Callable[[np.ndarray], np.ndarray]  # [N, D] -> [N, O]
+    distribution: Distribution
+    scaling: ObservationScaling | None = None
+
+    def sample(self, observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Actions [N, ...] for rows [N, D], drawn with uniform noise [N, ...]."""
+        return self.distribution.sample(self._outputs(observations), noise)
+
+    def mode(self, observations: np.ndarray) -> np.ndarray:
+        """The most probable actions [N, ...] for rows [N, D]."""
+        return self.distribution.mode(self._outputs(observations))
+
+    def _outputs(self, observations: np.ndarray) -> np.ndarray:
+        return self.outputs(observations if self.scaling is None else self.scaling(observations))
