@@ -1,0 +1,1 @@
+"""Clients: a loop with PolicyClient, and one that was written from the .proto files alone."""
