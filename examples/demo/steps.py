@@ -108,7 +108,15 @@ class Demo:
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             self._stack.check()  # a process that died says more than the client that noticed
-            detail = done.stdout.decode().strip()
-            raise DemoFailure(f"policyctl {arguments[0]} ended with exit code {done.returncode} {detail}")
+            raise DemoFailure(f"policyctl ended with exit code {done.returncode}{_detail(done.stdout)}")
         document: dict[str, Any] = json.loads(done.stdout)
         return document
+
+
+def _detail(stdout: bytes) -> str:
+    """How the job ended and the end of its log, where policyctl printed it."""
+    if not stdout.strip():
+        return ""  # its line stands on stderr already
+    outcome = json.loads(stdout)
+    log = outcome["job"].get("failure", {}).get("log_tail", [])
+    return "\n".join([f": {outcome['message']}", *(f"  {line}" for line in log)])

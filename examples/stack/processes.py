@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 # Seconds.
@@ -30,7 +30,9 @@ class ServiceProcess:
     `command` is run with `--port-file FILE` added, into which it writes the address that it listens on.
     """
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._port_file = folder / f"{name}.port"
@@ -38,6 +40,7 @@ class ServiceProcess:
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 [*command, "--port-file", str(self._port_file)],
+                env={**os.environ, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -68,7 +68,8 @@ class Stack:
         self.server = self._start(
             "server",
             *("server", "--listen", at.server_listen, "--repository", str(at.repository)),
-            *("--trainer", self.trainer_address, "--metrics", at.metrics_listen),
+            *("--trainer", self.trainer_address),
+            POLICYD_METRICS=at.metrics_listen,
         )
         self.server_address = self.server.address()
 
@@ -81,8 +82,9 @@ class Stack:
         """Stops the server, then the trainer; a job that runs goes on when a trainer starts again."""
         self._running.close()
 
-    def _start(self, name: str, *arguments: str) -> ServiceProcess:
-        process = ServiceProcess(name, (sys.executable, "-m", *arguments), self.settings.folder)
+    def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:
+        command = (sys.executable, "-m", *arguments)
+        process = ServiceProcess(name, command, self.settings.folder, variables)
         self._running.callback(self._stop, process)
         return process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeAlias
 
@@ -58,7 +59,7 @@ class TrainingForwarder:
                 call.cancel()
             return response
 
-        return lambda request, context: forward(self, request, context)
+        return functools.partial(forward, self)
 
     def _stream(self, name: str) -> Any:
         method: Any = self._channel.unary_stream(f"/{SERVICE}/{name}")
@@ -76,7 +77,7 @@ class TrainingForwarder:
             finally:
                 call.cancel()
 
-        return lambda request, context: forward(self, request, context)
+        return functools.partial(forward, self)
 
     async def _connected(self, context: Context) -> None:
         """Waits a moment for a connection, within half of the caller's time. Unavailable: there is none."""
