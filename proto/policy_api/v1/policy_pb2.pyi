@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from policy_api.v1 import artifact_pb2 as _artifact_pb2
+from policy_api.v1 import gate_pb2 as _gate_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -545,6 +546,7 @@ class PolicyVersion(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     LOADED_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     digest: _builtins.str
     """SHA-256 of model.onnx, lower-case hexadecimal."""
@@ -556,6 +558,10 @@ class PolicyVersion(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def metadata(self) -> _artifact_pb2.PolicyMetadata: ...
+    @_builtins.property
+    def verdict(self) -> _gate_pb2.GateVerdict:
+        """What the gate decided about it, without the single returns; absent where no promotion was asked for."""
+
     def __init__(
         self,
         *,
@@ -565,10 +571,11 @@ class PolicyVersion(_message.Message):
         job_id: _builtins.str = ...,
         metadata: _artifact_pb2.PolicyMetadata | None = ...,
         loaded: _builtins.bool = ...,
+        verdict: _gate_pb2.GateVerdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "job_id", b"job_id", "loaded", b"loaded", "metadata", b"metadata", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "job_id", b"job_id", "loaded", b"loaded", "metadata", b"metadata", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from policy_api.v1 import artifact_pb2 as policy__api_dot_v1_dot_artifact__pb2
+from policy_api.v1 import gate_pb2 as policy__api_dot_v1_dot_gate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpolicy_api/v1/training.proto\x12\rpolicy_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpolicy_api/v1/artifact.proto\"\xea\x01\n\x0cTrainingSpec\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12;\n\x08settings\x18\x05 \x03(\x0b\x32).policy_api.v1.TrainingSpec.SettingsEntry\x12+\n\tpromotion\x18\x06 \x01(\x0b\x32\x18.policy_api.v1.Promotion\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"S\n\tPromotion\x12\x0f\n\x07promote\x18\x01 \x01(\x08\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x17\n\nmin_return\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_min_return\"Y\n\x18\x43reateTrainingJobRequest\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.policy_api.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x19\x43reateTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"\'\n\x15GetTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"A\n\x16GetTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"P\n\x17ListTrainingJobsRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x18ListTrainingJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.policy_api.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17WatchTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"C\n\x18WatchTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"*\n\x18\x43\x61ncelTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"D\n\x19\x43\x61ncelTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"\xb4\x04\n\x0bTrainingJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x04spec\x18\x03 \x01(\x0b\x32\x1b.policy_api.v1.TrainingSpec\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .policy_api.v1.TrainingJob.State\x12\x31\n\x08progress\x18\x05 \x01(\x0b\x32\x1f.policy_api.v1.TrainingProgress\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\t \x01(\x05\x12-\n\x06result\x18\n \x01(\x0b\x32\x1d.policy_api.v1.TrainingResult\x12/\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x1e.policy_api.v1.TrainingFailure\"q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0e\n\nCANCELLING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"\x8e\x03\n\x10TrainingProgress\x12\x34\n\x05phase\x18\x01 \x01(\x0e\x32%.policy_api.v1.TrainingProgress.Phase\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\x12\x11\n\tenv_steps\x18\x03 \x01(\x03\x12\x17\n\x0ftotal_env_steps\x18\x04 \x01(\x03\x12\x18\n\x0bmean_return\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03\x65ta\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14\x65nv_steps_per_second\x18\x08 \x01(\x01\"j\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0c\n\x08TRAINING\x10\x01\x12\x0e\n\nEVALUATING\x10\x02\x12\r\n\tEXPORTING\x10\x03\x12\x0e\n\nPUBLISHING\x10\x04\x12\r\n\tPROMOTING\x10\x05\x42\x0e\n\x0c_mean_return\"\xc6\x01\n\x0eTrainingResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12-\n\nevaluation\x18\x04 \x01(\x0b\x32\x19.policy_api.v1.Evaluation\x12\x10\n\x08promoted\x18\x05 \x01(\x08\x12\x18\n\x10promotion_reason\x18\x06 \x01(\t\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x12\x14\n\x0cversion_path\x18\x08 \x01(\t\"D\n\x0fTrainingFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08log_tail\x18\x03 \x03(\t\"\xaf\x01\n\x0bWorkerEvent\x12\x33\n\x08progress\x18\x01 \x01(\x0b\x32\x1f.policy_api.v1.TrainingProgressH\x00\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.policy_api.v1.TrainingResultH\x00\x12\x31\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.policy_api.v1.TrainingFailureH\x00\x42\x07\n\x05\x65vent2\x8c\x04\n\x0fTrainingService\x12\x66\n\x11\x43reateTrainingJob\x12\'.policy_api.v1.CreateTrainingJobRequest\x1a(.policy_api.v1.CreateTrainingJobResponse\x12]\n\x0eGetTrainingJob\x12$.policy_api.v1.GetTrainingJobRequest\x1a%.policy_api.v1.GetTrainingJobResponse\x12\x63\n\x10ListTrainingJobs\x12&.policy_api.v1.ListTrainingJobsRequest\x1a\'.policy_api.v1.ListTrainingJobsResponse\x12\x65\n\x10WatchTrainingJob\x12&.policy_api.v1.WatchTrainingJobRequest\x1a\'.policy_api.v1.WatchTrainingJobResponse0\x01\x12\x66\n\x11\x43\x61ncelTrainingJob\x12\'.policy_api.v1.CancelTrainingJobRequest\x1a(.policy_api.v1.CancelTrainingJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpolicy_api/v1/training.proto\x12\rpolicy_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpolicy_api/v1/artifact.proto\x1a\x18policy_api/v1/gate.proto\"\xfd\x01\n\x0cTrainingSpec\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0e\n\x06\x65nv_id\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x03\x12;\n\x08settings\x18\x05 \x03(\x0b\x32).policy_api.v1.TrainingSpec.SettingsEntry\x12+\n\tpromotion\x18\x06 \x01(\x0b\x32\x18.policy_api.v1.Promotion\x12\x11\n\tinit_from\x18\x07 \x01(\t\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\tPromotion\x12\x0f\n\x07promote\x18\x01 \x01(\x08\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x17\n\nmin_return\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x04gate\x18\x04 \x01(\x0b\x32\x19.policy_api.v1.GateConfigB\r\n\x0b_min_return\"M\n\tJobLimits\x12-\n\ntime_limit\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tenv_steps\x18\x02 \x01(\x03\"\x95\x01\n\x18\x43reateTrainingJobRequest\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.policy_api.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12(\n\x06limits\x18\x04 \x01(\x0b\x32\x18.policy_api.v1.JobLimits\"D\n\x19\x43reateTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"\'\n\x15GetTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"A\n\x16GetTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"P\n\x17ListTrainingJobsRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x18ListTrainingJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.policy_api.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17WatchTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"C\n\x18WatchTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"*\n\x18\x43\x61ncelTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"D\n\x19\x43\x61ncelTrainingJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.TrainingJob\"\xf0\x04\n\x0bTrainingJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x04spec\x18\x03 \x01(\x0b\x32\x1b.policy_api.v1.TrainingSpec\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .policy_api.v1.TrainingJob.State\x12\x31\n\x08progress\x18\x05 \x01(\x0b\x32\x1f.policy_api.v1.TrainingProgress\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\t \x01(\x05\x12-\n\x06result\x18\n \x01(\x0b\x32\x1d.policy_api.v1.TrainingResult\x12/\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x1e.policy_api.v1.TrainingFailure\x12\x10\n\x08priority\x18\x0c \x01(\x05\x12(\n\x06limits\x18\r \x01(\x0b\x32\x18.policy_api.v1.JobLimits\"q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06QUEUED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\x0e\n\nCANCELLING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"\x9d\x03\n\x10TrainingProgress\x12\x34\n\x05phase\x18\x01 \x01(\x0e\x32%.policy_api.v1.TrainingProgress.Phase\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\x12\x11\n\tenv_steps\x18\x03 \x01(\x03\x12\x17\n\x0ftotal_env_steps\x18\x04 \x01(\x03\x12\x18\n\x0bmean_return\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12*\n\x07\x65lapsed\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03\x65ta\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14\x65nv_steps_per_second\x18\x08 \x01(\x01\"y\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0c\n\x08TRAINING\x10\x01\x12\x0e\n\nEVALUATING\x10\x02\x12\r\n\tEXPORTING\x10\x03\x12\x0e\n\nPUBLISHING\x10\x04\x12\r\n\tPROMOTING\x10\x05\x12\r\n\tCOMPARING\x10\x06\x42\x0e\n\x0c_mean_return\"\xf3\x01\n\x0eTrainingResult\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12-\n\nevaluation\x18\x04 \x01(\x0b\x32\x19.policy_api.v1.Evaluation\x12\x10\n\x08promoted\x18\x05 \x01(\x08\x12\x18\n\x10promotion_reason\x18\x06 \x01(\t\x12\x12\n\ngeneration\x18\x07 \x01(\x03\x12\x14\n\x0cversion_path\x18\x08 \x01(\t\x12+\n\x07verdict\x18\t \x01(\x0b\x32\x1a.policy_api.v1.GateVerdict\"D\n\x0fTrainingFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08log_tail\x18\x03 \x03(\t\"\xaf\x01\n\x0bWorkerEvent\x12\x33\n\x08progress\x18\x01 \x01(\x0b\x32\x1f.policy_api.v1.TrainingProgressH\x00\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.policy_api.v1.TrainingResultH\x00\x12\x31\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.policy_api.v1.TrainingFailureH\x00\x42\x07\n\x05\x65vent2\x8c\x04\n\x0fTrainingService\x12\x66\n\x11\x43reateTrainingJob\x12\'.policy_api.v1.CreateTrainingJobRequest\x1a(.policy_api.v1.CreateTrainingJobResponse\x12]\n\x0eGetTrainingJob\x12$.policy_api.v1.GetTrainingJobRequest\x1a%.policy_api.v1.GetTrainingJobResponse\x12\x63\n\x10ListTrainingJobs\x12&.policy_api.v1.ListTrainingJobsRequest\x1a\'.policy_api.v1.ListTrainingJobsResponse\x12\x65\n\x10WatchTrainingJob\x12&.policy_api.v1.WatchTrainingJobRequest\x1a\'.policy_api.v1.WatchTrainingJobResponse0\x01\x12\x66\n\x11\x43\x61ncelTrainingJob\x12\'.policy_api.v1.CancelTrainingJobRequest\x1a(.policy_api.v1.CancelTrainingJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,46 +37,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRAININGSPEC_SETTINGSENTRY']._loaded_options = None
   _globals['_TRAININGSPEC_SETTINGSENTRY']._serialized_options = b'8\001'
-  _globals['_TRAININGSPEC']._serialized_start=143
-  _globals['_TRAININGSPEC']._serialized_end=377
-  _globals['_TRAININGSPEC_SETTINGSENTRY']._serialized_start=330
-  _globals['_TRAININGSPEC_SETTINGSENTRY']._serialized_end=377
-  _globals['_PROMOTION']._serialized_start=379
-  _globals['_PROMOTION']._serialized_end=462
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=464
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=553
-  _globals['_CREATETRAININGJOBRESPONSE']._serialized_start=555
-  _globals['_CREATETRAININGJOBRESPONSE']._serialized_end=623
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=625
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=664
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=666
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=731
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=733
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=813
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=815
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=908
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=910
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=951
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=953
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1020
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1022
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1064
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1066
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1134
-  _globals['_TRAININGJOB']._serialized_start=1137
-  _globals['_TRAININGJOB']._serialized_end=1701
-  _globals['_TRAININGJOB_STATE']._serialized_start=1588
-  _globals['_TRAININGJOB_STATE']._serialized_end=1701
-  _globals['_TRAININGPROGRESS']._serialized_start=1704
-  _globals['_TRAININGPROGRESS']._serialized_end=2102
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=1980
-  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=2086
-  _globals['_TRAININGRESULT']._serialized_start=2105
-  _globals['_TRAININGRESULT']._serialized_end=2303
-  _globals['_TRAININGFAILURE']._serialized_start=2305
-  _globals['_TRAININGFAILURE']._serialized_end=2373
-  _globals['_WORKEREVENT']._serialized_start=2376
-  _globals['_WORKEREVENT']._serialized_end=2551
-  _globals['_TRAININGSERVICE']._serialized_start=2554
-  _globals['_TRAININGSERVICE']._serialized_end=3078
+  _globals['_TRAININGSPEC']._serialized_start=169
+  _globals['_TRAININGSPEC']._serialized_end=422
+  _globals['_TRAININGSPEC_SETTINGSENTRY']._serialized_start=375
+  _globals['_TRAININGSPEC_SETTINGSENTRY']._serialized_end=422
+  _globals['_PROMOTION']._serialized_start=424
+  _globals['_PROMOTION']._serialized_end=548
+  _globals['_JOBLIMITS']._serialized_start=550
+  _globals['_JOBLIMITS']._serialized_end=627
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=630
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=779
+  _globals['_CREATETRAININGJOBRESPONSE']._serialized_start=781
+  _globals['_CREATETRAININGJOBRESPONSE']._serialized_end=849
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=851
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=890
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=892
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=957
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=959
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1039
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1041
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1134
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1136
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1177
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1179
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1246
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1248
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1290
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1292
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1360
+  _globals['_TRAININGJOB']._serialized_start=1363
+  _globals['_TRAININGJOB']._serialized_end=1987
+  _globals['_TRAININGJOB_STATE']._serialized_start=1874
+  _globals['_TRAININGJOB_STATE']._serialized_end=1987
+  _globals['_TRAININGPROGRESS']._serialized_start=1990
+  _globals['_TRAININGPROGRESS']._serialized_end=2403
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_start=2266
+  _globals['_TRAININGPROGRESS_PHASE']._serialized_end=2387
+  _globals['_TRAININGRESULT']._serialized_start=2406
+  _globals['_TRAININGRESULT']._serialized_end=2649
+  _globals['_TRAININGFAILURE']._serialized_start=2651
+  _globals['_TRAININGFAILURE']._serialized_end=2719
+  _globals['_WORKEREVENT']._serialized_start=2722
+  _globals['_WORKEREVENT']._serialized_end=2897
+  _globals['_TRAININGSERVICE']._serialized_start=2900
+  _globals['_TRAININGSERVICE']._serialized_end=3424
 # @@protoc_insertion_point(module_scope)

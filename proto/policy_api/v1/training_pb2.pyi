@@ -13,6 +13,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from policy_api.v1 import artifact_pb2 as _artifact_pb2
+from policy_api.v1 import gate_pb2 as _gate_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -56,6 +57,7 @@ class TrainingSpec(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     PROMOTION_FIELD_NUMBER: _builtins.int
+    INIT_FROM_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Name of the policy, [a-z0-9][a-z0-9_-]{0,62}. Versions are published under it."""
     env_id: _builtins.str
@@ -63,6 +65,10 @@ class TrainingSpec(_message.Message):
     algorithm: _builtins.str
     """`reinforce` or `a2c`."""
     seed: _builtins.int
+    init_from: _builtins.str
+    """A published version of the same policy whose weights training starts from: a number, or an alias, which is
+    resolved when the job first starts. Empty: from scratch.
+    """
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Settings that differ from the preset, by name. Values are JSON; a word that is not JSON
@@ -80,10 +86,11 @@ class TrainingSpec(_message.Message):
         seed: _builtins.int = ...,
         settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         promotion: Global___Promotion | None = ...,
+        init_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["promotion", b"promotion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "env_id", b"env_id", "policy", b"policy", "promotion", b"promotion", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "env_id", b"env_id", "init_from", b"init_from", "policy", b"policy", "promotion", b"promotion", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,22 +103,28 @@ class Promotion(_message.Message):
     PROMOTE_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     MIN_RETURN_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
     promote: _builtins.bool
     """Whether the new version may become what the alias names."""
     alias: _builtins.str
     """Empty: `champion`."""
     min_return: _builtins.float
     """The greedy mean return of the evaluation that is wanted at least."""
+    @_builtins.property
+    def gate(self) -> _gate_pb2.GateConfig:
+        """How it is compared with what the alias names. Unset: GateConfig's defaults."""
+
     def __init__(
         self,
         *,
         promote: _builtins.bool = ...,
         alias: _builtins.str = ...,
         min_return: _builtins.float | None = ...,
+        gate: _gate_pb2.GateConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_return", b"_min_return", "min_return", b"min_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_return", b"_min_return", "gate", b"gate", "min_return", b"min_return"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_return", b"_min_return", "alias", b"alias", "min_return", b"min_return", "promote", b"promote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_return", b"_min_return", "alias", b"alias", "gate", b"gate", "min_return", b"min_return", "promote", b"promote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_return: _TypeAlias = _typing.Literal["min_return"]  # noqa: Y015
     _WhichOneofArgType__min_return: _TypeAlias = _typing.Literal["_min_return", b"_min_return"]  # noqa: Y015
@@ -120,24 +133,60 @@ class Promotion(_message.Message):
 Global___Promotion: _TypeAlias = Promotion  # noqa: Y015
 
 @_typing.final
+class JobLimits(_message.Message):
+    """What ends a job before its time. A job that reaches a limit is FAILED."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_FIELD_NUMBER: _builtins.int
+    ENV_STEPS_FIELD_NUMBER: _builtins.int
+    env_steps: _builtins.int
+    """Environment steps of training. 0: the trainer's own limit, which it cannot exceed."""
+    @_builtins.property
+    def time_limit(self) -> _duration_pb2.Duration:
+        """Wall-clock while workers run, all attempts together. Unset: the trainer's own limit, which it cannot exceed."""
+
+    def __init__(
+        self,
+        *,
+        time_limit: _duration_pb2.Duration | None = ...,
+        env_steps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["env_steps", b"env_steps", "time_limit", b"time_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobLimits: _TypeAlias = JobLimits  # noqa: Y015
+
+@_typing.final
 class CreateTrainingJobRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """At most 128 characters. The same id and the same spec answer the same job. Empty: a new job each time."""
+    priority: _builtins.int
+    """Jobs with a higher number run first, those with the same in the order of their creation: -100 to 100."""
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
+    @_builtins.property
+    def limits(self) -> Global___JobLimits: ...
     def __init__(
         self,
         *,
         spec: Global___TrainingSpec | None = ...,
         request_id: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        limits: Global___JobLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "priority", b"priority", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,11 +426,14 @@ class TrainingJob(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     request_id: _builtins.str
     state: Global___TrainingJob.State.ValueType
     attempts: _builtins.int
     """Workers started so far."""
+    priority: _builtins.int
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
     @_builtins.property
@@ -400,6 +452,10 @@ class TrainingJob(_message.Message):
     def failure(self) -> Global___TrainingFailure:
         """Set in FAILED."""
 
+    @_builtins.property
+    def limits(self) -> Global___JobLimits:
+        """As applied; absent fields: no limit."""
+
     def __init__(
         self,
         *,
@@ -414,10 +470,12 @@ class TrainingJob(_message.Message):
         attempts: _builtins.int = ...,
         result: Global___TrainingResult | None = ...,
         failure: Global___TrainingFailure | None = ...,
+        priority: _builtins.int = ...,
+        limits: Global___JobLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "progress", b"progress", "result", b"result", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "limits", b"limits", "progress", b"progress", "result", b"result", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "progress", b"progress", "request_id", b"request_id", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "limits", b"limits", "priority", b"priority", "progress", b"progress", "request_id", b"request_id", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -439,6 +497,8 @@ class TrainingProgress(_message.Message):
         EXPORTING: TrainingProgress._Phase.ValueType  # 3
         PUBLISHING: TrainingProgress._Phase.ValueType  # 4
         PROMOTING: TrainingProgress._Phase.ValueType  # 5
+        COMPARING: TrainingProgress._Phase.ValueType  # 6
+        """The gate plays challenger and champion; between EXPORTING and PUBLISHING."""
 
     class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper): ...
     PHASE_UNSPECIFIED: TrainingProgress.Phase.ValueType  # 0
@@ -447,6 +507,8 @@ class TrainingProgress(_message.Message):
     EXPORTING: TrainingProgress.Phase.ValueType  # 3
     PUBLISHING: TrainingProgress.Phase.ValueType  # 4
     PROMOTING: TrainingProgress.Phase.ValueType  # 5
+    COMPARING: TrainingProgress.Phase.ValueType  # 6
+    """The gate plays challenger and champion; between EXPORTING and PUBLISHING."""
 
     PHASE_FIELD_NUMBER: _builtins.int
     FRACTION_FIELD_NUMBER: _builtins.int
@@ -506,6 +568,7 @@ class TrainingResult(_message.Message):
     PROMOTION_REASON_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     VERSION_PATH_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     version: _builtins.int
     digest: _builtins.str
@@ -519,6 +582,10 @@ class TrainingResult(_message.Message):
     """Path of the version's folder below the repository's root: `models/cartpole/3`."""
     @_builtins.property
     def evaluation(self) -> _artifact_pb2.Evaluation: ...
+    @_builtins.property
+    def verdict(self) -> _gate_pb2.GateVerdict:
+        """What the gate decided; absent where no promotion was asked for."""
+
     def __init__(
         self,
         *,
@@ -530,10 +597,11 @@ class TrainingResult(_message.Message):
         promotion_reason: _builtins.str = ...,
         generation: _builtins.int = ...,
         version_path: _builtins.str = ...,
+        verdict: _gate_pb2.GateVerdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "evaluation", b"evaluation", "generation", b"generation", "policy", b"policy", "promoted", b"promoted", "promotion_reason", b"promotion_reason", "version", b"version", "version_path", b"version_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "evaluation", b"evaluation", "generation", b"generation", "policy", b"policy", "promoted", b"promoted", "promotion_reason", b"promotion_reason", "verdict", b"verdict", "version", b"version", "version_path", b"version_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,7 +615,7 @@ class TrainingFailure(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     LOG_TAIL_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Stable identifier, upper-case: `DIVERGED`, `WORKER_DIED`, `INVALID_ARGUMENT`, ..."""
+    """Stable identifier, upper-case: `DIVERGED`, `WORKER_DIED`, `TIME_LIMIT`, `ENV_STEP_LIMIT`, `INVALID_ARGUMENT`, ..."""
     message: _builtins.str
     """For people, one line."""
     @_builtins.property
