@@ -110,10 +110,17 @@ class PolicyClient:
     # Training
 
     def create_training_job(
-        self, spec: training_pb2.TrainingSpec, *, request_id: str = ""
+        self,
+        spec: training_pb2.TrainingSpec,
+        *,
+        request_id: str = "",
+        priority: int = 0,
+        limits: training_pb2.JobLimits | None = None,
     ) -> training_pb2.TrainingJob:
         """Queues a job. The same `request_id` and spec answer the same job; empty: a new job."""
-        request = training_pb2.CreateTrainingJobRequest(spec=spec, request_id=request_id or uuid.uuid4().hex)
+        request = training_pb2.CreateTrainingJobRequest(
+            spec=spec, request_id=request_id or uuid.uuid4().hex, priority=priority, limits=limits
+        )
         with channel.domain_errors(self.address):
             return self._training.CreateTrainingJob(request, timeout=self._timeout).job
 

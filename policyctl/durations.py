@@ -1,4 +1,4 @@
-"""Lengths of time on the command line: 90, 90s, 30m, 1h30m."""
+"""Lengths of time as people write them: 90, 90s, 30m, 1h30m."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import re
 import click
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-_FORM = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
+_NUMBER = r"\d+(?:\.\d+)?"
+_FORM = re.compile(rf"(?:(?P<h>{_NUMBER})h)?(?:(?P<m>{_NUMBER})m)?(?:(?P<s>{_NUMBER})s?)?")
+
+
+def seconds_of(text: str) -> float:
+    """Seconds, above 0; ValueError for anything else."""
+    match = _FORM.fullmatch(text)
+    parts = {} if match is None else {unit: float(n) for unit, n in match.groupdict().items() if n}
+    seconds = sum(_SECONDS[unit] * number for unit, number in parts.items())
+    if seconds <= 0:
+        raise ValueError(f"got {text!r}, wanted a length of time such as 90s, 30m or 1h30m")
+    return seconds
 
 
 class Duration(click.ParamType[float]):
-    """Converts to seconds above 0."""
+    """Converts to seconds."""
 
     name = "duration"
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds; a usage error for anything else."""
-        if isinstance(value, float):
-            return value
-        match = _FORM.fullmatch(str(value))
-        parts = {} if match is None else {unit: float(n) for unit, n in match.groupdict().items() if n}
-        seconds = sum(_SECONDS[unit] * number for unit, number in parts.items())
-        if seconds <= 0:
-            self.fail(f"got {value!r}, wanted a length of time such as 90s, 30m or 1h30m", param, ctx)
-        return seconds
+        """Seconds above 0; a usage error for anything else."""
+        try:
+            return seconds_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 DURATION = Duration()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_api.errors import PolicydError
+from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.training_pb2 import TrainingJob
 from policyctl import progress
 from policyctl.exits import Exit, exit_of
@@ -23,6 +24,9 @@ WORDS = {
     Exit.TIMED_OUT: "timed_out",
     Exit.UNREACHABLE: "unreachable",
 }
+
+
+_UNDECIDED = (GateVerdict.OUTCOME_CANNOT_TELL, GateVerdict.OUTCOME_NOT_COMPARABLE)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def _of_success(job: TrainingJob) -> Outcome:
         return Outcome(Exit.OK, "promoted", reason or "promoted", job)
     if not job.spec.promotion.promote:
         return Outcome(Exit.OK, "published", "published; promotion was not asked for", job)
+    if job.result.verdict.outcome in _UNDECIDED:
+        return Outcome(Exit.CANNOT_TELL, "cannot_tell", reason or "the evidence does not tell", job)
     return Outcome(Exit.GATE_REFUSED, "gate_refused", reason or "the gate keeps the champion", job)
 
 

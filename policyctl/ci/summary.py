@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policy_api.v1 import artifact_pb2
+from policy_api.v1 import artifact_pb2, gate_pb2
 from policy_api.v1.training_pb2 import TrainingJob
 from policyctl.outcome import Outcome
 
@@ -50,6 +50,25 @@ def _rows(job: TrainingJob) -> list[tuple[str, str]]:
         rows.append(("Return, greedy", _figures(result.evaluation.greedy)))
         rows.append(("Return, sampled", _figures(result.evaluation.sampled)))
         rows.append(("Promoted", "yes" if result.promoted else "no"))
+    if result.HasField("verdict"):
+        rows.extend(_gate(result.verdict))
+    return rows
+
+
+def _gate(verdict: gate_pb2.GateVerdict) -> list[tuple[str, str]]:
+    name = (
+        gate_pb2.GateVerdict.Outcome.Name(verdict.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
+    )
+    rows = [("Gate", name)]
+    if verdict.HasField("difference"):
+        found = verdict.difference
+        interval = f"{found.mean:+.1f}, {found.coverage:.0%} interval {found.low:+.1f} to {found.high:+.1f}"
+        rows.append(
+            (
+                f"Difference to version {verdict.champion_version}",
+                f"{interval}, {verdict.episodes} paired episodes, {verdict.looks} looks",
+            )
+        )
     return rows
 
 

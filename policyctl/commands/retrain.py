@@ -40,6 +40,10 @@ def what_to_train(command: _Command) -> _Command:
         click.option("--promote/--no-promote", default=None, help="Whether it may become the champion."),
         click.option("--alias", help="The alias that it may take over; default: champion."),
         click.option("--min-return", type=float, help="Greedy mean return that promotion needs at least."),
+        click.option("--init-from", help="Version or alias whose weights it starts from."),
+        click.option(
+            "--priority", type=click.IntRange(-100, 100), help="Jobs with a higher number run first."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -78,7 +82,12 @@ class _Run:
     def outcome(self, plan: Retraining) -> Outcome:
         """Creates the job, or attaches to it, and follows it if that is wanted."""
         with self.session.client() as client:
-            self.job = client.create_training_job(plan.to_spec(), request_id=self.request_id)
+            self.job = client.create_training_job(
+                plan.to_spec(),
+                request_id=self.request_id,
+                priority=plan.priority,
+                limits=plan.limits.to_message(),
+            )
             if self.wait:
                 click.echo(f"job {self.job.job_id}, request {self.job.request_id}", err=True)
                 self._follow(client.watch_training_job(self.job.job_id, timeout=self.timeout))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from policy_api import errors, sampling, status
-from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
+from policy_api.v1 import gate_pb2, policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
 from policyctl.__main__ import run
 
 Job = training_pb2.TrainingJob
@@ -36,6 +36,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         self.fail_with: errors.PolicydError | None = None
         self.ending = Job.SUCCEEDED
         self.promoted = True
+        self.verdict = gate_pb2.GateVerdict()
         self.breaks = itertools.repeat(False)  # whether the next watch breaks after its first message
         self.jobs: dict[str, training_pb2.TrainingJob] = {}
         self.requests: list[object] = []
@@ -140,6 +141,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         if self.ending == Job.SUCCEEDED:
             job.result.version, job.result.digest = 3, "3" * 64
             job.result.promoted = self.promoted
+            job.result.verdict.CopyFrom(self.verdict)
             job.result.promotion_reason = "mean return 490.0, wanted 475.0"
         elif self.ending == Job.FAILED:
             job.failure.reason, job.failure.message = "DIVERGED", "the loss is not finite"

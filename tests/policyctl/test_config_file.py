@@ -118,3 +118,22 @@ def test_our_own_files_are_valid(path: Path) -> None:
     """Every file in policies/ passes the editor's schema and the command's check."""
     jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(FILE.read_text()))
     ConfigFile(path).retraining({})
+
+
+def test_gate_limits_and_start_are_sent(shell: Any, peer: Any, tmp_path: Path) -> None:
+    """The gate, the limits, the priority and the weights to start from arrive as messages."""
+    text = GOOD + "  gate: {criterion: not_worse, margin: 5, mode: greedy}\n"
+    text += "init_from: 3\npriority: 7\nlimits: {time_limit: 1h30m, env_steps: 1000}\n"
+    assert shell("retrain", str(_write(tmp_path, text))) == Exit.OK
+    sent = peer.requests[-1]
+    gate = sent.spec.promotion.gate
+    assert (gate.criterion, gate.margin, gate.mode) == (gate.NOT_WORSE, 5, gate.GREEDY)
+    assert (gate.block_episodes, gate.max_episodes, gate.error_rate) == (20, 500, 0.05)
+    assert (sent.spec.init_from, sent.priority) == ("3", 7)
+    assert (sent.limits.time_limit.ToSeconds(), sent.limits.env_steps) == (5400, 1000)
+
+
+def test_a_wrong_length_of_time_is_shown_in_the_file(tmp_path: Path) -> None:
+    """Durations are checked like every other field."""
+    with pytest.raises(InvalidArgument, match=r"retrain\.yaml:10: limits\.time_limit: got 'soon'"):
+        ConfigFile(_write(tmp_path, GOOD + "limits: {time_limit: soon}\n")).retraining({})

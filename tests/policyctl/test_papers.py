@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from policy_api import errors
+from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.training_pb2 import TrainingJob
 from policyctl.exits import Exit
 
@@ -55,6 +56,27 @@ def test_each_ending_is_told_three_times(
     assert stopped == ([stopped_at] if stopped_at else [])
     assert summary.startswith("## Retraining cartpole: ")
     assert "`CartPole-v1`" in summary
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "word"),
+    [
+        (GateVerdict.OUTCOME_WORSE, Exit.GATE_REFUSED, "gate_refused"),
+        (GateVerdict.OUTCOME_BELOW_FLOOR, Exit.GATE_REFUSED, "gate_refused"),
+        (GateVerdict.OUTCOME_CANNOT_TELL, Exit.CANNOT_TELL, "cannot_tell"),
+        (GateVerdict.OUTCOME_NOT_COMPARABLE, Exit.CANNOT_TELL, "cannot_tell"),
+    ],
+)
+def test_the_gates_verdict_is_told(ci: Any, peer: Any, verdict: Any, code: Exit, word: str) -> None:
+    """Refusing and not being able to tell differ, and the summary has the interval."""
+    peer.promoted = False
+    peer.verdict.outcome = verdict
+    peer.verdict.champion_version = 2
+    peer.verdict.difference.low, peer.verdict.difference.high = -12.5, 3.25
+    ended, document, suites, summary = ci()
+    assert (ended, document["outcome"]) == (code, word)
+    assert suites.find("testsuite/testcase[@name='gate']/failure") is not None
+    assert "interval -12.5 to +3.2" in summary
 
 
 @pytest.mark.parametrize(
