@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 MIB = 2**20
+ADDRESS = r"^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$"
 
 
 class Settings(BaseModel):
@@ -15,9 +16,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    listen: str = "127.0.0.1:50051"  # host:port; port 0: any free one
+    listen: str = Field(default="127.0.0.1:50051", pattern=ADDRESS)  # host:port; port 0: any free one
     repository: Path  # root of the model repository
-    trainer: str = "127.0.0.1:50052"  # host:port of the trainer's service
+    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
     port_file: Path | None = None  # where the bound address is written once the server is ready
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
