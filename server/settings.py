@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,17 +26,3 @@ class Settings(BaseModel):
     extra_versions: int = Field(default=4, ge=0)  # sessions kept beyond those that aliases serve
     pin_seconds: float = Field(default=3600.0, gt=0)  # a stream's pin that nobody uses ends after these
     drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
-
-
-def cpus() -> int:
-    """CPUs that this process may use: its affinity, cut by the cgroup's quota; at least 1."""
-    return max(1, min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup/cpu.max"))))
-
-
-def _quota(cpu_max: Path) -> int:
-    """The cgroup's CPU quota, rounded up; a large number where there is none."""
-    try:
-        quota, period = cpu_max.read_text().split()
-    except (OSError, ValueError):
-        return 2**31
-    return 2**31 if quota == "max" else -(-int(quota) // int(period))
