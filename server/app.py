@@ -110,6 +110,8 @@ async def serve(settings: Settings) -> None:
             with suppress(FileNotFoundError):
                 settings.port_file.unlink()
         _LOG.info("stopped")
+        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
