@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pydantic import ValidationError
 
+from policy_api import log
 from policy_api.errors import PolicydError
+from policy_api.security import security_from, security_options
 from server.app import serve
+from server.security.trainer_link import TrainerLink, trainer_link_options
 from server.settings import Settings
 
 Command = Callable[..., None]
@@ -50,13 +51,14 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
 @_setting("--extra-versions", "Versions kept in memory beyond those that aliases name.", type=int)
 @_setting("--pin-seconds", "A stream's pin that nobody uses ends after these.", type=float)
 @_setting("--drain-seconds", "Time for calls in flight at shutdown.", type=float)
-def main(**given: Any) -> None:
+@security_options
+@trainer_link_options
+@log.log_options
+def main(log_format: str, **given: Any) -> None:
     """Serves the policies of a model repository over gRPC."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log.configure(log_format)
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = _settings({name: value for name, value in given.items() if value is not None})
         asyncio.run(serve(settings))
     except ValidationError as error:
         wrong = "; ".join(
@@ -65,6 +67,12 @@ def main(**given: Any) -> None:
         raise click.UsageError(wrong) from error
     except PolicydError as error:
         raise click.ClickException(error.message) from error
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    link = {name: given[name] for name in TrainerLink.model_fields if name in given}
+    own = {name: value for name, value in given.items() if name in Settings.model_fields}
+    return Settings(**own, security=security_from(given), trainer_link=TrainerLink(**link))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-import grpc
 import grpc.aio
 
-from policy_api.errors import FailedPrecondition
+from policy_api.audit import Audit
 from repository import ModelRepository
 from server.acting.actor import Actor
 from server.acting.batcher import Batcher, LoopBatcher
@@ -41,7 +40,7 @@ class App:
         self.health = HealthService()
         repository = ModelRepository(settings.repository)
         self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_health)
-        self._channel = grpc.aio.insecure_channel(settings.trainer, options=_channel_options(settings))
+        self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
         self.handlers = self._handlers()
         self._server = grpc.aio.server(options=_server_options(settings))
         self.port = 0
@@ -52,8 +51,9 @@ class App:
         self.health.set("", serving=False)
         self.health.set(POLICY_SERVICE, serving=False)
         self.health.set(training.SERVICE, serving=False)
-        self.handlers.serve_on(self._server)
-        self.port = _bind(self._server, self._settings.listen)
+        security = self._settings.security
+        self.handlers.serve_on(self._server, [*security.guards(), Audit()])
+        self.port = security.bind(self._server, self._settings.listen)
         await self._server.start()
         await self.follower.poll()
         self.health.set("", serving=True)
@@ -80,7 +80,9 @@ class App:
         batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows))
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
-        return handler_table(policy, TrainingForwarder(self._channel), self.health)
+        return handler_table(
+            policy, TrainingForwarder(self._channel, settings.trainer_link.metadata), self.health
+        )
 
     def _report_health(self) -> None:
         """Each policy serves as far as its aliases answer with what the repository says."""
@@ -110,17 +112,6 @@ async def serve(settings: Settings) -> None:
             with suppress(FileNotFoundError):
                 settings.port_file.unlink()
         _LOG.info("stopped")
-        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _bind(server: grpc.aio.Server, address: str) -> int:
-    try:
-        return server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise FailedPrecondition(
-            f"cannot listen on {address}: is it taken?", reason="ADDRESS_TAKEN"
-        ) from error
 
 
 def _server_options(settings: Settings) -> list[tuple[str, int]]:

@@ -37,24 +37,15 @@ class Authorizer:
         self._callers = callers
         self._open = frozenset(service for name in open_to_all for service in OPENABLE[name])
 
-    def authorize(self, method: str, authorization: str | None, common_name: str | None) -> Caller | None:
-        """The caller of an allowed call; None where the method is open to all.
+    def is_open(self, method: str) -> bool:
+        """Whether the method needs no role."""
+        return _service(method) in self._open
 
-        `authorization`: the metadata of that name; `common_name`: of the verified client certificate.
-        Unauthenticated: no valid credentials. PermissionDenied: valid, but without the role.
+    def caller(self, authorization: str | None, common_name: str | None) -> Caller:
+        """Who calls. `authorization`: the metadata of that name; `common_name`: of the verified certificate.
+
+        Unauthenticated: no valid credentials.
         """
-        service = method[: method.rfind("/") + 1]
-        if service in self._open:
-            return None
-        caller = self._caller(authorization, common_name)
-        role = ROLES.get(method) or ROLES.get(service) or Role.ADMIN
-        if role not in caller.roles:
-            raise PermissionDenied(
-                f"{caller.name} has not the role {role}, which {method} needs", reason="ROLE_MISSING"
-            )
-        return caller
-
-    def _caller(self, authorization: str | None, common_name: str | None) -> Caller:
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
             caller = self._callers.by_token(token) if scheme.lower() == "bearer" else None
@@ -64,3 +55,14 @@ class Authorizer:
             return caller
         wanted = "metadata `authorization: Bearer TOKEN` with a valid token, or a known client certificate"
         raise Unauthenticated(f"no valid credentials came, wanted {wanted}")
+
+    def check(self, caller: Caller, method: str) -> None:
+        """PermissionDenied: the caller has not the role that the method needs."""
+        role = ROLES.get(method) or ROLES.get(_service(method)) or Role.ADMIN
+        if role not in caller.roles:
+            message = f"{caller.name} has not the role {role}, which {method} needs"
+            raise PermissionDenied(message, reason="ROLE_MISSING")
+
+
+def _service(method: str) -> str:
+    return method[: method.rfind("/") + 1]

@@ -1,4 +1,4 @@
-"""Authorization and audit around gRPC calls.
+"""Authorization in front of gRPC handlers.
 
 Installed only where callers are configured: without, no call pays for it.
 """
@@ -36,6 +36,10 @@ class Guard(Around):
         super().__init__()
         self._authorizer = authorizer
 
+    def covers(self, method: str) -> bool:
+        """All but what is open to everyone."""
+        return not self._authorizer.is_open(method)
+
     @asynccontextmanager
     async def around(self, method: str, request: Any, context: Any) -> AsyncIterator[None]:  # noqa: ARG002
         """Decides, then notes the caller for whoever asks `current_caller`."""
@@ -43,9 +47,11 @@ class Guard(Around):
         names = () if authorization is not None else context.auth_context().get("x509_common_name", ())
         common_name = names[0].decode() if names else None
         try:
-            text = authorization if isinstance(authorization, str) else None
-            caller = self._authorizer.authorize(method, text, common_name)
+            caller = self._authorizer.caller(
+                authorization if isinstance(authorization, str) else None, common_name
+            )
+            _caller.set(caller)
+            self._authorizer.check(caller, method)
         except PolicydError as error:
             await rpc.abort(context, error, method)
-        _caller.set(caller)
         yield

@@ -1,4 +1,8 @@
-"""Code around every call of a grpc.aio server: one place that knows gRPC's four kinds of handlers."""
+"""Code around the calls of a grpc.aio server: one place that knows gRPC's four kinds of handlers.
+
+An `Around` is used either as a server's interceptor or, cheaper, called once for each handler that is
+registered. What it does not cover stays as it is and pays nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import grpc.aio
 
 
 class Around(grpc.aio.ServerInterceptor):
-    """Runs each call inside a context manager. Each method's handler is wrapped once and kept."""
+    """Runs each call that it covers inside a context manager. Each method's handler is wrapped once."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, Any] = {}
@@ -20,6 +24,26 @@ class Around(grpc.aio.ServerInterceptor):
     @abstractmethod
     def around(self, method: str, request: Any, context: Any) -> AbstractAsyncContextManager[None]:
         """What a call runs in. `request` is an iterator where the client streams."""
+
+    def covers(self, method: str) -> bool:  # noqa: ARG002 -- for those that cover some
+        """Whether calls of this method, by its full name, are surrounded."""
+        return True
+
+    def __call__(self, method: str, handler: Any) -> Any:
+        """The handler that serves instead of `handler`; itself where the method is not covered."""
+        if not self.covers(method):
+            return handler
+        kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
+            (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
+            (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
+            (True, False): (handler.stream_unary, grpc.stream_unary_rpc_method_handler),
+            (True, True): (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        }
+        behaviour, make = kinds[handler.request_streaming, handler.response_streaming]
+        call = (
+            self._stream(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
+        )
+        return make(call, handler.request_deserializer, handler.response_serializer)
 
     async def intercept_service(
         self,
@@ -32,21 +56,8 @@ class Around(grpc.aio.ServerInterceptor):
             return None
         method = handler_call_details.method
         if method not in self._wrapped:
-            self._wrapped[method] = self._wrap(method, handler)
+            self._wrapped[method] = self(method, handler)
         return self._wrapped[method]
-
-    def _wrap(self, method: str, handler: Any) -> Any:
-        kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
-            (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
-            (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
-            (True, False): (handler.stream_unary, grpc.stream_unary_rpc_method_handler),
-            (True, True): (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
-        }
-        behaviour, make = kinds[handler.request_streaming, handler.response_streaming]
-        call = (
-            self._stream(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
-        )
-        return make(call, handler.request_deserializer, handler.response_serializer)
 
     def _unary(self, method: str, behaviour: Any) -> Callable[[Any, Any], Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:

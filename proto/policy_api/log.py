@@ -12,7 +12,10 @@ import json
 import logging
 import sys
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import click
 
 # The id of the call that this code runs in; logs and answers carry it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -41,6 +44,18 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flag `--log-format` on a click command, with its environment variable."""
+    return click.option(
+        "--log-format",
+        envvar="POLICYD_LOG_FORMAT",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="Lines for people, or one JSON object a line.",
+    )(command)
 
 
 def configure(form: str, level: str = "INFO", stream: TextIO | None = None) -> None:

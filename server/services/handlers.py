@@ -1,8 +1,8 @@
-"""The one place where handlers are registered, whatever transport then serves them."""
+"""The one place where handlers are registered and wrapped, whatever transport then serves them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,6 +18,8 @@ from server.services.policy import PolicyService
 from server.services.training import TrainingForwarder
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
+# What surrounds every method: from its full name and its handler to the handler that serves.
+Wrap = Callable[[str, Handler], Handler]
 
 # Methods whose handlers take and give bytes, because they decode on their own.
 UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
@@ -44,10 +46,11 @@ class HandlerTable:
             undecoded = f"/{service}/{name}" in UNDECODED
             table[name] = _undecoded(handler) if undecoded else handler
 
-    def serve_on(self, server: grpc.aio.Server) -> None:
-        """Registers all methods with a server. What surrounds every call is the server's interceptors."""
+    def serve_on(self, server: grpc.aio.Server, wraps: Sequence[Wrap] = ()) -> None:
+        """Registers all methods with a server, each surrounded by `wraps`, the last outermost."""
         for service, methods in self._methods.items():
-            server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
+            wrapped = {name: _wrapped(f"/{service}/{name}", h, wraps) for name, h in methods.items()}
+            server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, wrapped)])
 
 
 def handler_table(policy: PolicyService, trainer: TrainingForwarder, health: HealthService) -> HandlerTable:
@@ -60,6 +63,12 @@ def handler_table(policy: PolicyService, trainer: TrainingForwarder, health: Hea
     names = [*table.services, "grpc.reflection.v1alpha.ServerReflection"]
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), filled)
     return table
+
+
+def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:
+    for wrap in wraps:
+        handler = wrap(method, handler)
+    return handler
 
 
 def _undecoded(handler: Handler) -> Handler:

@@ -69,12 +69,11 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
             changed = self._changed
             status = self._status(request.service)
             if status != last:
-                last = status
                 yield health_pb2.HealthCheckResponse(status=status)
-            elif self._draining:
+                last = status
+            if self._draining:
                 return
-            else:
-                await changed.wait()
+            await changed.wait()
 
     def _status(self, service: str) -> Status:
         if service not in self._serving:

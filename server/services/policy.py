@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc.aio
 
 from policy_api import rpc
+from policy_api.guard import current_caller
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1 import policy_pb2_grpc
 from server.acting.actor import Actor
@@ -19,6 +20,7 @@ from server.models.directory import Directory
 from server.models.promotion import Promotion
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Change = TypeVar("Change", pb.SetAliasRequest, pb.RollbackAliasRequest)
 
 
 class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
@@ -63,7 +65,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     @rpc.unary
     async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
         """Promotes a version."""
-        alias, generation = await self._promotion.set_alias(request)
+        alias, generation = await self._promotion.set_alias(_as_authenticated(request))
         return pb.SetAliasResponse(alias=alias, generation=generation)
 
     @rpc.unary
@@ -71,5 +73,12 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         self, request: pb.RollbackAliasRequest, context: Context
     ) -> pb.RollbackAliasResponse:
         """Goes back a step."""
-        alias, generation = await self._promotion.rollback_alias(request)
+        alias, generation = await self._promotion.rollback_alias(_as_authenticated(request))
         return pb.RollbackAliasResponse(alias=alias, generation=generation)
+
+
+def _as_authenticated(request: Change) -> Change:
+    """The history records who was authenticated, not who the request says."""
+    if (caller := current_caller()) is not None:
+        request.actor = caller.name
+    return request

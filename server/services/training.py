@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from types import MethodType
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf.descriptor import MethodDescriptor
 
 from policy_api import rpc
 from policy_api.errors import Unavailable
-from policy_api.v1 import training_pb2
 from server.services.health import HealthService
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
+Metadata = list[tuple[str, str | bytes]]
 
-_DESCRIBED = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]
-SERVICE = _DESCRIBED.full_name
+SERVICE = "policy_api.v1.TrainingService"
+UNARY = ("CreateTrainingJob", "GetTrainingJob", "ListTrainingJobs", "CancelTrainingJob")
+STREAMS = ("WatchTrainingJob",)
 
 MAX_WAIT = 2.0  # seconds for a connection to the trainer
 RETRY_AFTER = 2.0  # seconds
@@ -31,17 +31,20 @@ _HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "content-type", "te", ":"
 class TrainingForwarder:
     """Forwards calls to the trainer over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, credentials: Callable[[], Metadata] = list) -> None:
+        """`credentials`: metadata that proves to the trainer who this server is; asked for each call."""
         self._channel = channel
+        self._credentials = credentials
 
     def handlers(self) -> Mapping[str, Handler]:
         """By method: handlers that pass the bytes on."""
-        return {method.name: self._handler(method) for method in _DESCRIBED.methods}
-
-    def _handler(self, method: MethodDescriptor) -> Handler:
-        if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method.name))
-        return grpc.unary_unary_rpc_method_handler(self._unary(method.name))
+        unary: dict[str, Handler] = {
+            name: grpc.unary_unary_rpc_method_handler(self._unary(name)) for name in UNARY
+        }
+        streams: dict[str, Handler] = {
+            name: grpc.unary_stream_rpc_method_handler(self._stream(name)) for name in STREAMS
+        }
+        return unary | streams
 
     def _unary(self, name: str) -> Any:
         method: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
@@ -49,7 +52,9 @@ class TrainingForwarder:
         @rpc.unary
         async def forward(_: TrainingForwarder, request: bytes, context: Context) -> bytes:
             await self._connected(context)
-            call = method(request, timeout=_timeout(context), metadata=_metadata(context))
+            call = method(
+                request, timeout=_timeout(context), metadata=_metadata(context) + self._credentials()
+            )
             try:
                 response: bytes = await call
                 await _pass_on_metadata(call, context)
@@ -59,7 +64,7 @@ class TrainingForwarder:
                 call.cancel()
             return response
 
-        return MethodType(forward, self)
+        return functools.partial(forward, self)
 
     def _stream(self, name: str) -> Any:
         method: Any = self._channel.unary_stream(f"/{SERVICE}/{name}")
@@ -67,7 +72,9 @@ class TrainingForwarder:
         @rpc.stream
         async def forward(_: TrainingForwarder, request: bytes, context: Context) -> AsyncIterator[bytes]:
             await self._connected(context)
-            call = method(request, timeout=_timeout(context), metadata=_metadata(context))
+            call = method(
+                request, timeout=_timeout(context), metadata=_metadata(context) + self._credentials()
+            )
             try:
                 async for response in call:
                     yield response
@@ -77,7 +84,7 @@ class TrainingForwarder:
             finally:
                 call.cancel()
 
-        return MethodType(forward, self)
+        return functools.partial(forward, self)
 
     async def _connected(self, context: Context) -> None:
         """Waits a moment for a connection, within half of the caller's time. Unavailable: there is none."""
@@ -113,8 +120,8 @@ def _timeout(context: Context) -> float | None:
     return None if remaining is None or remaining > 1e9 else max(remaining, 0.001)
 
 
-def _metadata(context: Context) -> list[tuple[str, str | bytes]]:
-    pairs: list[tuple[str, str | bytes]] = list(context.invocation_metadata() or ())
+def _metadata(context: Context) -> Metadata:
+    pairs: Metadata = list(context.invocation_metadata() or ())
     return [(key, value) for key, value in pairs if not key.startswith(_HOP_BY_HOP)]
 
 

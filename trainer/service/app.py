@@ -13,7 +13,8 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from policy_api.errors import FailedPrecondition
+from policy_api.audit import Audit
+from policy_api.security import Security
 from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
 from repository import ModelRepository
@@ -41,6 +42,7 @@ class ServeSettings:
     allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
     limits: Limits
     port_file: Path | None  # where the bound address is written
+    security: Security  # who may connect and call
 
 
 async def serve(settings: ServeSettings) -> None:
@@ -57,13 +59,15 @@ async def serve(settings: ServeSettings) -> None:
 
 async def _run(settings: ServeSettings, store: JobStore, supervisor: Supervisor) -> None:
     stop = _stop_signal()
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    around = [Audit(), *settings.security.guards()]
+    server = grpc.aio.server(interceptors=around, options=[("grpc.so_reuseport", 0)])
     servicer = TrainingServicer(store, supervisor, AllowList(settings.allow_env))
     add_TrainingServiceServicer_to_server(servicer, server)
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    address = _bind(server, settings.listen)
+    port = settings.security.bind(server, settings.listen)
+    address = f"{settings.listen.rpartition(':')[0]}:{port}"
     await server.start()
     await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
     if settings.port_file is not None:
@@ -86,16 +90,6 @@ async def _shut_down(
     store.end_watches()
     await server.stop(_CALLS_SECONDS)
     await supervisor.stop()
-
-
-def _bind(server: grpc.aio.Server, listen: str) -> str:
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError:
-        raise FailedPrecondition(
-            f"cannot listen on {listen}: taken, or not an address of this machine"
-        ) from None
-    return f"{listen.rpartition(':')[0]}:{port}"
 
 
 async def _set_health(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from policy_api import log
 from policy_api.errors import PolicydError
+from policy_api.security import Security, security_from, security_options
 from trainer.jobs.supervisor import Limits
 from trainer.service.app import ServeSettings
 from trainer.service.app import serve as run_service
@@ -45,9 +46,11 @@ _PATH = click.Path(path_type=Path)
     "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
 )
 @click.option("--port-file", type=_PATH, help="Where the bound address is written.")
-def serve(*, repository: Path, jobs: str | None, runs: Path | None, **options: Any) -> None:
+@security_options
+@log.log_options
+def serve(*, repository: Path, log_format: str, jobs: str | None, runs: Path | None, **options: Any) -> None:
     """Runs the service until it is told to stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log.configure(log_format)
     repository.mkdir(parents=True, exist_ok=True)
     limits = Limits(**{field.name: options.pop(field.name) for field in fields(Limits)})
     settings = ServeSettings(
@@ -55,7 +58,8 @@ def serve(*, repository: Path, jobs: str | None, runs: Path | None, **options: A
         runs=runs or repository / "runs",
         jobs=jobs or f"sqlite:///{repository.resolve() / 'jobs.db'}",
         limits=limits,
-        **options,
+        security=security_from(options),
+        **{name: value for name, value in options.items() if name not in Security.model_fields},
     )
     try:
         asyncio.run(run_service(settings))
