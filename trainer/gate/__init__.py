@@ -1,0 +1,1 @@
+"""Whether a new version may become what an alias names."""
