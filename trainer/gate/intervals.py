@@ -90,9 +90,9 @@ def typical_values(
 def unseen_loss(differences: Floats, tail: float, scale: float) -> float:
     """What failures that n episodes did not show may take off the mean.
 
-    An event that did not happen in n independent episodes has a probability below p = 1 - tail ** (1 / n) (Clopper
-    and Pearson, 1934), at confidence 1 - tail. It is taken to cost as much as is plausible, less what the worst
-    episode has cost already.
+    An event that did not happen in n independent episodes has a probability below p = 1 - tail ** (1 / n), at
+    confidence 1 - tail (Clopper and Pearson, 1934). It is taken to cost as much as is plausible, less what
+    the worst episode has cost already.
     """
     p = 1.0 - tail ** (1.0 / len(differences))
     return float(p * max(0.0, scale + differences.min()))
