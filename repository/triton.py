@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from policy_api.errors import InvalidArgument
+from policy_api.spaces import row_shape
+from policy_api.tensors import OBSERVATIONS, output_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 
 MAX_BATCH_SIZE = 1024
@@ -29,18 +31,15 @@ output [
 
 def model_config(metadata: PolicyMetadata) -> str:
     """The text of config.pbtxt for the newest version, whose metadata this is."""
-    if metadata.observation_space.WhichOneof("kind") != "box":
-        raise InvalidArgument.of("metadata.observation_space", got="none", wanted="a box")
-    if metadata.distribution.WhichOneof("kind") != "categorical":
-        raise InvalidArgument.of("metadata.distribution", got="none", wanted="categorical")
-    actions = metadata.distribution.categorical.n
-    outputs = [_tensor("action_logits", [actions]), _tensor("action_probs", [actions])]
-    if metadata.has_value:
-        outputs.append(_tensor("value", []))
+    if metadata.observation_space.WhichOneof("kind") is None:
+        raise InvalidArgument.of("metadata.observation_space", got="none", wanted="a space")
+    if metadata.distribution.WhichOneof("kind") is None:
+        raise InvalidArgument.of("metadata.distribution", got="none", wanted="a distribution")
+    outputs = [_tensor(name, shape) for name, shape in output_tensors(metadata).items()]
     return _CONFIG.format(
         name=metadata.policy,
         max_batch_size=MAX_BATCH_SIZE,
-        inputs=_tensor("observations", metadata.observation_space.box.shape),
+        inputs=_tensor(OBSERVATIONS, row_shape(metadata.observation_space)),
         outputs=",\n".join(outputs),
     )
 

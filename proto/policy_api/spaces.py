@@ -113,9 +113,55 @@ def from_typed(parts: Sequence[Leaf], raw: bytes) -> Float32:
         wanted = f"a multiple of {row.itemsize} bytes, one observation each"
         raise InvalidArgument.of("typed_observations", got=f"{len(raw)} bytes", wanted=wanted)
     rows = np.frombuffer(raw, row)
-    names = row.names or ()
-    columns = [rows[name].reshape(len(rows), -1).astype(np.float32) for name in names]
+    with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite, which Act refuses
+        columns = [rows[name].reshape(len(rows), -1).astype(np.float32) for name in row.names or ()]
     return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The numbers of a row that must be whole and within a range, because they name one choice of several."""
+
+    columns: NDArray[np.int64]  # [K], places in a row
+    low: Float32  # [K]
+    high: Float32  # [K], inclusive
+
+    def first_bad(self, rows: Float32) -> int | None:
+        """The flat place in `rows` [B, D] of the first number that names no choice; None: there is none."""
+        chosen = rows[:, self.columns]
+        bad: NDArray[np.bool_] = (chosen < self.low) | (chosen > self.high) | (chosen != np.rint(chosen))
+        if not bad.any():
+            return None
+        row, place = divmod(int(bad.argmax()), len(self.columns))
+        return row * int(rows.shape[1]) + int(self.columns[place])
+
+
+def choices(parts: Sequence[Leaf]) -> Choices | None:
+    """Where Discrete, MultiDiscrete and MultiBinary numbers stand in a row; None: nowhere."""
+    columns: list[int] = []
+    low: list[float] = []
+    high: list[float] = []
+    place = 0
+    for part in parts:
+        if part.kind != "box":
+            starts, counts = choice_ranges(part)
+            columns += range(place, place + part.size)
+            low += starts
+            high += [start + count - 1 for start, count in zip(starts, counts, strict=True)]
+        place += part.size
+    if not columns:
+        return None
+    return Choices(np.array(columns), np.array(low, np.float32), np.array(high, np.float32))
+
+
+def choice_ranges(part: Leaf) -> tuple[list[int], list[int]]:
+    """The first value and the number of values of each number of a leaf that is no Box."""
+    if part.kind == "discrete":
+        return [part.space.discrete.start], [part.space.discrete.n]
+    if part.kind == "multi_discrete":
+        branches = part.space.multi_discrete
+        return list(branches.start) or [0] * part.size, list(branches.nvec)
+    return [0] * part.size, [2] * part.size
 
 
 def to_typed(parts: Sequence[Leaf], observations: Sequence[Any]) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse
 from server.acting.batcher import LoopBatcher
 from server.acting.decode import ticket_for
-from server.acting.encode import response_for
+from server.acting.encode import response_for, wants_raw
 from server.acting.ticket import Decision, Ticket
 from server.models.selector import Selector
 from server.models.version import LoadedVersion
@@ -29,7 +29,7 @@ class Actor:
         """The answer of this version, whatever the request names."""
         ticket = ticket_for(request, model, self.max_rows)
         decision = await self.decide(ticket)
-        return response_for(ticket, decision, raw=bool(request.observations.raw))
+        return response_for(ticket, decision, raw=wants_raw(request))
 
     async def model_for(self, request: ActRequest) -> LoadedVersion:
         """The version that the request names."""

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from policy_api.errors import Internal, InvalidArgument
-from server import sampling
 from server.acting.queue import Slice
 from server.acting.ticket import Decision
-from server.sampling import Bool, Float32, Int64
+from server.heads.draws import Draws, Piece
+from server.heads.interface import Columns
+from server.models.version import LoadedVersion
+from server.sampling import Bool, Float32
 
 _LOG = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ def answer(slices: Sequence[Slice]) -> None:
     """Answers rows of one version; each ticket gets exactly its own. Never raises: tickets fail instead."""
     try:
         observations = _joined(slices)
-        if not np.isfinite(observations).all():
+        if _first_bad(slices[0].ticket.model, observations) is not None:
             slices = _without_bad_numbers(slices)
             if not slices:
                 return
@@ -52,74 +54,57 @@ def _without_bad_numbers(slices: Sequence[Slice]) -> list[Slice]:
     """Those whose rows are finite; fails the others."""
     good = []
     for piece in slices:
+        model = piece.ticket.model
         flat = np.frombuffer(_rows(piece), np.float32)
-        bad = np.flatnonzero(~np.isfinite(flat))
-        if len(bad) == 0:
+        bad = _first_bad(model, flat)
+        if bad is None:
             good.append(piece)
             continue
-        element = piece.start * piece.ticket.model.observation_bytes // 4 + int(bad[0])
-        piece.ticket.fail(
-            InvalidArgument.of(
-                "observations", got=f"{flat[bad[0]]} at element {element}", wanted="finite numbers"
-            )
-        )
+        got = f"{flat[bad]} at element {piece.start * model.observation_bytes // 4 + bad}"
+        wanted = "one of the space's choices" if np.isfinite(flat[bad]) else "finite numbers"
+        piece.ticket.fail(InvalidArgument.of("observations", got=got, wanted=wanted))
     return good
 
 
+def _first_bad(model: LoadedVersion, observations: Float32) -> int | None:
+    """The flat place of the first number that no observation can have there; None: all are good."""
+    finite = np.isfinite(observations)
+    if not finite.all():
+        return int(finite.argmin())
+    if model.choices is None:
+        return None
+    return model.choices.first_bad(observations.reshape(-1, model.observation_bytes // 4))
+
+
 def _decide(slices: Sequence[Slice], observations: Float32) -> None:
-    logits, probs, values = slices[0].ticket.model.infer(observations)
+    model = slices[0].ticket.model
+    tensors, values = model.infer(observations)
     stop = 0
     for piece in slices:
         start, stop = stop, stop + piece.rows
         ticket = piece.ticket
         if ticket.reweighted:
             mask: Bool | None = None if ticket.mask is None else ticket.mask[piece.start : piece.stop]
-            probs[start:stop] = sampling.reweight(logits[start:stop], ticket.temperature, mask)
-    actions, log_probs = _choose(slices, probs)
-    _hand_out(slices, actions, probs, log_probs, values)
+            model.head.reweight(tensors, slice(start, stop), ticket.temperature, mask)
+    columns = model.head.decide(tensors, Draws([_piece(piece) for piece in slices]))
+    if values is not None:
+        columns["values"] = values
+    _hand_out(slices, columns)
 
 
-def _choose(slices: Sequence[Slice], probs: Float32) -> tuple[Int64, Float32]:
-    """Actions, [B], and their log-probabilities, [B]."""
-    first = slices[0].ticket
-    if len(probs) == 1 and not first.deterministic:
-        action, log_prob = sampling.sample_one(probs, first.seed, first.first_row + slices[0].start)
-        return np.array([action]), np.array([log_prob])
-    counts = [piece.rows for piece in slices]
-    seeds = np.repeat(np.array([piece.ticket.seed for piece in slices], np.uint64), counts)
-    actions = sampling.choose(probs, sampling.uniforms(seeds, _sampling_indices(slices, counts)))
-    deterministic = [piece.ticket.deterministic for piece in slices]
-    if any(deterministic):
-        actions = np.where(np.repeat(deterministic, counts), sampling.modes(probs), actions)
-    return actions, sampling.log_probs(probs, actions)
+def _piece(piece: Slice) -> Piece:
+    ticket = piece.ticket
+    return Piece(ticket.seed, ticket.first_row + piece.start, piece.rows, ticket.deterministic)
 
 
-def _sampling_indices(slices: Sequence[Slice], counts: list[int]) -> sampling.UInt64:
-    """first_row + i of each row, [B], modulo 2^64."""
-    offsets = np.cumsum([0, *counts[:-1]])
-    begins = [
-        (piece.ticket.first_row + piece.start - int(offset)) & 0xFFFF_FFFF_FFFF_FFFF
-        for piece, offset in zip(slices, offsets, strict=True)
-    ]
-    indices: sampling.UInt64 = np.repeat(np.array(begins, np.uint64), counts)
-    indices += np.arange(len(indices), dtype=np.uint64)
-    return indices
-
-
-def _hand_out(
-    slices: Sequence[Slice], actions: Int64, probs: Float32, log_probs: Float32, values: Float32 | None
-) -> None:
+def _hand_out(slices: Sequence[Slice], columns: Columns) -> None:
     """Gives each ticket the bytes of its rows."""
-    n = 4 * slices[0].ticket.model.n
-    all_actions, all_probs, all_log_probs = actions.tobytes(), probs.tobytes(), log_probs.tobytes()
-    all_values = None if values is None else values.tobytes()
+    if len(slices) == 1:
+        whole = {name: column.tobytes() for name, column in columns.items()}
+        slices[0].ticket.answer(Decision(whole), slices[0].rows)
+        return
     stop = 0
     for piece in slices:
         start, stop = stop, stop + piece.rows
-        part = Decision(
-            all_actions[8 * start : 8 * stop],
-            all_probs[n * start : n * stop],
-            all_log_probs[4 * start : 4 * stop],
-            None if all_values is None else all_values[4 * start : 4 * stop],
-        )
-        piece.ticket.answer(part, piece.rows)
+        part = {name: column[start:stop].tobytes() for name, column in columns.items()}
+        piece.ticket.answer(Decision(part), piece.rows)

@@ -8,6 +8,7 @@ import random
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from policy_api import spaces
 from policy_api.errors import Exhausted, InvalidArgument
 from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
 from server.acting.ticket import Ticket
@@ -31,7 +32,7 @@ def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Tick
     """The checked request. InvalidArgument; Exhausted: more than `max_rows` rows."""
     return checked_ticket(
         model,
-        _float_bytes(request.observations),
+        _observation_bytes(request, model),
         max_rows=max_rows,
         mask=_mask_bytes(request.action_mask) if request.HasField("action_mask") else None,
         seed=request.seed if request.HasField("seed") else None,
@@ -46,7 +47,7 @@ def checked_ticket(
     observations: bytes,  # float32 [B, *shape]
     *,
     max_rows: int,
-    mask: bytes | None = None,  # one byte an element, [B, n]
+    mask: bytes | None = None,  # one byte an element, [B, the head's mask_width]
     seed: int | None = None,
     first_row: int = 0,
     deterministic: bool = False,
@@ -60,8 +61,8 @@ def checked_ticket(
     if rows > max_rows:
         message = f"observations: got {rows} rows, this server takes at most {max_rows} a request"
         raise Exhausted(message, retry_after=math.inf, reason="BATCH_TOO_LARGE")
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise InvalidArgument.of("temperature", got=temperature, wanted="a finite number above 0")
+    if temperature != 1.0:
+        _check_temperature(temperature, model)
     return Ticket(
         model,
         observations,
@@ -70,8 +71,25 @@ def checked_ticket(
         first_row=first_row,
         deterministic=deterministic,
         temperature=temperature,
-        mask=None if mask is None else _checked_mask(mask, rows, model.n),
+        mask=None if mask is None else _checked_mask(mask, rows, model),
     )
+
+
+def _observation_bytes(request: ActRequest, model: LoadedVersion) -> bytes:
+    if not request.typed_observations:
+        return _float_bytes(request.observations)
+    if request.HasField("observations"):
+        wanted = "one of observations and typed_observations"
+        raise InvalidArgument.of("typed_observations", got="both", wanted=wanted)
+    return spaces.from_typed(model.observation_parts, request.typed_observations).tobytes()
+
+
+def _check_temperature(temperature: float, model: LoadedVersion) -> None:
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InvalidArgument.of("temperature", got=temperature, wanted="a finite number above 0")
+    if not model.head.mask_width:
+        wanted = "none: this policy's actions are continuous"
+        raise InvalidArgument.of("temperature", got=temperature, wanted=wanted)
 
 
 def _float_bytes(array: FloatArray) -> bytes:
@@ -89,15 +107,17 @@ def _mask_bytes(array: BoolArray) -> bytes:
     return array.raw or bytes(array.values)
 
 
-def _checked_mask(mask: bytes, rows: int, n: int) -> Bool:
+def _checked_mask(mask: bytes, rows: int, model: LoadedVersion) -> Bool:
+    n = model.head.mask_width
+    if not n:
+        raise InvalidArgument.of(
+            "action_mask", got="a mask", wanted="none: this policy's actions are continuous"
+        )
     if len(mask) != rows * n:
         wanted = f"{rows * n}: [{rows} rows, {n} actions]"
         raise InvalidArgument.of("action_mask", got=f"{len(mask)} elements", wanted=wanted)
     allowed: Bool = np.frombuffer(mask, np.uint8).reshape(rows, n) != 0
-    empty = np.flatnonzero(~allowed.any(axis=1))
-    if len(empty):
-        wanted = "at least one in each row"
-        raise InvalidArgument.of("action_mask", got=f"no allowed action in row {empty[0]}", wanted=wanted)
+    model.head.check_mask(allowed)
     return allowed
 
 

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
+from policy_api.v1.policy_pb2 import ActRequest, ActResponse, FloatArray, IntArray
 from server.acting.ticket import Decision, Ticket
+
+ACTIONS = "actions"  # the only field of integers
+
+
+def wants_raw(request: ActRequest) -> bool:
+    """Whether the observations came as bytes, so that the answer's arrays go out as bytes."""
+    return bool(request.observations.raw or request.typed_observations)
 
 
 def response_for(ticket: Ticket, decision: Decision, *, raw: bool) -> ActResponse:
     """The answer to a request whose observations came as raw bytes, or else as numbers."""
     model = ticket.model
     floats, ints = (_raw_floats, _raw_ints) if raw else (_float_values, _int_values)
+    columns = decision.columns
+    arrays: dict[str, Any] = {name: floats(data) for name, data in columns.items() if name != ACTIONS}
+    if ACTIONS in columns:
+        arrays[ACTIONS] = ints(columns[ACTIONS])
     return ActResponse(
         policy=model.policy,
         version=model.version,
         digest=model.digest,
         batch_size=ticket.rows,
         seed=ticket.seed,
-        actions=ints(decision.actions),
-        action_probs=floats(decision.action_probs),
-        log_probs=floats(decision.log_probs),
-        values=None if decision.values is None else floats(decision.values),
+        **arrays,
     )
 
 

@@ -12,12 +12,10 @@ from server.sampling import Bool
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Answers to all rows of a ticket: little-endian, row-major bytes, as they go out."""
+    """Answers to all rows of a ticket."""
 
-    actions: bytes  # int64 [B]
-    action_probs: bytes  # float32 [B, n]
-    log_probs: bytes  # float32 [B]
-    values: bytes | None  # float32 [B]; None: the policy has no critic
+    # By ActResponse's field: little-endian, row-major, as they go out; int64 `actions`, otherwise float32.
+    columns: dict[str, bytes]
 
 
 @dataclass(eq=False, slots=True)
@@ -31,7 +29,7 @@ class Ticket:
     first_row: int = 0  # sampling index of the first row
     deterministic: bool = False
     temperature: float = 1.0
-    mask: Bool | None = None  # [B, n]
+    mask: Bool | None = None  # [B, the head's mask_width]
     # Called in the batcher's thread once the ticket has ended.
     done: Callable[[Ticket], None] = lambda _: None
     # Where nobody waits any more (cancelled, deadline passed): dropped before inference.
@@ -65,9 +63,4 @@ class Ticket:
 
 
 def _joined(parts: list[Decision]) -> Decision:
-    return Decision(
-        actions=b"".join(part.actions for part in parts),
-        action_probs=b"".join(part.action_probs for part in parts),
-        log_probs=b"".join(part.log_probs for part in parts),
-        values=None if parts[0].values is None else b"".join(part.values or b"" for part in parts),
-    )
+    return Decision({name: b"".join(part.columns[name] for part in parts) for name in parts[0].columns})

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from policy_api.errors import CorruptArtifact, Unimplemented
+from policy_api import spaces
+from policy_api.errors import CorruptArtifact
+from policy_api.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from repository import ModelRepository, PublishedVersion
+from server.heads.chosen import head_for
+from server.heads.interface import Head
 from server.sampling import Float32
-
-OBSERVATIONS = "observations"
-LOGITS = "action_logits"
-PROBS = "action_probs"
-VALUE = "value"
 
 # Rows of one call of ONNX Runtime; larger requests are answered in several.
 MAX_CALL_ROWS = 1024
@@ -34,19 +33,21 @@ class LoadedVersion:
     metadata: PolicyMetadata
     observation_shape: tuple[int, ...]  # of one observation
     observation_bytes: int  # of one observation
-    n: int  # actions
+    observation_parts: tuple[spaces.Leaf, ...]  # what an observation consists of
+    choices: spaces.Choices | None  # where an observation names one choice of several
+    head: Head  # what the outputs mean
     session: ort.InferenceSession
-    outputs: tuple[str, ...]
+    tensors: Tensors  # the graph's outputs: those that the head takes, then the value
 
     @property
     def has_value(self) -> bool:
         """Whether the policy has a critic."""
-        return VALUE in self.outputs
+        return VALUE in self.tensors
 
-    def infer(self, observations: Float32) -> tuple[Float32, Float32, Float32 | None]:
-        """Logits, [B, n], probabilities, [B, n], and values, [B], of observations, [B, *shape]."""
-        logits, probs, *value = self.session.run(self.outputs, {OBSERVATIONS: observations})
-        return logits, probs, value[0] if value else None
+    def infer(self, observations: Float32) -> tuple[list[Float32], Float32 | None]:
+        """The head's tensors and the values, [B], of observations, [B, *shape]."""
+        tensors: list[Float32] = self.session.run(list(self.tensors), {OBSERVATIONS: observations})
+        return tensors, tensors.pop() if self.has_value else None
 
 
 def load_version(repository: ModelRepository, policy: str, version: int) -> LoadedVersion:
@@ -58,21 +59,22 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
 
 
 def warm_up(loaded: LoadedVersion) -> None:
-    """Runs every batch size once: no request pays for a first time. CorruptArtifact: bad probabilities."""
+    """Runs every batch size once: no request pays for a first time. CorruptArtifact: bad outputs."""
     for rows in WARM_UP_ROWS:
-        probs = loaded.infer(np.zeros((rows, *loaded.observation_shape), np.float32))[1]
-        if probs.shape != (rows, loaded.n) or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
-            raise CorruptArtifact(f"{_name(loaded)} does not answer zeros with {loaded.n} probabilities")
+        tensors, values = loaded.infer(np.zeros((rows, *loaded.observation_shape), np.float32))
+        shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
+        wanted = [(rows, *shape) for shape in loaded.tensors.values()]
+        if shapes != wanted or not loaded.head.plausible(tensors):
+            names = ", ".join(loaded.tensors)
+            raise CorruptArtifact(f"{_name(loaded)} does not answer zeros with sound {names}")
 
 
 def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
     metadata = published.metadata
     name = _name(published)
-    if metadata.distribution.WhichOneof("kind") != "categorical":
-        raise Unimplemented(f"{name}: this release serves policies with discrete actions")
-    if metadata.observation_space.WhichOneof("kind") != "box":
-        raise Unimplemented(f"{name}: this release serves policies with Box observations")
-    shape = tuple(int(size) for size in metadata.observation_space.box.shape)
+    head = head_for(metadata)
+    shape = spaces.row_shape(metadata.observation_space)
+    parts = spaces.leaves(metadata.observation_space)
     loaded = LoadedVersion(
         policy=published.policy,
         version=published.version,
@@ -80,9 +82,11 @@ def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
         metadata=metadata,
         observation_shape=shape,
         observation_bytes=4 * math.prod(shape),
-        n=int(metadata.distribution.categorical.n),
+        observation_parts=parts,
+        choices=spaces.choices(parts),
+        head=head,
         session=_session(model, name),
-        outputs=(LOGITS, PROBS, VALUE) if metadata.has_value else (LOGITS, PROBS),
+        tensors=output_tensors(metadata),
     )
     _check_graph(loaded)
     return loaded
@@ -103,16 +107,13 @@ def _session(model: bytes, name: str) -> ort.InferenceSession:
 def _check_graph(loaded: LoadedVersion) -> None:
     """The graph's tensors are those that the metadata promises."""
     wanted_inputs = {OBSERVATIONS: loaded.observation_shape}
-    wanted_outputs = {LOGITS: (loaded.n,), PROBS: (loaded.n,), VALUE: ()}
     inputs = {i.name: tuple(i.shape[1:]) for i in loaded.session.get_inputs() if i.type == "tensor(float)"}
     outputs = {o.name: tuple(o.shape[1:]) for o in loaded.session.get_outputs() if o.type == "tensor(float)"}
     if inputs != wanted_inputs:
         raise CorruptArtifact(f"{_name(loaded)}: inputs are {inputs}, its metadata wants {wanted_inputs}")
-    for output in loaded.outputs:
-        if outputs.get(output) != wanted_outputs[output]:
-            message = (
-                f"{_name(loaded)}: output {output} is {outputs.get(output)}, wanted {wanted_outputs[output]}"
-            )
+    for output, wanted in loaded.tensors.items():
+        if outputs.get(output) != wanted:
+            message = f"{_name(loaded)}: output {output} is {outputs.get(output)}, wanted {wanted}"
             raise CorruptArtifact(message)
 
 

@@ -7,6 +7,7 @@ import onnx
 from google.protobuf import json_format
 from onnx import TensorProto, helper, numpy_helper
 
+from policy_api import spaces
 from policy_api.v1 import artifact_pb2
 
 
@@ -29,9 +30,9 @@ def metadata(
 
 
 def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int = 64) -> bytes:
-    """A ReLU network `features -> hidden -> hidden -> n` with random weights, and a critic beside it."""
-    shape = [int(size) for size in described.observation_space.box.shape]
-    n = int(described.distribution.categorical.n)
+    """A ReLU network `features -> hidden -> hidden -> n`, random weights, and a critic beside it."""
+    shape = spaces.row_shape(described.observation_space)
+    n = _width(described.distribution)
     features = int(np.prod(shape))
     rng = np.random.default_rng(seed)
     sizes = [("1", features, hidden), ("2", hidden, hidden), ("_logits", hidden, n), ("_value", hidden, 1)]
@@ -43,13 +44,13 @@ def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int 
         helper.make_node("Relu", ["pre1"], ["h1"]),
         helper.make_node("Gemm", ["h1", "w2", "b2"], ["pre2"]),
         helper.make_node("Relu", ["pre2"], ["h2"]),
-        helper.make_node("Gemm", ["h2", "w_logits", "b_logits"], ["action_logits"]),
-        helper.make_node("Softmax", ["action_logits"], ["action_probs"], axis=1),
+        helper.make_node("Gemm", ["h2", "w_logits", "b_logits"], ["out"]),
+        *_head(described.distribution),
     ]
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n])
-        for name in ("action_logits", "action_probs")
-    ]
+    names = ("action_logits", "action_probs")
+    if described.distribution.HasField("gaussian"):
+        names = ("action_mean", "action_std")
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n]) for name in names]
     if described.has_value:
         nodes += [
             helper.make_node("Gemm", ["h2", "w_value", "b_value"], ["value_column"]),
@@ -65,3 +66,39 @@ def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int 
     onnx.checker.check_model(made)
     serialized: bytes = made.SerializeToString()
     return serialized
+
+
+def _width(distribution: artifact_pb2.Distribution) -> int:
+    """Numbers that determine the distribution of one row, per output of the graph."""
+    kind = distribution.WhichOneof("kind")
+    if kind == "multi_categorical":
+        return sum(distribution.multi_categorical.nvec)
+    if kind == "gaussian":
+        return int(distribution.gaussian.size)
+    return int(distribution.bernoulli.n if kind == "bernoulli" else distribution.categorical.n)
+
+
+def _head(distribution: artifact_pb2.Distribution) -> list[onnx.NodeProto]:
+    """From `out` to the outputs that the distribution has."""
+    kind = distribution.WhichOneof("kind")
+    if kind == "gaussian":
+        return [
+            helper.make_node("Identity", ["out"], ["action_mean"]),
+            helper.make_node("Sigmoid", ["out"], ["action_std"]),
+        ]
+    logits = helper.make_node("Identity", ["out"], ["action_logits"])
+    if kind == "bernoulli":
+        return [logits, helper.make_node("Sigmoid", ["out"], ["action_probs"])]
+    if kind == "categorical":
+        return [logits, helper.make_node("Softmax", ["out"], ["action_probs"], axis=1)]
+    nvec = list(distribution.multi_categorical.nvec)
+    parts = [f"part{j}" for j in range(len(nvec))]
+    softmaxes = [helper.make_node("Softmax", [part], [f"{part}_probs"], axis=1) for part in parts]
+    probs = [f"{part}_probs" for part in parts]
+    return [
+        logits,
+        helper.make_node("Constant", [], ["sizes"], value=numpy_helper.from_array(np.array(nvec, np.int64))),
+        helper.make_node("Split", ["out", "sizes"], parts, axis=1),
+        *softmaxes,
+        helper.make_node("Concat", probs, ["action_probs"], axis=1),
+    ]

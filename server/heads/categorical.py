@@ -1,0 +1,68 @@
+"""One choice of n: Discrete actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from policy_api.errors import InvalidArgument
+from policy_api.tensors import PROBS
+from server import sampling
+from server.heads.draws import Draws
+from server.heads.interface import Columns
+from server.sampling import Bool, Float32
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalHead:
+    """Outputs action_logits and action_probs, [B, n] each."""
+
+    n: int
+
+    @property
+    def mask_width(self) -> int:
+        """An element an action."""
+        return self.n
+
+    def plausible(self, outputs: Sequence[Float32]) -> bool:
+        """Probabilities add up to 1."""
+        return bool(np.allclose(outputs[1].sum(axis=1), 1, atol=1e-3))
+
+    def check_mask(self, mask: Bool) -> None:
+        """Each row allows an action."""
+        check_choice(mask, "no allowed action")
+
+    def reweight(
+        self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
+    ) -> None:
+        """New probabilities from the logits."""
+        logits, probs = outputs
+        probs[rows] = sampling.reweight(logits[rows], temperature, mask)
+
+    def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
+        """Indices, [B], and what they were drawn from."""
+        probs = outputs[1]
+        single = draws.single
+        if single is not None:
+            action, log_prob = sampling.sample_one(probs, single.seed, single.first_index)
+            return {"actions": np.array([action]), PROBS: probs, "log_probs": np.array([log_prob])}
+        actions = choose(probs, draws, 0)
+        return {"actions": actions, PROBS: probs, "log_probs": sampling.log_probs(probs, actions)}
+
+
+def choose(probs: Float32, draws: Draws, draw: int) -> sampling.Int64:
+    """An index a row, [B], by draw `draw`, or its mode."""
+    actions = sampling.choose(probs, draws.uniforms(draw))
+    if draws.any_deterministic:
+        actions = np.where(draws.deterministic(), sampling.modes(probs), actions)
+    return actions
+
+
+def check_choice(mask: Bool, got: str) -> None:
+    """InvalidArgument: a row of the mask, [B, n], allows nothing."""
+    empty = np.flatnonzero(~mask.any(axis=1))
+    if len(empty):
+        wanted = "at least one in each row"
+        raise InvalidArgument.of("action_mask", got=f"{got} in row {empty[0]}", wanted=wanted)
