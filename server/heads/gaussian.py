@@ -85,7 +85,8 @@ class GaussianHead:
             distance = np.abs(u)
             slope = math.log(4) - 2 * distance - 2 * np.log1p(np.exp(-2 * distance))
             terms -= np.log((self.high - self.low) / 2) + slope
-        return terms.sum(axis=1).astype(np.float32)
+        log_probs: Float32 = terms.sum(axis=1).astype(np.float32)
+        return log_probs
 
 
 def _inward(bounds: Float64, direction: int) -> Float32:
