@@ -28,12 +28,16 @@ class ActingCopy:
 
     def refresh(self) -> None:
         """After updates of the learner."""
-        if not self._shared:
-            self.parameters[:] = self._learner.backend.to_numpy(self._learner.actor.parameters)
+        self.share()
         if self._decay:
             self.average *= self._decay
             self.average += (1 - self._decay) * self.parameters
             self.averaged += 1
+
+    def share(self) -> None:
+        """Makes the learner's weights the acting ones; nothing to do where the memory is the same."""
+        if not self._shared:
+            self.parameters[:] = self._learner.backend.to_numpy(self._learner.actor.parameters)
 
     def policy(self, scaling: ObservationScaling | None) -> ActingPolicy:
         """The policy as it acts now."""

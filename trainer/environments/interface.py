@@ -44,7 +44,7 @@ class Environments(Protocol):
     def snapshot(self) -> bytes | None:
         """Everything that determines later steps; None where the environment cannot be saved."""
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, saved: bytes) -> None:
         """Goes back to a snapshot of the same kind of environments."""
 
     def close(self) -> None:

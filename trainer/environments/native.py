@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from trainer.environments import snapshot
 from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.interface import Step
 from trainer.spaces.actions import ActionCodec
@@ -53,15 +53,12 @@ class NativeEnvironments:
         return Step(rows, rewards, terminated, truncated, valid, finals)
 
     def snapshot(self) -> bytes | None:
-        """The pickled vector environment; None where it cannot be pickled."""
-        try:
-            return pickle.dumps((self._vector, self._resetting))
-        except Exception:  # noqa: BLE001  an environment's own pickling may raise anything
-            return None
+        """The vector environment whole; None where it cannot be saved."""
+        return snapshot.dump((self._vector, self._resetting))
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, saved: bytes) -> None:
         """Back to a snapshot."""
-        self._vector, self._resetting = pickle.loads(snapshot)  # noqa: S301  this run wrote it
+        self._vector, self._resetting = snapshot.load(saved)
 
     def close(self) -> None:
         """Closes the vector environment."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from trainer.environments import snapshot
 from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.interface import Step
 from trainer.spaces.actions import ActionCodec
@@ -61,15 +61,12 @@ class PlainEnvironments:
         return Step(observations, rewards, terminated, truncated, active, finals)
 
     def snapshot(self) -> bytes | None:
-        """The pickled environments; None where one cannot be pickled (Box2D's, for instance)."""
-        try:
-            return pickle.dumps(self.envs)
-        except Exception:  # noqa: BLE001  an environment's own pickling may raise anything
-            return None
+        """The environments whole; None where one cannot be saved (Box2D's, for instance)."""
+        return snapshot.dump(self.envs)
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, saved: bytes) -> None:
         """Back to a snapshot."""
-        self.envs = pickle.loads(snapshot)  # noqa: S301  this run wrote it
+        self.envs = snapshot.load(saved)
 
     def close(self) -> None:
         """Closes each environment."""

@@ -24,6 +24,10 @@ class RunningMoments:
         """Nothing seen yet."""
         return cls(np.zeros(shape), np.zeros(shape))
 
+    def copy(self) -> RunningMoments:
+        """The moments as they are now."""
+        return RunningMoments(self.mean.copy(), self.squares.copy(), self.count)
+
     def update(self, block: np.ndarray) -> None:
         """Takes in a block [B, *shape]."""
         n, m = self.count, len(block)

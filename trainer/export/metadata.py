@@ -1,0 +1,67 @@
+"""What an artifact says about itself."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from policy_api.v1 import artifact_pb2
+from trainer.config import TrainingConfig
+from trainer.environments.make import EnvironmentInfo
+from trainer.estimators.normalization import RunningMoments
+
+FORMAT = 1
+PACKAGES = ("policyd", "torch", "gymnasium", "numpy", "onnx", "onnxruntime")
+
+
+def describe(
+    config: TrainingConfig, info: EnvironmentInfo, moments: RunningMoments | None
+) -> artifact_pb2.PolicyMetadata:
+    """Everything but the figures of training, evaluation and parity, which their phases add."""
+    metadata = artifact_pb2.PolicyMetadata(
+        format=FORMAT,
+        policy=config.policy,
+        observation_space=info.encoder.describe(),
+        action_space=info.codec.describe(),
+        distribution=info.codec.describe_distribution(),
+        algorithm=config.algorithm,
+        env_id=config.env_id,
+        settings=config.settings(),
+        seed=config.seed,
+        packages=_packages(),
+        git_commit=_git_commit(),
+        has_value=config.has_critic,
+    )
+    metadata.create_time.GetCurrentTime()
+    if moments is not None:
+        statistics = artifact_pb2.ObservationStatistics(
+            mean=moments.mean.tolist(), std=moments.std.tolist(), count=moments.count
+        )
+        metadata.observation_statistics.CopyFrom(statistics)
+    return metadata
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def _git_commit() -> str:
+    """The checkout that this code runs from; empty elsewhere."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""

@@ -1,0 +1,68 @@
+"""The progress bar that people see."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from policy_api.v1.training_pb2 import TrainingFailure, TrainingProgress, TrainingResult
+from trainer.runs.reporting import TextReporter
+
+
+class BarReporter:
+    """A live bar on the console with return, env-steps/s and ETA; the result below it."""
+
+    def __init__(self, console: Console) -> None:
+        self._text = TextReporter(lambda line: console.print(line, highlight=False, soft_wrap=True))
+        columns = "{task.percentage:>3.0f}% {task.fields[figures]}"
+        self._bar = Progress(
+            TextColumn("{task.description:<10}"), BarColumn(), TextColumn(columns), console=console
+        )
+        self._task = self._bar.add_task("starting", total=1.0, figures="")
+
+    def __enter__(self) -> BarReporter:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """Moves the bar."""
+        self._bar.update(
+            self._task,
+            completed=progress.fraction,
+            description=TrainingProgress.Phase.Name(progress.phase).lower(),
+            figures=_figures(progress),
+        )
+
+    def result(self, result: TrainingResult) -> None:
+        """Fills the bar and says what came of it."""
+        self._bar.update(self._task, completed=1.0, description="done")
+        self._bar.stop()
+        self._text.result(result)
+
+    def failure(self, failure: TrainingFailure) -> None:
+        """Says why it failed."""
+        self._bar.stop()
+        self._text.failure(failure)
+
+
+def _figures(progress: TrainingProgress) -> str:
+    parts = [f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
+    if progress.HasField("mean_return"):
+        parts.append(f"return {progress.mean_return:.1f}")
+    if progress.env_steps_per_second:
+        parts.append(f"{progress.env_steps_per_second:,.0f} steps/s")
+    if progress.HasField("eta"):
+        parts.append(f"ETA {_duration(progress.eta.ToSeconds())}")
+    return ", ".join(parts)
+
+
+def _duration(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,109 @@
+"""One run, phase by phase: TRAINING, EVALUATING, EXPORTING, PUBLISHING, PROMOTING."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from policy_api.v1 import artifact_pb2
+from policy_api.v1.training_pb2 import TrainingProgress, TrainingResult
+from repository import ModelRepository, PublishedVersion
+from trainer.algorithms.build import network_specs
+from trainer.algorithms.start import start
+from trainer.config import TrainingConfig
+from trainer.environments.make import inspect, make_one
+from trainer.evaluation.episodes import EpisodePlayer
+from trainer.evaluation.selection import Judge
+from trainer.runs.evaluating import evaluate
+from trainer.runs.exporting import export
+from trainer.runs.promoting import Promotion, promote
+from trainer.runs.reporting import Clock, Reporter
+from trainer.runs.training import Stopped, Training
+from trainer.runs.warm_start import warm_start
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What of a run does not change what is learned."""
+
+    repository: Path
+    run_dir: Path
+    job_id: str
+    promotion: Promotion
+
+
+def execute(
+    config: TrainingConfig, options: RunOptions, reporter: Reporter, stop_requested: Callable[[], bool]
+) -> TrainingResult:
+    """Trains, publishes and, where asked, promotes.
+
+    Raises:
+        PolicydError: with the reason why not.
+        Stopped: `stop_requested` said so; running it again with the same run_dir goes on.
+    """
+    repository = ModelRepository(options.repository)
+    run = _Run(config, options, repository, Clock(reporter, config.total_timesteps), stop_requested)
+    published = repository.find_job(config.policy, options.job_id) if options.job_id else None
+    if published is None:
+        published = run.learn_and_publish()
+    return run.promote(published)
+
+
+@dataclass
+class _Run:
+    config: TrainingConfig
+    options: RunOptions
+    repository: ModelRepository
+    clock: Clock
+    stop_requested: Callable[[], bool]
+
+    def learn_and_publish(self) -> PublishedVersion:
+        config = self.config
+        info = inspect(config)
+        distribution = info.codec.distribution
+        specs = network_specs(config, info.encoder.size, distribution)
+        player = EpisodePlayer(lambda: make_one(config), info.encoder, info.codec, config.episode_step_limit)
+        judge = Judge(config, specs, distribution, player)
+        loop = start(config, info)
+        try:
+            lineage = warm_start(self.repository, config, loop)
+            training = Training(config, loop, judge, self.clock, self.options.run_dir, self.stop_requested)
+            last = training.run()
+            self._enter(TrainingProgress.EVALUATING, 0.9)
+            evaluated = evaluate(config, specs, distribution, judge, player, training.state.selection, last)
+        finally:
+            loop.collector.close()
+            player.close()
+        self._enter(TrainingProgress.EXPORTING, 0.95)
+        files, metadata = export(
+            config, info, specs, loop, training.state, evaluated, lineage, self.options.run_dir
+        )
+        self._enter(TrainingProgress.PUBLISHING, 0.98)
+        return self._publish(files, metadata)
+
+    def promote(self, published: PublishedVersion) -> TrainingResult:
+        self._enter(TrainingProgress.PROMOTING, 0.99)
+        promoted, reason, generation = promote(self.repository, published, self.options.promotion)
+        return TrainingResult(
+            policy=published.policy,
+            version=published.version,
+            digest=published.digest,
+            evaluation=published.metadata.evaluation,
+            promoted=promoted,
+            promotion_reason=reason,
+            generation=generation,
+            version_path=published.directory.relative_to(self.repository.root).as_posix(),
+        )
+
+    def _publish(
+        self, files: Mapping[str, Path | bytes], metadata: artifact_pb2.PolicyMetadata
+    ) -> PublishedVersion:
+        return self.repository.publish(
+            self.config.policy, files, metadata=metadata, job_id=self.options.job_id
+        )
+
+    def _enter(self, phase: TrainingProgress.Phase.ValueType, fraction: float) -> None:
+        if self.stop_requested():
+            raise Stopped
+        self.clock.tell(phase, fraction, self.config.total_timesteps, None)
