@@ -5,6 +5,8 @@ The same actions, bit for bit, as `policy_api.sampling` gives row by row; docs/S
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,11 +18,16 @@ Int64 = NDArray[np.int64]
 UInt64 = NDArray[np.uint64]
 Bool = NDArray[np.bool_]
 
-_GOLDEN = np.uint64(sampling.GOLDEN)
-_MIX_1 = np.uint64(sampling.MIX_1)
-_MIX_2 = np.uint64(sampling.MIX_2)
-_S30, _S27, _S31, _S11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
-_ONE = np.uint64(1)
+MASK64 = sampling.MASK64
+
+# Arrays without dimensions: numpy converts a scalar operand anew in every operation.
+_GOLDEN = np.array(sampling.GOLDEN, np.uint64)
+_MIX_1 = np.array(sampling.MIX_1, np.uint64)
+_MIX_2 = np.array(sampling.MIX_2, np.uint64)
+_S30, _S27, _S31, _S11, _ONE = (np.array(number, np.uint64) for number in (30, 27, 31, 11, 1))
+
+# From so many rows on, adding column by column is faster than numpy's accumulate.
+_MANY_ROWS = 256
 
 
 def uniforms(seeds: UInt64, rows: UInt64, draw: int = 0) -> Float64:
@@ -29,22 +36,36 @@ def uniforms(seeds: UInt64, rows: UInt64, draw: int = 0) -> Float64:
     Integer arrays of numpy wrap modulo 2^64, which is what the definition asks for.
     """
     h = _mix64(seeds + _GOLDEN)
-    h = _mix64(h + (rows + _ONE) * _GOLDEN)
-    h = _mix64(h + np.uint64((draw + 1) * sampling.GOLDEN & sampling.MASK64))
-    return (h >> _S11).astype(np.float64) * 2.0**-53
+    h += (rows + _ONE) * _GOLDEN
+    h = _mix64(h)
+    h += np.array((draw + 1) * sampling.GOLDEN & sampling.MASK64, np.uint64)
+    h = _mix64(h)
+    h >>= _S11
+    u: Float64 = h.astype(np.float64)
+    u *= 2.0**-53
+    return u
 
 
 def choose(probs: Float32, u: Float64) -> Int64:
     """The action of each row, [B], from its probabilities, [B, n], and its uniform number, [B]."""
-    sums: Float64 = probs.cumsum(axis=1, dtype=np.float64)  # [B, n]
-    threshold: Float64 = u * sums[:, -1]  # [B]
-    above: Bool = sums > threshold[:, None]
-    actions: Int64 = above.argmax(axis=1)
-    rounded = ~above[:, -1]
-    if rounded.any():
+    sums = _running_sums(probs)  # [n, B]
+    below = sums <= u * sums[-1]  # sums never fall: how many are below is the first index above
+    actions: Int64 = np.add.reduce(below, axis=0, dtype=np.int64)
+    if below[-1].any():
         last_positive: Int64 = probs.shape[1] - 1 - (probs[:, ::-1] > 0).argmax(axis=1)
-        actions = np.where(rounded, last_positive, actions)
+        actions = np.where(below[-1], last_positive, actions)
     return actions
+
+
+def _running_sums(probs: Float32) -> Float64:
+    """Cumulative probabilities, [n, B], of [B, n]: float64, added in the order of the actions."""
+    sums: Float64 = np.array(probs.T, np.float64, order="C")
+    if len(probs) < _MANY_ROWS:
+        np.add.accumulate(sums, axis=0, out=sums)
+    else:
+        for before, column in pairwise(sums):
+            np.add(column, before, out=column)
+    return sums
 
 
 def modes(probs: Float32) -> Int64:
@@ -55,7 +76,9 @@ def modes(probs: Float32) -> Int64:
 
 def log_probs(probs: Float32, actions: Int64) -> Float32:
     """Natural logarithm of each row's chosen probability, [B]: in float64, then rounded to float32."""
-    chosen: Float32 = probs[np.arange(len(actions)), actions]
+    flat = np.arange(0, probs.size, probs.shape[1])
+    flat += actions
+    chosen: Float32 = probs.ravel().take(flat)
     return np.log(chosen.astype(np.float64)).astype(np.float32)
 
 
@@ -83,7 +106,10 @@ def reweight(logits: Float32, temperature: float, mask: Bool | None) -> Float32:
 
 
 def _mix64(z: UInt64) -> UInt64:
-    z = (z ^ (z >> _S30)) * _MIX_1
-    z = (z ^ (z >> _S27)) * _MIX_2
-    mixed: UInt64 = z ^ (z >> _S31)
-    return mixed
+    """Mixes in place."""
+    z ^= z >> _S30
+    z *= _MIX_1
+    z ^= z >> _S27
+    z *= _MIX_2
+    z ^= z >> _S31
+    return z

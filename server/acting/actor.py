@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from policy_api.v1.policy_pb2 import ActRequest, ActResponse
+from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.batcher import LoopBatcher
 from server.acting.decode import ticket_for
-from server.acting.encode import response_for, wants_raw
+from server.acting.encode import answer_for, wants_raw
 from server.acting.ticket import Decision, Ticket
 from server.models.selector import Selector
 from server.models.version import LoadedVersion
@@ -21,15 +21,17 @@ class Actor:
         self.max_rows = max_rows  # of one request
         self._batcher = batcher
 
-    async def act(self, request: ActRequest) -> ActResponse:
-        """The answer of the version that the request names."""
+    async def act(self, request: ActRequest) -> bytes:
+        """The serialised ActResponse of the version that the request names."""
         return await self.act_with(await self.model_for(request), request)
 
-    async def act_with(self, model: LoadedVersion, request: ActRequest) -> ActResponse:
-        """The answer of this version, whatever the request names."""
+    async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
+        """The serialised ActResponse of this version, whatever the request names."""
+        if (answer := self._batcher.at_once(request, model)) is not None:
+            return answer
         ticket = ticket_for(request, model, self.max_rows)
         decision = await self.decide(ticket)
-        return response_for(ticket, decision, raw=wants_raw(request))
+        return answer_for(ticket, decision, raw=wants_raw(request))
 
     async def model_for(self, request: ActRequest) -> LoadedVersion:
         """The version that the request names."""

@@ -7,9 +7,11 @@ from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.acting import call
+from policy_api.v1.policy_pb2 import ActRequest
+from server.acting import call, quick
 from server.acting.queue import FairQueue, Slice
 from server.acting.ticket import Ticket
+from server.models.version import LoadedVersion
 
 
 class CallObserver(Protocol):
@@ -17,6 +19,9 @@ class CallObserver(Protocol):
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
+
+    def answered_at_once(self, model: LoadedVersion, seconds: float) -> None:
+        """After a request of one row that did not queue: how long it took, in seconds."""
 
 
 class Batcher:
@@ -34,6 +39,16 @@ class Batcher:
         if self._observer is not None:
             ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
+
+    def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
+        """The answer to a plain request of one row, which overtakes the queue. None: it has to queue."""
+        if self._observer is None:
+            return quick.answer(request, model)
+        begin = time.perf_counter()
+        answer = quick.answer(request, model)
+        if answer is not None:
+            self._observer.answered_at_once(model, time.perf_counter() - begin)
+        return answer
 
     def step(self) -> None:
         """One call for what waits now."""
@@ -59,6 +74,10 @@ class LoopBatcher:
         self._loop = loop
         self._batcher = batcher
         self._scheduled = False
+
+    def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
+        """The answer to a plain request of one row. None: it has to queue."""
+        return self._batcher.at_once(request, model)
 
     def submit(self, ticket: Ticket) -> None:
         """Puts a request in line; `ticket.done` is called when it has ended. Exhausted: the queue is full."""

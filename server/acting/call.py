@@ -99,12 +99,13 @@ def _piece(piece: Slice) -> Piece:
 
 def _hand_out(slices: Sequence[Slice], columns: Columns) -> None:
     """Gives each ticket the bytes of its rows."""
+    whole = {name: column.tobytes() for name, column in columns.items()}
     if len(slices) == 1:
-        whole = {name: column.tobytes() for name, column in columns.items()}
         slices[0].ticket.answer(Decision(whole), slices[0].rows)
         return
+    widths = {name: len(data) // len(columns[name]) for name, data in whole.items()}  # bytes a row
     stop = 0
     for piece in slices:
         start, stop = stop, stop + piece.rows
-        part = {name: column[start:stop].tobytes() for name, column in columns.items()}
+        part = {name: data[start * widths[name] : stop * widths[name]] for name, data in whole.items()}
         piece.ticket.answer(Decision(part), piece.rows)

@@ -16,8 +16,12 @@ from server.models.version import LoadedVersion
 from server.sampling import Bool
 
 # Seeds for requests without one: not secret, only different.
-_draw_seed = random.SystemRandom().getrandbits
-_seeds = random.Random(_draw_seed(256))  # noqa: S311 -- sampling, not cryptography
+_seeds = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 -- sampling, not cryptography
+
+
+def draw_seed() -> int:
+    """A seed for a request that names none."""
+    return _seeds.getrandbits(64)
 
 
 def parse(payload: bytes) -> ActRequest:
@@ -67,7 +71,7 @@ def checked_ticket(
         model,
         observations,
         rows,
-        seed=0 if deterministic else _seeds.getrandbits(64) if seed is None else seed,
+        seed=0 if deterministic else draw_seed() if seed is None else seed,
         first_row=first_row,
         deterministic=deterministic,
         temperature=temperature,

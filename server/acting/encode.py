@@ -1,15 +1,28 @@
-"""Ticket to ActResponse, in the kind of arrays that came."""
+"""Ticket to answer, in the kind of arrays that came.
+
+Raw answers are written by hand, byte for byte as protobuf writes them: to build and serialise the nested
+messages takes five times as long, a tenth of the time that a whole request of one row takes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse, FloatArray, IntArray
 from server.acting.ticket import Decision, Ticket
+from server.models.version import LoadedVersion
 
 ACTIONS = "actions"  # the only field of integers
+
+# A tag is the field's number << 3, plus its wire type: 0 a varint, 2 length-delimited.
+_FIELDS = ActResponse.DESCRIPTOR.fields_by_name
+_NUMBERS = {name: field.number for name, field in _FIELDS.items()}
+_BATCH_SIZE = bytes([_NUMBERS["batch_size"] << 3])
+_SEED = bytes([_NUMBERS["seed"] << 3])
+_RAW = b"\x0a"  # of FloatArray and IntArray
+_RESPONSE, _PINNED = b"\x0a", b"\x10\x01"  # of StreamActResponse: `response`, and `pinned` where it is true
 
 
 def wants_raw(request: ActRequest) -> bool:
@@ -17,35 +30,55 @@ def wants_raw(request: ActRequest) -> bool:
     return bool(request.observations.raw or request.typed_observations)
 
 
-def response_for(ticket: Ticket, decision: Decision, *, raw: bool) -> ActResponse:
-    """The answer to a request whose observations came as raw bytes, or else as numbers."""
-    model = ticket.model
-    floats, ints = (_raw_floats, _raw_ints) if raw else (_float_values, _int_values)
-    columns = decision.columns
-    arrays: dict[str, Any] = {name: floats(data) for name, data in columns.items() if name != ACTIONS}
-    if ACTIONS in columns:
-        arrays[ACTIONS] = ints(columns[ACTIONS])
+def answer_for(ticket: Ticket, decision: Decision, *, raw: bool) -> bytes:
+    """A serialised ActResponse to a request whose observations came as raw bytes, or else as numbers."""
+    if raw:
+        return raw_answer(ticket.model, ticket.rows, ticket.seed, decision.columns)
+    columns = dict(decision.columns)
+    integers = columns.pop(ACTIONS, None)
     return ActResponse(
-        policy=model.policy,
-        version=model.version,
-        digest=model.digest,
+        policy=ticket.model.policy,
+        version=ticket.model.version,
+        digest=ticket.model.digest,
         batch_size=ticket.rows,
         seed=ticket.seed,
-        **arrays,
-    )
+        actions=None if integers is None else IntArray(values=np.frombuffer(integers, np.int64).tolist()),
+        **{
+            name: FloatArray(values=np.frombuffer(data, np.float32).tolist())
+            for name, data in columns.items()
+        },
+    ).SerializeToString()
 
 
-def _raw_floats(data: bytes) -> FloatArray:
-    return FloatArray(raw=data)
+def raw_answer(model: LoadedVersion, rows: int, seed: int, columns: dict[str, bytes]) -> bytes:
+    """A serialised ActResponse with raw arrays; `columns` by field."""
+    parts = [model.receipt, _BATCH_SIZE, _varint(rows)]
+    if seed:
+        parts += (_SEED, _varint(seed))
+    for name, data in columns.items():
+        parts += (_head(name, len(data)), data)
+    return b"".join(parts)
 
 
-def _raw_ints(data: bytes) -> IntArray:
-    return IntArray(raw=data)
+def stream_answer(answer: bytes, *, pinned: bool) -> bytes:
+    """A serialised StreamActResponse around a serialised ActResponse."""
+    return b"".join((_RESPONSE, _varint(len(answer)), answer, _PINNED if pinned else b""))
 
 
-def _float_values(data: bytes) -> FloatArray:
-    return FloatArray(values=np.frombuffer(data, np.float32).tolist())
+@lru_cache(maxsize=4096)
+def _head(name: str, length: int) -> bytes:
+    """What stands before the bytes of a raw array: its message's tag and length, its own tag and length."""
+    inner = _RAW + _varint(length)
+    return _varint(_NUMBERS[name] << 3 | 2) + _varint(len(inner) + length) + inner
 
 
-def _int_values(data: bytes) -> IntArray:
-    return IntArray(values=np.frombuffer(data, np.int64).tolist())
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    if number < 0x80:
+        return number.to_bytes()
+    data = bytearray()
+    while number >= 0x80:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    data.append(number)
+    return bytes(data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from policy_api.errors import FailedPrecondition, InvalidArgument
-from policy_api.v1.policy_pb2 import ActRequest, StreamActRequest, StreamActResponse
+from policy_api.v1.policy_pb2 import ActRequest, StreamActRequest
 from server.acting.actor import Actor
+from server.acting.encode import stream_answer
 from server.models.version import LoadedVersion
 
 
@@ -23,8 +24,8 @@ class ActStream:
         self._expired = False
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def act(self, message: StreamActRequest) -> StreamActResponse:
-        """The answer to one message. FailedPrecondition: its pin has expired."""
+    async def act(self, message: StreamActRequest) -> bytes:
+        """The serialised StreamActResponse to one message. FailedPrecondition: its pin has expired."""
         if message.unpin_version:
             self.unpin()
         if self._expired:
@@ -40,8 +41,8 @@ class ActStream:
         if message.pin_version:
             self._pinned = model
         self._restart_expiry()
-        response = await self._actor.act_with(model, message.request)
-        return StreamActResponse(response=response, pinned=self._pinned is not None)
+        answer = await self._actor.act_with(model, message.request)
+        return stream_answer(answer, pinned=self._pinned is not None)
 
     def unpin(self) -> None:
         """Lets the pinned version go; also at the stream's end."""

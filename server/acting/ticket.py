@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from policy_api.errors import PolicydError
 from server.models.version import LoadedVersion
 from server.sampling import Bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Answers to all rows of a ticket."""
 
     # By ActResponse's field: little-endian, row-major, as they go out; int64 `actions`, otherwise float32.

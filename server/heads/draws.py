@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from server import sampling
 from server.sampling import Bool, Float64, UInt64
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Rows that belong to one request."""
 
     seed: int
@@ -50,16 +49,21 @@ class Draws:
         """The number in [0, 1) of draw `draw` of each row, [B]."""
         if self._seeds is None or self._indices is None:
             seeds = np.array([piece.seed for piece in self._pieces], np.uint64)
-            self._seeds, self._indices = np.repeat(seeds, self._counts), self._sampling_indices()
+            self._seeds, self._indices = self._each_row(seeds), self._sampling_indices()
         return sampling.uniforms(self._seeds, self._indices, draw)
 
     def _sampling_indices(self) -> UInt64:
         """first_index + i of each row, [B], modulo 2^64."""
-        offsets = np.cumsum([0, *self._counts[:-1]])
-        begins = [
-            (piece.first_index - int(offset)) & 0xFFFF_FFFF_FFFF_FFFF
-            for piece, offset in zip(self._pieces, offsets, strict=True)
-        ]
-        indices: UInt64 = np.repeat(np.array(begins, np.uint64), self._counts)
-        indices += np.arange(len(indices), dtype=np.uint64)
+        begins = []
+        offset = 0
+        for piece in self._pieces:
+            begins.append((piece.first_index - offset) & sampling.MASK64)
+            offset += piece.rows
+        indices = self._each_row(np.array(begins, np.uint64))
+        indices += np.arange(offset, dtype=np.uint64)
         return indices
+
+    def _each_row(self, numbers: UInt64) -> UInt64:
+        """From one number a request to one a row, [B]."""
+        repeated: UInt64 = np.repeat(numbers, self._counts) if max(self._counts) > 1 else numbers
+        return repeated

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnxruntime as ort
@@ -12,9 +12,12 @@ from policy_api import spaces
 from policy_api.errors import CorruptArtifact
 from policy_api.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata
+from policy_api.v1.policy_pb2 import ActResponse
 from repository import ModelRepository, PublishedVersion
+from server.heads.categorical import CategoricalHead
 from server.heads.chosen import head_for
 from server.heads.interface import Head
+from server.models.one_row import OneRow
 from server.sampling import Float32
 
 # Rows of one call of ONNX Runtime; larger requests are answered in several.
@@ -38,6 +41,8 @@ class LoadedVersion:
     head: Head  # what the outputs mean
     session: ort.InferenceSession
     tensors: Tensors  # the graph's outputs: those that the head takes, then the value
+    receipt: bytes  # how every answer begins: a serialised ActResponse with policy, version and digest
+    one_row: OneRow | None = None  # where one observation can be answered on its own
 
     @property
     def has_value(self) -> bool:
@@ -60,6 +65,8 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
 
 def warm_up(loaded: LoadedVersion) -> None:
     """Runs every batch size once: no request pays for a first time. CorruptArtifact: bad outputs."""
+    if loaded.one_row is not None:
+        loaded.one_row.infer(bytes(loaded.observation_bytes))
     for rows in WARM_UP_ROWS:
         tensors, values = loaded.infer(np.zeros((rows, *loaded.observation_shape), np.float32))
         shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
@@ -87,9 +94,18 @@ def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
         head=head,
         session=_session(model, name),
         tensors=output_tensors(metadata),
+        receipt=ActResponse(
+            policy=published.policy, version=published.version, digest=published.digest
+        ).SerializeToString(),
     )
     _check_graph(loaded)
-    return loaded
+    return replace(loaded, one_row=_one_row(loaded))
+
+
+def _one_row(loaded: LoadedVersion) -> OneRow | None:
+    if not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
+        return None
+    return OneRow(loaded.session, loaded.observation_shape, loaded.head.n, has_value=loaded.has_value)
 
 
 def _session(model: bytes, name: str) -> ort.InferenceSession:

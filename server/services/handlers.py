@@ -23,6 +23,8 @@ Wrap = Callable[[str, Handler], Handler]
 
 # Methods whose handlers take and give bytes, because they decode on their own.
 UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
+# Methods whose handlers give bytes.
+UNENCODED = frozenset({"/policy_api.v1.PolicyService/StreamAct"})
 
 
 class HandlerTable:
@@ -43,8 +45,7 @@ class HandlerTable:
         """Takes one service's methods."""
         table = self._methods.setdefault(service, {})
         for name, handler in methods.items():
-            undecoded = f"/{service}/{name}" in UNDECODED
-            table[name] = _undecoded(handler) if undecoded else handler
+            table[name] = _bytes_only(f"/{service}/{name}", handler)
 
     def serve_on(self, server: grpc.aio.Server, wraps: Sequence[Wrap] = ()) -> None:
         """Registers all methods with a server, each surrounded by `wraps`, the last outermost."""
@@ -71,6 +72,12 @@ def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:
     return handler
 
 
-def _undecoded(handler: Handler) -> Handler:
-    assert handler.unary_unary is not None
-    return grpc.unary_unary_rpc_method_handler(handler.unary_unary)
+def _bytes_only(method: str, handler: Handler) -> Handler:
+    """Without the generated code's decoding or encoding where the handler does that itself."""
+    if method in UNDECODED:
+        assert handler.unary_unary is not None
+        return grpc.unary_unary_rpc_method_handler(handler.unary_unary)
+    if method in UNENCODED:
+        assert handler.stream_stream is not None
+        return grpc.stream_stream_rpc_method_handler(handler.stream_stream, handler.request_deserializer)
+    return handler

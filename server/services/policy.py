@@ -35,13 +35,12 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     @rpc.unary
     async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # undecoded: the hot path decodes itself
         """Answers a batch of observations."""
-        response = await self._actor.act(parse(request))
-        return response.SerializeToString()
+        return await self._actor.act(parse(request))
 
     @rpc.stream
-    async def StreamAct(
+    async def StreamAct(  # type: ignore[override]  # it encodes on its own
         self, request_iterator: AsyncIterator[pb.StreamActRequest], context: Context
-    ) -> AsyncIterator[pb.StreamActResponse]:
+    ) -> AsyncIterator[bytes]:
         """Answers a stream's requests in their order; the next is read when the answer before it is out."""
         stream = ActStream(self._actor, self._pin_seconds)
         try:

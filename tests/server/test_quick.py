@@ -1,0 +1,108 @@
+"""The short ways through the server answer exactly what the long ways answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_api.v1.policy_pb2 import (
+    ActRequest,
+    ActResponse,
+    FloatArray,
+    IntArray,
+    StreamActResponse,
+)
+from repository import ModelRepository
+from server.acting import call, encode, quick
+from server.acting.decode import ticket_for
+from server.acting.queue import Slice
+from server.models.version import LoadedVersion, load_version
+from tests.server.artifacts import metadata, model
+
+floats = st.floats(-100, 100, width=32)
+seeds = st.integers(0, 2**64 - 1)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["critic", "no critic"])
+def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
+    repository = ModelRepository(tmp_path_factory.mktemp("repository"))
+    described = metadata("cartpole", (4,), 3, has_value=request.param)
+    repository.publish("cartpole", {"model.onnx": model(described)}, metadata=described)
+    return load_version(repository, "cartpole", 1)
+
+
+def _long_way(request: ActRequest, version: LoadedVersion) -> bytes:
+    ticket = ticket_for(request, version, 1024)
+    call.answer([Slice(ticket, 0, ticket.rows)])
+    assert ticket.decision is not None
+    return encode.answer_for(ticket, ticket.decision, raw=True)
+
+
+@given(numbers=st.lists(floats, min_size=4, max_size=4), seed=seeds, first_row=seeds)
+def test_one_row_is_answered_alike_on_both_ways(
+    version: LoadedVersion, numbers: list[float], seed: int, first_row: int
+) -> None:
+    """A plain request of one row gets the same bytes at once as through the batcher."""
+    raw = np.array(numbers, np.float32).tobytes()
+    request = ActRequest(observations=FloatArray(raw=raw), seed=seed, first_row=first_row)
+    assert quick.answer(request, version) == _long_way(request, version)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"deterministic": True},
+        {"temperature": 2.0},
+        {"action_mask": {"values": [True, True, True]}},
+        {"observations": {"raw": bytes(32)}},
+        {"observations": {"raw": bytes(15)}},
+        {"observations": {"values": [0.0] * 4}},
+        {"observations": {"raw": np.array([np.nan] * 4, np.float32).tobytes()}},
+        {"observations": {"raw": np.array([np.inf, 0, 0, 0], np.float32).tobytes()}},
+    ],
+    ids=str,
+)
+def test_what_is_not_plain_takes_the_long_way(version: LoadedVersion, change: dict[str, object]) -> None:
+    """Everything that asks for more than a sample of one good row is left to the batcher."""
+    fields: dict[str, object] = {"observations": {"raw": bytes(16)}, "seed": 1, **change}
+    assert quick.answer(ActRequest(**fields), version) is None  # type: ignore[arg-type]
+
+
+def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> None:
+    """The server draws a seed for each request and tells it."""
+    request = ActRequest(observations=FloatArray(raw=bytes(16)))
+    answers = [quick.answer(request, version) or b"" for _ in range(20)]
+    assert len({ActResponse.FromString(answer).seed for answer in answers}) == 20
+
+
+@given(
+    rows=st.integers(1, 2**32 - 1),
+    seed=seeds,
+    columns=st.dictionaries(
+        st.sampled_from(["actions", "action_probs", "log_probs", "values", "vectors", "gaussian_samples"]),
+        st.binary(min_size=1, max_size=300),
+    ),
+    pinned=st.booleans(),
+)
+def test_hand_written_answers_are_protobufs(
+    version: LoadedVersion, rows: int, seed: int, columns: dict[str, bytes], pinned: bool
+) -> None:
+    """Raw answers parse as the messages that they stand for, on their own and in a stream."""
+    answer = encode.raw_answer(version, rows, seed, columns)
+    arrays = {
+        name: IntArray(raw=data) if name == "actions" else FloatArray(raw=data)
+        for name, data in columns.items()
+    }
+    expected = ActResponse(
+        policy="cartpole",
+        version=1,
+        digest=version.digest,
+        batch_size=rows,
+        seed=seed,
+        **arrays,  # type: ignore[arg-type]  # each name has its own type
+    )
+    assert ActResponse.FromString(answer) == expected
+    streamed = StreamActResponse.FromString(encode.stream_answer(answer, pinned=pinned))
+    assert streamed == StreamActResponse(response=expected, pinned=pinned)
