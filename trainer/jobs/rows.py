@@ -18,8 +18,9 @@ def to_job(row: sa.RowMapping) -> TrainingJob:
         request_id=row["request_id"] or "",
         state=row["state"],
         attempts=row["attempts"],
+        priority=row["priority"],
     )
-    for name in ("spec", "progress", "result", "failure"):
+    for name in ("spec", "limits", "progress", "result", "failure"):
         if row[name] is not None:
             json_format.Parse(row[name], getattr(job, name), ignore_unknown_fields=True)
     for name in ("create_time", "start_time", "end_time"):

@@ -34,6 +34,9 @@ jobs = sa.Table(
     sa.Column("fruitless_attempts", sa.Integer, nullable=False, default=0),
     sa.Column("furthest", sa.Double, nullable=False, default=0.0),  # the largest fraction so far
     sa.Column("worker_group", sa.Integer),  # process group of the last worker
+    sa.Column("priority", sa.Integer, nullable=False, default=0, server_default="0"),  # higher first
+    sa.Column("limits", sa.Text),  # JobLimits
+    sa.Column("run_seconds", sa.Double, nullable=False, default=0.0, server_default="0"),  # of all workers
 )
 
 

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
-from policy_api.v1.training_pb2 import TrainingFailure, TrainingJob, TrainingSpec, WorkerEvent
+from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob
 from repository import ModelRepository
 from trainer.jobs import states
+from trainer.jobs.attempt import Attempt, Ending
+from trainer.jobs.limits import Limits, check_priority
 from trainer.jobs.orphans import kill_orphans
-from trainer.jobs.outcome import result_of, worker_died
-from trainer.jobs.progress import AttemptProgress
+from trainer.jobs.settlement import Settlement
 from trainer.jobs.store import JobStore
-from trainer.jobs.worker import Worker, log_tail, train_command
+from trainer.jobs.worker import train_command
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much runs, waits and is tried."""
-
-    concurrency: int = 1  # jobs that run side by side
-    max_queued: int = 100  # jobs that wait
-    max_attempts: int = 3  # workers of a job, in sequence, of which none got further than those before
-    stop_seconds: float = 10.0  # for workers to write a checkpoint when the trainer stops
+_RETRY_SECONDS = 1.0  # between tries to reach a database that does not answer
 
 
 class Supervisor:
@@ -47,140 +38,93 @@ class Supervisor:
         self._runs = runs
         self._limits = limits
         self._command = command
-        self._workers: dict[str, Worker] = {}
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._settlement = Settlement(store, repository, runs, limits.max_attempts)
+        self._attempts: dict[str, Attempt] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
-    async def create(self, spec: TrainingSpec, request_id: str) -> TrainingJob:
-        """Queues a job, once per request id. AlreadyExists, Exhausted."""
-        table, queue = self._store.table, self._limits.max_queued
-        job = await self._store.read(table.create, spec, request_id=request_id, max_queued=queue)
+    async def create(self, request: CreateTrainingJobRequest) -> TrainingJob:
+        """Queues a job, once per request id. InvalidArgument, AlreadyExists, Exhausted."""
+        job = await self._store.read(
+            self._store.table.create,
+            request.spec,
+            request_id=request.request_id,
+            max_queued=self._limits.max_queued,
+            priority=check_priority(request.priority),
+            limits=self._limits.applied(request.limits),
+        )
         self._wake.set()
         return job
 
     async def cancel(self, job_id: str) -> TrainingJob:
         """Asks for the end of a job; its worker is killed with all its children. NotFound."""
         job = await self._store.change(job_id, self._store.table.request_cancel, job_id)
-        if job.state == states.CANCELLING and job_id in self._workers:
-            self._workers[job_id].kill()
+        if job.state == states.CANCELLING and job_id in self._attempts:
+            self._attempts[job_id].kill()
         return job
 
     async def run(self) -> None:
         """Takes up what an earlier trainer left, then runs what is queued, until it is stopped."""
         await self._recover()
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wake.clear()
-            while len(self._attempts) < self._limits.concurrency and (job := await self._claim()):
-                attempt = asyncio.create_task(self._attempt(job))
-                self._attempts.add(attempt)
-                attempt.add_done_callback(self._attempt_done)
+            while len(self._tasks) < self._limits.concurrency and (job := await self._claim()):
+                task = asyncio.create_task(self._attempt(job))
+                self._tasks.add(task)
+                task.add_done_callback(self._task_done)
             await self._wake.wait()
 
     async def stop(self) -> None:
         """Lets the workers write a checkpoint and queues their jobs again."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
-        for worker in self._workers.values():
-            worker.terminate()
-        if self._attempts:
-            await asyncio.wait(self._attempts, timeout=self._limits.stop_seconds)
-        for worker in self._workers.values():
-            worker.kill()
-        if self._attempts:
-            await asyncio.wait(self._attempts)
+        for attempt in self._attempts.values():
+            attempt.terminate()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._limits.stop_seconds)
+        for attempt in self._attempts.values():
+            attempt.kill()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _claim(self) -> TrainingJob | None:
-        return None if self._stopping else await self._store.read(self._store.table.claim)
+        return None if self._stopping.is_set() else await self._store.read(self._store.table.claim)
 
-    def _attempt_done(self, attempt: asyncio.Task[None]) -> None:
-        self._attempts.discard(attempt)
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self._wake.set()
-        if not attempt.cancelled() and (error := attempt.exception()) is not None:
-            _LOG.error("a job's attempt ended unexpectedly", exc_info=error)
 
     async def _attempt(self, job: TrainingJob) -> None:
-        table, run_dir = self._store.table, self._runs / job.job_id
-        command = self._command(
-            job.spec, job_id=job.job_id, repository=self._repository.root, run_dir=run_dir
-        )
-        worker = await Worker.start(command, job_id=job.job_id, run_dir=run_dir)
-        self._workers[job.job_id] = worker
+        run_dir = self._runs / job.job_id
+        command = self._command(job, repository=self._repository.root, run_dir=run_dir)
+        attempt = self._attempts[job.job_id] = Attempt(self._store, job, command, run_dir)
         try:
-            await self._store.change(job.job_id, table.worker_started, job.job_id, worker.group)
-            if self._stopping:
-                worker.terminate()
-            if (await self._store.read(table.get, job.job_id)).state == states.CANCELLING:
-                worker.kill()
-            last = await self._follow(job.job_id, worker)
-            code = await worker.wait()
+            ending = await attempt.run()
+        except Exception:  # noqa: BLE001 -- the database or the disk: the worker is gone, the job is not
+            _LOG.exception("job %s: the attempt was broken off", job.job_id)
+            ending = Ending()
         finally:
-            worker.kill()
-            del self._workers[job.job_id]
-        _LOG.info("job %s: worker %d ended with %d", job.job_id, worker.group, code)
-        await self._settle(job.job_id, last, code)
+            del self._attempts[job.job_id]
+        await self._settle(job.job_id, ending)
 
-    async def _follow(self, job_id: str, worker: Worker) -> WorkerEvent:
-        progress = AttemptProgress()
-        last = WorkerEvent()
-        async for event in worker.events():
-            if event.HasField("progress"):
-                shown = progress.update(event.progress)
-                await self._store.change(job_id, self._store.table.progressed, job_id, shown)
-            else:
-                last = event
-        return last
-
-    async def _settle(self, job_id: str, last: WorkerEvent, code: int | None) -> None:
-        """Ends the job or queues it again. `code` None: its worker ended together with an earlier trainer."""
-        if not await self._moved_on(job_id, last, code):  # then it is being cancelled
-            await self._finish_cancel(job_id)
-        await asyncio.to_thread(self._clean_up, await self._store.read(self._store.table.get, job_id))
-
-    async def _moved_on(self, job_id: str, last: WorkerEvent, code: int | None) -> bool:
-        table, change = self._store.table, self._store.change
-        tail = await asyncio.to_thread(log_tail, self._runs / job_id / "worker.log")
-        if last.HasField("result"):
-            return await change(job_id, table.succeed, job_id, last.result)
-        if last.HasField("failure"):
-            failure = TrainingFailure(
-                reason=last.failure.reason,
-                message=last.failure.message,
-                log_tail=last.failure.log_tail or tail,
-            )
-            return await change(job_id, table.fail, job_id, failure)
-        if self._stopping:
-            return await change(job_id, table.requeue, job_id, uncounted=True)
-        if await self._store.read(table.fruitless_attempts, job_id) < self._limits.max_attempts:
-            return await change(job_id, table.requeue, job_id)
-        job = await self._store.read(table.get, job_id)
-        return await change(job_id, table.fail, job_id, worker_died(code, job.attempts, tail))
-
-    async def _finish_cancel(self, job_id: str) -> None:
-        table, repository = self._store.table, self._repository
-        job = await self._store.read(table.get, job_id)
-        published = await asyncio.to_thread(repository.find_job, job.spec.policy, job_id)
-        if published is None:
-            await self._store.change(job_id, table.cancelled, job_id)
-            return
-        state = await asyncio.to_thread(repository.aliases, job.spec.policy)
-        alias = job.spec.promotion.alias or "champion"
-        result = result_of(published, state, alias, repository.root)
-        await self._store.change(job_id, table.succeed, job_id, result)
-
-    def _clean_up(self, job: TrainingJob) -> None:
-        self._repository.sweep()
-        if job.state in (states.SUCCEEDED, states.CANCELLED):  # a failed job's log stays for people
-            shutil.rmtree(self._runs / job.job_id, ignore_errors=True)
+    async def _settle(self, job_id: str, ending: Ending) -> None:
+        while True:
+            try:
+                stopping = self._stopping.is_set()
+                return await self._settlement.settle(job_id, ending, uncounted=stopping)
+            except Exception:  # noqa: BLE001 -- as above
+                _LOG.exception("job %s: its end cannot be written down", job_id)
+                if self._stopping.is_set():
+                    return None  # the next trainer finds it as it is
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _RETRY_SECONDS)
 
     async def _recover(self) -> None:
         table = self._store.table
         for job in await self._store.read(table.in_state, states.RUNNING, states.CANCELLING):
-            group = await self._store.read(table.worker_group, job.job_id)
+            group = (await self._store.read(table.bookkeeping, job.job_id)).worker_group
             if group is not None:
                 await asyncio.to_thread(kill_orphans, group, job.job_id)
-            if job.state == states.CANCELLING:
-                await self._finish_cancel(job.job_id)
-            else:
-                await self._settle(job.job_id, WorkerEvent(), None)
+            await self._settlement.settle(job.job_id, Ending())
         await asyncio.to_thread(self._repository.sweep)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from policy_api.errors import AlreadyExists, Exhausted, NotFound
 from policy_api.v1.training_pb2 import (
+    JobLimits,
     TrainingFailure,
     TrainingJob,
     TrainingProgress,
@@ -22,11 +24,21 @@ from policy_api.v1.training_pb2 import (
     TrainingSpec,
 )
 from trainer.jobs import states
+from trainer.jobs.migrate import migrate
 from trainer.jobs.rows import columns, to_job, to_json
-from trainer.jobs.schema import jobs, metadata
+from trainer.jobs.schema import jobs
 
 # How much further (of the whole job) a worker must get for its attempt to count as fruitful.
 _PROGRESS = 0.01
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """Of one job's workers."""
+
+    worker_group: int | None  # process group of the last one
+    fruitless_attempts: int  # started since one last got further than any before
+    run_seconds: float  # of all of them
 
 
 class JobTable:
@@ -34,9 +46,17 @@ class JobTable:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        metadata.create_all(engine)
+        migrate(engine)
 
-    def create(self, spec: TrainingSpec, *, request_id: str, max_queued: int) -> TrainingJob:
+    def create(
+        self,
+        spec: TrainingSpec,
+        *,
+        request_id: str,
+        max_queued: int,
+        priority: int = 0,
+        limits: JobLimits | None = None,
+    ) -> TrainingJob:
         """A new QUEUED job, or the one that `request_id` made before.
 
         AlreadyExists: that one has another spec. Exhausted: `max_queued` jobs are waiting.
@@ -47,7 +67,8 @@ class JobTable:
             raise Exhausted(f"{max_queued} jobs are waiting, more are not queued", retry_after=10)
         job_id = f"{spec.policy}-{uuid.uuid4().hex[:12]}"
         values: dict[str, Any] = {"job_id": job_id, "request_id": request_id or None, "policy": spec.policy}
-        values |= {"state": states.QUEUED, "create_time": time.time(), "spec": to_json(spec)}
+        values |= {"state": states.QUEUED, "create_time": time.time(), "priority": priority}
+        values |= columns(spec=spec, limits=limits)
         try:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(jobs).values(values))
@@ -87,8 +108,9 @@ class JobTable:
             return connection.execute(query).scalar_one()
 
     def claim(self) -> TrainingJob | None:
-        """Makes the first QUEUED job RUNNING, for a worker to be started. None: nothing is queued."""
-        for job in self.in_state(states.QUEUED)[:1]:
+        """Makes the first QUEUED job of the highest priority RUNNING. None: nothing is queued."""
+        first = sa.select(jobs).where(jobs.c.state == states.QUEUED)
+        for job in self._select(first.order_by(jobs.c.priority.desc(), jobs.c.number).limit(1)):
             started = {
                 "start_time": sa.func.coalesce(jobs.c.start_time, time.time()),
                 "attempts": jobs.c.attempts + 1,
@@ -103,29 +125,33 @@ class JobTable:
         with self._engine.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(worker_group=group))
 
-    def worker_group(self, job_id: str) -> int | None:
-        """The process group of the job's last worker."""
+    def bookkeeping(self, job_id: str) -> Bookkeeping:
+        """What only the supervisor wants to know of a job."""
+        query = sa.select(jobs.c.worker_group, jobs.c.fruitless_attempts, jobs.c.run_seconds)
         with self._engine.connect() as connection:
-            return connection.execute(
-                sa.select(jobs.c.worker_group).where(jobs.c.job_id == job_id)
-            ).scalar_one_or_none()
+            row = connection.execute(query.where(jobs.c.job_id == job_id)).one()
+        return Bookkeeping(*row)
 
-    def progressed(self, job_id: str, progress: TrainingProgress) -> None:
-        """Stores progress. An attempt that gets further than any before it counts as the first again."""
+    def progressed(self, job_id: str, progress: TrainingProgress, ran: float = 0.0) -> None:
+        """Stores progress, and the seconds that the worker ran since the last.
+
+        An attempt that gets further than any before it counts as the first again.
+        """
         further = jobs.c.furthest + _PROGRESS < progress.fraction
         values = {
             "progress": to_json(progress),
+            "run_seconds": jobs.c.run_seconds + ran,
             "fruitless_attempts": sa.case((further, 1), else_=jobs.c.fruitless_attempts),
             "furthest": sa.case((further, progress.fraction), else_=jobs.c.furthest),
         }
         with self._engine.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(values))
 
-    def fruitless_attempts(self, job_id: str) -> int:
-        """Workers started since one last got further."""
-        with self._engine.connect() as connection:
-            query = sa.select(jobs.c.fruitless_attempts).where(jobs.c.job_id == job_id)
-            return int(connection.execute(query).scalar_one())
+    def ran(self, job_id: str, seconds: float) -> None:
+        """Adds to the time that the job's workers ran."""
+        added = {"run_seconds": jobs.c.run_seconds + seconds}
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(added))
 
     def requeue(self, job_id: str, *, uncounted: bool = False) -> bool:
         """RUNNING to QUEUED: another attempt follows. `uncounted`: this one does not count as fruitless."""

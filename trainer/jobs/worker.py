@@ -13,26 +13,31 @@ from typing import BinaryIO
 
 from google.protobuf import json_format
 
-from policy_api.v1.training_pb2 import TrainingSpec, WorkerEvent
+from policy_api.v1.training_pb2 import TrainingJob, WorkerEvent
 from trainer.jobs.orphans import JOB_VARIABLE
+from trainer.jobs.rows import to_json
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 _MAX_LINE = 64 * 2**20  # bytes; a result lists the return of each evaluation episode
 LOG_TAIL = 20  # lines
 
 
-def train_command(spec: TrainingSpec, *, job_id: str, repository: Path, run_dir: Path) -> list[str]:
-    """The command line that trains `spec`."""
-    promotion = spec.promotion
+def train_command(job: TrainingJob, *, repository: Path, run_dir: Path) -> list[str]:
+    """The command line that works on a job."""
+    spec, promotion = job.spec, job.spec.promotion
     arguments = ["--policy", spec.policy, "--env", spec.env_id, "--algorithm", spec.algorithm]
     arguments += ["--seed", str(spec.seed), "--repository", str(repository)]
     for name, value in sorted(spec.settings.items()):
         arguments += ["--set", f"{name}={value}"]
+    if spec.init_from:
+        arguments += ["--set", f"init_from={spec.init_from}"]
     arguments += ["--promote" if promotion.promote else "--no-promote"]
     arguments += ["--alias", promotion.alias or "champion"]
     if promotion.HasField("min_return"):
         arguments += ["--min-return", repr(promotion.min_return)]
-    arguments += ["--progress", "json", "--job-id", job_id, "--run-dir", str(run_dir)]
+    if promotion.HasField("gate"):
+        arguments += ["--gate", to_json(promotion.gate)]
+    arguments += ["--progress", "json", "--job-id", job.job_id, "--run-dir", str(run_dir)]
     return [sys.executable, "-m", "trainer", "train", *arguments]
 
 

@@ -18,10 +18,11 @@ from policy_api.security import Security
 from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
 from repository import ModelRepository
+from trainer.jobs.limits import Limits
 from trainer.jobs.ownership import owned
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
-from trainer.jobs.supervisor import Limits, Supervisor
+from trainer.jobs.supervisor import Supervisor
 from trainer.jobs.table import JobTable
 from trainer.service.environments import AllowList
 from trainer.service.servicer import TrainingServicer

@@ -12,7 +12,7 @@ import click
 from policy_api import log
 from policy_api.errors import PolicydError
 from policy_api.security import Security, security_from, security_options
-from trainer.jobs.supervisor import Limits
+from trainer.jobs.limits import Limits
 from trainer.service.app import ServeSettings
 from trainer.service.app import serve as run_service
 
@@ -42,6 +42,10 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--max-attempts", envvar="POLICYD_MAX_ATTEMPTS", type=click.IntRange(1), default=3, show_default=True
 )
+@click.option(
+    "--max-seconds", envvar="POLICYD_MAX_SECONDS", type=click.FloatRange(0, min_open=True), help="Of one job."
+)
+@click.option("--max-env-steps", envvar="POLICYD_MAX_ENV_STEPS", type=click.IntRange(1), help="Of one job.")
 @click.option(
     "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
 )

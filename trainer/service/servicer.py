@@ -33,7 +33,7 @@ class TrainingServicer(TrainingServiceServicer):
     ) -> pb.CreateTrainingJobResponse:
         """Queues a job. Idempotent by request_id."""
         check_create(request, self._environments)
-        job = await self._supervisor.create(request.spec, request.request_id)
+        job = await self._supervisor.create(request)
         return pb.CreateTrainingJobResponse(job=job)
 
     @rpc.unary

@@ -8,6 +8,7 @@ from policy_api.errors import InvalidArgument
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, ListTrainingJobsRequest, TrainingSpec
 from repository.names import validate_alias_name
 from trainer.config import resolve_config
+from trainer.gate.config import Gate
 from trainer.service.environments import AllowList
 
 MAX_REQUEST_ID = 128
@@ -27,7 +28,13 @@ def check_create(request: CreateTrainingJobRequest, environments: AllowList) -> 
 
 def check_spec(spec: TrainingSpec) -> None:
     """InvalidArgument names the field."""
-    resolve_config(spec.policy, spec.env_id, spec.algorithm, spec.seed, spec.settings)
+    settings = dict(spec.settings)
+    if spec.init_from:
+        settings["init_from"] = spec.init_from
+    resolve_config(spec.policy, spec.env_id, spec.algorithm, spec.seed, settings)
+    if spec.init_from and "init_from" in spec.settings:
+        raise InvalidArgument.of("settings[init_from]", got="a setting", wanted="the field `init_from` alone")
+    Gate.of(spec.promotion.gate)
     if spec.promotion.alias:
         validate_alias_name(spec.promotion.alias, field="spec.promotion.alias")
     if not math.isfinite(spec.promotion.min_return):

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,18 +10,41 @@ import pytest
 import sqlalchemy as sa
 
 from policy_api.v1 import artifact_pb2
-from policy_api.v1.training_pb2 import TrainingSpec
+from policy_api.v1.training_pb2 import TrainingJob
 from repository import ModelRepository
+from tests.trainer.jobs.postgres import Postgres, find_binaries, running
 from tests.trainer.jobs.room import STAND_IN, OpenRoom, Room
+from trainer.jobs.limits import Limits
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
-from trainer.jobs.supervisor import Limits, Supervisor
+from trainer.jobs.supervisor import Supervisor
 from trainer.jobs.table import JobTable
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Debian's Postgres, started here, on loopback, with a data folder of its own."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no Postgres is installed (Debian: apt-get install postgresql)")
+    with running(binaries) as postgres:
+        yield postgres
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_database()
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
-    return open_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+def engine(jobs_url: str) -> Iterator[sa.Engine]:
+    engine = open_engine(jobs_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -47,7 +70,7 @@ def cartpole() -> artifact_pb2.PolicyMetadata:
 def open_room(table: JobTable, repository: ModelRepository, tmp_path: Path) -> OpenRoom:
     @asynccontextmanager
     async def open_room(behaviour: str, limits: Limits | None = None) -> AsyncIterator[Room]:
-        def command(spec: TrainingSpec, *, run_dir: Path, **_: object) -> list[str]:
+        def command(job: TrainingJob, *, run_dir: Path, **_: object) -> list[str]:
             return [sys.executable, str(STAND_IN), behaviour, str(run_dir)]
 
         store = JobStore(table)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
-from policy_api.v1.training_pb2 import TrainingJob, TrainingSpec
+from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob, TrainingSpec
 from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor
 
@@ -20,9 +21,9 @@ class Room:
         self.supervisor = supervisor
         self.runs = runs
 
-    async def create(self, request_id: str = "") -> TrainingJob:
+    async def create(self, **fields: Any) -> TrainingJob:
         """Queues a job."""
-        return await self.supervisor.create(SPEC, request_id)
+        return await self.supervisor.create(CreateTrainingJobRequest(spec=SPEC, **fields))
 
     async def until(self, job_id: str, holds: Callable[[TrainingJob], bool]) -> TrainingJob:
         """Watches the job until something holds; its last state where that never comes."""

@@ -55,7 +55,8 @@ def hang() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     (Path(sys.argv[2]) / "child").write_text(str(child.pid))
-    say(progress={"phase": "TRAINING", "fraction": 0.5, "elapsed": "1s"})
+    steps = {"env_steps": 10, "total_env_steps": 20}
+    say(progress={"phase": "TRAINING", "fraction": 0.5, "elapsed": "1s", **steps})
     time.sleep(1000)
 
 

@@ -9,15 +9,16 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from policy_api import errors
 from policy_api.v1 import artifact_pb2
-from policy_api.v1.training_pb2 import TrainingJob
+from policy_api.v1.training_pb2 import JobLimits, TrainingJob
 from repository import ModelRepository
 from tests.trainer.jobs.room import SPEC, STAND_IN, OpenRoom
 from trainer.jobs import states
+from trainer.jobs.limits import Limits
 from trainer.jobs.orphans import kill_orphans
-from trainer.jobs.supervisor import Limits
 from trainer.jobs.table import JobTable
 from trainer.jobs.worker import Worker
 
@@ -249,5 +250,45 @@ def test_jobs_run_side_by_side(open_room: OpenRoom) -> None:
             for job_id in jobs[:2]:
                 await room.until(job_id, _running)
             assert (await room.store.read(room.store.table.get, jobs[2])).state == states.QUEUED
+
+    _run(test())
+
+
+def test_priority_goes_first(open_room: OpenRoom) -> None:
+    """Higher numbers before lower ones, equal ones in the order of their creation."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            running = (await room.create()).job_id
+            await room.until(running, _running)
+            late, urgent = (await room.create(priority=-1)).job_id, (await room.create(priority=5)).job_id
+            normal = (await room.create()).job_id
+            for job_id, following in ((running, urgent), (urgent, normal), (normal, late)):
+                await room.supervisor.cancel(job_id)
+                await room.until(following, _running)
+
+    _run(test())
+
+
+def test_a_time_limit_ends_the_job(open_room: OpenRoom) -> None:
+    """Its worker is ended, and the failure says so; other jobs go on."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            limits = JobLimits(time_limit=Duration(nanos=200_000_000))
+            job = await room.end((await room.create(limits=limits)).job_id)
+            assert (job.state, job.failure.reason) == (states.FAILED, "TIME_LIMIT")
+            assert (job.limits, job.attempts) == (limits, 1)
+
+    _run(test())
+
+
+def test_a_step_limit_ends_the_job(open_room: OpenRoom) -> None:
+    """When the worker says that it has taken as many."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            job = await room.end((await room.create(limits=JobLimits(env_steps=10))).job_id)
+            assert (job.state, job.failure.reason) == (states.FAILED, "ENV_STEP_LIMIT")
 
     _run(test())

@@ -123,10 +123,10 @@ def test_progress_makes_an_attempt_fruitful(table: JobTable) -> None:
     for fraction in (0.2, 0.2, 0.1, 0.5, 0.5):
         table.claim()
         table.progressed(job, TrainingProgress(fraction=fraction))
-        counts.append(table.fruitless_attempts(job))
+        counts.append(table.bookkeeping(job).fruitless_attempts)
         table.requeue(job)
     assert counts == [1, 2, 3, 1, 2]
     table.claim()
     table.requeue(job, uncounted=True)
-    assert table.fruitless_attempts(job) == 2
+    assert table.bookkeeping(job).fruitless_attempts == 2
     assert table.get(job).progress.fraction == 0.5

@@ -1,0 +1,79 @@
+"""A Postgres of the tests' own."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+_USER = "postgres"  # Postgres does not run as root
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server."""
+
+    url: str  # without a database's name
+    data: Path
+    binaries: Path
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"jobs_{uuid.uuid4().hex}"
+        engine = sa.create_engine(f"{self.url}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name} STRATEGY file_copy"))
+        engine.dispose()
+        return f"{self.url}/{name}"
+
+    def restart(self) -> None:
+        """Ends every connection at once, as after a power failure, and comes back."""
+        command = [str(self.binaries / "pg_ctl"), "-D", str(self.data), "-w", "-m", "immediate", "restart"]
+        subprocess.run(_as_user(command), check=True, stdout=subprocess.DEVNULL)
+
+
+def find_binaries() -> Path | None:
+    """Where initdb and pg_ctl are; None: nowhere."""
+    if (found := shutil.which("initdb")) is not None:
+        return Path(found).resolve().parent
+    return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+
+
+@contextmanager
+def running(binaries: Path) -> Iterator[Postgres]:
+    """A server on a free port of loopback."""
+    data = Path(tempfile.mkdtemp(prefix="policyd-postgres-"))
+    if os.getuid() == 0:
+        shutil.chown(data, _USER)
+    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "policyd", "-A", "trust", "--no-sync"]
+    subprocess.run(_as_user(initdb), check=True, stdout=subprocess.DEVNULL)
+    port = _free_port()
+    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories= -c fsync=off"
+    control = [str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(data / "log")]
+    subprocess.run(_as_user([*control, "-o", options, "start"]), check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield Postgres(f"postgresql+psycopg://policyd@127.0.0.1:{port}", data, binaries)
+    finally:
+        subprocess.run(_as_user([*control, "-m", "immediate", "stop"]), check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(data)
+
+
+def _as_user(command: list[str]) -> list[str]:
+    if os.getuid() != 0:
+        return command
+    pwd.getpwnam(_USER)
+    return ["runuser", "-u", _USER, "--", *command]
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

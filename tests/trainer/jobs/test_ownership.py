@@ -1,0 +1,50 @@
+"""One trainer at a time owns a table."""
+
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from policy_api import errors
+from trainer.jobs.ownership import owned
+from trainer.jobs.schema import open_engine
+
+HOLDER = """
+import signal, sys
+from trainer.jobs.ownership import owned
+from trainer.jobs.schema import open_engine
+with owned(open_engine(sys.argv[1])):
+    print("owned", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_second_owner_is_refused(engine: sa.Engine, jobs_url: str) -> None:
+    """Until the first is gone."""
+    second = open_engine(jobs_url)
+    with owned(engine), pytest.raises(errors.FailedPrecondition, match="another trainer"), owned(second):
+        pass
+    with owned(second):
+        pass
+    second.dispose()
+
+
+def test_the_lock_dies_with_its_owner(engine: sa.Engine, jobs_url: str) -> None:
+    """After kill -9 the next trainer takes over."""
+    command = [sys.executable, "-c", HOLDER, jobs_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "owned\n"
+        with pytest.raises(errors.FailedPrecondition), owned(engine):
+            pass
+        holder.kill()
+    with owned(engine):
+        pass
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/jobs", "sqlite://"])
+def test_other_databases_are_refused(url: str) -> None:
+    """The field is named."""
+    with pytest.raises(errors.InvalidArgument, match="jobs"):
+        open_engine(url)
