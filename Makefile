@@ -6,7 +6,7 @@ PY     := $(BIN)/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check proto bench soak e2e wheels bench-serving clean
+.PHONY: help install demo up test check proto bench soak e2e wheels bench-serving bench-training clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,11 @@ wheels:  ## fetch the pinned torch into wheels/, which the trainer's image takes
 
 bench-serving: install  ## this server, its limits, Triton and MLServer side by side (about 15 minutes; BENCH_ARGS)
 	$(PY) -m benchmarks.serving --swaps 3 $(BENCH_ARGS)
+
+bench-training: install  ## learning against Stable-Baselines3 and tianshou, installed apart (about 2 hours; BENCH_ARGS)
+	$(PY) -m benchmarks.training $(BENCH_ARGS)
+
+bench: bench-serving bench-training  ## both benchmarks
 
 clean:  ## remove the virtual environment and what runs left behind
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache

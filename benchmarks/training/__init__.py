@@ -1,0 +1,1 @@
+"""Training side by side: policyd, Stable-Baselines3 and tianshou from process start to a solved task."""

@@ -1,0 +1,34 @@
+"""The command line that every contestant's process understands. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one contestant."""
+
+    algorithm: str
+    env_id: str
+    seed: int
+    steps: int  # environment steps; 0: the contestant's full budget
+    gap: float  # seconds between snapshots, at least
+    growth: float  # of the time so far between snapshots, at least
+    max_seconds: float  # after which the run is stopped
+    out: Path  # where the record goes
+
+    def command(self) -> list[str]:
+        """As arguments of a process."""
+        return [word for name, value in vars(self).items() for word in (f"--{name}", str(value))]
+
+
+def parse() -> Run:
+    """The run that the process was started for."""
+    parser = argparse.ArgumentParser()
+    types = {"seed": int, "steps": int, "gap": float, "growth": float, "max_seconds": float, "out": Path}
+    for name in Run.__dataclass_fields__:
+        parser.add_argument(f"--{name}", type=types.get(name, str), required=True)
+    return Run(**vars(parser.parse_args()))

@@ -1,0 +1,42 @@
+"""Who takes part, on what, and how each process is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A learner that runs in a process of its own."""
+
+    module: str  # run with -m
+    algorithm: str
+    peer: bool  # in the peers' environment
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment and when it counts as solved."""
+
+    env_id: str
+    threshold: float  # mean return of the scoring episodes, actions sampled
+    gap: float  # seconds between snapshots, at least
+    growth: float  # of the learning time so far between snapshots, at least
+
+
+CONTESTANTS: Mapping[str, Contestant] = {
+    "policyd A2C": Contestant("benchmarks.training.ours", "a2c", peer=False),
+    "policyd REINFORCE": Contestant("benchmarks.training.ours", "reinforce", peer=False),
+    "SB3 A2C": Contestant("benchmarks.training.peer_sb3", "a2c", peer=True),
+    "tianshou A2C": Contestant("benchmarks.training.peer_tianshou", "a2c", peer=True),
+    "tianshou Reinforce": Contestant("benchmarks.training.peer_tianshou", "reinforce", peer=True),
+}
+
+TASKS: Mapping[str, Task] = {
+    "CartPole-v1": Task("CartPole-v1", threshold=475, gap=0.05, growth=0.05),
+    "LunarLander-v3": Task("LunarLander-v3", threshold=200, gap=2.0, growth=0.08),
+}

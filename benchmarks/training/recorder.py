@@ -1,0 +1,96 @@
+"""What every contestant writes down while it learns: its policy at moments of the wall clock.
+
+A snapshot costs some microseconds, and scoring happens after the run, outside the clock, with the same
+code and episodes for all. Needs numpy only: it also runs in the peers' environment.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+STARTED = "POLICYD_BENCHMARK_STARTED"  # environment variable: time.time() when the process was started
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A policy for discrete actions, as arrays."""
+
+    seconds: float  # since the process was started
+    env_steps: int
+    layers: Sequence[tuple[np.ndarray, np.ndarray]]  # weights [in, out] and biases [out], input first
+    activation: str  # tanh or relu, between layers
+    mean: np.ndarray | None = None  # of observations, subtracted first [D]
+    deviation: np.ndarray | None = None  # of observations, divided by [D]; then clipped to +-10
+
+    def probabilities(self, observations: np.ndarray) -> np.ndarray:
+        """pi(.|s) [B, A] of raw observations [B, D]."""
+        x = observations.astype(np.float64)
+        if self.mean is not None and self.deviation is not None:
+            x = np.clip((x - self.mean) / self.deviation, -10, 10)
+        for weights, biases in self.layers[:-1]:
+            x = x @ weights + biases
+            x = np.tanh(x) if self.activation == "tanh" else np.maximum(x, 0)
+        logits = x @ self.layers[-1][0] + self.layers[-1][1]
+        e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+@dataclass
+class Record:
+    """One run, as its process saw it."""
+
+    import_seconds: float = 0.0  # process start until all modules were imported
+    ready_seconds: float = 0.0  # until the first environment step
+    end_seconds: float = 0.0  # until the last update
+    env_steps: int = 0
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+
+class Recorder:
+    """Takes snapshots, at first every `gap` seconds and later every `growth` of the time so far."""
+
+    def __init__(self, gap: float, growth: float, max_seconds: float) -> None:
+        self.record = Record()
+        self._gap, self._growth, self._max_seconds = gap, growth, max_seconds
+        self._started = float(os.environ[STARTED])
+        self._next = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the process was started."""
+        return time.time() - self._started
+
+    def imported(self) -> None:
+        """All modules are imported."""
+        self.record.import_seconds = self.seconds
+
+    def ready(self) -> None:
+        """The first environment step is next."""
+        self.record.ready_seconds = self.seconds
+
+    def due(self) -> bool:
+        """Whether a snapshot should be taken now."""
+        return self.seconds >= self._next
+
+    def over(self) -> bool:
+        """Whether the run has had its time."""
+        return self.seconds >= self._max_seconds
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Keeps a snapshot."""
+        self.record.snapshots.append(snapshot)
+        learning = self.seconds - self.record.ready_seconds
+        self._next = self.seconds + max(self._gap, self._growth * learning)
+
+    def save(self, env_steps: int, path: Path) -> None:
+        """The run is over."""
+        self.record.end_seconds = self.seconds
+        self.record.env_steps = env_steps
+        path.write_bytes(pickle.dumps(self.record))

@@ -1,0 +1,67 @@
+"""`python -m trainer tune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import optuna
+
+from policy_api.errors import PolicydError
+from trainer.tuning.study import open_study, search
+from trainer.tuning.trials import Task
+
+FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--env", "env_id", required=True, help="`EnvId` or `module:EnvId`.")
+@click.option("--algorithm", type=click.Choice(["a2c", "reinforce"]), default="a2c")
+@click.option(
+    "--study",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("var/tuning.db"),
+    envvar="POLICYD_TUNING_STUDY",
+    help="SQLite file; a study in it goes on.",
+)
+@click.option("--trials", type=click.IntRange(1), default=50, help="More trials to run.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds; no trial starts after it.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting that is not searched.")
+def tune(
+    env_id: str, algorithm: str, path: Path, trials: int, timeout: float | None, pairs: tuple[str, ...]
+) -> None:
+    """Searches settings for an environment and prints the best; seeds 0 to 99 only."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    task = Task(env_id, algorithm, _settings(pairs))
+    study = open_study(path, task)
+    try:
+        search(study, task, trials=trials, timeout=timeout)
+    except PolicydError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_summary(study))
+
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"got {pair!r}, wanted KEY=VALUE", param_hint="--set")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _summary(study: optuna.Study) -> str:
+    complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    finished = len(study.get_trials(states=FINISHED))
+    if not complete:
+        return json.dumps({"study": study.study_name, "trials": finished, "best": None})
+    best = study.best_trial
+    return json.dumps(
+        {
+            "study": study.study_name,
+            "trials": finished,
+            "pruned": finished - len(complete),
+            "best": {"return": best.value, "trial": best.number, "parameters": best.params},
+        },
+        indent=1,
+    )

@@ -1,0 +1,75 @@
+"""One trial: a run with suggested settings, pruned along the way, worth what its last policy returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import optuna
+
+from trainer.algorithms.build import network_specs
+from trainer.algorithms.learner import Diverged
+from trainer.algorithms.loop import TrainingLoop
+from trainer.algorithms.start import start
+from trainer.config import TrainingConfig, resolve_config
+from trainer.environments.make import EnvironmentInfo, inspect, make_one
+from trainer.evaluation.episodes import EpisodePlayer
+from trainer.evaluation.selection import Judge, Snapshot
+from trainer.tuning.space import suggest
+
+REPORTS = 20  # times along a run that a trial may be pruned
+TUNING_SEEDS = 100  # trials use the seeds below this; presets are judged on seeds from 1000 on
+
+
+@dataclass(frozen=True)
+class Task:
+    """What settings are searched for."""
+
+    env_id: str
+    algorithm: str
+    settings: Mapping[str, str]  # fixed by the caller, over the default preset
+
+
+def objective(task: Task, trial: optuna.Trial) -> float:
+    """The smaller of the greedy and the sampled mean return at the end of the run.
+
+    Raises:
+        optuna.TrialPruned: the run is behind, or diverged.
+    """
+    config = _config(task, trial)
+    info = inspect(config)
+    loop = start(config, info)
+    try:
+        _learn(loop, trial)
+        return _score(loop, info)
+    except Diverged as error:
+        raise optuna.TrialPruned(str(error)) from error
+    finally:
+        loop.collector.close()
+
+
+def _config(task: Task, trial: optuna.Trial) -> TrainingConfig:
+    settings = {"preset": "default", **suggest(trial, task.algorithm), **task.settings}
+    return resolve_config("tuning", task.env_id, task.algorithm, trial.number % TUNING_SEEDS, settings)
+
+
+def _learn(loop: TrainingLoop, trial: optuna.Trial) -> None:
+    reported = 0
+    for _ in loop.run():
+        due = int(loop.progress * REPORTS)
+        if due == reported or loop.episodes.mean_return is None:
+            continue
+        reported = due
+        trial.report(loop.episodes.mean_return, due)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _score(loop: TrainingLoop, info: EnvironmentInfo) -> float:
+    config, distribution = loop.config, info.codec.distribution
+    specs = network_specs(config, info.encoder.size, distribution)
+    player = EpisodePlayer(lambda: make_one(config), info.encoder, info.codec, config.episode_step_limit)
+    last = Snapshot(loop.counters.env_steps, loop.acting.export_parameters(), None, loop.moments)
+    score = Judge(config, specs, distribution, player).score(last, "tuning", config.selection_episodes)
+    player.close()
+    return score
