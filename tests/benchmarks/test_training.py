@@ -23,7 +23,12 @@ def result(curve: list[Point], solved: float | None) -> RunResult:
 
 def test_snapshot_acts_as_the_network_it_holds() -> None:
     """Two layers with normalised observations give softmax(W2 tanh(W1 x + b1) + b2)."""
-    w1, b1, w2, b2 = np.eye(2), np.array([0.1, -0.2]), np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([0.0, 0.5])
+    w1, b1, w2, b2 = (
+        np.eye(2),
+        np.array([0.1, -0.2]),
+        np.array([[1.0, 2.0], [3.0, -1.0]]),
+        np.array([0.0, 0.5]),
+    )
     snapshot = Snapshot(0.0, 0, [(w1, b1), (w2, b2)], "tanh", np.array([1.0, 2.0]), np.array([2.0, 4.0]))
     logits = np.tanh(np.array([1.0, 0.5]) + b1) @ w2 + b2  # (3 - 1) / 2 and (4 - 2) / 4
     expected = np.exp(logits) / np.exp(logits).sum()
