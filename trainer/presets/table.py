@@ -69,7 +69,7 @@ DEFAULT: Mapping[str, Preset] = {
 
 TUNED: Mapping[tuple[str, str], Preset] = {
     ("CartPole-v1", "reinforce"): Preset(
-        source="prototype, seeds 0-5 (docs/training.md): whole batches; minibatches of stale episodes collapse",
+        source="prototype, seeds 0-5 (docs/training.md): whole batches, for stale minibatches collapse",
         settings={
             "total_timesteps": 200_000,
             "n_envs": 8,
@@ -92,7 +92,7 @@ TUNED: Mapping[tuple[str, str], Preset] = {
         },
     ),
     ("CartPole-v1", "a2c"): Preset(
-        source="prototype, seeds 0-5 (docs/training.md): the scale of rewards and observations ends the collapse",
+        source="prototype, seeds 0-5 (docs/training.md): scaled rewards and observations stay solved",
         settings={
             "total_timesteps": 200_000,
             "n_envs": 16,
