@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from policy_api.v1.training_pb2 import TrainingJob, TrainingProgress
+from policyctl.watching import TERMINAL
 
 
 def show(updates: Iterable[TrainingJob]) -> TrainingJob | None:
@@ -19,15 +20,15 @@ def show(updates: Iterable[TrainingJob]) -> TrainingJob | None:
 
 def describe(job: TrainingJob) -> str:
     """The state in one line: steps, mean return, speed and time left, as far as known."""
-    progress = job.progress
+    progress, over = job.progress, job.state in TERMINAL
     parts = []
     if progress.total_env_steps:
         parts.append(f"{progress.env_steps:,} of {progress.total_env_steps:,} steps")
     if progress.HasField("mean_return"):
         parts.append(f"mean return {progress.mean_return:.1f}")
-    if progress.env_steps_per_second:
+    if progress.env_steps_per_second and not over:
         parts.append(f"{progress.env_steps_per_second:,.0f} steps/s")
-    if progress.HasField("eta"):
+    if progress.HasField("eta") and not over:
         parts.append(f"{progress.eta.ToSeconds()} s left")
     return ", ".join(parts)
 
@@ -37,6 +38,10 @@ def phase(job: TrainingJob) -> str:
     if job.state == TrainingJob.RUNNING and job.progress.phase:
         return TrainingProgress.Phase.Name(job.progress.phase).lower()
     return TrainingJob.State.Name(job.state).lower()
+
+
+def _done(job: TrainingJob) -> float:
+    return 1.0 if job.state == TrainingJob.SUCCEEDED else job.progress.fraction
 
 
 def _bar(updates: Iterable[TrainingJob], console: Console) -> TrainingJob | None:
@@ -52,8 +57,7 @@ def _bar(updates: Iterable[TrainingJob], console: Console) -> TrainingJob | None
         task = bar.add_task("", total=1.0, phase="waiting")
         for job in updates:
             last = job
-            done = 1.0 if job.state == TrainingJob.SUCCEEDED else job.progress.fraction
-            bar.update(task, completed=done, description=describe(job), phase=phase(job))
+            bar.update(task, completed=_done(job), description=describe(job), phase=phase(job))
     return last
 
 
@@ -62,9 +66,9 @@ def _lines(updates: Iterable[TrainingJob]) -> TrainingJob | None:
     shown: tuple[str, int] | None = None
     for job in updates:
         last = job
-        at = (phase(job), int(job.progress.fraction * 10))
+        at = (phase(job), int(_done(job) * 10))
         if at != shown:
             shown = at
-            sys.stderr.write(f"{at[0]:<10} {job.progress.fraction:4.0%}  {describe(job)}\n".rstrip(" "))
+            sys.stderr.write(f"{at[0]:<10} {_done(job):4.0%}  {describe(job)}".rstrip() + "\n")
             sys.stderr.flush()
     return last

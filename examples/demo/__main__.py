@@ -17,6 +17,7 @@ def main() -> int:
     """Runs the demo in a folder of its own; the exit code."""
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with policyctl's output
     home = Path(".demo").resolve()
     home.mkdir(exist_ok=True)
     stack = Stack(StackSettings(Path(tempfile.mkdtemp(prefix="run-", dir=home))))

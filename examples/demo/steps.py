@@ -69,7 +69,7 @@ class Demo:
         evaluation = result["evaluation"]["greedy"]
         print(f"Version {result['version']} is published ({result['digest'][:12]}): mean return")
         print(f"{evaluation['mean']:.1f} over {evaluation['episodes']} greedy episodes.")
-        print(f"Promoted: {result['promotion_reason']}")
+        print(f"The gate: {result['promotion_reason']}.")
         return result
 
     def _swapped(self, version: int) -> None:

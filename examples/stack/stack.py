@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,9 @@ class StackSettings:
     trainer_listen: str = "127.0.0.1:0"
     metrics_listen: str = "127.0.0.1:0"
     #: More command-line arguments of the trainer, such as an allow-list.
-    trainer_arguments: tuple[str, ...] = field(default=())
+    trainer_arguments: tuple[str, ...] = ()
+    #: More environment variables of both.
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def repository(self) -> Path:
@@ -84,7 +87,9 @@ class Stack:
 
     def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:
         command = (sys.executable, "-m", *arguments)
-        process = ServiceProcess(name, command, self.settings.folder, variables)
+        process = ServiceProcess(
+            name, command, self.settings.folder, {**self.settings.variables, **variables}
+        )
         self._running.callback(self._stop, process)
         return process
 

@@ -22,7 +22,12 @@ from policyctl.session import Session, json_flag, pass_session, policy_option, v
     show_default=True,
     help="Of the first episode and of the sampling.",
 )
-@click.option("--deterministic", is_flag=True, help="The most probable action instead of a sample.")
+@click.option(
+    "--deterministic/--sample",
+    default=True,
+    show_default=True,
+    help="The most probable action, or one drawn from the probabilities.",
+)
 @json_flag
 @pass_session
 def play(
