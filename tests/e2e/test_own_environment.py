@@ -1,4 +1,4 @@
-"""An environment of a user's own: packaged, installed, trained, served, played, and asked by other clients."""
+"""An environment of a user's own: packaged, installed, trained, served, played, asked by other clients."""
 
 from __future__ import annotations
 
