@@ -91,7 +91,8 @@ class Demo:
     def _act(self) -> None:
         answer = self._client.act(STATE, policy=POLICY, seed=7)
         left, right = answer.action_probs[0]
-        print(f"\nIn the state {STATE[0].tolist()} the policy goes left with probability {left:.4f},")
+        state = ", ".join(f"{number:g}" for number in STATE[0])
+        print(f"\nIn the state ({state}) the policy goes left with probability {left:.4f},")
         print(f"right with {right:.4f}; sampled with seed 7: {('left', 'right')[answer.actions[0]]}.")
 
     def _learning_curve(self, version_path: str) -> None:
