@@ -69,7 +69,7 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _from_protos(stubs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the client where grpc is installed and policyd is not: -S does not see what is installed for editing."""
+    """Runs the client where grpc is installed and policyd is not (-S: no editable installs)."""
     variables = os.environ | {"PYTHONPATH": f"{stubs}:{sysconfig.get_path('purelib')}"}
     python = (sys.executable, "-S")
     no_policyd = subprocess.run(
