@@ -61,7 +61,9 @@ class Promotion(_Part):
     min_return: float | None = Field(
         default=None, description="Mean return of the greedy evaluation that is wanted at least."
     )
-    gate: Gate = Field(default_factory=Gate, description="How it is compared with what the alias names.")
+    gate: Gate | None = Field(
+        default=None, description="How it is compared with what the alias names; null: the defaults."
+    )
 
 
 class Limits(_Part):
@@ -124,7 +126,7 @@ class Retraining(_Part):
                 promote=self.promotion.promote,
                 alias=self.promotion.alias,
                 min_return=self.promotion.min_return,
-                gate=self.promotion.gate.to_message(),
+                gate=None if self.promotion.gate is None else self.promotion.gate.to_message(),
             ),
         )
 
