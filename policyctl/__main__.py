@@ -41,6 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The `policyctl` command."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors that matter come as errors
     sys.exit(run())
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self, Unpack
 
-import grpc
 from numpy.typing import ArrayLike
 
 from policy_api.v1 import policy_pb2, policy_pb2_grpc
 from policyctl import channel
+from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, act_request, actions_of
 
 
@@ -17,11 +17,16 @@ class AsyncPolicyClient:
     """As PolicyClient, for programs that act from an event loop; make it inside the loop."""
 
     def __init__(
-        self, address: str = channel.DEFAULT_ADDRESS, *, timeout: float = channel.DEFAULT_TIMEOUT
+        self,
+        address: str = channel.DEFAULT_ADDRESS,
+        *,
+        timeout: float = channel.DEFAULT_TIMEOUT,
+        access: Access = ANYBODY,
     ) -> None:
         self.address = address
         self._timeout = timeout
-        self._channel = grpc.aio.insecure_channel(address, options=channel.OPTIONS)
+        self._metadata = access.metadata
+        self._channel = channel.open_aio_channel(address, access)
         self._policies = policy_pb2_grpc.PolicyServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -40,10 +45,14 @@ class AsyncPolicyClient:
         """Asks for one action for each observation; arguments as in PolicyClient.act."""
         request = act_request(observations, **options)
         with channel.domain_errors(self.address):
-            return actions_of(await self._policies.Act(request, timeout=self._timeout))
+            return actions_of(
+                await self._policies.Act(request, timeout=self._timeout, metadata=self._metadata)
+            )
 
     async def get_policy(self, policy: str = "") -> policy_pb2.Policy:
         """One policy with its versions and aliases; NotFound."""
         request = policy_pb2.GetPolicyRequest(policy=policy)
         with channel.domain_errors(self.address):
-            return (await self._policies.GetPolicy(request, timeout=self._timeout)).policy
+            return (
+                await self._policies.GetPolicy(request, timeout=self._timeout, metadata=self._metadata)
+            ).policy

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from typing import cast
 
 import grpc
+import grpc.aio
 
 from policy_api import errors, status
+from policyctl.access import Access
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 #: Seconds that one call may take unless the caller says otherwise.
@@ -56,6 +58,22 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+
+
+def open_channel(address: str, access: Access) -> grpc.Channel:
+    """A channel for threads; connects with the first call."""
+    credentials = access.credentials(address)
+    if credentials is None:
+        return grpc.insecure_channel(address, options=OPTIONS)
+    return grpc.secure_channel(address, credentials, options=OPTIONS)
+
+
+def open_aio_channel(address: str, access: Access) -> grpc.aio.Channel:
+    """A channel for the running event loop."""
+    credentials = access.credentials(address)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
 
 
 @contextmanager

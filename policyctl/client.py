@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, Unpack
 
-import grpc
 from numpy.typing import ArrayLike
 
 from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
 from policyctl import channel, watching
+from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, act_request, actions_of
 
 
@@ -22,11 +22,16 @@ class PolicyClient:
     """
 
     def __init__(
-        self, address: str = channel.DEFAULT_ADDRESS, *, timeout: float = channel.DEFAULT_TIMEOUT
+        self,
+        address: str = channel.DEFAULT_ADDRESS,
+        *,
+        timeout: float = channel.DEFAULT_TIMEOUT,
+        access: Access = ANYBODY,
     ) -> None:
         self.address = address
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=channel.OPTIONS)
+        self._metadata = access.metadata
+        self._channel = channel.open_channel(address, access)
         self._policies = policy_pb2_grpc.PolicyServiceStub(self._channel)
         self._training = training_pb2_grpc.TrainingServiceStub(self._channel)
 
@@ -53,7 +58,9 @@ class PolicyClient:
         """
         request = act_request(observations, **options)
         with channel.domain_errors(self.address):
-            return actions_of(self._policies.Act(request, timeout=timeout or self._timeout))
+            return actions_of(
+                self._policies.Act(request, timeout=timeout or self._timeout, metadata=self._metadata)
+            )
 
     # Policies
 
@@ -61,12 +68,14 @@ class PolicyClient:
         """One policy with its versions and aliases; NotFound."""
         request = policy_pb2.GetPolicyRequest(policy=policy)
         with channel.domain_errors(self.address):
-            return self._policies.GetPolicy(request, timeout=self._timeout).policy
+            return self._policies.GetPolicy(request, timeout=self._timeout, metadata=self._metadata).policy
 
     def list_policies(self) -> list[policy_pb2.Policy]:
         """Every policy, by name."""
         with channel.domain_errors(self.address):
-            answer = self._policies.ListPolicies(policy_pb2.ListPoliciesRequest(), timeout=self._timeout)
+            answer = self._policies.ListPolicies(
+                policy_pb2.ListPoliciesRequest(), timeout=self._timeout, metadata=self._metadata
+            )
         return list(answer.policies)
 
     def set_alias(
@@ -89,7 +98,7 @@ class PolicyClient:
             expected_generation=expected_generation,
         )
         with channel.domain_errors(self.address):
-            return self._policies.SetAlias(request, timeout=self._timeout)
+            return self._policies.SetAlias(request, timeout=self._timeout, metadata=self._metadata)
 
     def rollback_alias(
         self,
@@ -105,7 +114,7 @@ class PolicyClient:
             policy=policy, alias=alias, actor=actor, reason=reason, expected_generation=expected_generation
         )
         with channel.domain_errors(self.address):
-            return self._policies.RollbackAlias(request, timeout=self._timeout)
+            return self._policies.RollbackAlias(request, timeout=self._timeout, metadata=self._metadata)
 
     # Training
 
@@ -122,13 +131,15 @@ class PolicyClient:
             spec=spec, request_id=request_id or uuid.uuid4().hex, priority=priority, limits=limits
         )
         with channel.domain_errors(self.address):
-            return self._training.CreateTrainingJob(request, timeout=self._timeout).job
+            return self._training.CreateTrainingJob(
+                request, timeout=self._timeout, metadata=self._metadata
+            ).job
 
     def get_training_job(self, job_id: str) -> training_pb2.TrainingJob:
         """One job as it is now; NotFound."""
         request = training_pb2.GetTrainingJobRequest(job_id=job_id)
         with channel.domain_errors(self.address):
-            return self._training.GetTrainingJob(request, timeout=self._timeout).job
+            return self._training.GetTrainingJob(request, timeout=self._timeout, metadata=self._metadata).job
 
     def list_training_jobs(self, policy: str = "", *, limit: int = 100) -> list[training_pb2.TrainingJob]:
         """The newest `limit` jobs, of one policy or of all."""
@@ -137,7 +148,9 @@ class PolicyClient:
         while len(jobs) < limit:
             request.page_size = min(limit - len(jobs), 1000)
             with channel.domain_errors(self.address):
-                page = self._training.ListTrainingJobs(request, timeout=self._timeout)
+                page = self._training.ListTrainingJobs(
+                    request, timeout=self._timeout, metadata=self._metadata
+                )
             jobs.extend(page.jobs)
             if not page.next_page_token:
                 break
@@ -159,12 +172,14 @@ class PolicyClient:
         """Asks for the job's end and returns at once; a finished job stays as it is. NotFound."""
         request = training_pb2.CancelTrainingJobRequest(job_id=job_id)
         with channel.domain_errors(self.address):
-            return self._training.CancelTrainingJob(request, timeout=self._timeout).job
+            return self._training.CancelTrainingJob(
+                request, timeout=self._timeout, metadata=self._metadata
+            ).job
 
     def _subscribe(self, job_id: str, seconds: float) -> Iterator[training_pb2.TrainingJob]:
         request = training_pb2.WatchTrainingJobRequest(job_id=job_id)
         with channel.domain_errors(self.address):
-            call = self._training.WatchTrainingJob(request, timeout=seconds)
+            call = self._training.WatchTrainingJob(request, timeout=seconds, metadata=self._metadata)
             try:
                 for answer in call:
                     yield answer.job

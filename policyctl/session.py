@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import click
 
+from policy_api.tls import TlsFiles
+from policyctl.access import ANYBODY, Access
 from policyctl.client import PolicyClient
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -21,11 +25,12 @@ class Session:
     """One run of policyctl."""
 
     server: str
+    access: Access = ANYBODY
     json: bool = False
 
     def client(self) -> PolicyClient:
         """A connection to the server that --server names."""
-        return PolicyClient(self.server)
+        return PolicyClient(self.server, access=self.access)
 
     def show(self, document: object, text: str) -> None:
         """Prints the result: `document` for machines, `text` for people."""
@@ -70,6 +75,46 @@ def change_options(command: _Command) -> _Command:
         help="Refuse when the policy's generation is another by now.",
     )
     return alias(reason(actor(generation(command))))
+
+
+def access_options(command: _Command) -> _Command:
+    """Who we are and whom we trust; passed on as one Access."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    options = (
+        click.option(
+            "--token", envvar="POLICYD_TOKEN", default="", help="Bearer token; better in the variable."
+        ),
+        click.option(
+            "--tls", envvar="POLICYD_TLS", is_flag=True, help="TLS, trusting whom the system trusts."
+        ),
+        click.option(
+            "--tls-ca", envvar="POLICYD_TLS_CA", type=file, help="TLS, trusting this authority (PEM)."
+        ),
+        click.option(
+            "--tls-cert", envvar="POLICYD_CLIENT_CERT", type=file, help="Our certificate, for mTLS."
+        ),
+        click.option("--tls-key", envvar="POLICYD_CLIENT_KEY", type=file, help="Its key."),
+    )
+
+    @functools.wraps(command)
+    def with_access(
+        *arguments: Any,
+        token: str,
+        tls: bool,
+        tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        **more: Any,
+    ) -> Any:
+        if (tls_cert is None) != (tls_key is None):
+            raise click.UsageError("--tls-cert and --tls-key go together")
+        client = TlsFiles(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
+        return command(*arguments, access=Access(token, tls, tls_ca, client), **more)
+
+    wrapped: Any = with_access
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return cast("_Command", wrapped)
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

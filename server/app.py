@@ -112,6 +112,8 @@ async def serve(settings: Settings) -> None:
             with suppress(FileNotFoundError):
                 settings.port_file.unlink()
         _LOG.info("stopped")
+        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _server_options(settings: Settings) -> list[tuple[str, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +10,7 @@ from policy_api.security import Security
 from server.security.trainer_link import TrainerLink
 
 MIB = 2**20
+ADDRESS = r"^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$"
 
 
 class Settings(BaseModel):
@@ -18,9 +18,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    listen: str = "127.0.0.1:50051"  # host:port; port 0: any free one
+    listen: str = Field(default="127.0.0.1:50051", pattern=ADDRESS)  # host:port; port 0: any free one
     repository: Path  # root of the model repository
-    trainer: str = "127.0.0.1:50052"  # host:port of the trainer's service
+    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
     port_file: Path | None = None  # where the bound address is written once the server is ready
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
@@ -31,17 +31,3 @@ class Settings(BaseModel):
     drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
     security: Security = Security()  # who may connect and call
     trainer_link: TrainerLink = TrainerLink()  # what the trainer wants to see
-
-
-def cpus() -> int:
-    """CPUs that this process may use: its affinity, cut by the cgroup's quota; at least 1."""
-    return max(1, min(len(os.sched_getaffinity(0)), _quota(Path("/sys/fs/cgroup/cpu.max"))))
-
-
-def _quota(cpu_max: Path) -> int:
-    """The cgroup's CPU quota, rounded up; a large number where there is none."""
-    try:
-        quota, period = cpu_max.read_text().split()
-    except (OSError, ValueError):
-        return 2**31
-    return 2**31 if quota == "max" else -(-int(quota) // int(period))

@@ -69,11 +69,12 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
             changed = self._changed
             status = self._status(request.service)
             if status != last:
-                yield health_pb2.HealthCheckResponse(status=status)
                 last = status
-            if self._draining:
+                yield health_pb2.HealthCheckResponse(status=status)
+            elif self._draining:
                 return
-            await changed.wait()
+            else:
+                await changed.wait()
 
     def _status(self, service: str) -> Status:
         if service not in self._serving:

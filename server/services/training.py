@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import MethodType
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.descriptor import MethodDescriptor
 
 from policy_api import rpc
 from policy_api.errors import Unavailable
+from policy_api.v1 import training_pb2
 from server.services.health import HealthService
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
 Metadata = list[tuple[str, str | bytes]]
 
-SERVICE = "policy_api.v1.TrainingService"
-UNARY = ("CreateTrainingJob", "GetTrainingJob", "ListTrainingJobs", "CancelTrainingJob")
-STREAMS = ("WatchTrainingJob",)
+_DESCRIBED = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]
+SERVICE = _DESCRIBED.full_name
 
 MAX_WAIT = 2.0  # seconds for a connection to the trainer
 RETRY_AFTER = 2.0  # seconds
@@ -38,13 +39,12 @@ class TrainingForwarder:
 
     def handlers(self) -> Mapping[str, Handler]:
         """By method: handlers that pass the bytes on."""
-        unary: dict[str, Handler] = {
-            name: grpc.unary_unary_rpc_method_handler(self._unary(name)) for name in UNARY
-        }
-        streams: dict[str, Handler] = {
-            name: grpc.unary_stream_rpc_method_handler(self._stream(name)) for name in STREAMS
-        }
-        return unary | streams
+        return {method.name: self._handler(method) for method in _DESCRIBED.methods}
+
+    def _handler(self, method: MethodDescriptor) -> Handler:
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method.name))
+        return grpc.unary_unary_rpc_method_handler(self._unary(method.name))
 
     def _unary(self, name: str) -> Any:
         method: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
@@ -64,7 +64,7 @@ class TrainingForwarder:
                 call.cancel()
             return response
 
-        return functools.partial(forward, self)
+        return MethodType(forward, self)
 
     def _stream(self, name: str) -> Any:
         method: Any = self._channel.unary_stream(f"/{SERVICE}/{name}")
@@ -84,7 +84,7 @@ class TrainingForwarder:
             finally:
                 call.cancel()
 
-        return functools.partial(forward, self)
+        return MethodType(forward, self)
 
     async def _connected(self, context: Context) -> None:
         """Waits a moment for a connection, within half of the caller's time. Unavailable: there is none."""

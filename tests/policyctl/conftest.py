@@ -40,8 +40,21 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         self.breaks = itertools.repeat(False)  # whether the next watch breaks after its first message
         self.jobs: dict[str, training_pb2.TrainingJob] = {}
         self.requests: list[object] = []
+        self.authorizations: list[str] = []
         self.never_ends = threading.Event()
         self.never_ends.set()
+
+    def serve(self, port: int = 0, credentials: Any = None) -> tuple[grpc.Server, int]:
+        """A real gRPC server on loopback, and its port."""
+        server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
+        policy_pb2_grpc.add_PolicyServiceServicer_to_server(self, server)
+        training_pb2_grpc.add_TrainingServiceServicer_to_server(self, server)
+        listen = f"localhost:{port}" if credentials else f"127.0.0.1:{port}"
+        bound = (
+            server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
+        )
+        server.start()
+        return server, bound
 
     def Act(self, request: Any, context: Any) -> Any:
         """Probabilities from the pole's angle and angular velocity, sampled as docs/SAMPLING.md says."""
@@ -149,6 +162,9 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
 
     def _note(self, request: object, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        sent = dict(context.invocation_metadata())
+        if "authorization" in sent:
+            self.authorizations.append(str(sent["authorization"]))
         if self.fail_with is not None:
             _abort(context, self.fail_with)
 
@@ -172,16 +188,6 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return policy
 
 
-def serve(peer: Peer, port: int = 0) -> tuple[grpc.Server, int]:
-    """The peer behind a real gRPC server on loopback."""
-    server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
-    policy_pb2_grpc.add_PolicyServiceServicer_to_server(peer, server)
-    training_pb2_grpc.add_TrainingServiceServicer_to_server(peer, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    return server, bound
-
-
 @pytest.fixture
 def peer() -> Peer:
     """What the server answers; a test changes it as it needs."""
@@ -196,7 +202,7 @@ def restart(peer: Peer) -> Iterator[Callable[[int], int]]:
     def start(port: int = 0) -> int:
         for server in running:
             server.stop(None).wait()
-        server, bound = serve(peer, port)
+        server, bound = peer.serve(port)
         running[:] = [server]
         return bound
 

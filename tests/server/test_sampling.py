@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -134,3 +136,11 @@ def test_the_mode_is_the_first_largest(values: list[float]) -> None:
         == scalar.mode(_row(values)[0].tolist())
         == int(np.argmax(_row(values)))
     )
+
+
+def test_the_documented_values_hold() -> None:
+    """The test values of docs/SAMPLING.md are what the code computes."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "SAMPLING.md").read_text()
+    assert f"0x{scalar.mix64(scalar.GOLDEN):016X}" in text
+    assert f"u = {scalar.uniform(0, 0)!r}" in text
+    assert f"u = {scalar.uniform(42, 7)!r}" in text

@@ -1,0 +1,91 @@
+"""Promotion, rollback and what GetPolicy says of them, over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+
+from policy_api import status
+from policy_api.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PolicydError
+from policy_api.v1 import policy_pb2 as pb
+from repository import ModelRepository
+from tests.contract.conftest import Publish, StartServer
+
+OBSERVATION = pb.FloatArray(values=[0.1, 0.2, 0.3, 0.4])
+
+
+def _refusal(call: Callable[..., Any], request: Any) -> PolicydError:
+    with pytest.raises(grpc.RpcError) as raised:
+        call(request, timeout=10)
+    return status.from_rpc_error(raised.value)
+
+
+def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server: StartServer) -> None:
+    """SetAlias and RollbackAlias: the next answer already comes from the version that the alias names."""
+    for _ in range(3):
+        publish(promote=False)
+    server = start_server("--poll-interval", "3600")
+    for version in (1, 2, 3):
+        request = pb.SetAliasRequest(policy="cartpole", version=version, actor="me", reason="better")
+        answer = server.policy.SetAlias(request, timeout=10)
+        assert (answer.alias.version, answer.alias.serving_version, answer.generation) == (version,) * 3
+        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == version
+    for generation, version in ((4, 2), (5, 1)):
+        rolled = server.policy.RollbackAlias(pb.RollbackAliasRequest(policy="cartpole"), timeout=10)
+        assert (rolled.alias.version, rolled.generation) == (version, generation)
+        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == version
+    error = _refusal(server.policy.RollbackAlias, pb.RollbackAliasRequest(policy="cartpole"))
+    assert isinstance(error, FailedPrecondition)
+    history = server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy.aliases[0].history
+    assert [change.version for change in history] == [1, 2, 3, 2, 1]
+    assert (history[0].actor, history[0].reason) == ("me", "better")
+
+
+def test_aliases_are_refused_as_the_contract_says(publish: Publish, start_server: StartServer) -> None:
+    """Unknown versions, stale generations, bad names and long texts, each with its status."""
+    publish()
+    server = start_server()
+    for expected, request in (
+        (NotFound, pb.SetAliasRequest(policy="cartpole", version=2)),
+        (NotFound, pb.SetAliasRequest(policy="pong", version=1)),
+        (Conflict, pb.SetAliasRequest(version=1, alias="staging", expected_generation=7)),
+        (InvalidArgument, pb.SetAliasRequest(version=1, alias="Not a name")),
+        (InvalidArgument, pb.SetAliasRequest(version=0)),
+        (InvalidArgument, pb.SetAliasRequest(version=1, reason="x" * 2000)),
+    ):
+        assert isinstance(_refusal(server.policy.SetAlias, request), expected)
+
+
+def test_a_damaged_version_is_not_promoted(
+    publish: Publish, start_server: StartServer, repository: ModelRepository
+) -> None:
+    """SetAlias verifies before the alias moves; the alias stays and the last good version answers."""
+    publish()
+    damaged = publish(promote=False)
+    damaged.model_path.chmod(0o644)
+    damaged.model_path.write_bytes(damaged.model_path.read_bytes()[:-1] + b"x")
+    server = start_server()
+    error = _refusal(server.policy.SetAlias, pb.SetAliasRequest(version=2))
+    assert isinstance(error, FailedPrecondition)
+    assert error.reason == "CORRUPT_ARTIFACT"
+    assert repository.aliases("cartpole").aliases == {"champion": 1}
+    assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == 1
+
+
+def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server: StartServer) -> None:
+    """ListPolicies and GetPolicy tell versions, digests, metadata, and which are in memory."""
+    first, second = publish("a"), publish("a", promote=False)
+    publish("b", observation_shape=(2, 3), n=3)
+    server = start_server()
+    policies = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
+    assert [policy.name for policy in policies] == ["a", "b"]
+    assert [(v.version, v.digest, v.loaded) for v in policies[0].versions] == [
+        (1, first.digest, True),
+        (2, second.digest, False),
+    ]
+    assert policies[0].versions[0].metadata.algorithm == "a2c"
+    assert policies[0] == server.policy.GetPolicy(pb.GetPolicyRequest(policy="a"), timeout=10).policy
+    assert isinstance(_refusal(server.policy.GetPolicy, pb.GetPolicyRequest(policy="c")), NotFound)
