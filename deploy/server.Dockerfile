@@ -54,5 +54,5 @@ WORKDIR /var/lib/policyd
 USER 10001:10001
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "server", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "policy_api.health"]
 ENTRYPOINT ["python", "-m", "server"]

@@ -53,11 +53,12 @@ ENV PATH=/opt/policyd/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRI
     POLICYD_LISTEN=0.0.0.0:50052 \
     POLICYD_METRICS=0.0.0.0:9465 \
     POLICYD_REPOSITORY=/var/lib/policyd/repository \
-    POLICYD_JOBS=sqlite:////var/lib/policyd/jobs/jobs.db
+    POLICYD_JOBS=sqlite:////var/lib/policyd/jobs/jobs.db \
+    POLICYD_RUNS=/var/lib/policyd/jobs/runs
 WORKDIR /var/lib/policyd/jobs
 USER 10001:10001
 EXPOSE 50052 9465
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "trainer", "health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "policy_api.health"]
 ENTRYPOINT ["python", "-m", "trainer"]
 CMD ["serve"]

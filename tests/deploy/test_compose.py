@@ -50,5 +50,5 @@ def test_images_run_as_a_fixed_user_and_check_health_over_grpc(name: str) -> Non
     lines = (TOP / "deploy" / f"{name}.Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
     health = next(line for line in lines if line.startswith("HEALTHCHECK"))
-    assert health.endswith(f'CMD ["python", "-m", "{name}", "health"]')
+    assert health.endswith('CMD ["python", "-m", "policy_api.health"]')
     assert not any("--mount" in line or "# syntax" in line or "--link" in line for line in lines)
