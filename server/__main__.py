@@ -13,6 +13,8 @@ import click
 # numpy's BLAS is not what computes here; its threads would only cost memory. Read once, at numpy's import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# ONNX Runtime would otherwise keep a device id and report usage.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from pydantic import ValidationError
 
