@@ -180,7 +180,7 @@ def test_a_server_refuses_to_listen_beyond_loopback_without_tls(
 ) -> None:
     """Tokens without TLS would travel in the clear; --insecure is the explicit word."""
     flags = [str(folder / flag) if flag.endswith(".yaml") else flag for flag in flags]
-    with pytest.raises(RuntimeError, match="refusing to listen on 0[.]0[.]0[.]0:0"):
+    with pytest.raises(RuntimeError, match=r"refusing to listen on 0[.]0[.]0[.]0:0"):
         ServerProcess(tmp_path, folder / "repository", *flags, "--listen", "0.0.0.0:0").stop()
 
 
