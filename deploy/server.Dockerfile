@@ -2,14 +2,18 @@
 #   docker build -f deploy/server.Dockerfile -t policyd-server .
 ARG BASE=python:3.11-slim-bookworm
 
+# Only a change of requirements makes the next stage anew, not every change of pyproject.toml.
+FROM ${BASE} AS requirements
+COPY pyproject.toml deploy/requirements.py /
+RUN python /requirements.py /pyproject.toml server otel > /requirements.txt
+
 FROM ${BASE} AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/policyd
 # wheel[s]: the folder may be missing; where it holds files, they come first and an air-gapped build needs no index.
-COPY pyproject.toml deploy/requirements.py wheel[s] /build/
-COPY constraints.txt /build/
-RUN python /build/requirements.py /build/pyproject.toml server otel > /build/requirements.txt \
- && python -m pip --python /opt/policyd/bin/python install --find-links /build \
+COPY constraints.txt wheel[s] /build/
+COPY --from=requirements /requirements.txt /build/
+RUN python -m pip --python /opt/policyd/bin/python install --find-links /build \
       --constraint /build/constraints.txt --requirement /build/requirements.txt \
  && python -m pip install --find-links /build --constraint /build/constraints.txt hatchling
 # What serving never loads: converters, quantisers, tests, headers.

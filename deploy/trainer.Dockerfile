@@ -4,6 +4,11 @@
 # A torch wheel in wheels/ (`make wheels`) is taken before any index, whatever TORCH says.
 ARG BASE=python:3.11-slim-bookworm
 
+# Only a change of requirements makes the next stage anew, not every change of pyproject.toml.
+FROM ${BASE} AS requirements
+COPY pyproject.toml deploy/requirements.py /
+RUN python /requirements.py /pyproject.toml trainer otel postgres > /requirements.txt
+
 FROM ${BASE} AS dependencies
 ARG TORCH=cpu
 ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
@@ -20,9 +25,8 @@ RUN set -eu; \
       *)    echo "TORCH: got ${TORCH}, wanted cpu or cuda" >&2; exit 2 ;; \
     esac; \
     python -m pip --python /opt/policyd/bin/python install $from --find-links /build "$pin"
-COPY pyproject.toml deploy/requirements.py /build/
-RUN python /build/requirements.py /build/pyproject.toml trainer otel postgres > /build/requirements.txt \
- && python -m pip --python /opt/policyd/bin/python install --find-links /build \
+COPY --from=requirements /requirements.txt /build/
+RUN python -m pip --python /opt/policyd/bin/python install --find-links /build \
       --constraint /build/constraints.txt --requirement /build/requirements.txt \
  && python -m pip install --find-links /build --constraint /build/constraints.txt hatchling \
  && cd /opt/policyd/lib/python3*/site-packages && rm -rf torch/test torch/include sympy/*/tests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,14 +165,23 @@ def test_the_history_and_the_audit_log_know_who_promoted(server: ServerProcess) 
     request = policy_pb2.SetAliasRequest(policy="cartpole", alias="spare", version=1, actor="someone else")
     answer = server.policy.SetAlias(request, metadata=metadata)
     assert [change.actor for change in answer.alias.history] == ["the-admin"]
-    lines = [line for line in server.log.splitlines() if '"policyd.audit"' in line]
-    assert any('"caller": "the-admin"' in line and '"code": "OK"' in line for line in lines)
+    await_record(server, '"caller": "the-admin"', '"code": "OK"')
     refused = policy_pb2.SetAliasRequest(policy="cartpole", alias="spare", version=99)
     with pytest.raises(grpc.RpcError):
         server.policy.SetAlias(refused, metadata=metadata)
-    lines = [line for line in server.log.splitlines() if '"policyd.audit"' in line]
-    assert any('"code": "NOT_FOUND"' in line for line in lines)
+    await_record(server, '"caller": "the-admin"', '"code": "NOT_FOUND"')
     assert not any(token(role) in server.log for role in ROLES)
+
+
+def await_record(server: ServerProcess, *parts: str) -> None:
+    """Waits for a record of the audit log: it is written after the client has its answer."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        lines = [line for line in server.log.splitlines() if '"policyd.audit"' in line]
+        if any(all(part in line for part in parts) for line in lines):
+            return
+        time.sleep(0.05)  # another process's file: there is no event to wait for
+    raise AssertionError(f"no record with {parts}: {server.log}")
 
 
 @pytest.mark.parametrize("flags", [[], ["--callers", "callers.yaml"]])
