@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from policy_api.v1 import artifact_pb2
-from trainer.algorithms.build import NetworkSpecs
 from trainer.config import TrainingConfig
-from trainer.distributions.interface import Distribution
-from trainer.evaluation.episodes import EpisodePlayer
 from trainer.evaluation.figures import first_seed, return_figures
-from trainer.evaluation.selection import Judge, Selection, Snapshot
+from trainer.evaluation.judge import Judge
+from trainer.evaluation.selection import Selection, Snapshot
 
 VISITED = 1000  # observations kept for the parity check
 
@@ -28,20 +26,15 @@ class Evaluated:
 
 def evaluate(
     config: TrainingConfig,
-    specs: NetworkSpecs,
-    distribution: Distribution,
     judge: Judge,
-    player: EpisodePlayer,
     selection: Selection,
     last: Snapshot,
 ) -> Evaluated:
     """Chooses the weights, then plays them greedy and sampled on episodes that no choice has seen."""
     chosen = judge.choose(selection, last)
-    policy = chosen.policy(specs, distribution)
     first = first_seed(config.seed, "evaluation")
-    seeds = range(first, first + config.evaluation_episodes)
-    greedy = player.play(policy, seeds, deterministic=True, visited=VISITED // 2)
-    sampled = player.play(policy, seeds, deterministic=False, visited=VISITED - VISITED // 2)
+    greedy = judge.play(chosen, first, deterministic=True, visited=VISITED // 2)
+    sampled = judge.play(chosen, first, deterministic=False, visited=VISITED - VISITED // 2)
     evaluation = artifact_pb2.Evaluation(
         greedy=return_figures(greedy), sampled=return_figures(sampled), first_seed=first
     )

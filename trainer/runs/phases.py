@@ -12,9 +12,8 @@ from repository import ModelRepository, PublishedVersion
 from trainer.algorithms.build import network_specs
 from trainer.algorithms.start import start
 from trainer.config import TrainingConfig
-from trainer.environments.make import inspect, make_one
-from trainer.evaluation.episodes import EpisodePlayer
-from trainer.evaluation.selection import Judge
+from trainer.environments.make import inspect
+from trainer.evaluation.judge import Judge
 from trainer.runs.evaluating import evaluate
 from trainer.runs.exporting import export
 from trainer.runs.promoting import Promotion, promote
@@ -61,20 +60,18 @@ class _Run:
     def learn_and_publish(self) -> PublishedVersion:
         config = self.config
         info = inspect(config)
-        distribution = info.codec.distribution
-        specs = network_specs(config, info.encoder.size, distribution)
-        player = EpisodePlayer(lambda: make_one(config), info.encoder, info.codec, config.episode_step_limit)
-        judge = Judge(config, specs, distribution, player)
+        specs = network_specs(config, info.encoder.size, info.codec.distribution)
+        judge = Judge(config, info, specs)
         loop = start(config, info)
         try:
             lineage = warm_start(self.repository, config, loop)
             training = Training(config, loop, judge, self.clock, self.options.run_dir, self.stop_requested)
             last = training.run()
             self._enter(TrainingProgress.EVALUATING, 0.9)
-            evaluated = evaluate(config, specs, distribution, judge, player, training.state.selection, last)
+            evaluated = evaluate(config, judge, training.state.selection, last)
         finally:
             loop.collector.close()
-            player.close()
+            judge.close()
         self._enter(TrainingProgress.EXPORTING, 0.95)
         files, metadata = export(
             config, info, specs, loop, training.state, evaluated, lineage, self.options.run_dir

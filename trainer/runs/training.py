@@ -10,7 +10,8 @@ from pathlib import Path
 from policy_api.v1.training_pb2 import TrainingProgress
 from trainer.algorithms.loop import TrainingLoop
 from trainer.config import TrainingConfig
-from trainer.evaluation.selection import Judge, Selection, Snapshot
+from trainer.evaluation.judge import Judge
+from trainer.evaluation.selection import Selection, Snapshot
 from trainer.runs import checkpoint
 from trainer.runs.checkpoint import RunState
 from trainer.runs.curve import Curve, Point, measure

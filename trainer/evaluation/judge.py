@@ -1,0 +1,92 @@
+"""Plays a run's policies: quickly to choose between them, seed by seed to report on one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trainer.algorithms.build import NetworkSpecs
+from trainer.config import TrainingConfig
+from trainer.environments.interface import Environments
+from trainer.environments.make import EnvironmentInfo, make_environments, make_plain
+from trainer.evaluation.episodes import Played, play
+from trainer.evaluation.figures import first_seed
+from trainer.evaluation.selection import Selection, Snapshot
+
+RESCORING = 4  # times as many episodes as the first scoring
+BLOCK = 128  # episodes side by side at most
+
+
+@dataclass
+class Judge:
+    """Scores snapshots. A policy is as good as the worse of its two modes, greedy and sampled."""
+
+    config: TrainingConfig
+    info: EnvironmentInfo
+    specs: NetworkSpecs
+    _environments: dict[int, Environments] = field(default_factory=dict)  # by how many
+
+    def score(self, snapshot: Snapshot, purpose: str, episodes: int) -> float:
+        """The smaller mean return, over about `episodes` each, seeded for this purpose alone."""
+        policy = snapshot.policy(self.specs, self.info.codec.distribution)
+        environments = self._some(min(episodes, BLOCK))
+        blocks, limit = -(-episodes // environments.n_envs), self.config.episode_step_limit
+        seed = first_seed(self.config.seed, purpose)
+        means = [
+            np.mean(
+                [
+                    play(environments, policy, seed + i, deterministic=mode, step_limit=limit).returns
+                    for i in range(blocks)
+                ]
+            )
+            for mode in (True, False)
+        ]
+        return float(min(means))
+
+    def choose(self, selection: Selection, last: Snapshot) -> Snapshot:
+        """The best of the finalists and the last weights, on fresh episodes."""
+        finalists = [snapshot for _, snapshot in selection.ranked if snapshot.env_steps != last.env_steps]
+        if not finalists:
+            return last
+        episodes = RESCORING * self.config.selection_episodes
+        scored = [(self.score(each, "rescoring", episodes), each) for each in (last, *finalists)]
+        return max(scored, key=lambda pair: pair[0])[1]
+
+    def play(self, snapshot: Snapshot, first: int, *, deterministic: bool, visited: int) -> Played:
+        """Evaluation: episode i in an ordinary environment reset with seed first + i, as any client could.
+
+        Steps are the same whatever else is played beside an episode; so are greedy actions.
+        """
+        policy = snapshot.policy(self.specs, self.info.codec.distribution)
+        limit, blocks = self.config.episode_step_limit, []
+        for start in range(0, self.config.evaluation_episodes, BLOCK):
+            count = min(BLOCK, self.config.evaluation_episodes - start)
+            seeds = iter(range(first + start, first + start + count))
+            environments = make_plain(self.config, self.info, count, seeds)
+            blocks.append(
+                play(
+                    environments,
+                    policy,
+                    first + start,
+                    deterministic=deterministic,
+                    step_limit=limit,
+                    visited=visited,
+                )
+            )
+            environments.close()
+        returns, lengths, rows = (
+            np.concatenate([getattr(block, name) for block in blocks])
+            for name in ("returns", "lengths", "observations")
+        )
+        return Played(returns, lengths, rows[:visited])
+
+    def close(self) -> None:
+        """Frees the environments."""
+        for environments in self._environments.values():
+            environments.close()
+
+    def _some(self, n_envs: int) -> Environments:
+        if n_envs not in self._environments:
+            self._environments[n_envs] = make_environments(self.config, self.info, n_envs)
+        return self._environments[n_envs]
