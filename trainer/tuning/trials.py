@@ -12,9 +12,9 @@ from trainer.algorithms.learner import Diverged
 from trainer.algorithms.loop import TrainingLoop
 from trainer.algorithms.start import start
 from trainer.config import TrainingConfig, resolve_config
-from trainer.environments.make import EnvironmentInfo, inspect, make_one
-from trainer.evaluation.episodes import EpisodePlayer
-from trainer.evaluation.selection import Judge, Snapshot
+from trainer.environments.make import EnvironmentInfo, inspect
+from trainer.evaluation.judge import Judge
+from trainer.evaluation.selection import Snapshot
 from trainer.tuning.space import suggest
 
 REPORTS = 20  # times along a run that a trial may be pruned
@@ -66,10 +66,10 @@ def _learn(loop: TrainingLoop, trial: optuna.Trial) -> None:
 
 
 def _score(loop: TrainingLoop, info: EnvironmentInfo) -> float:
-    config, distribution = loop.config, info.codec.distribution
-    specs = network_specs(config, info.encoder.size, distribution)
-    player = EpisodePlayer(lambda: make_one(config), info.encoder, info.codec, config.episode_step_limit)
+    config = loop.config
+    judge = Judge(config, info, network_specs(config, info.encoder.size, info.codec.distribution))
     last = Snapshot(loop.counters.env_steps, loop.acting.export_parameters(), None, loop.moments)
-    score = Judge(config, specs, distribution, player).score(last, "tuning", config.selection_episodes)
-    player.close()
-    return score
+    try:
+        return judge.score(last, "tuning", config.selection_episodes)
+    finally:
+        judge.close()
