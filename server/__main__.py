@@ -42,6 +42,11 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
 @_setting("--repository", "Root of the model repository.", type=click.Path(path_type=Path), required=True)
 @_setting("--trainer", "host:port of the trainer, to which training calls are forwarded.")
 @_setting(
+    "--transport",
+    "grpcio, or native: faster, no TLS (extra `native`).",
+    type=click.Choice(["grpcio", "native"]),
+)
+@_setting(
     "--port-file",
     "File that gets the bound address once the server is ready.",
     type=click.Path(path_type=Path),

@@ -9,23 +9,24 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-import grpc.aio
-
 from policy_api.audit import Audit
 from repository import ModelRepository
 from server.acting.actor import Actor
 from server.acting.batcher import Batcher, LoopBatcher
+from server.acting.direct import DirectAct
 from server.models.catalog import Catalog
 from server.models.directory import Directory
 from server.models.follower import Follower
 from server.models.promotion import Promotion
 from server.models.selector import Selector
 from server.services import training
-from server.services.handlers import HandlerTable, handler_table
+from server.services.handlers import handler_table
 from server.services.health import HealthService
 from server.services.policy import PolicyService
 from server.services.training import TrainingForwarder
 from server.settings import Settings
+from server.transports import Transport
+from server.transports.grpcio import GrpcioTransport
 
 POLICY_SERVICE = "policy_api.v1.PolicyService"
 
@@ -41,9 +42,7 @@ class App:
         repository = ModelRepository(settings.repository)
         self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_health)
         self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
-        self.handlers = self._handlers()
-        self._server = grpc.aio.server(options=_server_options(settings))
-        self.port = 0
+        self._transport = self._made_transport()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -51,10 +50,7 @@ class App:
         self.health.set("", serving=False)
         self.health.set(POLICY_SERVICE, serving=False)
         self.health.set(training.SERVICE, serving=False)
-        security = self._settings.security
-        self.handlers.serve_on(self._server, [*security.guards(), Audit()])
-        self.port = security.bind(self._server, self._settings.listen)
-        await self._server.start()
+        await self._transport.start()
         await self.follower.poll()
         self.health.set("", serving=True)
         self.health.set(POLICY_SERVICE, serving=True)
@@ -66,23 +62,35 @@ class App:
     async def stop(self) -> None:
         """Says that it drains, answers what is in flight, then lets go of everything."""
         self.health.drain()
-        await self._server.stop(self._settings.drain_seconds)
+        await self._transport.stop(self._settings.drain_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
 
-    def _handlers(self) -> HandlerTable:
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return self._transport.port
+
+    def _made_transport(self) -> Transport:
         settings = self._settings
         selector = Selector(self.follower)
         directory = Directory(self.follower, selector)
         promotion = Promotion(self.follower, selector, directory, self.follower.refresh)
-        batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows))
+        native = settings.transport == "native"  # then its own thread answers at once
+        batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows, quick=not native))
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
-        return handler_table(
-            policy, TrainingForwarder(self._channel, settings.trainer_link.metadata), self.health
-        )
+        forwarder = TrainingForwarder(self._channel, settings.trainer_link.metadata)
+        handlers = handler_table(policy, forwarder, self.health)
+        wraps = [*settings.security.guards(), Audit()]
+        if not native:
+            return GrpcioTransport(handlers, wraps, settings)
+        from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra
+
+        own = Batcher(settings.max_queue_rows)
+        return NativeTransport(handlers, wraps, [DirectAct(actor)], own, settings)
 
     def _report_health(self) -> None:
         """Each policy serves as far as its aliases answer with what the repository says."""
@@ -114,15 +122,6 @@ async def serve(settings: Settings) -> None:
         _LOG.info("stopped")
         for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
             signal.signal(number, signal.SIG_IGN)
-
-
-def _server_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        # A taken port is an error, not a second server that steals every other connection.
-        ("grpc.so_reuseport", 0),
-    ]
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from policy_api.security import Security
 from server.security.trainer_link import TrainerLink
@@ -21,6 +22,8 @@ class Settings(BaseModel):
     listen: str = Field(default="127.0.0.1:50051", pattern=ADDRESS)  # host:port; port 0: any free one
     repository: Path  # root of the model repository
     trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
+    transport: Literal["grpcio", "native"] = "grpcio"
+    workers: int = Field(default=1, ge=1, le=256)  # processes on one port
     port_file: Path | None = None  # where the bound address is written once the server is ready
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
@@ -31,3 +34,11 @@ class Settings(BaseModel):
     drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
     security: Security = Security()  # who may connect and call
     trainer_link: TrainerLink = TrainerLink()  # what the trainer wants to see
+
+    @model_validator(mode="after")
+    def _transport_can(self) -> Settings:
+        if self.transport == "native" and self.security.configured:
+            raise ValueError(
+                "transport native speaks no TLS and checks no callers: use grpcio, or leave both to a proxy"
+            )
+        return self

@@ -33,10 +33,13 @@ class Actor:
         decision = await self.decide(ticket)
         return answer_for(ticket, decision, raw=wants_raw(request))
 
+    def model_at_hand(self, request: ActRequest) -> LoadedVersion | None:
+        """The version that the request names, if it is in memory."""
+        return self.selector.at_hand(*_names(request))
+
     async def model_for(self, request: ActRequest) -> LoadedVersion:
-        """The version that the request names."""
-        names = (request.policy, request.version if request.HasField("version") else None, request.alias)
-        return self.selector.at_hand(*names) or await self.selector.find(*names)
+        """The version that the request names, loaded if need be."""
+        return self.model_at_hand(request) or await self.selector.find(*_names(request))
 
     async def decide(self, ticket: Ticket) -> Decision:
         """Waits for the ticket's turn. Its error is raised; who is cancelled leaves the queue."""
@@ -48,3 +51,8 @@ class Actor:
         if ticket.decision is None:
             raise ticket.error or RuntimeError("a ticket ended without answer and without error")
         return ticket.decision
+
+
+def _names(request: ActRequest) -> tuple[str, int | None, str]:
+    """Policy, version and alias as the request names them."""
+    return request.policy, request.version if request.HasField("version") else None, request.alias

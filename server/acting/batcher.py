@@ -30,9 +30,11 @@ class Batcher:
     An observer costs its time only where there is one.
     """
 
-    def __init__(self, max_rows: int, observer: CallObserver | None = None) -> None:
+    def __init__(self, max_rows: int, observer: CallObserver | None = None, *, quick: bool = True) -> None:
+        """`quick`: answers plain requests at once; of one version one thread may do so."""
         self.queue = FairQueue(max_rows)
         self._observer = observer
+        self._quick = quick
 
     def push(self, ticket: Ticket) -> None:
         """Puts a request in line. Exhausted: the queue is full."""
@@ -42,6 +44,8 @@ class Batcher:
 
     def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
         """The answer to a plain request of one row, which overtakes the queue. None: it has to queue."""
+        if not self._quick:
+            return None
         if self._observer is None:
             return quick.answer(request, model)
         begin = time.perf_counter()

@@ -90,15 +90,22 @@ def publish(repository: ModelRepository) -> Publish:
     return publish
 
 
+@pytest.fixture(params=["grpcio", "native"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Every test of the contract holds over both transports."""
+    transport: str = request.param
+    return transport
+
+
 @pytest.fixture
-def start_server(tmp_path: Path, repository: ModelRepository) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, repository: ModelRepository, transport: str) -> Iterator[StartServer]:
     """Starts servers on the repository; all end with the test, cleanly."""
     servers: list[ServerProcess] = []
 
     def start(*flags: str) -> ServerProcess:
         directory = tmp_path / f"server{len(servers)}"
         directory.mkdir()
-        servers.append(ServerProcess(directory, repository.root, *flags))
+        servers.append(ServerProcess(directory, repository.root, "--transport", transport, *flags))
         return servers[-1]
 
     yield start
