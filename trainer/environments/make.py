@@ -66,20 +66,28 @@ def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
         raise EnvironmentFailed(f"{config.env_id}: making it failed: {error!r}") from error
 
 
-def make_environments(config: TrainingConfig, info: EnvironmentInfo, n_envs: int) -> Environments:
-    """Gymnasium's numpy vector environment where there is a usable one, plain environments otherwise."""
+def make_environments(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0
+) -> Environments:
+    """Gymnasium's numpy vector environment where there is a usable one, plain environments otherwise.
+
+    `first` is the number of the first one among the run's; seeds follow from it.
+    """
     vector = _make_native(config, info, n_envs)
     if vector is not None:
-        return NativeEnvironments(vector, info.encoder, info.codec)
-    return make_plain(config, info, n_envs)
+        return NativeEnvironments(vector, info.encoder, info.codec, first)
+    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, first=first)
 
 
 def make_plain(
     config: TrainingConfig, info: EnvironmentInfo, n_envs: int, episode_seeds: Iterator[int] | None = None
 ) -> PlainEnvironments:
     """Ordinary environments in this process."""
-    envs = [make_one(config) for _ in range(n_envs)]
-    return PlainEnvironments(envs, info.encoder, info.codec, episode_seeds)
+    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, episode_seeds)
+
+
+def _make_many(config: TrainingConfig, n_envs: int) -> list[gym.Env[Any, Any]]:
+    return [make_one(config) for _ in range(n_envs)]
 
 
 def _make_native(
