@@ -26,6 +26,7 @@ PHASES = {
     TrainingProgress.TRAINING,
     TrainingProgress.EVALUATING,
     TrainingProgress.EXPORTING,
+    TrainingProgress.COMPARING,
     TrainingProgress.PUBLISHING,
     TrainingProgress.PROMOTING,
 }
