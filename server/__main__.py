@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 from policy_api import log
 from policy_api.errors import PolicydError
 from policy_api.security import security_from, security_options
-from server.app import serve
+from server.run import serve
 from server.security.trainer_link import TrainerLink, trainer_link_options
 from server.settings import Settings
 
@@ -46,6 +47,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
     "grpcio, or native: faster, no TLS (extra `native`).",
     type=click.Choice(["grpcio", "native"]),
 )
+@_setting("--workers", "Processes on one port; 0: one a CPU.", type=int)
 @_setting(
     "--port-file",
     "File that gets the bound address once the server is ready.",
@@ -66,7 +68,7 @@ def main(log_format: str, **given: Any) -> None:
     log.configure(log_format)
     try:
         settings = _settings({name: value for name, value in given.items() if value is not None})
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, sys.argv[1:]))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()

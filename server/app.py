@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
-from contextlib import suppress
-from pathlib import Path
 
 from policy_api.audit import Audit
 from repository import ModelRepository
@@ -27,17 +22,18 @@ from server.services.training import TrainingForwarder
 from server.settings import Settings
 from server.transports import Transport
 from server.transports.grpcio import GrpcioTransport
+from server.workers.link import WorkerLink
 
 POLICY_SERVICE = "policy_api.v1.PolicyService"
-
-_LOG = logging.getLogger(__name__)
 
 
 class App:
     """One server of one process. Made and used on one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: WorkerLink | None = None) -> None:
+        """`link`: to the supervisor, where this process is one of several workers."""
         self._settings = settings
+        self._link = link
         self.health = HealthService()
         repository = ModelRepository(settings.repository)
         self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_health)
@@ -47,17 +43,18 @@ class App:
 
     async def start(self) -> None:
         """Listens, reads the repository, says that it serves. FailedPrecondition: the address is taken."""
-        self.health.set("", serving=False)
-        self.health.set(POLICY_SERVICE, serving=False)
-        self.health.set(training.SERVICE, serving=False)
+        for service in ("", POLICY_SERVICE, training.SERVICE):
+            self.health.set(service, serving=False)
         await self._transport.start()
         await self.follower.poll()
-        self.health.set("", serving=True)
-        self.health.set(POLICY_SERVICE, serving=True)
+        for service in ("", POLICY_SERVICE):
+            self._report(service, serving=True)
         self._tasks = [
             asyncio.create_task(self.follower.run(self._settings.poll_interval)),
-            asyncio.create_task(training.watch_trainer(self._channel, self.health)),
+            asyncio.create_task(training.watch_trainer(self._channel, self._report)),
         ]
+        if self._link is not None:
+            self._link.report_ready(self._transport.port)
 
     async def stop(self) -> None:
         """Says that it drains, answers what is in flight, then lets go of everything."""
@@ -69,15 +66,35 @@ class App:
         await self._channel.close()
 
     @property
-    def port(self) -> int:
+    def address(self) -> str:
         """Where it listens, once started."""
-        return self._transport.port
+        return f"{self._settings.listen.rpartition(':')[0]}:{self._transport.port}"
+
+    async def obey(self) -> None:
+        """Does what the supervisor says, until it is gone; without one for ever."""
+        if self._link is None:
+            await asyncio.Event().wait()
+        else:
+            await self._link.obey(self.follower.refresh, self.health.set)
+
+    async def _refresh_all(self, policy: str) -> None:
+        """All workers follow the policy's aliases, this one first."""
+        await self.follower.refresh(policy)
+        if self._link is not None:
+            await self._link.refresh_others(policy)
+
+    def _report(self, service: str, *, serving: bool) -> None:
+        """Health goes out as all workers have it: the supervisor tells."""
+        if self._link is None:
+            self.health.set(service, serving=serving)
+        else:
+            self._link.report_health(service, serving=serving)
 
     def _made_transport(self) -> Transport:
         settings = self._settings
         selector = Selector(self.follower)
         directory = Directory(self.follower, selector)
-        promotion = Promotion(self.follower, selector, directory, self.follower.refresh)
+        promotion = Promotion(self.follower, selector, directory, self._refresh_all)
         native = settings.transport == "native"  # then its own thread answers at once
         batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows, quick=not native))
         actor = Actor(selector, batcher, settings.max_batch_rows)
@@ -96,32 +113,7 @@ class App:
         """Each policy serves as far as its aliases answer with what the repository says."""
         failing = {policy for policy, _ in self.follower.failures}
         for policy in self.follower.policies:
-            self.health.set(f"{POLICY_SERVICE}/{policy}", serving=policy not in failing)
-
-
-async def serve(settings: Settings) -> None:
-    """Runs a server until SIGTERM or SIGINT."""
-    app = App(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await app.start()
-        host = settings.listen.rpartition(":")[0]
-        _LOG.info("policyd server listening on %s:%d", host, app.port)
-        if settings.port_file is not None:
-            await asyncio.to_thread(_write_whole, settings.port_file, f"{host}:{app.port}\n")
-        await stop.wait()
-        _LOG.info("draining for at most %g s", settings.drain_seconds)
-    finally:
-        await app.stop()
-        if settings.port_file is not None:
-            with suppress(FileNotFoundError):
-                settings.port_file.unlink()
-        _LOG.info("stopped")
-        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
-            signal.signal(number, signal.SIG_IGN)
+            self._report(f"{POLICY_SERVICE}/{policy}", serving=policy not in failing)
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:
@@ -132,10 +124,3 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Readers see nothing or the whole text."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text)
-    scratch.replace(path)

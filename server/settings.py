@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from policy_api.cpus import usable_cpus
 from policy_api.security import Security
 from server.security.trainer_link import TrainerLink
 
@@ -23,7 +24,7 @@ class Settings(BaseModel):
     repository: Path  # root of the model repository
     trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
     transport: Literal["grpcio", "native"] = "grpcio"
-    workers: int = Field(default=1, ge=1, le=256)  # processes on one port
+    workers: int = Field(default=1, ge=0, le=256)  # processes on one port; 0: one a CPU of the cgroup
     port_file: Path | None = None  # where the bound address is written once the server is ready
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
@@ -34,6 +35,11 @@ class Settings(BaseModel):
     drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
     security: Security = Security()  # who may connect and call
     trainer_link: TrainerLink = TrainerLink()  # what the trainer wants to see
+
+    @property
+    def processes(self) -> int:
+        """How many workers there are."""
+        return self.workers or usable_cpus()
 
     @model_validator(mode="after")
     def _transport_can(self) -> Settings:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -28,6 +28,13 @@ Status = int  # of HealthCheckResponse.ServingStatus
 SERVING: Status = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Status = health_pb2.HealthCheckResponse.NOT_SERVING
 UNKNOWN: Status = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Report(Protocol):
+    """Tells whether a service answers."""
+
+    def __call__(self, service: str, *, serving: bool) -> None:
+        """The service's full name; empty: the process."""
 
 
 class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped base

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from policy_api import rpc
 from policy_api.errors import Unavailable
 from policy_api.v1 import training_pb2
-from server.services.health import HealthService
+from server.services.health import Report
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
@@ -101,11 +101,11 @@ class TrainingForwarder:
             raise _unreachable() from None
 
 
-async def watch_trainer(channel: grpc.aio.Channel, health: HealthService) -> None:
+async def watch_trainer(channel: grpc.aio.Channel, report: Report) -> None:
     """Tells for ever whether the trainer can be reached, and keeps trying to reach it."""
     while True:
         state = channel.get_state(try_to_connect=True)
-        health.set(SERVICE, serving=state is grpc.ChannelConnectivity.READY)
+        report(SERVICE, serving=state is grpc.ChannelConnectivity.READY)
         await channel.wait_for_state_change(state)
 
 

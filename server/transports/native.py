@@ -72,7 +72,7 @@ class NativeTransport:
                 self._settings.listen,
                 methods,
                 io_threads=IO_THREADS,
-                reuse_port=self._settings.workers > 1,
+                reuse_port=self._settings.processes > 1,
             )
         except OSError as error:
             message = f"cannot listen on {self._settings.listen}: {error}"

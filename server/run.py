@@ -1,0 +1,83 @@
+"""Runs a server, or the workers of one, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from server.app import App
+from server.settings import Settings
+from server.workers.link import WorkerLink
+from server.workers.supervisor import Supervisor
+
+_LOG = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, arguments: Sequence[str]) -> None:
+    """Runs until SIGTERM or SIGINT. `arguments`: the command line, which workers get too."""
+    stop = _stop_signal()
+    link = await WorkerLink.inherited()
+    if link is not None or settings.processes == 1:
+        await _run_app(App(settings, link), settings, stop)
+    else:
+        await _run_workers(settings, arguments, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
+        signal.signal(number, signal.SIG_IGN)
+
+
+async def _run_app(app: App, settings: Settings, stop: asyncio.Event) -> None:
+    obeying = asyncio.create_task(app.obey())
+    obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
+    try:
+        await app.start()
+        await _until(stop, app.address, settings, announced=settings.processes == 1)
+    finally:
+        await app.stop()
+        obeying.cancel()
+        _LOG.info("stopped")
+
+
+async def _run_workers(settings: Settings, arguments: Sequence[str], stop: asyncio.Event) -> None:
+    supervisor = Supervisor(settings.listen, settings.processes, arguments)
+    try:
+        await supervisor.start()
+        _LOG.info("%d workers serve", settings.processes)
+        await _until(stop, supervisor.address, settings, announced=True)
+    finally:
+        await supervisor.stop(settings.drain_seconds)
+        _LOG.info("all workers stopped")
+
+
+async def _until(stop: asyncio.Event, address: str, settings: Settings, *, announced: bool) -> None:
+    """Tells where it listens, waits for the end, takes the port file away."""
+    port_file = settings.port_file if announced else None
+    if announced:
+        _LOG.info("policyd server listening on %s", address)
+    if port_file is not None:
+        await asyncio.to_thread(_write_whole, port_file, f"{address}\n")
+    await stop.wait()
+    _LOG.info("draining for at most %g s", settings.drain_seconds)
+    if port_file is not None:
+        with suppress(FileNotFoundError):
+            port_file.unlink()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Readers see nothing or the whole text."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text)
+    scratch.replace(path)
