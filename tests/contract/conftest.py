@@ -57,7 +57,9 @@ class ServerProcess:
     def kill(self) -> None:
         """SIGKILL, which the test wants."""
         self.killed = True
+        self.channel.close()
         self.process.kill()
+        self.process.wait(30)
 
     def _await_address(self) -> str:
         deadline = time.monotonic() + START_LIMIT
