@@ -17,7 +17,8 @@ from pathlib import Path
 
 from policy_api.errors import CorruptArtifact, FailedPrecondition, InvalidArgument, NotFound
 from policy_api.v1.artifact_pb2 import PolicyMetadata
-from repository import aliases, staging, triton, versions
+from policy_api.v1.gate_pb2 import GateVerdict
+from repository import aliases, staging, triton, verdicts, versions
 from repository.alias_files import AliasFiles
 from repository.durable import disk_errors, locked, make_directory, replace_file, sync_directory
 from repository.names import POLICY_NAME, validate_alias_name, validate_policy_name
@@ -108,6 +109,17 @@ class ModelRepository:
     def find_job(self, policy: str, job_id: str) -> PublishedVersion | None:
         """The version that a job published; None where it published none (yet)."""
         return self._find_job(validate_policy_name(policy), job_id)
+
+    def verdict(self, policy: str, version: int) -> GateVerdict | None:
+        """The gate's last verdict on a version; None: it was never judged. NotFound, CorruptArtifact."""
+        return verdicts.latest(self.read(policy, version).directory)
+
+    def add_verdict(self, policy: str, version: int, verdict: GateVerdict) -> None:
+        """Keeps the verdict of a later round beside a published version."""
+        directory = self.read(policy, version).directory
+        with disk_errors(self.root), locked(directory.parent / ".lock"):
+            name = verdicts.file_name(verdicts.last_round(directory) + 1)
+            replace_file(directory / name, verdicts.encode(verdict))
 
     def aliases(self, policy: str) -> AliasState:
         """The policy's aliases and their history; generation 0 where none was ever set."""

@@ -14,6 +14,8 @@ from server.models.directory import Directory
 from server.models.follower import Follower
 from server.models.promotion import Promotion
 from server.models.selector import Selector
+from server.oip.registry import Registry
+from server.oip.service import InferenceService
 from server.services import training
 from server.services.handlers import handler_table
 from server.services.health import HealthService
@@ -100,14 +102,16 @@ class App:
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
         forwarder = TrainingForwarder(self._channel, settings.trainer_link.metadata)
-        handlers = handler_table(policy, forwarder, self.health)
+        registry = Registry(self.follower, selector, directory, self._refresh_all)
+        inference = InferenceService(actor, directory, registry, self.health)
+        handlers = handler_table(policy, inference, forwarder, self.health)
         wraps = [*settings.security.guards(), Audit()]
         if not native:
             return GrpcioTransport(handlers, wraps, settings)
         from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra
 
         own = Batcher(settings.max_queue_rows)
-        return NativeTransport(handlers, wraps, [DirectAct(actor)], own, settings)
+        return NativeTransport(handlers, wraps, [DirectAct(actor), inference.direct], own, settings)
 
     def _report_health(self) -> None:
         """Each policy serves as far as its aliases answer with what the repository says."""

@@ -17,6 +17,8 @@ ROLES: Mapping[str, Role] = {
     "/policy_api.v1.PolicyService/RollbackAlias": Role.ADMIN,
     "/policy_api.v1.TrainingService/": Role.TRAIN,
     "/inference.GRPCInferenceService/": Role.ACT,
+    "/inference.GRPCInferenceService/RepositoryModelLoad": Role.ADMIN,
+    "/inference.GRPCInferenceService/RepositoryModelUnload": Role.ADMIN,
 }
 
 # What may be open to everyone, by the name that the setting `--open` uses.

@@ -38,8 +38,7 @@ class Batcher:
 
     def push(self, ticket: Ticket) -> None:
         """Puts a request in line. Exhausted: the queue is full."""
-        if self._observer is not None:
-            ticket.queued_at = time.perf_counter()
+        ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
     def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
@@ -59,11 +58,12 @@ class Batcher:
         slices = self.queue.take()
         if not slices:
             return
-        if self._observer is None:
-            call.answer(slices)
-            return
         begin = time.perf_counter()
+        for piece in slices:
+            piece.ticket.called_at = begin
         call.answer(slices)
+        if self._observer is None:
+            return
         waited = [begin - piece.ticket.queued_at for piece in slices]
         self._observer.called(slices, waited, time.perf_counter() - begin)
 

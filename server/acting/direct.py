@@ -20,6 +20,7 @@ class Begun:
 
     ticket: Ticket
     encode: Callable[[Ticket, Decision], bytes]
+    failed: Callable[[], None] = lambda: None  # called where it ended with an error instead
 
 
 class DirectMethod(Protocol):

@@ -34,7 +34,8 @@ class Ticket:
     done: Callable[[Ticket], None] = lambda _: None
     # Where nobody waits any more (cancelled, deadline passed): dropped before inference.
     abandoned: Callable[[], bool] = lambda: False
-    queued_at: float = 0.0  # time.perf_counter(), set where somebody observes
+    queued_at: float = 0.0  # time.perf_counter()
+    called_at: float = 0.0  # the same, when the last call of ONNX Runtime for its rows began
     decision: Decision | None = None
     error: PolicydError | None = None
     # Of a ticket that is answered in several calls: rows taken so far, and their answers.

@@ -72,6 +72,13 @@ class Catalog:
                 self._extra.popitem(last=False)
             self._rebuild()
 
+    def forget(self, policy: str) -> None:
+        """Lets go of a policy's versions that no alias names; who answers with one keeps it that long."""
+        with self._lock:
+            for key in [key for key in self._extra if key[0] == policy]:
+                del self._extra[key]
+            self._rebuild()
+
     def _rebuild(self) -> None:
         by_alias: dict[tuple[str, str], LoadedVersion] = {}
         by_version = dict(self._extra)

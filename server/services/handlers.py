@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -10,8 +10,10 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
+from tritonclient.grpc import service_pb2_grpc
 
 from policy_api.v1 import policy_pb2_grpc
+from server.oip.service import InferenceService
 from server.services import training
 from server.services.health import HealthService
 from server.services.policy import PolicyService
@@ -21,6 +23,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type 
 # What surrounds every method: from its full name and its handler to the handler that serves.
 Wrap = Callable[[str, Handler], Handler]
 
+INFERENCE = "inference.GRPCInferenceService"
 # Methods whose handlers take and give bytes, because they decode on their own.
 UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
 # Methods whose handlers give bytes.
@@ -47,6 +50,11 @@ class HandlerTable:
         for name, handler in methods.items():
             table[name] = _bytes_only(f"/{service}/{name}", handler)
 
+    def restrict(self, service: str, names: Collection[str]) -> None:
+        """Keeps only these methods of a service; gRPC answers UNIMPLEMENTED to the others."""
+        methods = self._methods[service]
+        self._methods[service] = {name: handler for name, handler in methods.items() if name in names}
+
     def serve_on(self, server: grpc.aio.Server, wraps: Sequence[Wrap] = ()) -> None:
         """Registers all methods with a server, each surrounded by `wraps`, the last outermost."""
         for service, methods in self._methods.items():
@@ -54,11 +62,15 @@ class HandlerTable:
             server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, wrapped)])
 
 
-def handler_table(policy: PolicyService, trainer: TrainingForwarder, health: HealthService) -> HandlerTable:
+def handler_table(
+    policy: PolicyService, inference: InferenceService, trainer: TrainingForwarder, health: HealthService
+) -> HandlerTable:
     """The table of this server."""
     table = HandlerTable()
     filled: Any = table  # it stands in for a server
     policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, filled)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, filled)
+    table.restrict(INFERENCE, vars(InferenceService))
     table.add_registered_method_handlers(training.SERVICE, trainer.handlers())
     health_pb2_grpc.add_HealthServicer_to_server(health, filled)
     names = [*table.services, "grpc.reflection.v1alpha.ServerReflection"]

@@ -56,6 +56,11 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
         self._draining = True
         self._wake()
 
+    @property
+    def serving(self) -> bool:
+        """Whether the server as a whole serves."""
+        return self._status("") == SERVING
+
     @rpc.unary
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context

@@ -134,6 +134,7 @@ class NativeTransport:
             if ticket.decision is not None:
                 front.respond(call_id, begun.encode(ticket, ticket.decision))
             else:
+                begun.failed()
                 _fail(front, call_id, ticket.error or RuntimeError("a ticket ended without an answer"), "")
 
         ticket = begun.ticket

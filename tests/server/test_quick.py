@@ -50,6 +50,34 @@ def test_one_row_is_answered_alike_on_both_ways(
     assert quick.answer(request, version) == _long_way(request, version)
 
 
+@given(
+    batch=st.lists(st.tuples(st.lists(floats, min_size=4, max_size=4), seeds, seeds), min_size=2, max_size=40)
+)
+def test_several_are_answered_as_in_one_call_of_the_batcher(
+    version: LoadedVersion, batch: list[tuple[list[float], int, int]]
+) -> None:
+    """Requests that are joined get the bytes that the batcher gives the same requests, joined."""
+    requests = [
+        ActRequest(
+            observations=FloatArray(raw=np.array(numbers, np.float32).tobytes()), seed=seed, first_row=row
+        )
+        for numbers, seed, row in batch
+    ]
+    tickets = [ticket_for(request, version, 1024) for request in requests]
+    call.answer([Slice(ticket, 0, 1) for ticket in tickets])
+    expected = [encode.answer_for(t, t.decision, raw=True) for t in tickets if t.decision is not None]
+    assert quick.answers(requests, version) == expected
+
+
+def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> None:
+    """What is not finite is left to the batcher, which names it."""
+    good, bad = (
+        ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes()))
+        for number in (0.0, np.nan)
+    )
+    assert quick.answers([good, bad], version) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -32,17 +32,19 @@ class TrainingLoop:
     """One run's moving parts. `runs.checkpoint` saves and restores them."""
 
     def __init__(
-        self, config: TrainingConfig, specs: NetworkSpecs, learner: Learner, collector: Collector
+        self,
+        config: TrainingConfig,
+        specs: NetworkSpecs,
+        learner: Learner,
+        acting: ActingCopy,
+        collector: Collector,
     ) -> None:
-        self.config, self.learner, self.collector = config, learner, collector
+        self.config, self.learner, self.acting, self.collector = config, learner, acting, collector
         self.counters = Counters()
         self.episodes = EpisodeTracker(config.n_envs)
         self.rng = np.random.default_rng([config.seed, 2])  # orders minibatches
-        self.moments = (
-            RunningMoments.for_rows(specs.actor.rows.groups()) if config.normalize_observations else None
-        )
+        self.moments = RunningMoments.zeros((specs.actor.inputs,)) if config.normalize_observations else None
         self.rewards = RewardScaler(config.n_envs, config.gamma) if config.normalize_rewards else None
-        self.acting = ActingCopy(learner, specs.actor, config.ema_decay)
         self.batch: Batch | None = None  # the last one, for figures
 
     def run(self) -> Iterator[Rollout]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from trainer.algorithms.acting import ActingCopy
 from trainer.algorithms.build import build_learner, network_specs
 from trainer.algorithms.loop import TrainingLoop
 from trainer.arrays import resolve_device
 from trainer.config import TrainingConfig
-from trainer.environments.make import EnvironmentInfo, make_environments
-from trainer.rollouts.buffer import RolloutBuffer
-from trainer.rollouts.collector import Collector, LocalCollector
-
-UNKNOWN_EPISODE_LENGTH = 1024  # first capacity of the buffer, steps, where no time limit is known
+from trainer.environments.make import EnvironmentInfo
+from trainer.networks.mlp import MlpSpec
+from trainer.rollouts.collector import Collector
+from trainer.rollouts.make import capacity, make_local
+from trainer.rollouts.workers import WorkerCollector
 
 
 def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
@@ -21,20 +24,18 @@ def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
         EnvironmentFailed: the environments cannot be made or reset.
     """
     device = resolve_device(config.device)
-    specs = network_specs(config, info.encoder.layout, info.codec.distribution)
+    specs = network_specs(config, info.encoder.size, info.codec.distribution)
     learner = build_learner(config, specs, info.codec.distribution, device)
-    collector = make_collector(config, info)
+    acting = ActingCopy(learner, specs.actor, config.ema_decay)
+    collector = make_collector(config, info, specs.actor, acting.parameters)
     collector.reset(config.seed)
-    return TrainingLoop(config, specs, learner, collector)
+    return TrainingLoop(config, specs, learner, acting, collector)
 
 
-def make_collector(config: TrainingConfig, info: EnvironmentInfo) -> Collector:
-    """The collector that the configuration asks for."""
-    episodes = config.episodes_per_update // config.n_envs if config.whole_episodes else None
-    if episodes is None:
-        capacity = config.n_steps
-    else:
-        capacity = episodes * (info.max_episode_steps or UNKNOWN_EPISODE_LENGTH)
-    buffer = RolloutBuffer(capacity, config.n_envs, info.encoder.size, info.codec.distribution)
-    environments = make_environments(config, info, config.n_envs)
-    return LocalCollector(environments, buffer, episodes=episodes, step_limit=config.episode_step_limit)
+def make_collector(
+    config: TrainingConfig, info: EnvironmentInfo, actor: MlpSpec, parameters: np.ndarray
+) -> Collector:
+    """The collector that the configuration asks for; workers act with `parameters` [P] as they then are."""
+    if config.rollout_workers == 0:
+        return make_local(config, info, config.n_envs)
+    return WorkerCollector(config, actor, parameters, capacity(config, info))

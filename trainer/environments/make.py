@@ -17,8 +17,7 @@ from trainer.environments.interface import Environments
 from trainer.environments.native import NativeEnvironments, autoreset_mode
 from trainer.environments.plain import PlainEnvironments
 from trainer.spaces.actions import ActionCodec, codec_for
-from trainer.spaces.boxes import GaussianOptions
-from trainer.spaces.observations import ACTION_MASK, ObservationEncoder, encoder_for
+from trainer.spaces.observations import ObservationEncoder, encoder_for
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,9 @@ def inspect(config: TrainingConfig) -> EnvironmentInfo:
     env = make_one(config)
     try:
         assert env.spec is not None, "gymnasium.make sets it"
-        codec = codec_for(env.action_space, GaussianOptions.of(config))
-        mask_width = codec.mask_width if _gives_masks(env) else 0
-        encoder = encoder_for(env.observation_space, mask_width, scaled=config.normalize_observations)
-        return EnvironmentInfo(encoder, codec, env.spec)
+        return EnvironmentInfo(encoder_for(env.observation_space), codec_for(env.action_space), env.spec)
     finally:
         env.close()
-
-
-def _gives_masks(env: gym.Env[Any, Any]) -> bool:
-    """Whether the environment says which actions are allowed."""
-    try:
-        _, info = env.reset(seed=0)
-    except Exception as error:
-        raise EnvironmentFailed(f"reset failed with {error!r}") from error
-    return ACTION_MASK in info
 
 
 def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
@@ -79,20 +66,28 @@ def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
         raise EnvironmentFailed(f"{config.env_id}: making it failed: {error!r}") from error
 
 
-def make_environments(config: TrainingConfig, info: EnvironmentInfo, n_envs: int) -> Environments:
-    """Gymnasium's numpy vector environment where there is a usable one, plain environments otherwise."""
+def make_environments(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0
+) -> Environments:
+    """Gymnasium's numpy vector environment where there is a usable one, plain environments otherwise.
+
+    `first` is the number of the first one among the run's; seeds follow from it.
+    """
     vector = _make_native(config, info, n_envs)
     if vector is not None:
-        return NativeEnvironments(vector, info.encoder, info.codec)
-    return make_plain(config, info, n_envs)
+        return NativeEnvironments(vector, info.encoder, info.codec, first)
+    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, first=first)
 
 
 def make_plain(
     config: TrainingConfig, info: EnvironmentInfo, n_envs: int, episode_seeds: Iterator[int] | None = None
 ) -> PlainEnvironments:
     """Ordinary environments in this process."""
-    envs = [make_one(config) for _ in range(n_envs)]
-    return PlainEnvironments(envs, info.encoder, info.codec, episode_seeds)
+    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, episode_seeds)
+
+
+def _make_many(config: TrainingConfig, n_envs: int) -> list[gym.Env[Any, Any]]:
+    return [make_one(config) for _ in range(n_envs)]
 
 
 def _make_native(
@@ -100,8 +95,6 @@ def _make_native(
 ) -> gym.vector.VectorEnv[Any, Any, Any] | None:
     spec = info.spec
     if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers:
-        return None
-    if info.encoder.mask_width:  # vector environments hide the masks of environments that they reset
         return None
     arguments: dict[str, Any] = dict(config.env_kwargs)
     if config.max_episode_steps is not None:

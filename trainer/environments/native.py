@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from trainer.environments import snapshot
 from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.interface import Step
+from trainer.environments.plain import derived
 from trainer.spaces.actions import ActionCodec
 from trainer.spaces.observations import ObservationEncoder
 
@@ -20,9 +21,12 @@ Vector = gym.vector.VectorEnv[Any, Any, Any]
 class NativeEnvironments:
     """A gymnasium VectorEnv with autoreset mode NEXT_STEP or SAME_STEP."""
 
-    def __init__(self, vector: Vector, encoder: ObservationEncoder, codec: ActionCodec) -> None:
+    def __init__(
+        self, vector: Vector, encoder: ObservationEncoder, codec: ActionCodec, first: int = 0
+    ) -> None:
         self.n_envs = vector.num_envs
         self._vector, self._encoder, self._codec = vector, encoder, codec
+        self._first = first  # number of the first environment among the run's
         self._same_step = autoreset_mode(vector) is AutoresetMode.SAME_STEP
         self._resetting = np.zeros(self.n_envs, bool)  # [N], whose next step only resets
 
@@ -30,7 +34,8 @@ class NativeEnvironments:
         """Observations [N, D]."""
         self._resetting = np.zeros(self.n_envs, bool)
         try:
-            observations, _ = self._vector.reset(seed=seed)
+            derived_seed = None if seed is None else derived(seed, self._first)
+            observations, _ = self._vector.reset(seed=derived_seed)
             return self._encoder.encode_batch(observations)
         except Exception as error:
             raise _failure("reset", error) from error

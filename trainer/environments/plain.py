@@ -28,16 +28,20 @@ class PlainEnvironments:
         encoder: ObservationEncoder,
         codec: ActionCodec,
         episode_seeds: Iterator[int] | None = None,
+        first: int = 0,
     ) -> None:
         self.n_envs = len(envs)
         self.envs = list(envs)
         self._encoder, self._codec, self._episode_seeds = encoder, codec, episode_seeds
+        self._first = first  # number of the first environment among the run's
 
     def reset(self, seed: int | None) -> np.ndarray:
-        """Observations [N, D]; environment i is seeded by `seed` and i."""
+        """Observations [N, D]; environment i is seeded by `seed` and its number."""
         observations = np.empty((self.n_envs, self._encoder.size), np.float32)
         for index in range(self.n_envs):
-            observations[index] = self._reset(index, None if seed is None else _derived(seed, index))
+            observations[index] = self._reset(
+                index, None if seed is None else derived(seed, self._first + index)
+            )
         return observations
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> Step:
@@ -77,21 +81,20 @@ class PlainEnvironments:
         if self._episode_seeds is not None:
             seed = next(self._episode_seeds, None)
         try:
-            observation, info = self.envs[index].reset(seed=seed)
-            return self._encoder.encode(observation, info)
+            observation, _ = self.envs[index].reset(seed=seed)
+            return self._encoder.encode(observation)
         except Exception as error:
             raise _failure("reset", index, error) from error
 
     def _step(self, index: int, action: Any) -> tuple[np.ndarray, float, bool, bool]:
         try:
-            observation, reward, terminated, truncated, info = self.envs[index].step(action)
-            row = self._encoder.encode(observation, info)
-            return row, float(reward), bool(terminated), bool(truncated)
+            observation, reward, terminated, truncated, _ = self.envs[index].step(action)
+            return self._encoder.encode(observation), float(reward), bool(terminated), bool(truncated)
         except Exception as error:
             raise _failure("step", index, error) from error
 
 
-def _derived(seed: int, index: int) -> int:
+def derived(seed: int, index: int) -> int:
     """A seed for environment `index`, independent of the others'."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 

@@ -59,13 +59,15 @@ class LocalCollector:
         self._observations = self._environments.reset(seed)
         self._lengths[:] = 0
 
-    def collect(self, policy: ActingPolicy) -> Rollout:
-        """The next rollout."""
+    def collect(self, policy: ActingPolicy, noise: np.ndarray | None = None) -> Rollout:
+        """The next rollout, acting with `noise` [capacity, N, ...], or with noise of its own."""
+        if noise is None:
+            noise = self._noise(policy, self._buffer.capacity)
         if self._episodes is None:
             self._buffer.begin(self._observations)
-            length = self._collect_steps(policy)
+            length = self._collect_steps(policy, noise)
         else:
-            length = self._collect_episodes(policy, self._episodes)
+            length = self._collect_episodes(policy, noise, self._episodes)
         rollout = self._buffer.rollout(length)
         self._observations = rollout.observations[-1].copy()
         check_finite(rollout)
@@ -89,24 +91,23 @@ class LocalCollector:
         """Closes the environments."""
         self._environments.close()
 
-    def _collect_steps(self, policy: ActingPolicy) -> int:
+    def _collect_steps(self, policy: ActingPolicy, noise: np.ndarray) -> int:
         buffer, environments = self._buffer, self._environments
-        noise = self._noise(policy, buffer.capacity)  # [T, N, ...]
         for t in range(buffer.capacity):
             actions = policy.sample(buffer.observations[t], noise[t])
             buffer.store(t, actions, environments.step(actions))
         return buffer.capacity
 
-    def _collect_episodes(self, policy: ActingPolicy, episodes: int) -> int:
+    def _collect_episodes(self, policy: ActingPolicy, noise: np.ndarray, episodes: int) -> int:
         buffer, environments = self._buffer, self._environments
         left = np.full(environments.n_envs, episodes)  # [N], episodes still to end
         buffer.begin(self._environments.reset(None))
         self._lengths[:] = 0
-        noise = self._noise(policy, buffer.capacity)
         t = 0
         while (left > 0).any():
             if t == buffer.capacity:
                 buffer.grow()
+            if t == len(noise):
                 noise = np.concatenate([noise, self._noise(policy, t)])
             actions = policy.sample(buffer.observations[t], noise[t])
             buffer.store(t, actions, environments.step(actions, left > 0))
@@ -117,7 +118,7 @@ class LocalCollector:
         return t
 
     def _noise(self, policy: ActingPolicy, steps: int) -> np.ndarray:
-        return policy.distribution.noise(self._rng, steps, self._environments.n_envs)
+        return self._rng.random((steps, self._environments.n_envs, *policy.distribution.noise_shape))
 
     def _check_lengths(self, rollout: Rollout) -> None:
         dones, length = rollout.dones, len(rollout.rewards)

@@ -13,15 +13,18 @@ from types import FrameType
 from typing import Any
 
 import click
+from google.protobuf import json_format
 from rich.console import Console
 
 from policy_api.errors import Internal, InvalidArgument, PolicydError
+from policy_api.v1.gate_pb2 import GateConfig
 from policy_api.v1.training_pb2 import TrainingFailure
 from repository.names import validate_alias_name
 from trainer.config import resolve_config
+from trainer.gate.config import Gate
+from trainer.gate.judging import Promotion
 from trainer.runs.bar import BarReporter
 from trainer.runs.phases import RunOptions, execute
-from trainer.runs.promoting import Promotion
 from trainer.runs.reporting import JsonReporter, Reporter, TextReporter
 from trainer.runs.training import Stopped
 
@@ -39,6 +42,7 @@ logger = logging.getLogger(__name__)
 @click.option("--promote/--no-promote", default=False, envvar="POLICYD_PROMOTE", show_default=True)
 @click.option("--alias", default="champion", envvar="POLICYD_ALIAS", show_default=True)
 @click.option("--min-return", type=float, envvar="POLICYD_MIN_RETURN", help="Greedy mean to be promoted.")
+@click.option("--gate", default="{}", envvar="POLICYD_GATE", help="GateConfig as JSON. [default: BETTER]")
 @click.option(
     "--progress", type=click.Choice(["bar", "json", "none"]), default="bar", envvar="POLICYD_PROGRESS"
 )
@@ -75,8 +79,18 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
 
 def _options(arguments: Mapping[str, Any]) -> RunOptions:
     alias = validate_alias_name(arguments["alias"])
-    promotion = Promotion(arguments["promote"], alias, arguments["min_return"])
+    gate = Gate.of(_parse_gate(arguments["gate"]), "--gate")
+    promotion = Promotion(arguments["promote"], alias, arguments["min_return"], gate)
     return RunOptions(arguments["repository"], arguments["run_dir"], arguments["job_id"], promotion)
+
+
+def _parse_gate(text: str) -> GateConfig:
+    try:
+        return json_format.Parse(text, GateConfig())
+    except json_format.ParseError as error:
+        raise InvalidArgument.of(
+            "--gate", got=repr(text), wanted=f"a GateConfig as JSON ({error})"
+        ) from error
 
 
 def _parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:

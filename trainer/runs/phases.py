@@ -1,4 +1,4 @@
-"""One run, phase by phase: TRAINING, EVALUATING, EXPORTING, PUBLISHING, PROMOTING."""
+"""One run, phase by phase: TRAINING, EVALUATING, EXPORTING, COMPARING, PUBLISHING, PROMOTING."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policy_api.v1 import artifact_pb2
+from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.training_pb2 import TrainingProgress, TrainingResult
-from repository import ModelRepository, PublishedVersion
+from repository import ModelRepository, PublishedVersion, verdicts
 from trainer.algorithms.build import network_specs
 from trainer.algorithms.start import start
 from trainer.config import TrainingConfig
-from trainer.environments.make import inspect
+from trainer.environments.make import EnvironmentInfo, inspect
 from trainer.evaluation.judge import Judge
+from trainer.gate import judging
+from trainer.gate.judging import Challenger, Promotion
 from trainer.runs.evaluating import evaluate
 from trainer.runs.exporting import export
-from trainer.runs.promoting import Promotion, promote
+from trainer.runs.promoting import promote
 from trainer.runs.reporting import Clock, Reporter
 from trainer.runs.training import Stopped, Training
 from trainer.runs.warm_start import warm_start
@@ -60,7 +63,7 @@ class _Run:
     def learn_and_publish(self) -> PublishedVersion:
         config = self.config
         info = inspect(config)
-        specs = network_specs(config, info.encoder.layout, info.codec.distribution)
+        specs = network_specs(config, info.encoder.size, info.codec.distribution)
         judge = Judge(config, info, specs)
         loop = start(config, info)
         try:
@@ -76,22 +79,46 @@ class _Run:
         files, metadata = export(
             config, info, specs, loop, training.state, evaluated, lineage, self.options.run_dir
         )
+        if self.options.promotion.promote:
+            model = files["model.onnx"]
+            assert isinstance(model, bytes), "export makes it in memory"
+            files[verdicts.FIRST] = verdicts.encode(self._judge(info, model, metadata))
         self._enter(TrainingProgress.PUBLISHING, 0.98)
         return self._publish(files, metadata)
 
     def promote(self, published: PublishedVersion) -> TrainingResult:
         self._enter(TrainingProgress.PROMOTING, 0.99)
-        promoted, reason, generation = promote(self.repository, published, self.options.promotion)
-        return TrainingResult(
+        result = TrainingResult(
             policy=published.policy,
             version=published.version,
             digest=published.digest,
             evaluation=published.metadata.evaluation,
-            promoted=promoted,
-            promotion_reason=reason,
-            generation=generation,
             version_path=published.directory.relative_to(self.repository.root).as_posix(),
+            promotion_reason="not promoted: promotion was not asked for",
         )
+        if self.options.promotion.promote:
+            self._promote(published, result)
+        return result
+
+    def _promote(self, published: PublishedVersion, result: TrainingResult) -> None:
+        verdict = self.repository.verdict(published.policy, published.version)
+        if verdict is None:  # published by a run that did not ask for promotion
+            verdict = self._judge_again(published)
+        outcome = promote(self.repository, published, verdict, lambda: self._judge_again(published))
+        result.promoted, result.generation = outcome.promoted, outcome.generation
+        result.promotion_reason = outcome.reason
+        result.verdict.CopyFrom(outcome.verdict)
+
+    def _judge(
+        self, info: EnvironmentInfo, model: bytes, metadata: artifact_pb2.PolicyMetadata
+    ) -> GateVerdict:
+        self._enter(TrainingProgress.COMPARING, 0.97)
+        challenger = Challenger(self.config, info, model, metadata.evaluation.greedy.mean)
+        return judging.judge(self.repository, challenger, self.options.promotion, self._stop_if_asked)
+
+    def _judge_again(self, published: PublishedVersion) -> GateVerdict:
+        model = self.repository.read_model(published.policy, published.version)
+        return self._judge(inspect(self.config), model, published.metadata)
 
     def _publish(
         self, files: Mapping[str, Path | bytes], metadata: artifact_pb2.PolicyMetadata
@@ -101,6 +128,9 @@ class _Run:
         )
 
     def _enter(self, phase: TrainingProgress.Phase.ValueType, fraction: float) -> None:
+        self._stop_if_asked()
+        self.clock.tell(phase, fraction, self.config.total_timesteps, None)
+
+    def _stop_if_asked(self) -> None:
         if self.stop_requested():
             raise Stopped
-        self.clock.tell(phase, fraction, self.config.total_timesteps, None)

@@ -10,17 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from trainer.algorithms.acting import ActingCopy
 from trainer.algorithms.batches import Batch
 from trainer.algorithms.build import build_learner, network_specs
 from trainer.algorithms.gradients import actor_gradient, actor_loss, critic_gradient, critic_loss
 from trainer.algorithms.learner import Learner
 from trainer.algorithms.loop import TrainingLoop
 from trainer.algorithms.prepare import make_batch
-from trainer.algorithms.start import make_collector
 from trainer.config import TrainingConfig, resolve_config
 from trainer.environments.make import inspect
 from trainer.networks.autograd import load_flat
 from trainer.rollouts.buffer import Rollout
+from trainer.rollouts.make import make_local
 
 TOLERANCE = 1e-6
 
@@ -86,9 +87,10 @@ def course_learner(config: TrainingConfig) -> tuple[TrainingLoop, Learner]:
     info = inspect(config)
     specs = network_specs(config, info.encoder.size, info.codec.distribution)
     learner = build_learner(config, specs, info.codec.distribution, "cpu", np.float64)
-    collector = make_collector(config, info)
+    collector = make_local(config, info, 1)
     collector.reset(config.seed)
-    return TrainingLoop(config, specs, learner, collector), learner
+    acting = ActingCopy(learner, specs.actor, 0.0)
+    return TrainingLoop(config, specs, learner, acting, collector), learner
 
 
 def ours(config: TrainingConfig, loop: TrainingLoop, learner: Learner, updates: int) -> Iterator[Update]:

@@ -1,0 +1,147 @@
+"""The crash matrix: kill -9 of each part at each phase of a job, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import grpc
+
+from policy_api.v1.gate_pb2 import GateConfig
+from policy_api.v1.training_pb2 import (
+    CreateTrainingJobRequest,
+    Promotion,
+    TrainingJob,
+    TrainingProgress,
+    TrainingSpec,
+    WatchTrainingJobRequest,
+)
+from tests.e2e.crash.system import DEADLINE, System
+
+VICTIMS = ("worker", "trainer", "server", "everything")
+# In the order in which a job goes through them.
+PHASES = ("QUEUED", "TRAINING", "EVALUATING", "EXPORTING", "COMPARING", "PUBLISHING", "PROMOTING")
+ENDED = (TrainingJob.SUCCEEDED, TrainingJob.FAILED, TrainingJob.CANCELLED)
+SETTINGS = {
+    "total_timesteps": "20000",
+    "n_envs": "8",
+    "n_steps": "16",
+    "candidates": "1",
+    "evaluation_episodes": "10",
+    "checkpoint_seconds": "0.2",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell's one trial."""
+
+    victim: str
+    phase: str  # wanted
+    died_in: str  # what the table said after the kill
+    attempts: int
+    seconds: float
+    wrong: tuple[str, ...]  # empty: all held
+
+
+def trial(system: System, victim: str, phase: str, *, delay: float = 0.0) -> Outcome:
+    """One job that is hit once. `delay`: seconds between the sight of the phase and the kill."""
+    policy = f"{victim}-{phase.lower()}"
+    request = CreateTrainingJobRequest(spec=_spec(policy), request_id=f"{policy}-{time.time_ns()}")
+    job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
+    _wait_for(system, job_id, phase)
+    time.sleep(delay)
+    system.kill(victim, job_id)
+    died_in = system.phase(job_id)
+    began = time.monotonic()
+    system.restore()
+    job = _end(system, job_id)
+    # The request again, as a client does that lost its answer.
+    again = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job
+    wrong = (*_wrong(system, policy, job), *([] if again == job else ["the request made another job"]))
+    return Outcome(victim, phase, died_in, job.attempts, time.monotonic() - began, wrong)
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Trials that held, of all, by phase and victim; below it what did not hold."""
+    lines = ["phase".ljust(12) + "".join(victim.rjust(14) for victim in VICTIMS)]
+    for phase in PHASES:
+        cells = []
+        for victim in VICTIMS:
+            trials = [o for o in outcomes if (o.victim, o.phase) == (victim, phase)]
+            held = sum(not o.wrong for o in trials)
+            hit = sum(o.died_in == phase for o in trials)
+            cells.append(f"{held}/{len(trials)} ({hit} hit)" if trials else "-")
+        lines.append(phase.ljust(12) + "".join(cell.rjust(14) for cell in cells))
+    failures = [f"{o.victim} at {o.phase}: {'; '.join(o.wrong)}" for o in outcomes if o.wrong]
+    return "\n".join([*lines, *failures])
+
+
+def _spec(policy: str) -> TrainingSpec:
+    # A margin that every policy keeps: the gate plays, and then promotes.
+    gate = GateConfig(criterion=GateConfig.NOT_WORSE, margin=1000, block_episodes=10, max_episodes=10)
+    return TrainingSpec(
+        policy=policy,
+        env_id="CartPole-v1",
+        algorithm="a2c",
+        settings=SETTINGS,
+        promotion=Promotion(promote=True, gate=gate),
+    )
+
+
+def _wait_for(system: System, job_id: str, phase: str) -> None:
+    if phase == "QUEUED":
+        return  # it is acknowledged; nothing is known of it but the table's row
+    wanted = PHASES.index(phase)
+    for answer in system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=DEADLINE):
+        name = TrainingProgress.Phase.Name(answer.job.progress.phase)
+        if answer.job.state in ENDED or (name in PHASES and PHASES.index(name) >= wanted):
+            return
+
+
+def _end(system: System, job_id: str) -> TrainingJob:
+    ends = time.monotonic() + DEADLINE
+    job = TrainingJob(job_id=job_id)
+    while time.monotonic() < ends and job.state not in ENDED:
+        try:
+            watch = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=DEADLINE)
+            for answer in watch:
+                job = answer.job
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+    return job
+
+
+def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
+    """What does not hold of a job that was hit."""
+    if job.state != TrainingJob.SUCCEEDED:
+        return [f"{TrainingJob.State.Name(job.state)} {job.failure.reason} {job.failure.message}"]
+    wrong = []
+    repository = system.repository
+    versions = [repository.verify(policy, number) for number in repository.versions(policy)]
+    mine = [version.version for version in versions if version.job_id == job.job_id]
+    if mine != [job.result.version]:
+        wrong.append(f"published {mine}, the job says {job.result.version}")
+    state = repository.aliases(policy)
+    promotions = [change for change in state.history if change.version == job.result.version]
+    if not job.result.promoted or len(promotions) != 1 or state.aliases["champion"] != job.result.version:
+        wrong.append(f"promoted {len(promotions)} times; {job.result.promotion_reason}")
+    if left := list((repository.root / "staging").iterdir()):
+        wrong.append(f"{len(left)} leftovers in staging")
+    if left_over := system.workers(job.job_id):
+        wrong.append(f"processes left: {left_over}")
+    if (served := _served(system, policy, job.result.version)) != job.result.version:
+        wrong.append(f"the server answers with version {served}")
+    return wrong
+
+
+def _served(system: System, policy: str, wanted: int) -> int:
+    """What the server answers with, after a few of its polls at most."""
+    served = 0
+    for _ in range(50):
+        aliases = {alias.name: alias.serving_version for alias in system.serving(policy).aliases}
+        if (served := aliases.get("champion", 0)) == wanted:
+            break
+        time.sleep(0.1)
+    return served

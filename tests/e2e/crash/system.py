@@ -1,0 +1,119 @@
+"""Trainer and server as real processes that are killed and started again on the same addresses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+
+from examples.stack.processes import ServiceProcess
+from policy_api.v1 import policy_pb2, training_pb2
+from policy_api.v1.policy_pb2_grpc import PolicyServiceStub
+from policy_api.v1.training_pb2_grpc import TrainingServiceStub
+from repository import ModelRepository
+
+PHASE_NAMES = tuple(value.name for value in training_pb2.TrainingProgress.Phase.DESCRIPTOR.values)
+DEADLINE = 90.0  # seconds for a job to end after everything is up again
+
+
+class System:
+    """One folder, one trainer, one server."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.repository = ModelRepository(folder / "repository")
+        self._addresses = {"trainer": _free_address(), "server": _free_address()}
+        self._processes: dict[str, ServiceProcess] = {}
+        for name in self._addresses:
+            self.start(name)
+
+    @property
+    def trainer(self) -> TrainingServiceStub:
+        """A fresh connection to the trainer: an old one would back off after its death."""
+        return TrainingServiceStub(_channel(self._addresses["trainer"]))
+
+    @property
+    def server(self) -> PolicyServiceStub:
+        """A fresh connection to the server."""
+        return PolicyServiceStub(_channel(self._addresses["server"]))
+
+    def start(self, name: str) -> None:
+        """Starts the trainer or the server and waits until it listens."""
+        command = [sys.executable, "-m", *_arguments(name), "--listen", self._addresses[name]]
+        command += ["--repository", str(self.repository.root)]
+        if name == "server":
+            command += ["--trainer", self._addresses["trainer"], "--metrics", "127.0.0.1:0"]
+        process = ServiceProcess(name, command, self.folder)
+        process.address()
+        self._processes[name] = process
+
+    def kill(self, victim: str, job_id: str) -> None:
+        """Ends by kill -9: `worker`, `trainer`, `server` or `everything` at once."""
+        names = ("trainer", "server") if victim == "everything" else (victim,)
+        pids = [self._processes[name].pid for name in names if name in self._processes]
+        if victim in ("worker", "everything"):
+            pids += self.workers(job_id)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for name in names:
+            if name in self._processes:
+                self._processes.pop(name).stop()
+
+    def restore(self) -> None:
+        """Starts what is not running."""
+        for name in self._addresses:
+            if name not in self._processes:
+                self.start(name)
+
+    def close(self) -> None:
+        """Ends both."""
+        for name in ("server", "trainer"):
+            if name in self._processes:
+                self._processes.pop(name).stop()
+
+    def phase(self, job_id: str) -> str:
+        """What the table says of a job, without asking the trainer."""
+        with sqlite3.connect(f"file:{self.repository.root / 'jobs.db'}?mode=ro", uri=True) as database:
+            row = database.execute("SELECT state, progress FROM jobs WHERE job_id = ?", [job_id]).fetchone()
+        state = training_pb2.TrainingJob.State.Name(row[0])
+        known = [name for name in PHASE_NAMES if f'"{name}"' in (row[1] or "")]
+        return known[0] if state == "RUNNING" and known else state
+
+    def workers(self, job_id: str) -> list[int]:
+        """Processes that carry the job's mark: its worker and the worker's children."""
+        mark = f"POLICYD_JOB_ID={job_id}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
+    def serving(self, policy: str) -> policy_pb2.Policy:
+        """What the server says of a policy."""
+        answer = self.server.GetPolicy(
+            policy_pb2.GetPolicyRequest(policy=policy), wait_for_ready=True, timeout=20
+        )
+        return answer.policy
+
+
+def _arguments(name: str) -> tuple[str, ...]:
+    return ("trainer", "serve", "--max-attempts", "10") if name == "trainer" else ("server",)
+
+
+def _channel(address: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+def _free_address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"

@@ -1,0 +1,34 @@
+"""The short crash matrix: kill -9 at each phase of a job. `make soak` runs every victim at every phase."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.crash.matrix import trial
+from tests.e2e.crash.system import System
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    system = System(tmp_path_factory.mktemp("crash"))
+    yield system
+    system.close()
+
+
+@pytest.mark.parametrize(
+    ("victim", "phase"),
+    [
+        ("trainer", "QUEUED"),
+        ("worker", "TRAINING"),
+        ("trainer", "TRAINING"),
+        ("server", "EVALUATING"),
+        ("everything", "EXPORTING"),
+        ("worker", "COMPARING"),
+        ("trainer", "PUBLISHING"),
+        ("everything", "PROMOTING"),
+    ],
+)
+def test_a_job_survives(system: System, victim: str, phase: str) -> None:
+    """It goes on and ends with exactly one version, promoted once, that the server answers with."""
+    outcome = trial(system, victim, phase)
+    assert outcome.wrong == (), outcome

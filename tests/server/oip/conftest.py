@@ -1,0 +1,52 @@
+"""One real server a transport for this folder's tests, with a policy that has masks and one that has not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import tritonclient.grpc as triton
+
+from repository import ModelRepository
+from tests.contract.conftest import ServerProcess
+from tests.server import artifacts, kinds
+
+MASKED, PLAIN, GAUSSIAN, UNNAMED = "masked", "plain", "gaussian", "unnamed"
+
+
+def _publish(repository: ModelRepository, policy: str, *, mask: bool = False, seed: int = 0) -> None:
+    described = artifacts.metadata(policy, (4,), 3)
+    described.has_action_mask = mask
+    repository.publish(policy, {"model.onnx": artifacts.model(described, seed=seed)}, metadata=described)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
+    """Version 1 is the champion of each; `plain` has a version 2, `unnamed` no alias."""
+    repository = ModelRepository(tmp_path_factory.mktemp("repository"))
+    _publish(repository, MASKED, mask=True)
+    _publish(repository, PLAIN)
+    _publish(repository, PLAIN, seed=1)
+    _publish(repository, UNNAMED)
+    described = kinds.metadata("squashed", "vector", GAUSSIAN)
+    repository.publish(GAUSSIAN, {"model.onnx": artifacts.model(described)}, metadata=described)
+    for policy in (MASKED, PLAIN, GAUSSIAN):
+        repository.set_alias(policy, "champion", 1, actor="test", reason="")
+    return repository
+
+
+@pytest.fixture(scope="module", params=["grpcio", "native"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, repository: ModelRepository
+) -> Iterator[ServerProcess]:
+    directory = tmp_path_factory.mktemp("server")
+    started = ServerProcess(directory, repository.root, "--transport", str(request.param))
+    yield started
+    assert started.stop() == 0
+    assert "Traceback" not in started.log
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(server.address) as client:
+        yield client

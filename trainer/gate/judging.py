@@ -1,0 +1,157 @@
+"""The gate: from a challenger's model to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from policy_api.errors import CorruptArtifact
+from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
+from repository import ModelRepository, PublishedVersion
+from trainer.config import TrainingConfig
+from trainer.environments.make import EnvironmentInfo
+from trainer.evaluation.figures import first_seed
+from trainer.gate.config import Gate
+from trainer.gate.decision import Comparison, Play, Returns, compare
+from trainer.gate.intervals import mean_interval
+from trainer.gate.playing import NotComparable, onnx_policy, paired_play
+
+PROMOTING = frozenset(
+    {
+        GateVerdict.OUTCOME_BETTER,
+        GateVerdict.OUTCOME_NOT_WORSE,
+        GateVerdict.OUTCOME_FIRST_VERSION,
+        GateVerdict.OUTCOME_ALWAYS,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a new version must be to be served."""
+
+    promote: bool = False
+    alias: str = "champion"
+    min_return: float | None = None  # greedy mean return wanted at least
+    gate: Gate = field(default_factory=lambda: Gate.of(GateConfig()))
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """What is judged."""
+
+    config: TrainingConfig
+    info: EnvironmentInfo
+    model: bytes  # of model.onnx
+    greedy_mean_return: float  # of its evaluation
+
+
+def judge(
+    repository: ModelRepository,
+    challenger: Challenger,
+    promotion: Promotion,
+    each_block: Callable[[], None] = lambda: None,
+) -> GateVerdict:
+    """Whether the challenger may become what the alias names. `each_block` is called before each block."""
+    verdict = GateVerdict(
+        config=promotion.gate.to_proto(),
+        alias=promotion.alias,
+        min_return=promotion.min_return,
+        greedy_mean_return=challenger.greedy_mean_return,
+    )
+    policy = challenger.config.policy
+    version = repository.aliases(policy).aliases.get(promotion.alias)
+    if version is not None:
+        verdict.champion_version = version
+    if promotion.min_return is not None and challenger.greedy_mean_return < promotion.min_return:
+        return _decided(verdict, GateVerdict.OUTCOME_BELOW_FLOOR)
+    if version is None:
+        return _decided(verdict, GateVerdict.OUTCOME_FIRST_VERSION)
+    if promotion.gate.criterion == GateConfig.ALWAYS:
+        return _decided(verdict, GateVerdict.OUTCOME_ALWAYS)
+    try:
+        champion = repository.read(policy, version)
+        _play_against(champion, repository, challenger, promotion.gate, verdict, each_block)
+    except (NotComparable, CorruptArtifact) as error:
+        return _decided(verdict, GateVerdict.OUTCOME_NOT_COMPARABLE, error.message)
+    return verdict
+
+
+def _play_against(
+    champion: PublishedVersion,
+    repository: ModelRepository,
+    challenger: Challenger,
+    gate: Gate,
+    verdict: GateVerdict,
+    each_block: Callable[[], None],
+) -> None:
+    config, info = challenger.config, challenger.info
+    verdict.champion_digest = champion.digest
+    # Fresh episodes for each champion: nothing was ever chosen by how it did on them.
+    verdict.first_seed = first_seed(config.seed, f"gate against {champion.version}")
+    opponent = onnx_policy(repository.read_model(champion.policy, champion.version), info)
+    play = paired_play(config, info, onnx_policy(challenger.model, info), opponent, verdict.first_seed)
+    comparison = compare(_announced(play, each_block), gate, seed=verdict.first_seed)
+    _describe(verdict, comparison, gate)
+    _decided(verdict, comparison.outcome)
+
+
+def _announced(play: Play, each_block: Callable[[], None]) -> Play:
+    def announced(indices: range) -> Returns:
+        each_block()
+        return play(indices)
+
+    return announced
+
+
+def _describe(verdict: GateVerdict, comparison: Comparison, gate: Gate) -> None:
+    returns, interval = comparison.returns, comparison.interval
+    coverage = 1 - gate.error_rate
+    verdict.episodes, verdict.looks = len(returns.champion_greedy), comparison.looks
+    verdict.difference.CopyFrom(
+        DifferenceInterval(mean=interval.mean, low=interval.low, high=interval.high, coverage=coverage)
+    )
+    verdict.greedy.CopyFrom(_paired(returns, GateConfig.GREEDY, verdict.first_seed))
+    verdict.sampled.CopyFrom(_paired(returns, GateConfig.SAMPLED, verdict.first_seed))
+
+
+def _paired(returns: Returns, mode: GateConfig.Mode.ValueType, seed: int) -> PairedReturns:
+    greedy = mode == GateConfig.GREEDY
+    interval = mean_interval(returns.differences(mode), tail=0.025, scale=returns.scale, seed=seed)
+    return PairedReturns(
+        challenger=returns.challenger_greedy if greedy else returns.challenger_sampled,
+        champion=returns.champion_greedy if greedy else returns.champion_sampled,
+        difference=DifferenceInterval(
+            mean=interval.mean, low=interval.low, high=interval.high, coverage=0.95
+        ),
+    )
+
+
+def _decided(verdict: GateVerdict, outcome: GateVerdict.Outcome.ValueType, why: str = "") -> GateVerdict:
+    verdict.outcome = outcome
+    verdict.promote = outcome in PROMOTING
+    verdict.explanation = explain(verdict, why)
+    return verdict
+
+
+def explain(verdict: GateVerdict, why: str = "") -> str:
+    """The verdict in one line."""
+    found, margin = verdict.difference, f"{verdict.config.margin:g}"
+    numbers = (
+        f"mean return {found.mean:+.1f} against version {verdict.champion_version}, "
+        f"{found.coverage:.0%} interval {found.low:+.1f} to {found.high:+.1f}, "
+        f"{verdict.episodes} paired episodes"
+    )
+    greedy = f"greedy mean return {verdict.greedy_mean_return:.1f}"
+    floor = f", at least {verdict.min_return:g}" if verdict.HasField("min_return") else ""
+    champion = f"version {verdict.champion_version}"
+    return {
+        GateVerdict.OUTCOME_BETTER: f"better: {numbers}",
+        GateVerdict.OUTCOME_NOT_WORSE: f"not worse by more than {margin}: {numbers}",
+        GateVerdict.OUTCOME_WORSE: f"worse: {numbers}",
+        GateVerdict.OUTCOME_CANNOT_TELL: f"cannot tell: {numbers}",
+        GateVerdict.OUTCOME_BELOW_FLOOR: f"{greedy} is below the floor {verdict.min_return:g}",
+        GateVerdict.OUTCOME_FIRST_VERSION: f"the first {verdict.alias}: {greedy}{floor}",
+        GateVerdict.OUTCOME_ALWAYS: f"promoted without a comparison with {champion}: {greedy}{floor}",
+        GateVerdict.OUTCOME_NOT_COMPARABLE: f"cannot be compared with {champion}: {why}",
+    }[verdict.outcome]
