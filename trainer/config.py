@@ -80,6 +80,10 @@ class TrainingConfig(BaseModel):
     critic_hidden_sizes: Sizes = (64,)  # the critic's
     activation: Literal["relu", "tanh"] = "relu"
     initialization: Literal["uniform", "orthogonal"] = "uniform"  # `uniform`: torch.nn.Linear's
+    squash: Literal["clip", "tanh"] = "clip"  # Box actions: how normal samples are kept within the bounds
+    log_std_init: float = 0.0  # Box actions: logarithm of the first deviations, in halves of the range
+    use_sde: bool = False  # Box actions: exploration that depends on the state (gSDE)
+    sde_sample_freq: Count = 64  # gSDE: steps for which the noise is kept, within a rollout
     init_from: str | None = None  # a published version or alias of this policy to start from
 
     # What is exported, and how it is judged.
@@ -100,6 +104,8 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
+        if self.use_sde and not self.hidden_sizes:
+            raise ValueError("use_sde: needs a hidden layer that the exploration depends on")
         if self.critic_gradient == "full" and (self.gae_lambda != 0 or self.algorithm != "a2c"):
             raise ValueError("critic_gradient: `full` is defined for a2c with gae_lambda 0 only")
         if self.loss_reduction == "episode_sum" and self.algorithm != "reinforce":

@@ -17,11 +17,13 @@ def env_steps_per_second(env_id: str, algorithm: str, seconds: float = 2.0) -> f
     environments = make_environments(config, info, config.n_envs)
     environments.reset(0)
     rng = np.random.default_rng(0)
-    noise = rng.random((4096, config.n_envs, *info.codec.distribution.noise_shape))
-    actions = info.codec.distribution.outputs  # number of actions of a discrete space
+    distribution = info.codec.distribution
+    outputs = np.zeros((config.n_envs, distribution.outputs), np.float32)  # any action alike
+    noise = distribution.noise(rng, 1024, config.n_envs)
+    actions = [distribution.sample(outputs, step_noise) for step_noise in noise]
     steps, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
-        environments.step((noise[steps % len(noise)].reshape(config.n_envs) * actions).astype(np.int64))
+        environments.step(actions[steps % len(actions)])
         steps += 1
     environments.close()
     return steps * config.n_envs / elapsed

@@ -20,7 +20,7 @@ def main() -> None:
     settings = {"total_timesteps": str(run.steps)} if run.steps else {}
     config = resolve_config("benchmark", run.env_id, run.algorithm, run.seed, settings)
     info = inspect(config)
-    spec = network_specs(config, info.encoder.size, info.codec.distribution).actor
+    spec = network_specs(config, info.encoder.layout, info.codec.distribution).actor.body
     loop = start(config, info)
     recorder.ready()
     for _ in loop.run():

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from policy_api.errors import CorruptArtifact, NotFound
 from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1.gate_pb2 import GateVerdict
 from repository import AliasChange, AliasState, PublishedVersion
 from server.models.catalog import Catalog
 from server.models.follower import Follower
@@ -60,7 +61,10 @@ class Directory:
 
     def _version(self, policy: str, version: int, loaded: bool) -> pb.PolicyVersion:
         try:
-            return _version(self._read(policy, version), loaded)
+            message = _version(self._read(policy, version), loaded)
+            if (verdict := self._repository.verdict(policy, version)) is not None:
+                message.verdict.CopyFrom(_without_returns(verdict))
+            return message
         except (CorruptArtifact, NotFound) as error:  # one damaged version does not hide the others
             _LOG.warning("%s version %d cannot be described: %s", policy, version, error.message)
             return pb.PolicyVersion(version=version, loaded=loaded)
@@ -76,6 +80,13 @@ def _version(published: PublishedVersion, loaded: bool) -> pb.PolicyVersion:
     )
     message.create_time.FromDatetime(published.create_time)
     return message
+
+
+def _without_returns(verdict: GateVerdict) -> GateVerdict:
+    for paired in (verdict.greedy, verdict.sampled):
+        paired.ClearField("challenger")
+        paired.ClearField("champion")
+    return verdict
 
 
 def _change(change: AliasChange) -> pb.AliasChange:

@@ -7,7 +7,7 @@ import numpy as np
 from trainer.algorithms.learner import Learner
 from trainer.estimators.normalization import ObservationScaling
 from trainer.networks.host import host_outputs
-from trainer.networks.mlp import MlpSpec
+from trainer.networks.spec import NetworkSpec
 from trainer.rollouts.policy import ActingPolicy
 
 
@@ -18,7 +18,7 @@ class ActingCopy:
     rollout's updates, with the bias towards the start taken out as in Adam (Polyak and Juditsky 1992).
     """
 
-    def __init__(self, learner: Learner, spec: MlpSpec, ema_decay: float) -> None:
+    def __init__(self, learner: Learner, spec: NetworkSpec, ema_decay: float) -> None:
         self._learner, self._decay = learner, ema_decay
         self._shared = learner.backend.device == "cpu"
         self.parameters = learner.backend.to_numpy(learner.actor.parameters)  # [P]

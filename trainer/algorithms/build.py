@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from policy_api.errors import InvalidArgument
 from trainer.algorithms.learner import Learner
 from trainer.arrays import Backend, make_backend
 from trainer.config import TrainingConfig
+from trainer.distributions.gaussian import DiagonalGaussian
 from trainer.distributions.interface import Distribution
+from trainer.distributions.state_dependent import StateDependentGaussian
 from trainer.networks.closed_form import ClosedFormMlp
+from trainer.networks.composed import ComposedNetwork
 from trainer.networks.interface import Network
 from trainer.networks.mlp import MlpSpec, orthogonal_parameters, uniform_parameters
+from trainer.networks.rows import RowLayout
+from trainer.networks.spec import Head, NetworkSpec, flattened
 
 
 @dataclass(frozen=True)
 class NetworkSpecs:
     """The shapes of a policy's networks."""
 
-    actor: MlpSpec
-    critic: MlpSpec | None
+    actor: NetworkSpec
+    critic: NetworkSpec | None
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,17 @@ class Weights:
     critic: np.ndarray | None  # [P]
 
 
-def network_specs(config: TrainingConfig, inputs: int, distribution: Distribution) -> NetworkSpecs:
-    """The networks for rows of `inputs` numbers."""
-    activation = config.activation
-    actor = MlpSpec(inputs, config.hidden_sizes, distribution.outputs, activation)
-    critic = MlpSpec(inputs, config.critic_hidden_sizes, 1, activation) if config.has_critic else None
-    return NetworkSpecs(actor, critic)
+def network_specs(config: TrainingConfig, rows: RowLayout | int, distribution: Distribution) -> NetworkSpecs:
+    """The networks for rows of this layout; a number: of so many plain numbers."""
+    layout = RowLayout.plain(rows) if isinstance(rows, int) else rows
+    inputs, activation = flattened(layout), config.activation
+    head, outputs = _head(distribution)
+    body = MlpSpec(inputs, config.hidden_sizes, outputs, activation)
+    actor = NetworkSpec(layout, body, head, config.log_std_init, applies_mask=layout.mask > 0)
+    if not config.has_critic:
+        return NetworkSpecs(actor, None)
+    judge = MlpSpec(inputs, config.critic_hidden_sizes, 1, activation)
+    return NetworkSpecs(actor, NetworkSpec(layout, judge))
 
 
 def build_learner(
@@ -49,7 +61,7 @@ def build_learner(
     dtype: type[np.floating[Any]] = np.float32,
 ) -> Learner:
     """A learner with initial weights that the seed determines, whatever the device and engine."""
-    backend = make_backend(device, autograd=config.engine == "autograd")
+    backend = make_backend(device, autograd=_needs_autograd(config, specs.actor))
     weights = initial_parameters(config, specs)
     actor = _network(config, specs.actor, weights.actor.astype(dtype), backend)
     critic = None
@@ -67,17 +79,45 @@ def initial_parameters(config: TrainingConfig, specs: NetworkSpecs) -> Weights:
 
 
 def _initial(
-    config: TrainingConfig, spec: MlpSpec, rng: np.random.Generator, *, output_gain: float
+    config: TrainingConfig, spec: NetworkSpec, rng: np.random.Generator, *, output_gain: float
 ) -> np.ndarray:
-    if config.initialization == "orthogonal":
-        return orthogonal_parameters(spec, rng, output_gain=output_gain)
-    return uniform_parameters(spec, rng)
+    def drawn(perceptron: MlpSpec, gain: float) -> np.ndarray:
+        if config.initialization == "orthogonal":
+            return orthogonal_parameters(perceptron, rng, output_gain=gain)
+        return uniform_parameters(perceptron, rng)
+
+    # A convolution's weights are those of a linear layer that reads one window.
+    layers = [MlpSpec(c.fan_in, (), c.channels, "relu") for stack in spec.convolutions for c in stack]
+    parts = [drawn(layer, math.sqrt(2)) for layer in layers]
+    parts.append(drawn(spec.body, output_gain))
+    parts.append(np.full(spec.exploration, spec.log_std_init, np.float32))
+    return np.concatenate(parts)
 
 
-def _network(config: TrainingConfig, spec: MlpSpec, initial: np.ndarray, backend: Backend) -> Network:
+def _head(distribution: Distribution) -> tuple[Head, int]:
+    """What stands behind the perceptron, and the outputs that are left for the perceptron itself."""
+    if isinstance(distribution, DiagonalGaussian):
+        return "log_std", distribution.size
+    if isinstance(distribution, StateDependentGaussian):
+        return "state_dependent", distribution.size
+    return "plain", distribution.outputs
+
+
+def _needs_autograd(config: TrainingConfig, spec: NetworkSpec) -> bool:
+    if spec.rows.has_images and config.engine == "closed_form":
+        wanted = "auto or autograd: the observations are images"
+        raise InvalidArgument.of("settings[engine]", got="closed_form", wanted=wanted)
+    return spec.rows.has_images or config.engine == "autograd"
+
+
+def _network(config: TrainingConfig, spec: NetworkSpec, initial: np.ndarray, backend: Backend) -> Network:
     parameters = backend.asarray(initial)
-    if config.engine != "autograd":
-        return ClosedFormMlp(spec, parameters, backend)
-    autograd = importlib.import_module("trainer.networks.autograd")  # brings torch
-    network: Network = autograd.AutogradNetwork(autograd.mlp_module(spec).to(backend.device), parameters)
-    return network
+    if _needs_autograd(config, spec):
+        autograd = importlib.import_module("trainer.networks.autograd")  # brings torch
+        network: Network = autograd.AutogradNetwork(
+            autograd.NetworkModule(spec).to(backend.device), parameters
+        )
+        return network
+    if spec.is_plain:
+        return ClosedFormMlp(spec.body, parameters, backend)
+    return ComposedNetwork(spec, parameters, backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -68,6 +69,16 @@ class Learner:
                 self._step_critic(self.critic, minibatch, rates)
             self.updates += 1
 
+    def check_finite(self) -> None:
+        """Looks at the parameters, which waits for the device.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        for network in (self.actor, self.critic):
+            if network is not None and not np.isfinite(self.backend.to_numpy(network.parameters)).all():
+                raise Diverged(f"a parameter is not finite after update {self.updates}")
+
     def _step_actor(self, batch: Batch, rates: Rates) -> None:
         gradient = actor_gradient(self.backend.xp, self.distribution, self.actor, batch, rates.ent_coef)
         self._step(
@@ -84,9 +95,8 @@ class Learner:
         self, network: Network, optimizer: Optimizer, gradient: Array, limit: float | None, rate: float
     ) -> None:
         norm = clip_by_norm(self.backend.xp, gradient, limit)
-        if self.backend.device == "cpu" and not np.isfinite(
-            norm
-        ):  # elsewhere looking would wait for the device
+        # On a GPU looking at the norm would wait for it; there checkpoints look at the parameters.
+        if self.backend.device == "cpu" and not math.isfinite(norm):
             raise Diverged(f"the gradient's norm became {float(norm)} at update {self.updates}")
         optimizer.step(network.parameters, gradient, rate)
 

@@ -43,7 +43,9 @@ class TrainingLoop:
         self.counters = Counters()
         self.episodes = EpisodeTracker(config.n_envs)
         self.rng = np.random.default_rng([config.seed, 2])  # orders minibatches
-        self.moments = RunningMoments.zeros((specs.actor.inputs,)) if config.normalize_observations else None
+        self.moments = (
+            RunningMoments.for_rows(specs.actor.rows.groups()) if config.normalize_observations else None
+        )
         self.rewards = RewardScaler(config.n_envs, config.gamma) if config.normalize_rewards else None
         self.batch: Batch | None = None  # the last one, for figures
 

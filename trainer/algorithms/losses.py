@@ -28,8 +28,9 @@ def value_gradient(values: Array, targets: Array, old_values: Array, clip_range:
     if clip_range is None:
         return gradient
     clipped = old_values + (values - old_values).clip(-clip_range, clip_range)
-    unclipped_counts = (values - targets) ** 2 >= (clipped - targets) ** 2
-    return gradient * unclipped_counts
+    outside = abs(values - old_values) > clip_range  # inside the two are equal, but for rounding
+    clipped_counts = (clipped - targets) ** 2 > (values - targets) ** 2
+    return gradient * ~(outside & clipped_counts)
 
 
 def explained_variance(values: Array, targets: Array) -> float:

@@ -10,7 +10,7 @@ from trainer.algorithms.loop import TrainingLoop
 from trainer.arrays import resolve_device
 from trainer.config import TrainingConfig
 from trainer.environments.make import EnvironmentInfo
-from trainer.networks.mlp import MlpSpec
+from trainer.networks.spec import NetworkSpec
 from trainer.rollouts.collector import Collector
 from trainer.rollouts.make import capacity, make_local
 from trainer.rollouts.workers import WorkerCollector
@@ -24,7 +24,7 @@ def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
         EnvironmentFailed: the environments cannot be made or reset.
     """
     device = resolve_device(config.device)
-    specs = network_specs(config, info.encoder.size, info.codec.distribution)
+    specs = network_specs(config, info.encoder.layout, info.codec.distribution)
     learner = build_learner(config, specs, info.codec.distribution, device)
     acting = ActingCopy(learner, specs.actor, config.ema_decay)
     collector = make_collector(config, info, specs.actor, acting.parameters)
@@ -33,7 +33,7 @@ def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
 
 
 def make_collector(
-    config: TrainingConfig, info: EnvironmentInfo, actor: MlpSpec, parameters: np.ndarray
+    config: TrainingConfig, info: EnvironmentInfo, actor: NetworkSpec, parameters: np.ndarray
 ) -> Collector:
     """The collector that the configuration asks for; workers act with `parameters` [P] as they then are."""
     if config.rollout_workers == 0:

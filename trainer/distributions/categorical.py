@@ -17,12 +17,15 @@ class Categorical:
     n: int
     action_shape: tuple[int, ...] = ()
     action_dtype: Any = np.int64
-    noise_shape: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:
         """One logit an action."""
         return self.n
+
+    def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
+        """A uniform number each [T, N]."""
+        return rng.random((steps, n_envs))
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Inverse of the cumulative distribution at `noise` [B] -> indices [B]."""

@@ -24,12 +24,11 @@ class Distribution(Protocol):
     def action_dtype(self) -> Any:
         """Of stored actions."""
 
-    @property
-    def noise_shape(self) -> tuple[int, ...]:
-        """Uniform numbers that sampling one action takes."""
+    def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
+        """What sampling takes for a rollout [T, N, ...], whatever the policy will answer."""
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Actions [B, *action_shape] from outputs [B, O] and uniform noise in [0, 1) [B, *noise_shape]."""
+        """Actions [B, *action_shape] from outputs [B, O] and one step's noise [B, ...]."""
 
     def mode(self, outputs: np.ndarray) -> np.ndarray:
         """The most probable actions [B, *action_shape]."""

@@ -17,7 +17,8 @@ from trainer.environments.interface import Environments
 from trainer.environments.native import NativeEnvironments, autoreset_mode
 from trainer.environments.plain import PlainEnvironments
 from trainer.spaces.actions import ActionCodec, codec_for
-from trainer.spaces.observations import ObservationEncoder, encoder_for
+from trainer.spaces.boxes import GaussianOptions
+from trainer.spaces.observations import ACTION_MASK, ObservationEncoder, encoder_for
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,21 @@ def inspect(config: TrainingConfig) -> EnvironmentInfo:
     env = make_one(config)
     try:
         assert env.spec is not None, "gymnasium.make sets it"
-        return EnvironmentInfo(encoder_for(env.observation_space), codec_for(env.action_space), env.spec)
+        codec = codec_for(env.action_space, GaussianOptions.of(config))
+        mask_width = codec.mask_width if _gives_masks(env) else 0
+        encoder = encoder_for(env.observation_space, mask_width, scaled=config.normalize_observations)
+        return EnvironmentInfo(encoder, codec, env.spec)
     finally:
         env.close()
+
+
+def _gives_masks(env: gym.Env[Any, Any]) -> bool:
+    """Whether the environment says which actions are allowed."""
+    try:
+        _, info = env.reset(seed=0)
+    except Exception as error:
+        raise EnvironmentFailed(f"reset failed with {error!r}") from error
+    return ACTION_MASK in info
 
 
 def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
@@ -95,6 +108,8 @@ def _make_native(
 ) -> gym.vector.VectorEnv[Any, Any, Any] | None:
     spec = info.spec
     if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers:
+        return None
+    if info.encoder.mask_width:  # vector environments hide the masks of environments that they reset
         return None
     arguments: dict[str, Any] = dict(config.env_kwargs)
     if config.max_episode_steps is not None:

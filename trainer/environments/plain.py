@@ -81,15 +81,16 @@ class PlainEnvironments:
         if self._episode_seeds is not None:
             seed = next(self._episode_seeds, None)
         try:
-            observation, _ = self.envs[index].reset(seed=seed)
-            return self._encoder.encode(observation)
+            observation, info = self.envs[index].reset(seed=seed)
+            return self._encoder.encode(observation, info)
         except Exception as error:
             raise _failure("reset", index, error) from error
 
     def _step(self, index: int, action: Any) -> tuple[np.ndarray, float, bool, bool]:
         try:
-            observation, reward, terminated, truncated, _ = self.envs[index].step(action)
-            return self._encoder.encode(observation), float(reward), bool(terminated), bool(truncated)
+            observation, reward, terminated, truncated, info = self.envs[index].step(action)
+            row = self._encoder.encode(observation, info)
+            return row, float(reward), bool(terminated), bool(truncated)
         except Exception as error:
             raise _failure("step", index, error) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ class RunningMoments:
     mean: np.ndarray  # [*shape], float64
     squares: np.ndarray  # [*shape], sum of squared deviations from the mean
     count: int = 0
+    # [D]: columns of the same number are scaled alike; -1: not scaled. None: each by itself.
+    groups: np.ndarray | None = None
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> RunningMoments:
@@ -26,7 +28,27 @@ class RunningMoments:
 
     def copy(self) -> RunningMoments:
         """The moments as they are now."""
-        return RunningMoments(self.mean.copy(), self.squares.copy(), self.count)
+        return RunningMoments(self.mean.copy(), self.squares.copy(), self.count, self.groups)
+
+    @classmethod
+    def for_rows(cls, groups: np.ndarray) -> RunningMoments:
+        """Nothing seen yet of rows whose columns belong to `groups` [D]."""
+        return cls(np.zeros(groups.shape), np.zeros(groups.shape), groups=groups)
+
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance to scale by [*shape]: of each group together; 0 and 1 where nothing is scaled."""
+        mean, variance = self.mean, self.std**2
+        if self.groups is None or self.count < 2:
+            return mean, variance
+        shared = self.groups >= 0
+        index = self.groups[shared]
+        members = np.bincount(index)
+        group_mean = np.bincount(index, mean[shared]) / members
+        deviations = variance[shared] + (mean[shared] - group_mean[index]) ** 2
+        mean, variance = np.zeros_like(mean), np.ones_like(variance)
+        mean[shared] = group_mean[index]
+        variance[shared] = (np.bincount(index, deviations) / members)[index]
+        return mean, variance
 
     def update(self, block: np.ndarray) -> None:
         """Takes in a block [B, *shape]."""
@@ -55,13 +77,20 @@ class ObservationScaling:
 
     mean: np.ndarray  # [*shape], float32
     inverse_std: np.ndarray  # [*shape], float32
-    limit: float = 10.0
+    limit: float | np.ndarray = 10.0  # one for all, or [*shape]
 
     @classmethod
     def of(cls, moments: RunningMoments) -> ObservationScaling:
         """The scaling by the moments as they are now."""
-        inverse_std = 1.0 / np.sqrt(moments.std**2 + 1e-8)
-        return cls(moments.mean.astype(np.float32), inverse_std.astype(np.float32))
+        mean, variance = moments.pooled()
+        inverse_std = 1.0 / np.sqrt(variance + 1e-8)
+        scaling = cls(mean.astype(np.float32), inverse_std.astype(np.float32))
+        if moments.groups is None or (moments.groups >= 0).all():
+            return scaling
+        untouched = moments.groups < 0
+        scaling.mean[untouched], scaling.inverse_std[untouched] = 0.0, 1.0
+        limit = np.where(untouched, np.inf, scaling.limit).astype(np.float32)
+        return replace(scaling, limit=limit)
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """[..., *shape] -> [..., *shape]."""

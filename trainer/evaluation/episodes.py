@@ -55,7 +55,7 @@ def play(
         if deterministic:
             actions = policy.mode(observations)
         else:
-            actions = policy.sample(observations, rng.random((n, *policy.distribution.noise_shape)))
+            actions = policy.sample(observations, policy.distribution.noise(rng, 1, n)[0])
         step = environments.step(actions, active)
         if not (np.isfinite(step.observations).all() and np.isfinite(step.rewards).all()):
             raise EnvironmentFailed("in evaluation the environment answered a number that is not finite")

@@ -12,48 +12,62 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from policy_api.tensors import VALUE
 from trainer.algorithms.build import NetworkSpecs
 from trainer.estimators.normalization import ObservationScaling
 from trainer.evaluation.selection import Snapshot
-from trainer.networks.autograd import load_flat, mlp_module
+from trainer.export.heads import head_for
+from trainer.networks.autograd import load_flat
+from trainer.networks.modules import NetworkModule
+from trainer.spaces.actions import ActionCodec
 
 METADATA_KEY = "policy_metadata"
 
 
 class PolicyGraph(nn.Module):
-    """Observations [B, *shape] -> action_logits [B, n], action_probs [B, n], and value [B] with a critic."""
+    """Observations [B, *shape] -> what determines the distribution, and value [B] with a critic."""
 
-    def __init__(self, specs: NetworkSpecs, snapshot: Snapshot) -> None:
+    def __init__(self, specs: NetworkSpecs, snapshot: Snapshot, codec: ActionCodec) -> None:
         super().__init__()
-        self.actor = mlp_module(specs.actor)
+        self.actor = NetworkModule(specs.actor.without_mask())
         load_flat(self.actor, snapshot.actor)
         self.critic = None
         if specs.critic is not None and snapshot.critic is not None:
-            self.critic = mlp_module(specs.critic)
+            self.critic = NetworkModule(specs.critic.without_mask())
             load_flat(self.critic, snapshot.critic)
-        self._register_scaling(snapshot.scaling)
+        self.head = head_for(codec)
+        self.scaling = None
+        if snapshot.scaling is not None:
+            self.scaling = Scaling(snapshot.scaling, self.actor.spec.inputs)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, ...]:
-        """The outputs that determine the distribution."""
+        """The head's outputs, then the value."""
         rows = observations.flatten(1)  # [B, D]
-        if self.scaled:
-            rows = ((rows - self.mean) * self.inverse_std).clamp(-self.limit, self.limit)
-        logits = self.actor(rows)
-        outputs = (logits, torch.softmax(logits, dim=-1))
+        if self.scaling is not None:
+            rows = self.scaling(rows)
+        outputs: tuple[Tensor, ...] = self.head(self.actor(rows))
         return outputs if self.critic is None else (*outputs, self.critic(rows).squeeze(-1))
 
     @property
     def output_names(self) -> list[str]:
         """Of the graph's outputs, in order."""
-        return ["action_logits", "action_probs"] + ([] if self.critic is None else ["value"])
+        return [*self.head.names, *([] if self.critic is None else [VALUE])]
 
-    def _register_scaling(self, scaling: ObservationScaling | None) -> None:
-        self.scaled = scaling is not None
-        self.limit = 0.0 if scaling is None else scaling.limit
-        self.mean, self.inverse_std = torch.empty(0), torch.empty(0)
-        if scaling is not None:
-            self.mean = torch.from_numpy(scaling.mean)
-            self.inverse_std = torch.from_numpy(scaling.inverse_std)
+
+class Scaling(nn.Module):
+    """The running normalisation of rows, frozen, without the columns of an action mask."""
+
+    def __init__(self, scaling: ObservationScaling, columns: int) -> None:
+        super().__init__()
+        self.mean = torch.from_numpy(scaling.mean[:columns])
+        self.inverse_std = torch.from_numpy(scaling.inverse_std[:columns])
+        limit = np.broadcast_to(np.float32(scaling.limit), scaling.mean.shape)[:columns]
+        self.limit = torch.from_numpy(limit.copy())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[B, D] -> [B, D]."""
+        scaled = (rows - self.mean) * self.inverse_std
+        return torch.minimum(torch.maximum(scaled, -self.limit), self.limit)
 
 
 def to_onnx(graph: PolicyGraph, observation_shape: tuple[int, ...]) -> onnx.ModelProto:

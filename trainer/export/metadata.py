@@ -33,12 +33,13 @@ def describe(
         packages=_packages(),
         git_commit=_git_commit(),
         has_value=config.has_critic,
+        has_action_mask=info.encoder.mask_width > 0,
     )
     metadata.create_time.GetCurrentTime()
     if moments is not None:
-        statistics = artifact_pb2.ObservationStatistics(
-            mean=moments.mean.tolist(), std=moments.std.tolist(), count=moments.count
-        )
+        observed = info.encoder.observed  # the mask is no observation
+        mean, std = moments.mean[:observed].tolist(), moments.std[:observed].tolist()
+        statistics = artifact_pb2.ObservationStatistics(mean=mean, std=std, count=moments.count)
         metadata.observation_statistics.CopyFrom(statistics)
     return metadata
 

@@ -5,11 +5,15 @@ This module imports torch; import it only where a run needs it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainer.networks.mlp import MlpSpec
+from trainer.networks.modules import NetworkModule, perceptron
+from trainer.networks.spec import NetworkSpec
 
 
 class AutogradNetwork:
@@ -48,13 +52,13 @@ class AutogradNetwork:
 
 def mlp_module(spec: MlpSpec) -> nn.Sequential:
     """The perceptron as a torch module; `module.parameters()` has the flat vector's order."""
-    activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[spec.activation]
-    layers: list[nn.Module] = []
-    for index, (fan_in, fan_out) in enumerate(spec.layers):
-        if index:
-            layers.append(activation())
-        layers.append(nn.Linear(fan_in, fan_out))
-    return nn.Sequential(*layers)
+    return perceptron(spec)
+
+
+def numpy_outputs(spec: NetworkSpec, parameters: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A network of any spec as a function of numpy rows [N, D] that reads `parameters` [P] at each call."""
+    network = AutogradNetwork(NetworkModule(spec), torch.from_numpy(parameters))
+    return lambda rows: network.outputs(torch.from_numpy(np.ascontiguousarray(rows))).numpy()
 
 
 def load_flat(module: nn.Module, flat: np.ndarray) -> None:

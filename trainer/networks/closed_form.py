@@ -21,10 +21,12 @@ from trainer.networks.mlp import Activation, MlpSpec, layer_views
 class ClosedFormMlp:
     """A Network whose gradient needs no autograd. Inputs are [B, in]."""
 
-    def __init__(self, spec: MlpSpec, parameters: Array, backend: Backend) -> None:
+    def __init__(
+        self, spec: MlpSpec, parameters: Array, backend: Backend, gradient: Array | None = None
+    ) -> None:
         self.spec = spec
         self.parameters = parameters  # [P]
-        self.gradient = backend.xp.zeros_like(parameters)  # [P]
+        self.gradient = backend.xp.zeros_like(parameters) if gradient is None else gradient  # [P]
         self._xp = backend.xp
         self._layers = layer_views(spec, parameters)
         self._gradients = layer_views(spec, self.gradient)
@@ -33,11 +35,19 @@ class ClosedFormMlp:
 
     def outputs(self, inputs: Array) -> Array:
         """[B, in] -> [B, out]."""
+        return self.read(self.hidden(inputs))
+
+    def hidden(self, inputs: Array) -> Array:
+        """What the last layer reads [B, H]."""
         hidden = inputs
         for weight, bias in self._layers[:-1]:
             hidden = hidden @ weight.T
             hidden += bias
             self._activate(hidden)
+        return hidden
+
+    def read(self, hidden: Array) -> Array:
+        """The last layer: [B, H] -> [B, out]."""
         weight, bias = self._layers[-1]
         result = hidden @ weight.T
         result += bias
@@ -51,10 +61,12 @@ class ClosedFormMlp:
             hidden += bias
             self._activate(hidden)
             self._hidden.append(hidden)
-        weight, bias = self._layers[-1]
-        result = self._hidden[-1] @ weight.T
-        result += bias
-        return result
+        return self.read(self._hidden[-1])
+
+    @property
+    def last_hidden(self) -> Array:
+        """What the last layer read in the last forward [B, H]."""
+        return self._hidden[-1]
 
     def backward(self, output_gradient: Array) -> Array:
         """Fills and returns `gradient` [P] for the last forward."""

@@ -118,7 +118,7 @@ class LocalCollector:
         return t
 
     def _noise(self, policy: ActingPolicy, steps: int) -> np.ndarray:
-        return self._rng.random((steps, self._environments.n_envs, *policy.distribution.noise_shape))
+        return policy.distribution.noise(self._rng, steps, self._environments.n_envs)
 
     def _check_lengths(self, rollout: Rollout) -> None:
         dones, length = rollout.dones, len(rollout.rewards)

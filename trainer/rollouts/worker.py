@@ -15,7 +15,7 @@ from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.make import inspect
 from trainer.estimators.normalization import ObservationScaling
 from trainer.networks.host import host_outputs
-from trainer.networks.mlp import MlpSpec
+from trainer.networks.spec import NetworkSpec
 from trainer.rollouts.collector import LocalCollector
 from trainer.rollouts.make import make_local
 from trainer.rollouts.policy import ActingPolicy
@@ -26,7 +26,7 @@ class Share:
     """What one worker is told when it starts."""
 
     config: TrainingConfig
-    actor: MlpSpec
+    actor: NetworkSpec
     first: int  # the first of its environments
     count: int
 

@@ -20,7 +20,7 @@ import numpy as np
 from policy_api.errors import PolicydError
 from trainer.config import TrainingConfig
 from trainer.environments.errors import EnvironmentFailed
-from trainer.networks.mlp import MlpSpec
+from trainer.networks.spec import NetworkSpec
 from trainer.rollouts.buffer import Rollout
 from trainer.rollouts.policy import ActingPolicy
 from trainer.rollouts.worker import Order, Share, serve
@@ -31,7 +31,9 @@ GOODBYE = 5.0  # seconds that a worker has to end by itself
 class WorkerCollector:
     """Owns its worker processes; they end with it, or with this process."""
 
-    def __init__(self, config: TrainingConfig, actor: MlpSpec, parameters: np.ndarray, capacity: int) -> None:
+    def __init__(
+        self, config: TrainingConfig, actor: NetworkSpec, parameters: np.ndarray, capacity: int
+    ) -> None:
         self._parameters = parameters  # [P], the actor's, read at each rollout
         self._capacity = capacity
         self._n_envs = config.n_envs
@@ -58,7 +60,7 @@ class WorkerCollector:
 
     def collect(self, policy: ActingPolicy) -> Rollout:
         """The next rollout, its parts side by side."""
-        noise = self._rng.random((self._capacity, self._n_envs, *policy.distribution.noise_shape))
+        noise = policy.distribution.noise(self._rng, self._capacity, self._n_envs)
         orders = [
             Order(self._parameters, policy.scaling, noise[:, first:end])
             for first, end in zip(self._bounds[:-1], self._bounds[1:], strict=True)

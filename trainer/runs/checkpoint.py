@@ -40,7 +40,12 @@ class RunState:
 
 
 def save(directory: Path, config: TrainingConfig, loop: TrainingLoop, state: RunState) -> None:
-    """Replaces the directory's checkpoint, atomically and durably."""
+    """Replaces the directory's checkpoint, atomically and durably.
+
+    Raises:
+        Diverged: the parameters are not finite; the checkpoint before stays.
+    """
+    loop.learner.check_finite()
     content = pickle.dumps(
         {"format": FORMAT, "config": config.model_dump(), "loop": _capture(loop), "state": state}
     )

@@ -49,7 +49,7 @@ def export(
     metadata.evaluation.CopyFrom(evaluated.evaluation)
     if lineage is not None:
         metadata.lineage.CopyFrom(lineage)
-    graph = graphs.PolicyGraph(specs, chosen)
+    graph = graphs.PolicyGraph(specs, chosen, info.codec)
     model = graphs.to_onnx(graph, info.encoder.shape)
     metadata.parity.CopyFrom(_parity(config, info, evaluated, graph, model))
     described = json_format.MessageToJson(metadata, indent=None)
@@ -70,7 +70,8 @@ def _parity(
     graphs = importlib.import_module("trainer.export.graph")
     parity = importlib.import_module("trainer.export.parity")
     rng = np.random.default_rng(first_seed(config.seed, "parity"))
-    rows = np.concatenate((info.encoder.random(rng, RANDOM), evaluated.visited))
+    visited = evaluated.visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
+    rows = np.concatenate((info.encoder.random(rng, RANDOM), visited))
     observations = rows.reshape(-1, *info.encoder.shape)
     certificate: artifact_pb2.ParityCertificate = parity.certify(
         graphs.run_torch(graph, observations),

@@ -63,7 +63,7 @@ class _Run:
     def learn_and_publish(self) -> PublishedVersion:
         config = self.config
         info = inspect(config)
-        specs = network_specs(config, info.encoder.size, info.codec.distribution)
+        specs = network_specs(config, info.encoder.layout, info.codec.distribution)
         judge = Judge(config, info, specs)
         loop = start(config, info)
         try:

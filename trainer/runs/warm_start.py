@@ -37,14 +37,18 @@ def warm_start(
         loop.learner.critic.parameters[:] = asarray(weights.critic)
     loop.acting.share()
     if loop.moments is not None and source.metadata.HasField("observation_statistics"):
-        loop.moments = moments_of(source.metadata.observation_statistics)
+        loop.moments = moments_of(source.metadata.observation_statistics, loop.moments)
     return artifact_pb2.Lineage(policy=source.policy, version=source.version, digest=source.digest)
 
 
-def moments_of(statistics: artifact_pb2.ObservationStatistics) -> RunningMoments:
-    """The moments that a version's statistics were taken from."""
-    std = np.array(statistics.std)
-    return RunningMoments(np.array(statistics.mean), std**2 * statistics.count, statistics.count)
+def moments_of(statistics: artifact_pb2.ObservationStatistics, fresh: RunningMoments) -> RunningMoments:
+    """The moments that a version's statistics were taken from, for rows as those of `fresh`."""
+    moments = fresh.copy()
+    observed = len(statistics.mean)  # an action mask behind it is not scaled
+    moments.mean[:observed] = statistics.mean
+    moments.squares[:observed] = np.array(statistics.std) ** 2 * statistics.count
+    moments.count = statistics.count
+    return moments
 
 
 def _find(repository: ModelRepository, config: TrainingConfig) -> PublishedVersion:

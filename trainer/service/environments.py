@@ -34,6 +34,11 @@ class AllowList:
     def _allows(self, env_id: str) -> bool:
         if self._patterns:
             return any(fnmatchcase(env_id, pattern) for pattern in self._patterns)
+        return self.is_own(env_id)
+
+    @staticmethod
+    def is_own(env_id: str) -> bool:
+        """Whether it is one of the environments that Gymnasium brings."""
         return ":" not in env_id and str(gymnasium.registry[env_id].entry_point).startswith(_OWN)
 
 

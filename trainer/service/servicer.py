@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,7 +33,7 @@ class TrainingServicer(TrainingServiceServicer):
         self, request: pb.CreateTrainingJobRequest, context: Context
     ) -> pb.CreateTrainingJobResponse:
         """Queues a job. Idempotent by request_id."""
-        check_create(request, self._environments)
+        await asyncio.to_thread(check_create, request, self._environments)
         job = await self._supervisor.create(request)
         return pb.CreateTrainingJobResponse(job=job)
 

@@ -7,7 +7,8 @@ import math
 from policy_api.errors import InvalidArgument
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, ListTrainingJobsRequest, TrainingSpec
 from repository.names import validate_alias_name
-from trainer.config import resolve_config
+from trainer.config import TrainingConfig, resolve_config
+from trainer.environments.make import inspect
 from trainer.gate.config import Gate
 from trainer.service.environments import AllowList
 
@@ -17,21 +18,23 @@ MAX_PAGE = 1000
 
 
 def check_create(request: CreateTrainingJobRequest, environments: AllowList) -> None:
-    """InvalidArgument names the field; PermissionDenied: the environment is not allowed."""
+    """InvalidArgument names the field; PermissionDenied: the environment is not allowed. Blocking."""
     if len(request.request_id) > MAX_REQUEST_ID:
         raise InvalidArgument.of(
             "request_id", got=f"{len(request.request_id)} characters", wanted=f"at most {MAX_REQUEST_ID}"
         )
-    check_spec(request.spec)
-    environments.check(request.spec.env_id)
+    config = check_spec(request.spec)
+    environments.check(config.env_id)
+    if environments.is_own(config.env_id):  # of others the worker finds out: making one runs its code
+        inspect(config)
 
 
-def check_spec(spec: TrainingSpec) -> None:
-    """InvalidArgument names the field."""
+def check_spec(spec: TrainingSpec) -> TrainingConfig:
+    """The run that it describes. InvalidArgument names the field."""
     settings = dict(spec.settings)
     if spec.init_from:
         settings["init_from"] = spec.init_from
-    resolve_config(spec.policy, spec.env_id, spec.algorithm, spec.seed, settings)
+    config = resolve_config(spec.policy, spec.env_id, spec.algorithm, spec.seed, settings)
     if spec.init_from and "init_from" in spec.settings:
         raise InvalidArgument.of("settings[init_from]", got="a setting", wanted="the field `init_from` alone")
     Gate.of(spec.promotion.gate)
@@ -41,6 +44,7 @@ def check_spec(spec: TrainingSpec) -> None:
         raise InvalidArgument.of(
             "spec.promotion.min_return", got=spec.promotion.min_return, wanted="a finite number"
         )
+    return config
 
 
 def page_of(request: ListTrainingJobsRequest) -> tuple[int, int | None]:

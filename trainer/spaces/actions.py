@@ -10,10 +10,14 @@ import numpy as np
 
 from policy_api.errors import UnsupportedSpace
 from policy_api.v1 import artifact_pb2
+from trainer.distributions.bernoulli import Bernoulli
 from trainer.distributions.categorical import Categorical
 from trainer.distributions.interface import Distribution
+from trainer.distributions.multi_categorical import MultiCategorical
+from trainer.spaces.boxes import BoxCodec, GaussianOptions, box_codec
+from trainer.spaces.describe import describe_leaf
 
-SUPPORTED = "a Discrete space with at least 2 actions"
+SUPPORTED = "Discrete with at least 2 actions, MultiDiscrete, MultiBinary or Box"
 
 
 class ActionCodec(Protocol):
@@ -22,6 +26,10 @@ class ActionCodec(Protocol):
     @property
     def distribution(self) -> Distribution:
         """What the policy's outputs parametrise."""
+
+    @property
+    def mask_width(self) -> int:
+        """Elements of an action mask; 0: there are none for such actions."""
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """Stored actions [N, ...] -> the environment's [N, ...]."""
@@ -44,6 +52,11 @@ class DiscreteCodec:
         """Categorical over n."""
         return Categorical(int(self.space.n))
 
+    @property
+    def mask_width(self) -> int:
+        """An element an action."""
+        return int(self.space.n)
+
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """Index plus start [N]."""
         return actions + self.space.start if self.space.start else actions
@@ -59,12 +72,84 @@ class DiscreteCodec:
         return artifact_pb2.Distribution(categorical=categorical)
 
 
-def codec_for(space: gym.Space[Any]) -> ActionCodec:
-    """The codec of a space.
+@dataclass(frozen=True)
+class MultiDiscreteCodec:
+    """An index a branch, row-major; the environment's begin at each branch's start."""
+
+    space: gym.spaces.MultiDiscrete
+    described: artifact_pb2.Space
+
+    @property
+    def distribution(self) -> MultiCategorical:
+        """Independent branches."""
+        return MultiCategorical(tuple(self.described.multi_discrete.nvec))
+
+    @property
+    def mask_width(self) -> int:
+        """An element a choice of each branch."""
+        return sum(self.described.multi_discrete.nvec)
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        """Indices plus starts [N, *shape], of the space's type."""
+        return (actions.reshape(-1, *self.space.shape) + self.space.start).astype(self.space.dtype)
+
+    def describe(self) -> artifact_pb2.Space:
+        """A MultiDiscreteSpace."""
+        return self.described
+
+    def describe_distribution(self) -> artifact_pb2.Distribution:
+        """Independent branches of nvec choices."""
+        branches = artifact_pb2.MultiCategoricalDistribution(nvec=self.described.multi_discrete.nvec)
+        return artifact_pb2.Distribution(multi_categorical=branches)
+
+
+@dataclass(frozen=True)
+class MultiBinaryCodec:
+    """Bits, row-major."""
+
+    space: gym.spaces.MultiBinary
+
+    @property
+    def distribution(self) -> Bernoulli:
+        """Independent bits."""
+        return Bernoulli(self.mask_width)
+
+    @property
+    def mask_width(self) -> int:
+        """An element a bit."""
+        return int(np.prod(self.space.shape))
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        """[N, *shape], of the space's type."""
+        return actions.reshape(-1, *self.space.shape).astype(self.space.dtype)
+
+    def describe(self) -> artifact_pb2.Space:
+        """A MultiBinarySpace."""
+        return artifact_pb2.Space(multi_binary=artifact_pb2.MultiBinarySpace(shape=self.space.shape))
+
+    def describe_distribution(self) -> artifact_pb2.Distribution:
+        """Independent bits."""
+        return artifact_pb2.Distribution(bernoulli=artifact_pb2.BernoulliDistribution(n=self.mask_width))
+
+
+def codec_for(space: gym.Space[Any], options: GaussianOptions | None = None) -> ActionCodec:
+    """The codec of a space; `options` are for Box.
 
     Raises:
         UnsupportedSpace: naming the space and what is supported.
+        InvalidArgument: the options do not fit the bounds.
     """
-    if isinstance(space, gym.spaces.Discrete) and space.n >= 2:
-        return DiscreteCodec(space)
-    raise UnsupportedSpace.of("env_id", got=f"action space {space}", wanted=SUPPORTED)
+    described = describe_leaf(space)
+    codec: ActionCodec | BoxCodec | None = None
+    if described is not None:
+        if isinstance(space, gym.spaces.Discrete) and space.n >= 2:
+            codec = DiscreteCodec(space)
+        elif isinstance(space, gym.spaces.MultiDiscrete):
+            codec = MultiDiscreteCodec(space, described)
+        elif isinstance(space, gym.spaces.MultiBinary):
+            codec = MultiBinaryCodec(space)
+        elif isinstance(space, gym.spaces.Box) and np.dtype(space.dtype).kind in "fiu":
+            codec = box_codec(space, described, options or GaussianOptions())
+    if codec is None:
+        raise UnsupportedSpace.of("env_id", got=f"action space {space}", wanted=SUPPORTED)
+    return codec

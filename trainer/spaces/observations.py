@@ -2,99 +2,141 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from policy_api.errors import UnsupportedSpace
+from policy_api import spaces
 from policy_api.v1 import artifact_pb2
+from trainer.networks.rows import RowLayout, Segment
+from trainer.spaces.describe import describe
 
-SUPPORTED = "a Box of numbers"
+ACTION_MASK = "action_mask"  # the name in an environment's info
+SMALLEST_IMAGE = 5  # pixels a side; smaller ones are plain numbers
+HUGE = 1e6  # bounds beyond it count as missing
 
 
-class ObservationEncoder(Protocol):
-    """Observations as rows [D]. What the exported graph takes is `shape`, whatever D is."""
+@dataclass(frozen=True)
+class ObservationEncoder:
+    """Observations as rows [D]: what clients send, and behind it the action mask where there is one."""
+
+    described: artifact_pb2.Space
+    mask_width: int = 0  # elements of the action mask; 0: the environment gives none
+    scaled: bool = False  # whether running normalisation takes care of the numbers' scale
+
+    @cached_property
+    def parts(self) -> tuple[spaces.Leaf, ...]:
+        """The leaves of the space, in the order of a row."""
+        return spaces.leaves(self.described)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one observation as clients send it."""
+        """Of one observation as clients send it, and as the exported graph takes it."""
+        return spaces.row_shape(self.described)
+
+    @cached_property
+    def observed(self) -> int:
+        """Numbers of a row without the mask."""
+        return sum(part.size for part in self.parts)
 
     @property
     def size(self) -> int:
         """D: numbers in a row."""
+        return self.observed + self.mask_width
 
-    def encode(self, observation: Any) -> np.ndarray:
-        """One observation as a row [D] float32. ValueError: not of this space's shape."""
+    @cached_property
+    def layout(self) -> RowLayout:
+        """What the columns mean."""
+        segments = [segment for part in self.parts for segment in _segments(part, scaled=self.scaled)]
+        return RowLayout(tuple(segments), self.mask_width)
+
+    def encode(self, observation: Any, info: Mapping[str, Any] | None = None) -> np.ndarray:
+        """One observation as a row [D] float32. InvalidArgument: it is not of this space's shape."""
+        row = spaces.flatten(self.parts, observation)
+        return np.concatenate((row, self._mask(info or {}))) if self.mask_width else row
 
     def encode_batch(self, observations: Any) -> np.ndarray:
-        """The observations of a numpy vector environment as rows [N, D] float32."""
+        """The observations of a numpy vector environment as rows [N, D] float32; all actions allowed."""
+        rows = spaces.flatten_batch(self.parts, observations)
+        if not self.mask_width:
+            return rows
+        return np.concatenate((rows, np.ones((len(rows), self.mask_width), np.float32)), axis=1)
 
     def random(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Rows [count, D] from all over the space, for the parity check."""
+        """Observations [count, size without the mask] from all over the space, for the parity check."""
+        return np.concatenate([_random(part, rng, count) for part in self.parts], axis=1)
 
     def describe(self) -> artifact_pb2.Space:
         """The space as the artifact's metadata names it."""
+        return self.described
+
+    def _mask(self, info: Mapping[str, Any]) -> np.ndarray:
+        mask = info.get(ACTION_MASK)
+        if mask is None:  # at an episode's end, for instance
+            return np.ones(self.mask_width, np.float32)
+        flat = flat_mask(mask)
+        if len(flat) != self.mask_width:
+            raise ValueError(f"got an action mask of {len(flat)} elements, wanted {self.mask_width}")
+        return flat
 
 
-@dataclass(frozen=True)
-class BoxEncoder:
-    """A Box of any shape, flattened row-major."""
-
-    space: gym.spaces.Box
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The box's own shape."""
-        return self.space.shape
-
-    @property
-    def size(self) -> int:
-        """Product of the shape."""
-        return int(np.prod(self.space.shape))
-
-    def encode(self, observation: Any) -> np.ndarray:
-        """One observation as a row [D] float32."""
-        array = np.asarray(observation, np.float32)
-        if array.shape != self.space.shape:
-            raise ValueError(f"got an observation of shape {array.shape}, wanted {self.space.shape}")
-        return array.reshape(-1)
-
-    def encode_batch(self, observations: Any) -> np.ndarray:
-        """[N, *shape] -> [N, D] float32."""
-        array = np.asarray(observations, np.float32)
-        if array.shape[1:] != self.space.shape:
-            raise ValueError(f"got observations of shape {array.shape[1:]}, wanted {self.space.shape}")
-        return array.reshape(len(array), -1)
-
-    def random(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Uniform within the bounds; normal with deviation 3 where a bound is missing or huge."""
-        low, high = self.space.low.reshape(-1), self.space.high.reshape(-1)
-        bounded = (np.abs(low) < 1e6) & (np.abs(high) < 1e6)
-        uniform = rng.uniform(np.where(bounded, low, 0), np.where(bounded, high, 1), (count, self.size))
-        normal = rng.normal(0.0, 3.0, (count, self.size)).clip(low, high)
-        return np.where(bounded, uniform, normal).astype(np.float32)
-
-    def describe(self) -> artifact_pb2.Space:
-        """A BoxSpace; bounds that are all the same stand once."""
-        box = artifact_pb2.BoxSpace(shape=self.space.shape, dtype=str(self.space.dtype))
-        box.low.extend(_bounds(self.space.low))
-        box.high.extend(_bounds(self.space.high))
-        return artifact_pb2.Space(box=box)
+def flat_mask(mask: Any) -> np.ndarray:
+    """An action mask as one row float32: Gymnasium's are an array, or a tuple of arrays, one a branch."""
+    if isinstance(mask, tuple | list):
+        return np.concatenate([np.asarray(part).reshape(-1) for part in mask]).astype(np.float32)
+    return np.asarray(mask).reshape(-1).astype(np.float32)
 
 
-def encoder_for(space: gym.Space[Any]) -> ObservationEncoder:
+def encoder_for(space: gym.Space[Any], mask_width: int = 0, *, scaled: bool = False) -> ObservationEncoder:
     """The encoder of a space.
 
     Raises:
-        UnsupportedSpace: naming the space and what is supported.
+        UnsupportedSpace: naming the part that is not supported, and what is.
     """
-    if isinstance(space, gym.spaces.Box) and space.shape and np.issubdtype(space.dtype, np.number):
-        return BoxEncoder(space)
-    raise UnsupportedSpace.of("env_id", got=f"observation space {space}", wanted=SUPPORTED)
+    return ObservationEncoder(describe(space), mask_width, scaled)
 
 
-def _bounds(bounds: np.ndarray) -> list[float]:
-    flat = bounds.reshape(-1).astype(float).tolist()
-    return flat[:1] if len(set(flat)) == 1 else flat
+def _segments(part: spaces.Leaf, *, scaled: bool) -> Sequence[Segment]:
+    if part.kind in ("discrete", "multi_discrete"):
+        starts, counts = spaces.choice_ranges(part)
+        return [Segment("choice", 1, start, count) for start, count in zip(starts, counts, strict=True)]
+    divisor = 255.0 if part.dtype == np.uint8 and not scaled else 1.0
+    image = _image(part)
+    if image is None:
+        return [Segment("numbers", part.size, divisor=divisor)]
+    shape, channels_first = image
+    return [Segment("image", part.size, image=shape, channels_first=channels_first, divisor=divisor)]
+
+
+def _image(part: spaces.Leaf) -> tuple[tuple[int, int, int], bool] | None:
+    """(height, width, channels) and whether the channels stand first; None: plain numbers.
+
+    Three dimensions with sides of 5 and more, the channels being the shorter end; or two of uint8.
+    """
+    if len(part.shape) == 2 and part.dtype == np.uint8:
+        height, width, channels, first = *part.shape, 1, False
+    elif len(part.shape) != 3:
+        return None
+    elif part.shape[0] < part.shape[2]:
+        (channels, height, width), first = part.shape, True
+    else:
+        (height, width, channels), first = part.shape, False
+    return ((height, width, channels), first) if min(height, width) >= SMALLEST_IMAGE else None
+
+
+def _random(part: spaces.Leaf, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Uniform within the bounds; normal with deviation 3 where a bound is missing or huge."""
+    if part.kind != "box":
+        starts, counts = map(np.array, spaces.choice_ranges(part))
+        return (starts + rng.integers(0, counts, (count, part.size))).astype(np.float32)
+    box = part.space.box
+    low, high = (np.broadcast_to(np.array(bounds), part.size) for bounds in (box.low, box.high))
+    bounded = (np.abs(low) < HUGE) & (np.abs(high) < HUGE)
+    uniform = rng.uniform(np.where(bounded, low, 0), np.where(bounded, high, 1), (count, part.size))
+    normal = rng.normal(0.0, 3.0, (count, part.size)).clip(low, high)
+    drawn = np.where(bounded, uniform, normal)
+    return (np.rint(drawn) if part.dtype.kind in "iub" else drawn).astype(np.float32)

@@ -67,7 +67,7 @@ def _learn(loop: TrainingLoop, trial: optuna.Trial) -> None:
 
 def _score(loop: TrainingLoop, info: EnvironmentInfo) -> float:
     config = loop.config
-    judge = Judge(config, info, network_specs(config, info.encoder.size, info.codec.distribution))
+    judge = Judge(config, info, network_specs(config, info.encoder.layout, info.codec.distribution))
     last = Snapshot(loop.counters.env_steps, loop.acting.export_parameters(), None, loop.moments)
     try:
         return judge.score(last, "tuning", config.selection_episodes)

@@ -31,8 +31,11 @@ class System:
         self.repository = ModelRepository(folder / "repository")
         self._addresses = {"trainer": _free_address(), "server": _free_address()}
         self._processes: dict[str, ServiceProcess] = {}
-        for name in self._addresses:
-            self.start(name)
+        try:
+            self.restore()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def trainer(self) -> TrainingServiceStub:
@@ -49,8 +52,8 @@ class System:
         command = [sys.executable, "-m", *_arguments(name), "--listen", self._addresses[name]]
         command += ["--repository", str(self.repository.root)]
         if name == "server":
-            command += ["--trainer", self._addresses["trainer"], "--metrics", "127.0.0.1:0"]
-        process = ServiceProcess(name, command, self.folder)
+            command += ["--trainer", self._addresses["trainer"]]
+        process = ServiceProcess(name, command, self.folder, {"POLICYD_METRICS": "127.0.0.1:0"})
         process.address()
         self._processes[name] = process
 

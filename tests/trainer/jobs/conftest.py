@@ -13,7 +13,7 @@ from policy_api.v1 import artifact_pb2
 from policy_api.v1.training_pb2 import TrainingJob
 from repository import ModelRepository
 from tests.trainer.jobs.postgres import Postgres, find_binaries, running
-from tests.trainer.jobs.room import STAND_IN, OpenRoom, Room
+from tests.trainer.jobs.room import PUBLISHER, STAND_IN, OpenRoom, Room
 from trainer.jobs.limits import Limits
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
@@ -71,7 +71,8 @@ def open_room(table: JobTable, repository: ModelRepository, tmp_path: Path) -> O
     @asynccontextmanager
     async def open_room(behaviour: str, limits: Limits | None = None) -> AsyncIterator[Room]:
         def command(job: TrainingJob, *, run_dir: Path, **_: object) -> list[str]:
-            return [sys.executable, str(STAND_IN), behaviour, str(run_dir)]
+            script = PUBLISHER if behaviour == "publish" else STAND_IN
+            return [sys.executable, str(script), behaviour, str(run_dir)]
 
         store = JobStore(table)
         runs = tmp_path / "runs"

@@ -10,6 +10,7 @@ from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
+PUBLISHER = Path(__file__).with_name("stand_in_publisher.py")
 SPEC = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="a2c")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import select
 import sys
 import time
@@ -146,6 +147,33 @@ def test_cancel_after_publishing_is_success(
             assert job.state == states.SUCCEEDED
             assert (job.result.version, job.result.promoted) == (1, False)
             assert job.result.version_path == "models/cartpole/1"
+
+    _run(test())
+
+
+def test_cancel_racing_success_ends_in_one_state(
+    open_room: OpenRoom, repository: ModelRepository, cartpole: artifact_pb2.PolicyMetadata
+) -> None:
+    """Whenever the cancel comes: a cancelled job has no version, a succeeded one has its own."""
+    (repository.root).mkdir()
+    (repository.root / "metadata").write_bytes(cartpole.SerializeToString())
+    delays = random.Random(7)
+
+    async def test() -> None:
+        async with open_room("publish") as room:
+            ends = set()
+            for _ in range(12):
+                job_id = (await room.create()).job_id
+                await room.until(job_id, _running)
+                await asyncio.sleep(delays.choice([0, delays.uniform(0, 0.05)]))
+                await room.supervisor.cancel(job_id)
+                job = await room.end(job_id)
+                published = repository.find_job("cartpole", job_id)
+                ends.add(job.state)
+                assert job.state == (states.CANCELLED if published is None else states.SUCCEEDED)
+                if published is not None:
+                    assert job.result.version == published.version
+            assert ends <= {states.CANCELLED, states.SUCCEEDED}
 
     _run(test())
 

@@ -145,7 +145,7 @@ def test_episode_figures() -> None:
         ("nan_observation", "nan in its observations"),
         ("nan_reward", "nan in its rewards"),
         ("shape", r"shape \(1,\), wanted \(2,\)"),
-        ("type", "could not convert string to float"),
+        ("type", r"got shape \(\), wanted \(2,\)"),
     ],
 )
 def test_misbehaving_environments(kind: str, message: str) -> None:

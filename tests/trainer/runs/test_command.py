@@ -88,7 +88,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
         (["--set", "gamma=2"], "INVALID_ARGUMENT", "settings[gamma]"),
         (["--set", "gamma"], "INVALID_ARGUMENT", "KEY=VALUE"),
         (["--env", "NoSuch-v0"], "INVALID_ARGUMENT", "NoSuch"),
-        (["--env", "Pendulum-v1"], "UNSUPPORTED_SPACE", "Box(-2.0, 2.0, (1,), float32)"),
+        (["--env", "tests.trainer.kinds:Sequences-v0"], "UNSUPPORTED_SPACE", "action space Sequence"),
         (["--env", "no_module:Env-v0"], "INVALID_ARGUMENT", "no_module"),
         (["--set", "device=cuda"], "INVALID_ARGUMENT", "there is no usable GPU"),
         (["--set", "init_from=champion"], "INVALID_ARGUMENT", "settings[init_from]"),

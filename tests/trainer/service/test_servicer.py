@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from policy_api import errors, status
 from policy_api.v1 import training_pb2 as pb
+from policy_api.v1.gate_pb2 import GateConfig
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from tests.trainer.service.conftest import ROOT, Serve
 
@@ -41,6 +42,12 @@ def _changed(**fields: object) -> pb.CreateTrainingJobRequest:
         ("settings[gamma]", _changed(settings={"gamma": "2"})),
         ("settings[gama]", _changed(settings={"gama": "0.9"})),
         ("spec.env_id", _changed(env_id="Nope-v0")),
+        ("env_id", _changed(env_id="Pendulum-v1")),
+        ("settings[env_kwargs]", _changed(settings={"env_kwargs": '{"nope": 1}'})),
+        ("settings[init_from]", _changed(init_from="champion", settings={"init_from": "1"})),
+        ("spec.promotion.gate.margin", _changed(promotion=pb.Promotion(gate=GateConfig(margin=-1)))),
+        ("priority", pb.CreateTrainingJobRequest(spec=SPEC, priority=101)),
+        ("limits.env_steps", pb.CreateTrainingJobRequest(spec=SPEC, limits=pb.JobLimits(env_steps=-1))),
         ("spec.promotion.alias", _changed(promotion=pb.Promotion(alias="Big Boss"))),
         ("spec.promotion.min_return", _changed(promotion=pb.Promotion(min_return=float("nan")))),
         ("request_id", pb.CreateTrainingJobRequest(spec=SPEC, request_id="x" * 129)),
