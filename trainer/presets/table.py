@@ -15,8 +15,8 @@ class Preset:
 
 
 # Common to all practical rows. Scaled observations and rewards keep values near 1, whatever the
-# environment's units: without them A2C collapses after solving (docs/training.md).
-PRACTICAL: Mapping[str, object] = {
+# environment's units; the learning rate falls to 0, for at a constant one a solved task is lost again.
+PRACTICAL: dict[str, object] = {
     "normalize_observations": True,
     "normalize_rewards": True,
     "normalize_advantages": True,
@@ -31,7 +31,7 @@ PRACTICAL: Mapping[str, object] = {
 }
 
 # One batch of whole episodes is one step: minibatches of them are stale and collapse.
-REINFORCE: Mapping[str, object] = PRACTICAL | {
+REINFORCE: dict[str, object] = PRACTICAL | {
     "n_envs": 8,
     "episodes_per_update": 8,
     "returns": "reward_to_go",
@@ -39,7 +39,7 @@ REINFORCE: Mapping[str, object] = PRACTICAL | {
     "learning_rate": 3e-3,
 }
 
-A2C: Mapping[str, object] = PRACTICAL | {
+A2C: dict[str, object] = PRACTICAL | {
     "n_envs": 16,
     "n_steps": 16,
     "minibatch_size": 64,
@@ -47,7 +47,7 @@ A2C: Mapping[str, object] = PRACTICAL | {
     "learning_rate": 1.4e-3,
 }
 
-EXPLORING: Mapping[str, object] = {"ent_coef": 0.01, "ent_coef_final": 0.0}
+EXPLORING: dict[str, object] = {"ent_coef": 0.01, "ent_coef_final": 0.0}
 
 COURSE: Mapping[str, Preset] = {
     "reinforce": Preset(
