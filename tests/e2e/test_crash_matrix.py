@@ -20,7 +20,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     [
         ("trainer", "QUEUED"),
         ("worker", "TRAINING"),
-        ("trainer", "TRAINING"),
         ("server", "EVALUATING"),
         ("everything", "EXPORTING"),
         ("worker", "COMPARING"),

@@ -14,7 +14,8 @@ from trainer.evaluation.figures import first_seed
 from trainer.gate.config import Gate
 from trainer.gate.decision import Comparison, Play, Returns, compare
 from trainer.gate.intervals import mean_interval
-from trainer.gate.playing import NotComparable, onnx_policy, paired_play
+from trainer.gate.playing import paired_play
+from trainer.gate.served import NotComparable, served_policy
 
 PROMOTING = frozenset(
     {
@@ -89,8 +90,10 @@ def _play_against(
     verdict.champion_digest = champion.digest
     # Fresh episodes for each champion: nothing was ever chosen by how it did on them.
     verdict.first_seed = first_seed(config.seed, f"gate against {champion.version}")
-    opponent = onnx_policy(repository.read_model(champion.policy, champion.version), info)
-    play = paired_play(config, info, onnx_policy(challenger.model, info), opponent, verdict.first_seed)
+    model = repository.read_model(champion.policy, champion.version)
+    opponent = served_policy(model, champion.metadata.distribution, info)
+    own = served_policy(challenger.model, info.codec.describe_distribution(), info)
+    play = paired_play(config, info, own, opponent, verdict.first_seed)
     comparison = compare(_announced(play, each_block), gate, seed=verdict.first_seed)
     _describe(verdict, comparison, gate)
     _decided(verdict, comparison.outcome)

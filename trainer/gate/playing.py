@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 
-from policy_api.errors import FailedPrecondition
 from trainer.config import TrainingConfig
 from trainer.environments.make import EnvironmentInfo, make_plain
 from trainer.evaluation.episodes import play
@@ -14,32 +12,6 @@ from trainer.gate.intervals import Floats
 from trainer.rollouts.policy import ActingPolicy
 
 SIDE_BY_SIDE = 128  # episodes that are stepped together at most
-
-
-class NotComparable(FailedPrecondition):
-    """A model that cannot act in this environment."""
-
-    reason = "NOT_COMPARABLE"
-
-
-def onnx_policy(model: bytes, info: EnvironmentInfo) -> ActingPolicy:
-    """A policy that acts by ONNX Runtime. NotComparable: the model does not load or has other spaces."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise NotComparable(f"the model does not load: {error}") from error
-    shape = info.encoder.shape
-
-    def outputs(rows: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = session.run(["action_logits"], {"observations": rows.reshape(-1, *shape)})[0]
-        return logits
-
-    policy = ActingPolicy(outputs, info.codec.distribution)
-    _check(policy, info)
-    return policy
 
 
 def paired_play(
@@ -85,13 +57,3 @@ def _returns(
         return played.returns.astype(np.float64)
     finally:
         environments.close()
-
-
-def _check(policy: ActingPolicy, info: EnvironmentInfo) -> None:
-    rows = np.zeros((2, info.encoder.size), np.float32)
-    try:
-        answered = policy.outputs(rows).shape
-    except Exception as error:
-        raise NotComparable(f"the model does not take this environment's observations: {error}") from error
-    if answered != (wanted := (2, policy.distribution.outputs)):
-        raise NotComparable(f"the model answers {answered[1:]} numbers, this environment needs {wanted[1:]}")
