@@ -43,6 +43,9 @@ soak: install  ## kill -9 of every part at every phase of a job, several times (
 proto: install  ## generate the code of the contract from the .proto files
 	$(PY) proto/generate.py
 
+e2e: install  ## build the images and live through the stack on a container engine (about 10 minutes)
+	deploy/e2e $(PYTEST_ARGS)
+
 wheels:  ## fetch the pinned torch into wheels/, which the trainer's image takes before any index
 	$(PYTHON) -m pip download --disable-pip-version-check --no-deps --dest wheels $(WHEELS_ARGS) $$(grep '^torch==' constraints.txt)
 

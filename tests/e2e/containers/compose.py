@@ -1,0 +1,87 @@
+"""The stack of docker-compose.yml under a project name of the test's own, and policyctl against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).parents[3]
+PROJECT = "policyd-e2e"
+SCALED = ("docker-compose.yml", "docker-compose.scale.yml")
+
+
+def run(*command: str, seconds: float = 120, data: bytes | None = None) -> bytes:
+    """What the command wrote; an error that shows everything when it failed."""
+    done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, cwd=TOP, check=False)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr)[-4000:].decode(errors="replace")
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}: {said}")
+    return done.stdout
+
+
+def await_that(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Waits until it holds; there is no event to wait for across containers."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"after {seconds:.0f} s still not: {what}")
+
+
+class Compose:
+    """docker-compose with one set of files. Ports are free ones of loopback."""
+
+    def __init__(self, *files: str) -> None:
+        self._files = [argument for file in files for argument in ("-f", file)]
+        os.environ.update(
+            POLICYD_PORT="", POLICYD_METRICS_PORT="", POLICYD_ENVOY_PORT="0", PROMETHEUS_PORT="0"
+        )
+        os.environ.update(ENVOY_IMAGE="policyd-e2e-envoy", PROMETHEUS_IMAGE="policyd-e2e-prometheus")
+
+    def __call__(self, *arguments: str, seconds: float = 120, data: bytes | None = None) -> bytes:
+        """One docker-compose command."""
+        return run("docker-compose", "-p", PROJECT, *self._files, *arguments, seconds=seconds, data=data)
+
+    def containers(self, service: str) -> list[str]:
+        """Ids of a service's containers, stopped ones too."""
+        return self("ps", "-q", service).decode().split()
+
+    def await_health(self, *services: str, seconds: float = 90) -> None:
+        """Waits until every container of the services is healthy."""
+
+        def healthy() -> bool:
+            found = [c for service in services for c in self.containers(service)]
+            form = "{{.State.Health.Status}}"
+            return all(run("docker", "inspect", "-f", form, c).strip() == b"healthy" for c in found)
+
+        await_that(healthy, seconds, f"healthy: {services}")
+
+    def address(self, service: str, port: int, index: int = 1) -> str:
+        """Where a published port is reached."""
+        return self("port", f"--index={index}", service, str(port)).decode().strip()
+
+
+class Policyctl:
+    """policyctl --json against one address."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __call__(self, *arguments: str, seconds: float = 120) -> Any:
+        """The document that it prints."""
+        command = [sys.executable, "-m", "policyctl", "--server", self.address, "--json", *arguments]
+        return json.loads(run(*command, seconds=seconds).decode().splitlines()[-1])
+
+    def champion(self) -> tuple[int, str]:
+        """Number and digest of what the only policy's champion answers with."""
+        [policy] = self("policies")["policies"]
+        [alias] = [a for a in policy["aliases"] if a["name"] == "champion"]
+        [version] = [v for v in policy["versions"] if v["version"] == alias["serving_version"]]
+        return version["version"], version["digest"]

@@ -1,0 +1,230 @@
+"""The images and docker-compose.yml on a real engine, as an operator lives through them.
+
+Run by `make e2e`. The tests of this file are one story: they share a stack and come in order.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.containers.compose import PROJECT, SCALED, TOP, Compose, Policyctl, await_that, run
+
+pytestmark = [
+    pytest.mark.skipif("POLICYD_E2E" not in os.environ, reason="needs a container engine: make e2e"),
+    pytest.mark.timeout(900),
+]
+
+CARTPOLE = ("--policy", "cartpole", "--env", "CartPole-v1", "--algorithm", "a2c")
+MAX_SERVER_BYTES = 350_000_000
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    """The stack with Prometheus, from built images; gone afterwards whatever happened."""
+    compose = Compose("docker-compose.yml")
+    compose("--profile", "observability", "down", "--volumes", "--remove-orphans")
+    compose("build", seconds=890)
+    for name in ("envoy", "prometheus"):
+        run(
+            "docker",
+            "build",
+            "-q",
+            "-f",
+            f"deploy/stand-ins/{name}.Dockerfile",
+            "-t",
+            f"policyd-e2e-{name}",
+            ".",
+            seconds=600,
+        )
+    compose("up", "--detach", "server", "trainer")
+    yield compose
+    Compose(*SCALED)("--profile", "observability", "down", "--volumes", "--remove-orphans")
+
+
+@pytest.fixture
+def policyctl(compose: Compose) -> Policyctl:
+    """Against the port that the server publishes now."""
+    return Policyctl(compose.address("server", 50051))
+
+
+def image_bytes(image: str) -> int:
+    return int(run("docker", "image", "inspect", "-f", "{{.Size}}", image))
+
+
+def test_images_are_small_and_containers_have_no_privileges(compose: Compose) -> None:
+    """The server has no torch; both run as 10001, with a read-only root and without capabilities."""
+    assert image_bytes("policyd-server:0.1.0") < MAX_SERVER_BYTES
+    for service in ("server", "trainer"):
+        [container] = compose.containers(service)
+        script = (
+            "id -u; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; touch /x 2>&1 || true"
+        )
+        said = run("docker", "exec", container, "sh", "-c", script).decode()
+        assert said.split()[0] == "10001"
+        assert "0000000000000000" in said
+        assert "NoNewPrivs:\t1" in said
+        assert "Read-only file system" in said
+    probe = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('trainer'))"
+    assert compose("exec", "-T", "server", "python", "-c", probe).split() == [b"None", b"None"]
+
+
+def test_the_stack_becomes_healthy_and_learns(compose: Compose, policyctl: Policyctl) -> None:
+    """Health by grpc.health.v1; a retraining through the published port is served at once."""
+    compose.await_health("server", "trainer")
+    outcome = policyctl("retrain", *CARTPOLE, "--set", "total_timesteps=20000", "--wait", seconds=400)
+    assert outcome["job"]["state"] == "SUCCEEDED"
+    assert policyctl.champion()[0] == 1
+    played = policyctl("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "3")
+    assert played["episodes"] == 3
+    assert played["version"] == 1
+
+
+def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> None:
+    """Killed in the middle, the job goes on from its checkpoint when the trainer is back."""
+    settings = (
+        "--seed",
+        "1",
+        "--set",
+        "total_timesteps=60000",
+        "--set",
+        "checkpoint_seconds=1",
+        "--no-promote",
+    )
+    job = policyctl("retrain", *CARTPOLE, *settings)["job"]["job_id"]
+
+    def show() -> Any:
+        shown = policyctl("jobs", "show", job)
+        return shown.get("job", shown)
+
+    await_that(lambda: show()["progress"].get("env_steps", 0) > 10_000, 120, "10,000 steps")
+    [container] = compose.containers("trainer")
+    run("docker", "kill", container)
+    assert policyctl("act", "0", "0", "0", "0", "--policy", "cartpole")
+    compose("up", "--detach", "trainer")
+    await_that(lambda: show_or_none(policyctl, job) == "SUCCEEDED", 300, "the job succeeds")
+    assert show()["attempts"] >= 2
+    assert policyctl.champion()[0] == 1
+
+
+def show_or_none(policyctl: Policyctl, job: str) -> str | None:
+    """The job's state; None while the trainer is away."""
+    try:
+        shown = policyctl("jobs", "show", job)
+    except AssertionError:
+        return None
+    return str(shown.get("job", shown)["state"])
+
+
+def test_a_restarted_server_serves_the_same_champion(compose: Compose, policyctl: Policyctl) -> None:
+    """From what is on disk; SIGTERM ends it with 0 within its grace."""
+    policyctl("promote", "2", "--policy", "cartpole")
+    before = policyctl.champion()
+    assert before[0] == 2
+    [container] = compose.containers("server")
+    compose("stop", "server")
+    assert run("docker", "inspect", "-f", "{{.State.ExitCode}}", container).strip() == b"0"
+    compose("start", "server")
+    compose.await_health("server")
+    assert Policyctl(compose.address("server", 50051)).champion() == before
+
+
+def test_a_promotion_is_rolled_back(policyctl: Policyctl) -> None:
+    """Back to version 1, without the trainer's help."""
+    policyctl("rollback", "--policy", "cartpole")
+    assert policyctl.champion()[0] == 1
+
+
+def test_a_backup_restores_into_an_empty_stack(compose: Compose, policyctl: Policyctl) -> None:
+    """The commands of docs/operations.md: the same champion serves, the same jobs are known."""
+    champion, jobs = policyctl.champion(), policyctl("jobs", "list")["jobs"]
+    tar = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar")
+    repository = compose(*tar, "server", "-C", "/var/lib/policyd/repository", "-c", "aliases", "models")
+    compose("stop", "trainer")
+    table = compose(*tar, "trainer", "-C", "/var/lib/policyd/jobs", "-c", ".")
+    compose("down", "--volumes")
+    compose(*tar, "server", "-C", "/var/lib/policyd/repository", "-x", data=repository)
+    compose(*tar, "trainer", "-C", "/var/lib/policyd/jobs", "-x", data=table)
+    compose("up", "--detach", "server", "trainer")
+    compose.await_health("server", "trainer")
+    restored = Policyctl(compose.address("server", 50051))
+    assert restored.champion() == champion
+    assert [job["job_id"] for job in restored("jobs", "list")["jobs"]] == [job["job_id"] for job in jobs]
+
+
+def test_three_servers_behind_envoy_converge(compose: Compose) -> None:
+    """A promotion through Envoy reaches every replica, and Envoy's answers come from all of them."""
+    scaled = Compose(*SCALED)
+    scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
+    scaled.await_health("server")
+    assert len(scaled.containers("server")) == 3
+    through_envoy = Policyctl(scaled.address("envoy", 50051))
+    await_that(lambda: serves(through_envoy, 1), 60, "Envoy knows its servers")
+    through_envoy("promote", "2", "--policy", "cartpole")
+    replicas = [Policyctl(scaled.address("server", 50051, index)) for index in (1, 2, 3)]
+    await_that(lambda: all(serves(each, 2) for each in replicas), 30, "all replicas serve version 2")
+
+
+def serves(policyctl: Policyctl, version: int) -> bool:
+    try:
+        return policyctl.champion()[0] == version
+    except AssertionError:
+        return False
+
+
+def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None:
+    """Scraped with the configuration that is shipped; a panel is empty only where nothing has happened."""
+    scaled = Compose(*SCALED)
+    scaled("--profile", "observability", "up", "--detach", "--no-deps", "prometheus")
+    address = scaled.address("prometheus", 9090)
+    await_that(lambda: value(address, 'sum(up{job="server"})') == 3, 90, "Prometheus scrapes three servers")
+    await_that(lambda: value(address, 'sum(up{job="trainer"})') == 1, 60, "Prometheus scrapes the trainer")
+    through_envoy = Policyctl(scaled.address("envoy", 50051))
+    through_envoy("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "5")
+    quiet = {"Episode return", "Environment steps a second", "Progress", "Finished jobs", "Job duration"}
+    for title, expression in panels():
+        if title not in quiet:
+            await_that(functools.partial(has_value, address, expression), 90, expression)
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """Title and query of every panel."""
+    for name in ("serving", "training"):
+        dashboard = json.loads((TOP / "deploy" / "grafana" / "dashboards" / f"{name}.json").read_text())
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                yield panel["title"], target["expr"].replace("$__rate_interval", "1m")
+
+
+def has_value(address: str, expression: str) -> bool:
+    return value(address, expression) is not None
+
+
+def value(address: str, expression: str) -> float | None:
+    """The first sample of an instant query; None: there is none."""
+    query = urllib.parse.urlencode({"query": expression})
+    try:
+        with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=10) as answer:
+            result = json.load(answer)["data"]["result"]
+    except OSError:
+        return None
+    return float(result[0]["value"][1]) if result else None
+
+
+def test_the_stack_leaves_nothing_behind(compose: Compose) -> None:
+    """No error line in the logs of what went right, no container, network or volume afterwards."""
+    scaled = Compose(*SCALED)
+    logs = scaled("logs", "--no-color", "server", "trainer").decode()
+    scaled("--profile", "observability", "down", "--volumes", "--remove-orphans")
+    wrong = [line for line in logs.splitlines() if '"level": "ERROR"' in line or "Traceback" in line]
+    assert wrong == []
+    label = f"label=com.docker.compose.project={PROJECT}"
+    for kind in (["ps", "-a"], ["network", "ls"], ["volume", "ls"]):
+        assert run("docker", *kind, "-q", "--filter", label) == b""
