@@ -48,6 +48,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
     type=click.Choice(["grpcio", "native"]),
 )
 @_setting("--workers", "Processes on one port; 0: one a CPU.", type=int)
+@_setting("--metrics", "host:port of /metrics for Prometheus; without, nothing is measured.")
 @_setting(
     "--port-file",
     "File that gets the bound address once the server is ready.",

@@ -9,6 +9,7 @@ from repository import ModelRepository
 from server.acting.actor import Actor
 from server.acting.batcher import Batcher, LoopBatcher
 from server.acting.direct import DirectAct
+from server.metrics.metrics import ServerMetrics
 from server.models.catalog import Catalog
 from server.models.directory import Directory
 from server.models.follower import Follower
@@ -37,8 +38,9 @@ class App:
         self._settings = settings
         self._link = link
         self.health = HealthService()
+        self.metrics = ServerMetrics() if settings.metrics is not None else None
         repository = ModelRepository(settings.repository)
-        self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_health)
+        self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_versions)
         self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
         self._transport = self._made_transport()
         self._tasks: list[asyncio.Task[None]] = []
@@ -55,6 +57,8 @@ class App:
             asyncio.create_task(self.follower.run(self._settings.poll_interval)),
             asyncio.create_task(training.watch_trainer(self._channel, self._report)),
         ]
+        if self.metrics is not None:
+            self._tasks.append(asyncio.create_task(self.metrics.run()))
         if self._link is not None:
             self._link.report_ready(self._transport.port)
 
@@ -98,23 +102,29 @@ class App:
         directory = Directory(self.follower, selector)
         promotion = Promotion(self.follower, selector, directory, self._refresh_all)
         native = settings.transport == "native"  # then its own thread answers at once
-        batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows, quick=not native))
+        observer = self.metrics.calls if self.metrics is not None else None
+        waiting = Batcher(settings.max_queue_rows, observer, quick=not native)
+        batcher = LoopBatcher(asyncio.get_running_loop(), waiting)
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
         forwarder = TrainingForwarder(self._channel, settings.trainer_link.metadata)
         registry = Registry(self.follower, selector, directory, self._refresh_all)
         inference = InferenceService(actor, directory, registry, self.health)
         handlers = handler_table(policy, inference, forwarder, self.health)
-        wraps = [*settings.security.guards(), Audit()]
+        wraps = [*settings.security.guards(), Audit(), *([self.metrics.rpc] if self.metrics else [])]
         if not native:
             return GrpcioTransport(handlers, wraps, settings)
         from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra
 
-        own = Batcher(settings.max_queue_rows)
-        return NativeTransport(handlers, wraps, [DirectAct(actor), inference.direct], own, settings)
+        own = Batcher(settings.max_queue_rows, observer)
+        handled = self.metrics.rpc.handled if self.metrics is not None else None
+        direct = [DirectAct(actor), inference.direct]
+        return NativeTransport(handlers, wraps, direct, own, settings, handled)
 
-    def _report_health(self) -> None:
+    def _report_versions(self) -> None:
         """Each policy serves as far as its aliases answer with what the repository says."""
+        if self.metrics is not None:
+            self.metrics.versions.changed(self.follower)
         failing = {policy for policy, _ in self.follower.failures}
         for policy in self.follower.policies:
             self._report(f"{POLICY_SERVICE}/{policy}", serving=policy not in failing)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from policy_api.exposition import exposed, exposed_together
 from server.app import App
 from server.settings import Settings
 from server.workers.link import WorkerLink
@@ -22,10 +23,15 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> None:
     """Runs until SIGTERM or SIGINT. `arguments`: the command line, which workers get too."""
     stop = _stop_signal()
     link = await WorkerLink.inherited()
-    if link is not None or settings.processes == 1:
+    if link is not None:
         await _run_app(App(settings, link), settings, stop)
+    elif settings.processes == 1:
+        app = App(settings)
+        with exposed(settings.metrics, app.metrics.registry if app.metrics else None):
+            await _run_app(app, settings, stop)
     else:
-        await _run_workers(settings, arguments, stop)
+        with exposed_together(settings.metrics):
+            await _run_workers(settings, arguments, stop)
     for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
         signal.signal(number, signal.SIG_IGN)
 

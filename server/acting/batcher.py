@@ -20,7 +20,9 @@ class CallObserver(Protocol):
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
 
-    def answered_at_once(self, model: LoadedVersion, seconds: float) -> None:
+    def answered_at_once(
+        self, model: LoadedVersion, request: ActRequest, answer: bytes, seconds: float
+    ) -> None:
         """After a request of one row that did not queue: how long it took, in seconds."""
 
 
@@ -50,7 +52,7 @@ class Batcher:
         begin = time.perf_counter()
         answer = quick.answer(request, model)
         if answer is not None:
-            self._observer.answered_at_once(model, time.perf_counter() - begin)
+            self._observer.answered_at_once(model, request, answer, time.perf_counter() - begin)
         return answer
 
     def step(self) -> None:

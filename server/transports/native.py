@@ -11,7 +11,8 @@ import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from policy_api import exposure, rpc
@@ -34,6 +35,9 @@ MAX_EVENTS = 1024  # taken from the front at once
 BATCH_FROM = 8
 IO_THREADS = 2  # of Rust
 
+# Full method, code, seconds.
+Handled = Callable[[str, str, float], None]
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,8 +51,11 @@ class NativeTransport:
         direct: Sequence[DirectMethod],
         batcher: Batcher,
         settings: Settings,
+        handled: Handled | None = None,
     ) -> None:
+        """`handled` is told of every direct call's end."""
         self.port = 0
+        self._handled = handled
         self._settings = settings
         self._direct = direct
         self._batcher = batcher
@@ -115,20 +122,30 @@ class NativeTransport:
     def _take(
         self, front: NativeGrpcFront, call_id: int, method: DirectMethod, payload: bytes, *, alone: bool
     ) -> None:
+        begin = time.perf_counter()
         try:
             self._refuse(payload)
             begun = method.begin(payload, self._batcher if alone else None)
             if isinstance(begun, bytes):
                 front.respond(call_id, begun)
+                self._ended(method, None, begin)
             elif begun is not None:
-                self._push(front, call_id, begun)
+                self._push(front, call_id, method, begun, begin)
             else:
                 slowly = self._answer_slowly(front, call_id, method, payload)
                 asyncio.run_coroutine_threadsafe(slowly, self._loop)
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
             _fail(front, call_id, error, method.path)
+            self._ended(method, error, begin)
 
-    def _push(self, front: NativeGrpcFront, call_id: int, begun: Begun) -> None:
+    def _ended(self, method: DirectMethod, error: BaseException | None, begin: float) -> None:
+        if self._handled is not None:
+            code = "OK" if error is None else rpc.failure_of(error, method.path).code.name
+            self._handled(method.path, code, time.perf_counter() - begin)
+
+    def _push(
+        self, front: NativeGrpcFront, call_id: int, method: DirectMethod, begun: Begun, begin: float
+    ) -> None:
         def done(ticket: Ticket) -> None:
             self._waiting.pop(call_id, None)
             if ticket.decision is not None:
@@ -136,6 +153,7 @@ class NativeTransport:
             else:
                 begun.failed()
                 _fail(front, call_id, ticket.error or RuntimeError("a ticket ended without an answer"), "")
+            self._ended(method, ticket.error, begin)
 
         ticket = begun.ticket
         ticket.done = done

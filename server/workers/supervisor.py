@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 
 from policy_api.errors import FailedPrecondition
+from policy_api.exposition import forget
 from server.workers.lines import Line
 from server.workers.worker import Worker
 
@@ -61,6 +62,7 @@ class Supervisor:
             await self._listen_to(worker)
             code = await worker.process.wait()
             worker.gone()
+            forget(worker.process.pid)
             if not self._all_ready.is_set():
                 return
             _LOG.error(

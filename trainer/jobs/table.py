@@ -107,6 +107,16 @@ class JobTable:
             query = sa.select(sa.func.count()).where(jobs.c.state == state)
             return connection.execute(query).scalar_one()
 
+    def counts(self) -> dict[states.State, int]:
+        """Number of jobs by state; states without any are left out."""
+        with self._engine.connect() as connection:
+            query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def ended_after(self, moment: float) -> list[TrainingJob]:
+        """The jobs that ended after `moment`, seconds since 1970, oldest first."""
+        return self._select(sa.select(jobs).where(jobs.c.end_time > moment).order_by(jobs.c.end_time))
+
     def claim(self) -> TrainingJob | None:
         """Makes the first QUEUED job of the highest priority RUNNING. None: nothing is queued."""
         first = sa.select(jobs).where(jobs.c.state == states.QUEUED)

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from policy_api.audit import Audit
+from policy_api.exposition import exposed
 from policy_api.security import Security
 from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
@@ -25,6 +26,7 @@ from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor
 from trainer.jobs.table import JobTable
 from trainer.service.environments import AllowList
+from trainer.service.metrics import TrainerMetrics
 from trainer.service.servicer import TrainingServicer
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class ServeSettings:
     allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
     limits: Limits
     port_file: Path | None  # where the bound address is written
+    metrics: str | None  # HOST:PORT of /metrics; None: not measured
     security: Security  # who may connect and call
 
 
@@ -55,12 +58,16 @@ async def serve(settings: ServeSettings) -> None:
         store = JobStore(JobTable(engine))
         stack.callback(store.close)
         supervisor = Supervisor(store, ModelRepository(settings.repository), settings.runs, settings.limits)
-        await _run(settings, store, supervisor)
+        metrics = TrainerMetrics(store, settings.repository) if settings.metrics is not None else None
+        stack.enter_context(exposed(settings.metrics, metrics.registry if metrics else None))
+        await _run(settings, store, supervisor, metrics)
 
 
-async def _run(settings: ServeSettings, store: JobStore, supervisor: Supervisor) -> None:
+async def _run(
+    settings: ServeSettings, store: JobStore, supervisor: Supervisor, metrics: TrainerMetrics | None
+) -> None:
     stop = _stop_signal()
-    around = [Audit(), *settings.security.guards()]
+    around = [*([metrics.rpc] if metrics else []), Audit(), *settings.security.guards()]
     server = grpc.aio.server(interceptors=around, options=[("grpc.so_reuseport", 0)])
     servicer = TrainingServicer(store, supervisor, AllowList(settings.allow_env))
     add_TrainingServiceServicer_to_server(servicer, server)
@@ -74,11 +81,14 @@ async def _run(settings: ServeSettings, store: JobStore, supervisor: Supervisor)
     if settings.port_file is not None:
         settings.port_file.write_text(f"{address}\n")
     _LOG.info("policyd trainer listening on %s", address)
+    measuring = asyncio.create_task(metrics.run()) if metrics is not None else None
     running = asyncio.create_task(supervisor.run())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
     await _shut_down(server, checks, store, supervisor)
     stopped.cancel()
+    if measuring is not None:
+        measuring.cancel()
     await running
 
 

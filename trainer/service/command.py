@@ -49,6 +49,11 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
 )
+@click.option(
+    "--metrics",
+    envvar="POLICYD_METRICS",
+    help="HOST:PORT of /metrics for Prometheus; without, nothing is measured.",
+)
 @click.option("--port-file", type=_PATH, help="Where the bound address is written.")
 @security_options
 @log.log_options

@@ -1,0 +1,65 @@
+"""The port that Prometheus scrapes: /metrics on an address of its own, plain HTTP, without roles.
+
+Metrics hold names, counts and times; never observations, tokens or settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from policy_api import exposure
+from policy_api.errors import FailedPrecondition
+
+# Where the processes of one server write what is added up; prometheus_client reads it when first imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def exposed(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
+    """Serves the registry, unless one of the two is None. FailedPrecondition: the address is taken."""
+    if address is None or registry is None:
+        yield
+        return
+    host, port = exposure.host_of(address), int(address.rpartition(":")[2])
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        message = f"cannot serve metrics on {address}: {error.strerror}"
+        raise FailedPrecondition(message, reason="ADDRESS_TAKEN") from error
+    _LOG.info("metrics on http://%s:%d/metrics", host, server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def exposed_together(address: str | None) -> Iterator[None]:
+    """Serves the sums over all processes that are started inside."""
+    if address is None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="policyd-metrics-") as folder:
+        os.environ[SHARED] = folder
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
+        with exposed(address, registry):
+            yield
+        del os.environ[SHARED]
+
+
+def forget(pid: int) -> None:
+    """Drops the gauges of a process that has ended; its counts stay in the sums."""
+    if SHARED in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's
