@@ -35,6 +35,11 @@ METHODS = {
     "/policy_api.v1.TrainingService/ListTrainingJobs": "train",
     "/policy_api.v1.TrainingService/WatchTrainingJob": "train",
     "/policy_api.v1.TrainingService/CancelTrainingJob": "train",
+    "/inference.GRPCInferenceService/ServerLive": "act",
+    "/inference.GRPCInferenceService/ModelMetadata": "act",
+    "/inference.GRPCInferenceService/ModelInfer": "act",
+    "/inference.GRPCInferenceService/RepositoryModelLoad": "admin",
+    "/inference.GRPCInferenceService/RepositoryModelUnload": "admin",
     "/grpc.health.v1.Health/Check": "",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "",
 }
