@@ -19,8 +19,6 @@ ROLES: Mapping[str, Role] = {
     "/inference.GRPCInferenceService/": Role.ACT,
     "/inference.GRPCInferenceService/RepositoryModelLoad": Role.ADMIN,
     "/inference.GRPCInferenceService/RepositoryModelUnload": Role.ADMIN,
-    "/inference.GRPCInferenceService/RepositoryModelLoad": Role.ADMIN,
-    "/inference.GRPCInferenceService/RepositoryModelUnload": Role.ADMIN,
 }
 
 # What may be open to everyone, by the name that the setting `--open` uses.
