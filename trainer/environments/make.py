@@ -63,9 +63,11 @@ def _gives_masks(env: gym.Env[Any, Any]) -> bool:
     return ACTION_MASK in info
 
 
-def make_one(config: TrainingConfig) -> gym.Env[Any, Any]:
+def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """One environment, as Gymnasium makes it, without its checker (the collector checks)."""
     arguments: dict[str, Any] = dict(config.env_kwargs)
+    if render_mode is not None:
+        arguments["render_mode"] = render_mode
     if config.max_episode_steps is not None:
         arguments["max_episode_steps"] = config.max_episode_steps
     try:
