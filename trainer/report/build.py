@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from trainer.report import pictures
 from trainer.report.animation import film
 from trainer.report.page import Pictures, page
 from trainer.rollouts.policy import ActingPolicy
+from trainer.runs import picture
 
 REPORT = "report.html"
 RETURNS = "returns.png"
@@ -25,42 +27,45 @@ EPISODE = "episode.gif"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is reported on."""
+def build(
+    config: TrainingConfig,
+    info: EnvironmentInfo,
+    policy: ActingPolicy,
+    visited: np.ndarray,
+    metadata: PolicyMetadata,
+    verdict: GateVerdict | None,
+    files: Mapping[str, Path | bytes],
+) -> dict[str, bytes]:
+    """report.html and what it shows, by file name; empty where that failed.
 
-    config: TrainingConfig
-    info: EnvironmentInfo
-    policy: ActingPolicy
-    visited: np.ndarray  # [V, D], observations of evaluation episodes
-    metadata: PolicyMetadata
-    verdict: GateVerdict | None  # None: no promotion was asked for
-    learning_curve: bytes  # PNG
-
-
-def build(subject: Subject) -> dict[str, bytes]:
-    """report.html and what it shows, by file name; empty where it failed."""
+    `visited` [V, D]: observations of evaluation episodes; `verdict`: None where no promotion was asked for;
+    `files`: those of the version so far, the learning curve among them.
+    """
     try:
-        return _build(subject)
+        curve = files[picture.FILE]
+        assert isinstance(curve, bytes), "it is drawn in memory"
+        actions = _actions(config, info, policy, visited)
+        episode, note = film(config, info, policy)
+        shown = Pictures(
+            curve,
+            pictures.returns(metadata, verdict),
+            pictures.actions(metadata.action_space, *actions),
+            episode,
+            note,
+        )
     except Exception:  # a picture is not worth a trained policy
         logger.exception("the report failed; the version is published without it")
         return {}
+    made = {RETURNS: shown.returns, ACTIONS: shown.actions, EPISODE: shown.episode}
+    html = page(metadata, verdict, shown).encode()
+    return {name: content for name, content in made.items() if content} | {REPORT: html}
 
 
-def _build(subject: Subject) -> dict[str, bytes]:
-    returns = pictures.returns(subject.metadata, subject.verdict)
-    actions = pictures.actions(subject.metadata.action_space, *_actions(subject))
-    episode, note = film(subject.config, subject.info, subject.policy)
-    shown = Pictures(subject.learning_curve, returns, actions, episode, note)
-    files = {RETURNS: returns, ACTIONS: actions, EPISODE: episode}
-    html = page(subject.metadata, subject.verdict, shown).encode()
-    return {name: content for name, content in files.items() if content} | {REPORT: html}
-
-
-def _actions(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """What the policy does in the visited states, as the environment names it: greedy and sampled [V, ...]."""
-    rng = np.random.default_rng(first_seed(subject.config.seed, "report"))
-    noise = rng.random((len(subject.visited), *subject.policy.distribution.noise_shape))
-    to_environment = subject.info.codec.to_environment
-    greedy = to_environment(subject.policy.mode(subject.visited))
-    return greedy, to_environment(subject.policy.sample(subject.visited, noise))
+def _actions(
+    config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy, visited: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the policy does in the visited states, as the environment names it: greedy, sampled [V, ...]."""
+    rng = np.random.default_rng(first_seed(config.seed, "report"))
+    noise = rng.random((len(visited), *policy.distribution.noise_shape))
+    to_environment = info.codec.to_environment
+    return to_environment(policy.mode(visited)), to_environment(policy.sample(visited, noise))

@@ -67,7 +67,8 @@ def _histograms(axes: Axes, series: Sequence[tuple[str, list[float], str]]) -> N
         axes.axvline(mean, color=color, linewidth=1.5)
     axes.set_xlabel("return of an episode")
     axes.set_ylabel("episodes")
-    axes.legend(fontsize=9)
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])
+    axes.legend(fontsize=9, loc="upper left")
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
@@ -90,7 +91,8 @@ def _differences(axes: Axes, verdict: GateVerdict) -> None:
     axes.axvline(0, color="tab:red", linewidth=1)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(f"return of this version minus that of version {verdict.champion_version}")
+    coverage = f"{verdict.difference.coverage:.0%} intervals"
+    axes.set_xlabel(f"return of this version minus that of version {verdict.champion_version}, {coverage}")
 
 
 def _shares(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,15 @@ class _Run:
         files, metadata = export(
             config, info, specs, loop, training.state, evaluated, lineage, self.options.run_dir
         )
+        verdict: GateVerdict | None = None
         if self.options.promotion.promote:
             model = files["model.onnx"]
             assert isinstance(model, bytes), "export makes it in memory"
-            files[verdicts.FIRST] = verdicts.encode(self._judge(info, model, metadata))
+            verdict = self._judge(info, model, metadata)
+            files[verdicts.FIRST] = verdicts.encode(verdict)
+        report = importlib.import_module("trainer.report.build")  # matplotlib: a second to import
+        policy = evaluated.snapshot.policy(specs, info.codec.distribution)
+        files |= report.build(config, info, policy, evaluated.visited, metadata, verdict, files)
         self._enter(TrainingProgress.PUBLISHING, 0.98)
         return self._publish(files, metadata)
 
