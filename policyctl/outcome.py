@@ -60,18 +60,19 @@ class Outcome:
 
     def document(self) -> dict[str, Any]:
         """For machines; README.md describes it."""
-        document = {"outcome": self.word, "exit_code": int(self.code), "message": self.message}
-        if self.job is not None:
-            result = self.job.result
-            document |= {
-                "job_id": self.job.job_id,
-                "request_id": self.job.request_id,
-                "policy": self.job.spec.policy,
-                "version": result.version or None,
-                "promoted": result.promoted,
-                "job": plain(self.job),
-            }
-        return document
+        job = self.job or TrainingJob()
+        return {
+            "outcome": self.word,
+            "exit_code": int(self.code),
+            "message": self.message,
+            "job_id": job.job_id or None,
+            "request_id": job.request_id or None,
+            "policy": job.spec.policy or None,
+            "version": job.result.version or None,
+            "version_path": job.result.version_path or None,
+            "promoted": job.result.promoted,
+            "job": None if self.job is None else plain(self.job),
+        }
 
 
 def _of_success(job: TrainingJob) -> Outcome:

@@ -17,13 +17,16 @@ from examples.stack import ProcessFailure, Stack, StackSettings
 @click.option("--listen", envvar="POLICYD_LISTEN", default="127.0.0.1:50051", show_default=True)
 @click.option("--trainer", envvar="POLICYD_TRAINER", default="127.0.0.1:50052", show_default=True)
 @click.option("--metrics", envvar="POLICYD_METRICS", default="127.0.0.1:9464", show_default=True)
-def up(folder: Path, listen: str, trainer: str, metrics: str) -> None:
+@click.option("--port-file", type=click.Path(path_type=Path), help="Gets the server's address once both run.")
+def up(folder: Path, listen: str, trainer: str, metrics: str, port_file: Path | None) -> None:
     """Start trainer and server, say how to talk to them, stop both in order on Ctrl-C."""
     settings = StackSettings(folder.resolve(), listen, trainer, metrics)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Stack(settings) as stack:
             click.echo(_help(stack))
+            if port_file is not None:
+                port_file.write_text(stack.server_address)
             while True:  # until a signal, or one of them ends
                 stack.check()
                 time.sleep(0.2)
