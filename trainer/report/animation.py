@@ -77,13 +77,13 @@ def _film(
     environment: gym.Env[Any, Any], config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy
 ) -> tuple[bytes, str]:
     seed = first_seed(config.seed, "report")
-    observation, _ = environment.reset(seed=seed)
+    observation, given = environment.reset(seed=seed)  # `given` may hold an action mask
     filmed, total, done, steps = _Film(), 0.0, False, 0
     filmed.step(_frame(environment))
     while not done and steps < STEPS:
-        stored = policy.mode(info.encoder.encode(observation)[None])
+        stored = policy.mode(info.encoder.encode(observation, given)[None])
         action = info.codec.to_environment(stored)[0]
-        observation, reward, terminated, truncated, _ = environment.step(action)
+        observation, reward, terminated, truncated, given = environment.step(action)
         total, steps, done = total + float(reward), steps + 1, bool(terminated or truncated)
         filmed.step(_frame(environment) if filmed.due or done else None)
     ending = "" if done else ", cut here"

@@ -66,6 +66,6 @@ def _actions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the policy does in the visited states, as the environment names it: greedy, sampled [V, ...]."""
     rng = np.random.default_rng(first_seed(config.seed, "report"))
-    noise = rng.random((len(visited), *policy.distribution.noise_shape))
+    noise = policy.distribution.noise(rng, 1, len(visited))[0]
     to_environment = info.codec.to_environment
     return to_environment(policy.mode(visited)), to_environment(policy.sample(visited, noise))
