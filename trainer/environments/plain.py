@@ -51,7 +51,9 @@ class PlainEnvironments:
         rewards = np.zeros(n)
         terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
         finals: np.ndarray | None = None
-        chosen = self._codec.to_environment(actions)
+        chosen: Any = self._codec.to_environment(actions)
+        if chosen.ndim == 1 and chosen.dtype.kind == "i":
+            chosen = chosen.tolist()  # spaces check a Python int much faster than numpy's
         for index in range(n) if active is None else np.flatnonzero(active).tolist():
             row, rewards[index], ended, cut = self._step(index, chosen[index])
             if ended or cut:

@@ -38,6 +38,7 @@ class BarReporter:
             completed=progress.fraction,
             description=TrainingProgress.Phase.Name(progress.phase).lower(),
             figures=_figures(progress),
+            refresh=True,
         )
 
     def result(self, result: TrainingResult) -> None:

@@ -18,6 +18,7 @@ from trainer.environments.make import EnvironmentInfo, inspect
 from trainer.evaluation.judge import Judge
 from trainer.gate import judging
 from trainer.gate.judging import Challenger, Promotion
+from trainer.runs import mlflow_log
 from trainer.runs.evaluating import evaluate
 from trainer.runs.exporting import export
 from trainer.runs.promoting import promote
@@ -45,6 +46,7 @@ def execute(
         PolicydError: with the reason why not.
         Stopped: `stop_requested` said so; running it again with the same run_dir goes on.
     """
+    mlflow_log.require()
     repository = ModelRepository(options.repository)
     run = _Run(config, options, repository, Clock(reporter, config.total_timesteps), stop_requested)
     published = repository.find_job(config.policy, options.job_id) if options.job_id else None
@@ -90,7 +92,9 @@ class _Run:
         policy = evaluated.snapshot.policy(specs, info.codec.distribution)
         files |= report.build(config, info, policy, evaluated.visited, metadata, verdict, files)
         self._enter(TrainingProgress.PUBLISHING, 0.98)
-        return self._publish(files, metadata)
+        published = self._publish(files, metadata)
+        mlflow_log.log_run(config, training.state.curve, published)
+        return published
 
     def promote(self, published: PublishedVersion) -> TrainingResult:
         self._enter(TrainingProgress.PROMOTING, 0.99)

@@ -86,6 +86,10 @@ class Clock:
     _reported: float = float("-inf")
     _first: tuple[float, float, int] | None = None  # (time, fraction, env steps) at the attempt's begin
 
+    def due(self, phase: TrainingProgress.Phase.ValueType) -> bool:
+        """Whether a report would be shown: it is another phase, or the last report was a while ago."""
+        return phase != self._last.phase or self.now() - self._reported >= INTERVAL
+
     def tell(
         self,
         phase: TrainingProgress.Phase.ValueType,
@@ -97,7 +101,7 @@ class Clock:
         now = self.now()
         if self._first is None:
             self._first = (now, fraction, env_steps)
-        if phase == self._last.phase and now - self._reported < INTERVAL:
+        if not self.due(phase):
             return
         self._reported = now
         began, first_fraction, first_steps = self._first

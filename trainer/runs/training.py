@@ -80,6 +80,8 @@ class Training:
         return self.state.curve.points
 
     def _tell(self) -> None:
+        if not self.clock.due(TrainingProgress.TRAINING):
+            return  # the means of the last episodes cost more than a small update
         loop = self.loop
         self.clock.tell(
             TrainingProgress.TRAINING,
