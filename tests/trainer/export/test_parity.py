@@ -32,7 +32,7 @@ def test_one_function_three_ways(algorithm: str, normalized: bool) -> None:
     if moments is not None:
         moments.update(rng.normal(3.0, 5.0, (100, 8)))
     snapshot = Snapshot(0, weights.actor, weights.critic, moments)
-    graph = PolicyGraph(specs, snapshot)
+    graph = PolicyGraph(specs, snapshot, info.codec)
     model = to_onnx(graph, info.encoder.shape).SerializeToString()
     for batch in (1, 7):
         observations = rng.normal(3.0, 5.0, (batch, 8)).astype(np.float32)
