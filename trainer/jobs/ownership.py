@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from policy_api.errors import FailedPrecondition
 
@@ -16,15 +17,19 @@ from policy_api.errors import FailedPrecondition
 _ADVISORY_LOCK = 0x706F6C6963796400
 
 
+# Raises FailedPrecondition where the lock was lost. Blocking.
+Confirm = Callable[[], None]
+
+
 @contextmanager
-def owned(engine: sa.Engine) -> Iterator[None]:
+def owned(engine: sa.Engine) -> Iterator[Confirm]:
     """Holds the table's lock. FailedPrecondition: another trainer has it."""
     if engine.dialect.name == "postgresql":
-        with _owned_postgres(engine):
-            yield
+        with _owned_postgres(engine) as confirm:
+            yield confirm
     else:
         with _owned_file(Path(f"{engine.url.database}.lock")):
-            yield
+            yield lambda: None  # the kernel keeps it as long as this process lives
 
 
 @contextmanager
@@ -41,14 +46,24 @@ def _owned_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _owned_postgres(engine: sa.Engine) -> Iterator[None]:
+def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))).scalar_one():
             raise _taken(engine.url.render_as_string(hide_password=True))
+
+        def confirm() -> None:
+            # Whoever has the lock by now may have taken up our jobs: taking it again would not make it whole.
+            try:
+                connection.execute(sa.select(1))
+            except DBAPIError as error:
+                message = "the database ended the connection that owns the jobs"
+                raise FailedPrecondition(message, reason="JOBS_ARE_LOST") from error
+
         try:
-            yield
+            yield confirm
         finally:
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(_ADVISORY_LOCK)))
+            with suppress(SQLAlchemyError):
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(_ADVISORY_LOCK)))
 
 
 def _taken(where: str) -> FailedPrecondition:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 from policy_api.errors import Unavailable
 from policy_api.v1.training_pb2 import TrainingJob
 from trainer.jobs import states
@@ -26,9 +28,12 @@ class JobStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs-table")
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method of the table."""
+        """Calls a method of the table. Unavailable: the database does not answer."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        try:
+            return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        except (OperationalError, InterfaceError) as error:
+            raise Unavailable(f"the jobs' database does not answer: {error.orig}") from error
 
     async def change(self, job_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a method of the table that changes the job, and tells its watchers."""

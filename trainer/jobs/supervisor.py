@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from policy_api.errors import Unavailable
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob
 from repository import ModelRepository
 from trainer.jobs import states
@@ -89,7 +90,17 @@ class Supervisor:
             await asyncio.wait(self._tasks)
 
     async def _claim(self) -> TrainingJob | None:
-        return None if self._stopping.is_set() else await self._store.read(self._store.table.claim)
+        while not self._stopping.is_set():
+            try:
+                return await self._store.read(self._store.table.claim)
+            except Unavailable as error:
+                _LOG.error("no job can be taken: %s", error.message)
+                await self._pause()
+        return None
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), _RETRY_SECONDS)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -117,8 +128,7 @@ class Supervisor:
                 _LOG.exception("job %s: its end cannot be written down", job_id)
                 if self._stopping.is_set():
                     return None  # the next trainer finds it as it is
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _RETRY_SECONDS)
+            await self._pause()
 
     async def _recover(self) -> None:
         table = self._store.table

@@ -20,7 +20,7 @@ from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
 from repository import ModelRepository
 from trainer.jobs.limits import Limits
-from trainer.jobs.ownership import owned
+from trainer.jobs.ownership import Confirm, owned
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor
@@ -31,6 +31,7 @@ from trainer.service.servicer import TrainingServicer
 
 _LOG = logging.getLogger(__name__)
 _SERVICE = training_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name
+_CONFIRM_SECONDS = 1.0  # between looks whether the jobs are still owned
 _CALLS_SECONDS = 2.0  # for calls that run when the trainer stops
 
 
@@ -50,21 +51,25 @@ class ServeSettings:
 
 
 async def serve(settings: ServeSettings) -> None:
-    """Serves until SIGTERM or SIGINT. FailedPrecondition: the address or the jobs' table is taken."""
+    """Serves until SIGTERM or SIGINT. FailedPrecondition: the address or the jobs' table is taken or lost."""
     with ExitStack() as stack:
         engine = open_engine(settings.jobs)
         stack.callback(engine.dispose)
-        stack.enter_context(owned(engine))
+        confirm = stack.enter_context(owned(engine))
         store = JobStore(JobTable(engine))
         stack.callback(store.close)
         supervisor = Supervisor(store, ModelRepository(settings.repository), settings.runs, settings.limits)
         metrics = TrainerMetrics(store, settings.repository) if settings.metrics is not None else None
         stack.enter_context(exposed(settings.metrics, metrics.registry if metrics else None))
-        await _run(settings, store, supervisor, metrics)
+        await _run(settings, store, supervisor, confirm, metrics)
 
 
 async def _run(
-    settings: ServeSettings, store: JobStore, supervisor: Supervisor, metrics: TrainerMetrics | None
+    settings: ServeSettings,
+    store: JobStore,
+    supervisor: Supervisor,
+    confirm: Confirm,
+    metrics: TrainerMetrics | None,
 ) -> None:
     stop = _stop_signal()
     around = [*([metrics.rpc] if metrics else []), Audit(), *settings.security.guards()]
@@ -83,13 +88,22 @@ async def _run(
     _LOG.info("policyd trainer listening on %s", address)
     measuring = asyncio.create_task(metrics.run()) if metrics is not None else None
     running = asyncio.create_task(supervisor.run())
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    until = {asyncio.create_task(stop.wait()), asyncio.create_task(_until_lost(confirm))}
+    await asyncio.wait({running, *until}, return_when=asyncio.FIRST_COMPLETED)
     await _shut_down(server, checks, store, supervisor)
-    stopped.cancel()
-    if measuring is not None:
-        measuring.cancel()
-    await running
+    for task in (*until, *([measuring] if measuring else [])):
+        task.cancel()
+    ends = await asyncio.gather(running, *until, return_exceptions=True)
+    for error in ends:
+        if isinstance(error, Exception):
+            raise error
+
+
+async def _until_lost(confirm: Confirm) -> None:
+    """Ends with an error when this trainer no longer owns the jobs."""
+    while True:
+        await asyncio.sleep(_CONFIRM_SECONDS)
+        await asyncio.to_thread(confirm)
 
 
 async def _shut_down(

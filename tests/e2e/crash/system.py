@@ -19,7 +19,7 @@ from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from repository import ModelRepository
 
 PHASE_NAMES = tuple(value.name for value in training_pb2.TrainingProgress.Phase.DESCRIPTOR.values)
-DEADLINE = 90.0  # seconds for a job to end after everything is up again
+DEADLINE = 240.0  # seconds for a job to end after everything is up again
 
 
 class System:

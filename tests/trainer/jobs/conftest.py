@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from policy_api.v1 import artifact_pb2
 from policy_api.v1.training_pb2 import TrainingJob
 from repository import ModelRepository
-from tests.trainer.jobs.postgres import Postgres, find_binaries, running
+from tests.trainer.jobs.postgres import Postgres, postgres
 from tests.trainer.jobs.room import PUBLISHER, STAND_IN, OpenRoom, Room
 from trainer.jobs.limits import Limits
 from trainer.jobs.schema import open_engine
@@ -20,15 +20,7 @@ from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor
 from trainer.jobs.table import JobTable
 
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """Debian's Postgres, started here, on loopback, with a data folder of its own."""
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no Postgres is installed (Debian: apt-get install postgresql)")
-    with running(binaries) as postgres:
-        yield postgres
+__all__ = ["postgres"]  # a fixture of other rooms too
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

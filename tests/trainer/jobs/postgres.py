@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 _USER = "postgres"  # Postgres does not run as root
@@ -77,3 +78,13 @@ def _free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Debian's Postgres, started here, on loopback, with a data folder of its own."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no Postgres is installed (Debian: apt-get install postgresql)")
+    with running(binaries) as postgres:
+        yield postgres

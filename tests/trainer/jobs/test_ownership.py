@@ -7,11 +7,13 @@ import pytest
 import sqlalchemy as sa
 
 from policy_api import errors
+from tests.trainer.jobs.postgres import Postgres
 from trainer.jobs.ownership import owned
 from trainer.jobs.schema import open_engine
 
 HOLDER = """
 import signal, sys
+from tests.trainer.jobs.postgres import Postgres
 from trainer.jobs.ownership import owned
 from trainer.jobs.schema import open_engine
 with owned(open_engine(sys.argv[1])):
@@ -41,6 +43,17 @@ def test_the_lock_dies_with_its_owner(engine: sa.Engine, jobs_url: str) -> None:
         holder.kill()
     with owned(engine):
         pass
+
+
+def test_a_lost_connection_is_a_lost_lock(postgres: Postgres) -> None:
+    """Somebody else may have it by now: the owner is told, and stops."""
+    engine = open_engine(postgres.new_database())
+    with owned(engine) as confirm:
+        confirm()
+        postgres.restart()
+        with pytest.raises(errors.FailedPrecondition, match="ended the connection"):
+            confirm()
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/jobs", "sqlite://"])

@@ -12,6 +12,9 @@ import grpc
 import pytest
 
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
+from tests.trainer.jobs.postgres import postgres
+
+__all__ = ["postgres"]  # a fixture of another room
 
 ROOT = Path(__file__).parents[3]
 Serve = Callable[..., AbstractContextManager[str]]
@@ -19,18 +22,19 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
-    """Starts the service; the context's value is its address. It must end cleanly at SIGTERM."""
+    """Starts the service; the context's value is its address. Ends at SIGTERM, or with `code` by itself."""
 
     @contextmanager
-    def serve(repository: Path, *options: str) -> Iterator[str]:
+    def serve(repository: Path, *options: str, code: int = 0) -> Iterator[str]:
         os.mkfifo(port_file := tmp_path_factory.mktemp("serve") / "port")
         command = [sys.executable, "-m", "trainer", "serve", "--listen", "127.0.0.1:0"]
         command += ["--repository", str(repository), "--port-file", str(port_file), *options]
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": f"{ROOT}/proto"})
         try:
             yield port_file.read_text().strip()  # a FIFO: waits until the address is written
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            if code == 0:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == code
         finally:
             process.kill()
             process.wait()

@@ -12,6 +12,7 @@ from policy_api.v1 import training_pb2 as pb
 from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from repository import ModelRepository
+from tests.trainer.jobs.postgres import Postgres
 from tests.trainer.service.conftest import Serve
 
 SMALL = {
@@ -109,5 +110,23 @@ def test_a_stopped_trainer_goes_on_from_the_checkpoint(serve: Serve, tmp_path: P
         stub = TrainingServiceStub(channel)
         after = _watch(stub, job_id, lambda job: job.attempts == 2 and job.progress.phase == 1)[-1]
         assert after.progress.env_steps >= before.progress.env_steps
+        stub.CancelTrainingJob(pb.CancelTrainingJobRequest(job_id=job_id))
+        assert _watch(stub, job_id)[-1].state == pb.TrainingJob.CANCELLED
+
+
+def test_a_trainer_that_lost_its_database_stops(postgres: Postgres, serve: Serve, tmp_path: Path) -> None:
+    """It ends with an error instead of working on what another trainer may own; the next one goes on."""
+    jobs = ("--jobs", postgres.new_database())
+    with (
+        serve(tmp_path, *jobs, code=1) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = TrainingServiceStub(channel)
+        job_id = stub.CreateTrainingJob(_request("endless", LONG)).job.job_id
+        _watch(stub, job_id, lambda job: job.progress.env_steps > 0)
+        postgres.restart()
+    with serve(tmp_path, *jobs) as address, grpc.insecure_channel(address) as channel:
+        stub = TrainingServiceStub(channel)
+        assert _watch(stub, job_id, lambda job: job.attempts == 2)[-1].state == pb.TrainingJob.RUNNING
         stub.CancelTrainingJob(pb.CancelTrainingJobRequest(job_id=job_id))
         assert _watch(stub, job_id)[-1].state == pb.TrainingJob.CANCELLED
