@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.actor import Actor
-from server.acting.batcher import Batcher
 from server.acting.decode import parse, ticket_for
 from server.acting.encode import answer_for, wants_raw
+from server.acting.quick import is_plain
 from server.acting.ticket import Decision, Ticket
+from server.models.version import LoadedVersion
+
+
+class Plain(NamedTuple):
+    """A request of one raw observation: answered at once, together with others of its kind."""
+
+    model: LoadedVersion
+    request: ActRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,11 @@ class DirectMethod(Protocol):
 
     path: str
 
-    def begin(self, payload: bytes, batcher: Batcher | None) -> bytes | Begun | None:
-        """The answer where `batcher` has it at once; else what has to queue; None: not in memory."""
+    def begin(self, payload: bytes) -> Plain | Begun | None:
+        """Decodes and checks. None: its version is not in memory, so `answer` has to load it."""
+
+    def queued(self, plain: Plain) -> Begun:
+        """What `begin` gives for a plain request that has to queue nevertheless."""
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop, loading what is needed."""
@@ -43,16 +55,19 @@ class DirectAct:
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
 
-    def begin(self, payload: bytes, batcher: Batcher | None) -> bytes | Begun | None:
-        """The answer where `batcher` has it at once; else what has to queue; None: not in memory."""
+    def begin(self, payload: bytes) -> Plain | Begun | None:
+        """Decodes and checks. None: its version is not in memory."""
         request = parse(payload)
         model = self._actor.model_at_hand(request)
         if model is None:
             return None
-        if batcher is not None and (answer := batcher.at_once(request, model)) is not None:
-            return answer
-        ticket = ticket_for(request, model, self._actor.max_rows)
-        return Begun(ticket, partial(answer_for, raw=wants_raw(request)))
+        plain = Plain(model, request)
+        return plain if is_plain(request, model) else self.queued(plain)
+
+    def queued(self, plain: Plain) -> Begun:
+        """A ticket for the request."""
+        ticket = ticket_for(plain.request, plain.model, self._actor.max_rows)
+        return Begun(ticket, partial(answer_for, raw=wants_raw(plain.request)))
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop, loading what is needed."""

@@ -9,8 +9,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from policy_api.errors import PolicydError
 from server.acting.actor import Actor
-from server.acting.batcher import Batcher
-from server.acting.direct import Begun
+from server.acting.direct import Begun, Plain
 from server.acting.ticket import Decision, Ticket
 from server.models.version import LoadedVersion
 from server.oip import request as requests
@@ -45,7 +44,7 @@ class Inference:
             raise
         return self._encoded(wanted, decision, request.id, received, decoded)
 
-    def begin(self, payload: bytes, batcher: Batcher | None) -> bytes | Begun | None:  # noqa: ARG002 -- always queues
+    def begin(self, payload: bytes) -> Begun | None:
         """What has to queue; None: its version is not in memory, so `answer` has to load it."""
         received = time.perf_counter()
         request = requests.parse(payload)
@@ -59,6 +58,10 @@ class Inference:
             partial(self._serialised, wanted, request.id, received, decoded),
             failed=partial(self._count_failure, model, received),
         )
+
+    def queued(self, plain: Plain) -> Begun:
+        """Never called: every request queues."""
+        raise AssertionError(plain)
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop."""

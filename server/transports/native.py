@@ -7,22 +7,23 @@ For a trusted network or behind a TLS proxy: it has no TLS of its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from policy_api import exposure, rpc
+from policy_api import exposure
 from policy_api.errors import Exhausted, FailedPrecondition, Unavailable
 from server.acting.batcher import Batcher
-from server.acting.direct import Begun, DirectMethod
+from server.acting.direct import Begun, DirectMethod, Plain
 from server.acting.ticket import Ticket
+from server.models.version import MAX_CALL_ROWS, LoadedVersion
 from server.services.handlers import HandlerTable, Wrap
 from server.settings import Settings
 from server.transports.grpcio import GrpcioTransport
+from server.transports.replies import Call, Handled, Replies
 
 try:
     from pygrpc_native import EVENT_CALL, NativeGrpcFront
@@ -30,15 +31,8 @@ except ImportError as error:
     missing = "--transport native needs the extra `native`: pip install 'policyd[native]'"
     raise FailedPrecondition(missing, reason="TRANSPORT_MISSING") from error
 
-MAX_EVENTS = 1024  # taken from the front at once
-# From so many at once on, one call for all is cheaper than each on its own.
-BATCH_FROM = 8
+MAX_EVENTS = MAX_CALL_ROWS  # taken from the front at once
 IO_THREADS = 2  # of Rust
-
-# Full method, code, seconds.
-Handled = Callable[[str, str, float], None]
-
-_LOG = logging.getLogger(__name__)
 
 
 class NativeTransport:
@@ -67,7 +61,7 @@ class NativeTransport:
         self._loop = asyncio.get_running_loop()
         self._draining = False
         self._idle = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="native", daemon=True)
+        self._thread: threading.Thread | None = None
 
     async def start(self) -> None:
         """Listens. FailedPrecondition: the address is taken, or open to strangers."""
@@ -87,79 +81,81 @@ class NativeTransport:
         front.set_fallback(str(self._socket))
         front.start()
         self._front, self.port = front, front.bound_port
+        self._thread = threading.Thread(target=self._serve, args=[front], name="native", daemon=True)
         self._thread.start()
 
     async def stop(self, grace: float) -> None:
         """Refuses new calls, answers those in flight, then closes."""
         self._draining = True
-        if self._front is not None:
+        if self._front is not None and self._thread is not None:
             await self._rest.stop(grace)
             await asyncio.to_thread(self._idle.wait, grace)
             self._front.close()
             await asyncio.to_thread(self._thread.join)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _serve(self) -> None:
+    def _serve(self, front: NativeGrpcFront) -> None:
         """The thread: takes what is queued, answers one call's worth, looks again."""
-        front = self._front
-        assert front is not None
-        while True:
-            busy = bool(self._batcher.queue)
-            events = front.recv_batch(MAX_EVENTS, 0 if busy else 100)
-            if events is None:
-                return
-            alone = len(events) < BATCH_FROM and not busy
-            for kind, call_id, method_id, payload, _ in events:
+        replies = Replies(front, self._handled)
+        while (events := front.recv_batch(MAX_EVENTS, 0 if self._batcher.queue else 100)) is not None:
+            now = time.perf_counter()
+            plain: list[tuple[Call, Plain]] = []
+            for kind, number, method, payload, _ in events:
                 if kind == EVENT_CALL and payload is not None:
-                    self._take(front, call_id, self._direct[method_id], payload, alone=alone)
+                    self._take(replies, Call(number, self._direct[method], now), payload, plain)
                 else:
-                    self._waiting.pop(call_id, None)
+                    self._waiting.pop(number, None)
+            if plain:
+                self._answer_plain(replies, plain)
             if self._batcher.queue:
                 self._batcher.step()
             elif self._draining and not events:
                 self._idle.set()
 
-    def _take(
-        self, front: NativeGrpcFront, call_id: int, method: DirectMethod, payload: bytes, *, alone: bool
-    ) -> None:
-        begin = time.perf_counter()
+    def _take(self, replies: Replies, call: Call, payload: bytes, plain: list[tuple[Call, Plain]]) -> None:
+        """Queues a call, or adds it to `plain`, or has its version loaded, or fails it."""
         try:
             self._refuse(payload)
-            begun = method.begin(payload, self._batcher if alone else None)
-            if isinstance(begun, bytes):
-                front.respond(call_id, begun)
-                self._ended(method, None, begin)
+            begun = call.method.begin(payload)
+            if isinstance(begun, Plain):
+                plain.append((call, begun))
             elif begun is not None:
-                self._push(front, call_id, method, begun, begin)
+                self._push(replies, call, begun)
             else:
-                slowly = self._answer_slowly(front, call_id, method, payload)
-                asyncio.run_coroutine_threadsafe(slowly, self._loop)
+                asyncio.run_coroutine_threadsafe(_answer_slowly(replies, call, payload), self._loop)
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
-            _fail(front, call_id, error, method.path)
-            self._ended(method, error, begin)
+            replies.fail(call, error)
 
-    def _ended(self, method: DirectMethod, error: BaseException | None, begin: float) -> None:
-        if self._handled is not None:
-            code = "OK" if error is None else rpc.failure_of(error, method.path).code.name
-            self._handled(method.path, code, time.perf_counter() - begin)
+    def _answer_plain(self, replies: Replies, plain: list[tuple[Call, Plain]]) -> None:
+        """Answers plain requests, those of one version by one call; queues what turns out to be wrong."""
+        by_model: dict[LoadedVersion, list[tuple[Call, Plain]]] = {}
+        for call, one in plain:
+            by_model.setdefault(one.model, []).append((call, one))
+        for model, calls in by_model.items():
+            answers = self._batcher.together([one.request for _, one in calls], model)
+            for (call, one), answer in zip(calls, answers, strict=True):
+                if answer is not None:
+                    replies.answer(call, answer)
+                    continue
+                try:
+                    self._push(replies, call, call.method.queued(one))
+                except Exception as error:  # noqa: BLE001 -- as above
+                    replies.fail(call, error)
 
-    def _push(
-        self, front: NativeGrpcFront, call_id: int, method: DirectMethod, begun: Begun, begin: float
-    ) -> None:
+    def _push(self, replies: Replies, call: Call, begun: Begun) -> None:
         def done(ticket: Ticket) -> None:
-            self._waiting.pop(call_id, None)
+            self._waiting.pop(call.number, None)
             if ticket.decision is not None:
-                front.respond(call_id, begun.encode(ticket, ticket.decision))
+                replies.answer(call, begun.encode(ticket, ticket.decision))
             else:
                 begun.failed()
-                _fail(front, call_id, ticket.error or RuntimeError("a ticket ended without an answer"), "")
-            self._ended(method, ticket.error, begin)
+                replies.fail(call, ticket.error or RuntimeError("a ticket ended without an answer"))
 
         ticket = begun.ticket
         ticket.done = done
-        ticket.abandoned = lambda: call_id not in self._waiting
+        ticket.abandoned = lambda: call.number not in self._waiting
         self._batcher.push(ticket)
-        self._waiting[call_id] = ticket
+        self._waiting[call.number] = ticket
 
     def _refuse(self, payload: bytes) -> None:
         if self._draining:
@@ -169,16 +165,9 @@ class NativeTransport:
             message = f"the message has {len(payload)} bytes, this server takes at most {limit}"
             raise Exhausted(message, retry_after=float("inf"), reason="MESSAGE_TOO_LARGE")
 
-    async def _answer_slowly(
-        self, front: NativeGrpcFront, call_id: int, method: DirectMethod, payload: bytes
-    ) -> None:
-        try:
-            front.respond(call_id, await method.answer(payload))
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
-            _fail(front, call_id, error, method.path)
 
-
-def _fail(front: NativeGrpcFront, call_id: int, error: BaseException, method: str) -> None:
-    failure = rpc.failure_of(error, method)
-    number: int = failure.code.value[0]
-    front.fail(call_id, number, failure.message, list(failure.trailing_metadata))
+async def _answer_slowly(replies: Replies, call: Call, payload: bytes) -> None:
+    try:
+        replies.answer(call, await call.method.answer(payload))
+    except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        replies.fail(call, error)
