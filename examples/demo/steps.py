@@ -20,7 +20,7 @@ ENV = "CartPole-v1"
 WANTED_RETURN = 475.0
 EPISODES = 20
 #: Cart position, cart velocity, pole angle, pole angular velocity.
-STATE = np.array([[0.0, 0.0, 0.05, 0.3]], dtype=np.float32)  # [1, 4]: the pole falls to the right
+STATE = np.array([[0.0, 0.0, 0.02, -0.1]], dtype=np.float32)  # [1, 4]: nearly upright
 
 
 class DemoFailure(Exception):
@@ -106,12 +106,24 @@ class Demo:
         print(f"  $ policyctl --server {self._stack.server_address} {shlex.join(arguments)}", flush=True)
         program = Path(sys.executable).with_name("policyctl")
         command = [str(program), "--server", self._stack.server_address, "--json", *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-        if done.returncode != 0:
-            self._stack.check()  # a process that died says more than the client that noticed
-            raise DemoFailure(f"policyctl ended with exit code {done.returncode}{_detail(done.stdout)}")
-        document: dict[str, Any] = json.loads(done.stdout)
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            try:
+                printed = self._printed(process)
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            raise DemoFailure(f"policyctl ended with exit code {process.returncode}{_detail(printed)}")
+        document: dict[str, Any] = json.loads(printed)
         return document
+
+    def _printed(self, process: subprocess.Popen[bytes]) -> bytes:
+        """What it prints until it ends; ProcessFailure as soon as the trainer or the server has ended."""
+        while True:
+            try:
+                return process.communicate(timeout=0.5)[0]
+            except subprocess.TimeoutExpired:
+                self._stack.check()
 
 
 def _detail(stdout: bytes) -> str:
