@@ -42,7 +42,7 @@ def _changed(**fields: object) -> pb.CreateTrainingJobRequest:
         ("settings[gamma]", _changed(settings={"gamma": "2"})),
         ("settings[gama]", _changed(settings={"gama": "0.9"})),
         ("spec.env_id", _changed(env_id="Nope-v0")),
-        ("env_id", _changed(env_id="Taxi-v3")),  # Gymnasium has retired it
+        ("spec.env_id", _changed(env_id="Taxi-v3")),  # Gymnasium has retired it
         ("settings[env_kwargs]", _changed(settings={"env_kwargs": '{"nope": 1}'})),
         ("settings[init_from]", _changed(init_from="champion", settings={"init_from": "1"})),
         ("spec.promotion.gate.margin", _changed(promotion=pb.Promotion(gate=GateConfig(margin=-1)))),
