@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 promtool = pytest.mark.skipif(
@@ -23,6 +25,14 @@ def test_promtool_accepts_the_alert_rules(command: list[str]) -> None:
         ["promtool", *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_a_runbook() -> None:
+    """A heading of docs/operations.md under the alert's name, and none for an alert that is gone."""
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
+    operations = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    assert set(re.findall(r"^### (Policyd\w+)$", operations, re.MULTILINE)) == alerts
 
 
 @pytest.mark.parametrize("name", ["serving", "training"])

@@ -71,12 +71,14 @@ class Compose:
 class Policyctl:
     """policyctl --json against one address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *options: str) -> None:
         self.address = address
+        self._options = options
 
     def __call__(self, *arguments: str, seconds: float = 120) -> Any:
         """The document that it prints."""
-        command = [sys.executable, "-m", "policyctl", "--server", self.address, "--json", *arguments]
+        command = [sys.executable, "-m", "policyctl", "--server", self.address, *self._options]
+        command += ["--json", *arguments]
         return json.loads(run(*command, seconds=seconds).decode().splitlines()[-1])
 
     def champion(self) -> tuple[int, str]:

@@ -11,6 +11,7 @@ import os
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -218,13 +219,58 @@ def value(address: str, expression: str) -> float | None:
     return float(result[0]["value"][1]) if result else None
 
 
+def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
+    """docker-compose.secure.yml with what deploy/secrets makes; the trainer answers its server only."""
+    scaled = Compose(*SCALED)
+    assert error_lines(scaled) == []
+    scaled("--profile", "observability", "down", "--remove-orphans")
+    run("deploy/secrets", str(tmp_path))
+    os.environ["POLICYD_SECRETS"] = str(tmp_path)
+    secure = Compose("docker-compose.yml", "docker-compose.secure.yml")
+    secure("up", "--detach", "server", "trainer")
+    secure.await_health("server", "trainer")
+    address = secure.address("server", 50051).replace("127.0.0.1", "localhost")
+    clients = tmp_path / "clients"
+
+    def as_role(role: str) -> Policyctl:
+        token = (clients / f"{role}.token").read_text()
+        return Policyctl(address, "--tls-ca", str(clients / "ca.crt"), "--token", token)
+
+    assert as_role("act")("act", "0", "0", "0", "0", "--policy", "cartpole")
+    assert as_role("train")("jobs", "list")["jobs"]
+    as_role("admin")("promote", "1", "--policy", "cartpole")
+    with pytest.raises(AssertionError, match="PERMISSION_DENIED"):
+        as_role("act")("promote", "2", "--policy", "cartpole")
+    with pytest.raises(AssertionError, match="UNAUTHENTICATED"):
+        Policyctl(address, "--tls-ca", str(clients / "ca.crt"))("policies")
+    past_the_server = (
+        "python",
+        "-m",
+        "policyctl",
+        "--server",
+        "trainer:50052",
+        "--tls-ca",
+        "/run/policyd/ca.crt",
+    )
+    with pytest.raises(AssertionError, match="UNAUTHENTICATED"):
+        secure("exec", "-T", "server", *past_the_server, "jobs", "list")
+    history = as_role("act")("policies")["policies"][0]["aliases"][0]["history"]
+    assert history[-1]["actor"] == "admin"
+    logs = secure("logs", "--no-color").decode()
+    assert not any(path.read_text() in logs for path in clients.glob("*.token"))
+
+
+def error_lines(compose: Compose) -> list[str]:
+    """What server and trainer logged as errors."""
+    lines = compose("logs", "--no-color", "server", "trainer").decode().splitlines()
+    return [line for line in lines if '"level": "ERROR"' in line or "Traceback" in line]
+
+
 def test_the_stack_leaves_nothing_behind(compose: Compose) -> None:
     """No error line in the logs of what went right, no container, network or volume afterwards."""
-    scaled = Compose(*SCALED)
-    logs = scaled("logs", "--no-color", "server", "trainer").decode()
-    scaled("--profile", "observability", "down", "--volumes", "--remove-orphans")
-    wrong = [line for line in logs.splitlines() if '"level": "ERROR"' in line or "Traceback" in line]
-    assert wrong == []
+    secure = Compose("docker-compose.yml", "docker-compose.secure.yml")
+    assert error_lines(secure) == []
+    secure("down", "--volumes", "--remove-orphans")
     label = f"label=com.docker.compose.project={PROJECT}"
     for kind in (["ps", "-a"], ["network", "ls"], ["volume", "ls"]):
         assert run("docker", *kind, "-q", "--filter", label) == b""
