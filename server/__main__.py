@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from policy_api import log
 from policy_api.errors import PolicydError
 from policy_api.security import security_from, security_options
+from policy_api.traces import trace_options
 from server.run import serve
 from server.security.trainer_link import TrainerLink, trainer_link_options
 from server.settings import Settings
@@ -63,6 +64,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
 @_setting("--drain-seconds", "Time for calls in flight at shutdown.", type=float)
 @security_options
 @trainer_link_options
+@trace_options
 @log.log_options
 def main(log_format: str, **given: Any) -> None:
     """Serves the policies of a model repository over gRPC."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from policy_api import trace_context
 from policy_api.audit import Audit
+from policy_api.traces import tracing_to
 from repository import ModelRepository
 from server.acting.actor import Actor
 from server.acting.batcher import Batcher, LoopBatcher
@@ -39,6 +41,7 @@ class App:
         self._link = link
         self.health = HealthService()
         self.metrics = ServerMetrics() if settings.metrics is not None else None
+        self._tracing = tracing_to(settings.trace, "policyd-server")
         repository = ModelRepository(settings.repository)
         self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_versions)
         self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
@@ -70,6 +73,8 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     @property
     def address(self) -> str:
@@ -89,6 +94,10 @@ class App:
         if self._link is not None:
             await self._link.refresh_others(policy)
 
+    def _to_trainer(self) -> list[tuple[str, str | bytes]]:
+        """What every call to the trainer carries."""
+        return self._settings.trainer_link.metadata() + trace_context.outgoing()
+
     def _report(self, service: str, *, serving: bool) -> None:
         """Health goes out as all workers have it: the supervisor tells."""
         if self._link is None:
@@ -107,11 +116,12 @@ class App:
         batcher = LoopBatcher(asyncio.get_running_loop(), waiting)
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
-        forwarder = TrainingForwarder(self._channel, settings.trainer_link.metadata)
+        forwarder = TrainingForwarder(self._channel, self._to_trainer)
         registry = Registry(self.follower, selector, directory, self._refresh_all)
         inference = InferenceService(actor, directory, registry, self.health)
         handlers = handler_table(policy, inference, forwarder, self.health)
-        wraps = [*settings.security.guards(), Audit(), *([self.metrics.rpc] if self.metrics else [])]
+        measures = [self.metrics.rpc if self.metrics else None, self._tracing]
+        wraps = [*settings.security.guards(), Audit(), *(each for each in measures if each is not None)]
         if not native:
             return GrpcioTransport(handlers, wraps, settings)
         from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra

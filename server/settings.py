@@ -26,6 +26,7 @@ class Settings(BaseModel):
     transport: Literal["grpcio", "native"] = "grpcio"
     workers: int = Field(default=1, ge=0, le=256)  # processes on one port; 0: one a CPU of the cgroup
     metrics: str | None = Field(default=None, pattern=ADDRESS)  # host:port of /metrics; None: not measured
+    trace: str | None = None  # http://host:4317 of an OpenTelemetry collector; None: not traced
     port_file: Path | None = None  # where the bound address is written once the server is ready
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between looks at the repository
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request

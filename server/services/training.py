@@ -26,7 +26,7 @@ SERVICE = _DESCRIBED.full_name
 MAX_WAIT = 2.0  # seconds for a connection to the trainer
 RETRY_AFTER = 2.0  # seconds
 # Between this server and its client only; the trainer gets its own.
-_HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "content-type", "te", ":")
+_HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "traceparent", "content-type", "te", ":")
 
 
 class TrainingForwarder:

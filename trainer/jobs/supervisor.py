@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
+from policy_api import trace_context
 from policy_api.errors import Unavailable
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob
 from repository import ModelRepository
@@ -20,7 +21,13 @@ from trainer.jobs.store import JobStore
 from trainer.jobs.worker import train_command
 
 _LOG = logging.getLogger(__name__)
+Span = Callable[[str, str], AbstractContextManager[None]]
 _RETRY_SECONDS = 1.0  # between tries to reach a database that does not answer
+
+
+def untraced(job_id: str, parent: str) -> AbstractContextManager[None]:  # noqa: ARG001 -- nobody is told
+    """The span where nothing is traced."""
+    return nullcontext()
 
 
 class Supervisor:
@@ -33,13 +40,17 @@ class Supervisor:
         runs: Path,
         limits: Limits,
         command: Callable[..., list[str]] = train_command,
+        span: Span = untraced,
     ) -> None:
+        """`span`: what a worker's run is traced by; of a job's id and the trace that asked for it."""
         self._store = store
         self._repository = repository
         self._runs = runs
         self._limits = limits
         self._command = command
         self._settlement = Settlement(store, repository, runs, limits.max_attempts)
+        self._span = span
+        self._traces: dict[str, str] = {}  # by job: who asked for it, until it is run
         self._attempts: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -55,6 +66,8 @@ class Supervisor:
             priority=check_priority(request.priority),
             limits=self._limits.applied(request.limits),
         )
+        if asked := trace_context.traceparent.get():
+            self._traces.setdefault(job.job_id, asked)
         self._wake.set()
         return job
 
@@ -111,7 +124,8 @@ class Supervisor:
         command = self._command(job, repository=self._repository.root, run_dir=run_dir)
         attempt = self._attempts[job.job_id] = Attempt(self._store, job, command, run_dir)
         try:
-            ending = await attempt.run()
+            with self._span(job.job_id, self._traces.pop(job.job_id, "")):
+                ending = await attempt.run()
         except Exception:  # noqa: BLE001 -- the database or the disk: the worker is gone, the job is not
             _LOG.exception("job %s: the attempt was broken off", job.job_id)
             ending = Ending()

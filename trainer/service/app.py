@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from grpc_reflection.v1alpha import reflection
 
 from policy_api.audit import Audit
 from policy_api.exposition import exposed
+from policy_api.interceptor import Around
 from policy_api.security import Security
+from policy_api.traces import tracing_to
 from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
 from repository import ModelRepository
@@ -23,7 +26,7 @@ from trainer.jobs.limits import Limits
 from trainer.jobs.ownership import Confirm, owned
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
-from trainer.jobs.supervisor import Supervisor
+from trainer.jobs.supervisor import Supervisor, untraced
 from trainer.jobs.table import JobTable
 from trainer.service.environments import AllowList
 from trainer.service.metrics import TrainerMetrics
@@ -46,6 +49,7 @@ class ServeSettings:
     allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
     limits: Limits
     port_file: Path | None  # where the bound address is written
+    trace: str | None  # http://HOST:4317 of an OpenTelemetry collector; None: not traced
     metrics: str | None  # HOST:PORT of /metrics; None: not measured
     security: Security  # who may connect and call
 
@@ -58,10 +62,17 @@ async def serve(settings: ServeSettings) -> None:
         confirm = stack.enter_context(owned(engine))
         store = JobStore(JobTable(engine))
         stack.callback(store.close)
-        supervisor = Supervisor(store, ModelRepository(settings.repository), settings.runs, settings.limits)
+        tracing = tracing_to(settings.trace, "policyd-trainer")
+        if tracing is not None:
+            stack.callback(tracing.close)
+        repository = ModelRepository(settings.repository)
+        span = tracing.job if tracing is not None else untraced
+        supervisor = Supervisor(store, repository, settings.runs, settings.limits, span=span)
         metrics = TrainerMetrics(store, settings.repository) if settings.metrics is not None else None
         stack.enter_context(exposed(settings.metrics, metrics.registry if metrics else None))
-        await _run(settings, store, supervisor, confirm, metrics)
+        measures = [tracing, metrics.rpc if metrics else None]
+        around = [*(each for each in measures if each is not None), Audit(), *settings.security.guards()]
+        await _run(settings, store, supervisor, confirm, metrics, around)
 
 
 async def _run(
@@ -70,10 +81,10 @@ async def _run(
     supervisor: Supervisor,
     confirm: Confirm,
     metrics: TrainerMetrics | None,
+    around: Sequence[Around],
 ) -> None:
     stop = _stop_signal()
-    around = [*([metrics.rpc] if metrics else []), Audit(), *settings.security.guards()]
-    server = grpc.aio.server(interceptors=around, options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(interceptors=list(around), options=[("grpc.so_reuseport", 0)])
     servicer = TrainingServicer(store, supervisor, AllowList(settings.allow_env))
     add_TrainingServiceServicer_to_server(servicer, server)
     checks = health.aio.HealthServicer()

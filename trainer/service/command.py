@@ -12,6 +12,7 @@ import click
 from policy_api import log
 from policy_api.errors import PolicydError
 from policy_api.security import Security, security_from, security_options
+from policy_api.traces import trace_options
 from trainer.jobs.limits import Limits
 from trainer.service.app import ServeSettings
 from trainer.service.app import serve as run_service
@@ -56,6 +57,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--port-file", type=_PATH, help="Where the bound address is written.")
 @security_options
+@trace_options
 @log.log_options
 def serve(*, repository: Path, log_format: str, jobs: str | None, runs: Path | None, **options: Any) -> None:
     """Runs the service until it is told to stop."""

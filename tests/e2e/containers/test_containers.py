@@ -105,7 +105,7 @@ def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> N
         shown = policyctl("jobs", "show", job)
         return shown.get("job", shown)
 
-    await_that(lambda: show()["progress"].get("env_steps", 0) > 10_000, 120, "10,000 steps")
+    await_that(lambda: show().get("progress", {}).get("env_steps", 0) > 10_000, 120, "10,000 steps")
     [container] = compose.containers("trainer")
     run("docker", "kill", container)
     assert policyctl("act", "0", "0", "0", "0", "--policy", "cartpole")
