@@ -52,13 +52,18 @@ class TrainingLoop:
     def run(self) -> Iterator[Rollout]:
         """Trains until the environment steps are used up; pauses after each rollout's updates."""
         while self.counters.env_steps < self.config.total_timesteps:
-            scaling = self.scaling()
-            rollout = self.collector.collect(self.acting.policy(scaling))
-            rewards = self._count(rollout)
-            self.batch = make_batch(self.config, self.learner, rollout, rewards, scaling)
-            self.learner.update(self.batch, self.rates(), self.rng)
-            self.acting.refresh()
+            with np.errstate(all="ignore"):  # a diverging run shows in the gradient's norm
+                rollout = self._iterate()
             yield rollout
+
+    def _iterate(self) -> Rollout:
+        scaling = self.scaling()
+        rollout = self.collector.collect(self.acting.policy(scaling))
+        rewards = self._count(rollout)
+        self.batch = make_batch(self.config, self.learner, rollout, rewards, scaling)
+        self.learner.update(self.batch, self.rates(), self.rng)
+        self.acting.refresh()
+        return rollout
 
     @property
     def progress(self) -> float:

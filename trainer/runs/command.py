@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,13 +57,13 @@ def train(**arguments: Any) -> None:
 
 def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
     """Exit code: 0 after a result, 1 after a failure, 143 after SIGTERM."""
-    stop = _StopSignal()
     try:
         settings = _parse_settings(arguments["settings"])
         config = resolve_config(
             arguments["policy"], arguments["env_id"], arguments["algorithm"], arguments["seed"], settings
         )
-        reporter.result(execute(config, _options(arguments), reporter, stop))
+        with _stop_signal() as stop:
+            reporter.result(execute(config, _options(arguments), reporter, stop))
     except Stopped:
         logger.info("stopped; the same --run-dir goes on from the checkpoint")
         return STOPPED
@@ -103,20 +103,21 @@ def _parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
-class _StopSignal:
-    """True after the first SIGTERM or SIGINT; the second one ends the process as usual."""
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT came; the second one ends the process as usual."""
+    received: list[int] = []
 
-    def __init__(self) -> None:
-        self._received = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def __call__(self) -> bool:
-        return self._received
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal's signature
-        self._received = True
+    def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal's signature
+        received.append(number)
         signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

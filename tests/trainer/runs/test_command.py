@@ -12,12 +12,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from click.testing import CliRunner
 from google.protobuf import json_format
 
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.training_pb2 import TrainingProgress, WorkerEvent
 from repository import ModelRepository
 from trainer.runs.checkpoint import FILE
+from trainer.runs.command import train
 
 SMALL = ["total_timesteps=6000", "n_envs=8", "n_steps=16", "evaluation_episodes=5", "candidates=2"]
 SMALL += ["selection_episodes=2", "normalize_observations=true"]
@@ -100,10 +102,19 @@ def test_failures_have_a_reason(tmp_path: Path, arguments: list[str], reason: st
     """Each kind of bad input ends with exit code 1 and one failure that names what is wrong."""
     if "device=cuda" in arguments and _has_gpu():
         pytest.skip("there is a GPU here, so asking for one is no error")
-    done = run(command(tmp_path, "--progress", "json", *arguments))
+    line = command(tmp_path, "--progress", "json", *arguments)
+    done = CliRunner().invoke(train, line[line.index("train") + 1 :])  # in this process: imports take seconds
     failure = events(done.stdout)[-1].failure
-    assert (done.returncode, failure.reason) == (1, reason)
+    assert (done.exit_code, failure.reason) == (1, reason)
     assert message in failure.message
+    assert "Traceback" not in done.output
+
+
+def test_a_failure_of_the_process(tmp_path: Path) -> None:
+    """Exit code 1, a failure as the last line of standard output, and no traceback."""
+    done = run(command(tmp_path, "--progress", "json", "--set", "gamma=2"))
+    assert done.returncode == 1
+    assert events(done.stdout)[-1].failure.reason == "INVALID_ARGUMENT"
     assert "Traceback" not in done.stdout + done.stderr
 
 
