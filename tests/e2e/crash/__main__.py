@@ -1,6 +1,6 @@
 """`make soak`: the whole crash matrix, several times. Prints the table; exit code 1 if anything did not hold.
 
-python -m tests.e2e.crash [REPETITIONS]
+python -m tests.e2e.crash [REPETITIONS] [ENV_ID]
 """
 
 import random
@@ -14,7 +14,7 @@ from tests.e2e.crash.system import System
 LONGEST_DELAY = 0.1  # seconds between the sight of a phase and the kill
 
 
-def main(repetitions: int) -> int:
+def main(repetitions: int, env_id: str) -> int:
     """Every victim at every phase, `repetitions` times each, in random order."""
     cells = [(victim, phase) for victim in VICTIMS for phase in PHASES] * repetitions
     random.shuffle(cells)
@@ -23,9 +23,8 @@ def main(repetitions: int) -> int:
         system = System(Path(folder))
         try:
             for number, (victim, phase) in enumerate(cells, start=1):
-                outcome = trial(
-                    system, victim, phase, delay=random.choice([0, random.uniform(0, LONGEST_DELAY)])
-                )
+                delay = random.choice([0, random.uniform(0, LONGEST_DELAY)])
+                outcome = trial(system, victim, phase, delay=delay, env_id=env_id)
                 outcomes.append(outcome)
                 held = "; ".join(outcome.wrong) or "held"
                 sys.stdout.write(
@@ -40,4 +39,5 @@ def main(repetitions: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3))
+    given = dict(enumerate(sys.argv))
+    sys.exit(main(int(given.get(1, "3")), given.get(2, "CartPole-v1")))

@@ -44,10 +44,14 @@ class Outcome:
     wrong: tuple[str, ...]  # empty: all held
 
 
-def trial(system: System, victim: str, phase: str, *, delay: float = 0.0) -> Outcome:
+def trial(
+    system: System, victim: str, phase: str, *, delay: float = 0.0, env_id: str = "CartPole-v1"
+) -> Outcome:
     """One job that is hit once. `delay`: seconds between the sight of the phase and the kill."""
-    policy = f"{victim}-{phase.lower()}"
-    request = CreateTrainingJobRequest(spec=_spec(policy), request_id=f"{policy}-{time.time_ns()}")
+    policy = victim  # of a victim's jobs each but the first has a champion to be compared with
+    request = CreateTrainingJobRequest(
+        spec=_spec(policy, env_id), request_id=f"{policy}-{phase}-{time.time_ns()}"
+    )
     job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
     _wait_for(system, job_id, phase)
     time.sleep(delay)
@@ -77,12 +81,12 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join([*lines, *failures])
 
 
-def _spec(policy: str) -> TrainingSpec:
+def _spec(policy: str, env_id: str) -> TrainingSpec:
     # A margin that every policy keeps: the gate plays, and then promotes.
-    gate = GateConfig(criterion=GateConfig.NOT_WORSE, margin=1000, block_episodes=10, max_episodes=10)
+    gate = GateConfig(criterion=GateConfig.NOT_WORSE, margin=1e6, block_episodes=10, max_episodes=10)
     return TrainingSpec(
         policy=policy,
-        env_id="CartPole-v1",
+        env_id=env_id,
         algorithm="a2c",
         settings=SETTINGS,
         promotion=Promotion(promote=True, gate=gate),
