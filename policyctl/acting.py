@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,10 +22,15 @@ class Actions:
     digest: str
     #: What sampled; 0 for deterministic answers.
     seed: int
-    actions: NDArray[np.int64]  # [batch], indices from 0
-    action_probs: NDArray[np.float32]  # [batch, n]
+    #: Discrete: indices from 0 [batch]. MultiDiscrete: [batch, branches]. MultiBinary: [batch, bits].
+    #: Box: vectors [batch, size].
+    actions: NDArray[Any]
+    action_probs: NDArray[np.float32]  # [batch, n]; Box: [batch, 0]
     log_probs: NDArray[np.float32]  # [batch], natural logarithm
     values: NDArray[np.float32] | None  # [batch]; None where the policy has no critic
+    action_mean: NDArray[np.float32]  # Box: [batch, size]; otherwise [batch, 0]
+    action_std: NDArray[np.float32]  # likewise
+    gaussian_samples: NDArray[np.float32]  # likewise: the normal sample that the action was made of
 
 
 class ActOptions(TypedDict, total=False):
@@ -74,11 +79,26 @@ def actions_of(response: policy_pb2.ActResponse) -> Actions:
         version=response.version,
         digest=response.digest,
         seed=response.seed,
-        actions=np.frombuffer(response.actions.raw, dtype="<i8"),
-        action_probs=_floats(response.action_probs).reshape(batch, -1),
+        actions=_actions(response, batch),
+        action_probs=_rows(response.action_probs, batch),
         log_probs=_floats(response.log_probs),
         values=_floats(response.values) if response.HasField("values") else None,
+        action_mean=_rows(response.action_mean, batch),
+        action_std=_rows(response.action_std, batch),
+        gaussian_samples=_rows(response.gaussian_samples, batch),
     )
+
+
+def _actions(response: policy_pb2.ActResponse, batch: int) -> NDArray[Any]:
+    if response.HasField("vectors"):
+        return _rows(response.vectors, batch)
+    indices = np.frombuffer(response.actions.raw, dtype="<i8")
+    return indices if indices.size == batch else indices.reshape(batch, -1)
+
+
+def _rows(array: policy_pb2.FloatArray, batch: int) -> NDArray[np.float32]:
+    numbers = _floats(array)
+    return numbers.reshape(batch, numbers.size // batch)
 
 
 def _float32_bytes(field: str, numbers: ArrayLike) -> bytes:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policy_api import spaces
 from policy_api.errors import FailedPrecondition, InvalidArgument
+from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
 from policyctl.client import PolicyClient
 
 #: Episodes that step together, one request a step.
@@ -22,8 +24,9 @@ class Play:
 
     env_id: str
     policy: str
-    #: The version that answers every step.
+    #: The version that answers every step, and the spaces that it was trained on.
     version: int
+    spaces: PolicyMetadata
     episodes: int
     #: Episode i is reset with seed + i; `seed` also seeds the sampling.
     seed: int
@@ -86,30 +89,53 @@ def make(env_id: str) -> Any:
         raise InvalidArgument.of("env", got=env_id, wanted=f"an environment here ({error})") from error
 
 
+def playable(space: Space, action: NDArray[Any]) -> Any:
+    """One answered action as the environment takes it: with the space's start, shape and type."""
+    kind = space.WhichOneof("kind")
+    if kind == "box":
+        numbers = np.rint(action) if np.dtype(space.box.dtype).kind in "iu" else action
+        return numbers.reshape(tuple(space.box.shape)).astype(space.box.dtype)
+    if kind == "multi_discrete":
+        branches = space.multi_discrete
+        start = np.array(branches.start or [0] * action.size)
+        return (action + start).reshape(tuple(branches.shape))
+    if kind == "multi_binary":
+        return action.reshape(tuple(space.multi_binary.shape)).astype(np.int8)
+    return int(action) + space.discrete.start
+
+
+def _mask(info: dict[str, Any]) -> NDArray[np.bool_]:
+    """The allowed actions, flat, as the environment's info tells them; empty where it does not."""
+    return np.asarray(info.get("action_mask", ()), dtype=np.bool_).reshape(-1)
+
+
 def _play_together(
     client: PolicyClient, plan: Play, environments: list[Any], first: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Returns and lengths [count] of episodes first, first + 1, ..."""
     count = len(environments)
-    start = int(environments[0].action_space.start)
-    observations = [env.reset(seed=plan.seed + first + i)[0] for i, env in enumerate(environments)]
+    parts = spaces.leaves(plan.spaces.observation_space)
+    starts = [env.reset(seed=plan.seed + first + i) for i, env in enumerate(environments)]
+    observations = [spaces.flatten(parts, observation) for observation, _ in starts]
+    masks = [_mask(info) for _, info in starts]
     returns = np.zeros(count)
     lengths = np.zeros(count, dtype=np.int64)
     running = set(range(count))
     step = 0
     while running:
         answer = client.act(
-            np.stack(observations),  # [count, ...]; ended episodes keep their place and last observation
+            np.stack(observations),  # [count, D]; ended episodes keep their place and last observation
             policy=plan.policy,
             version=plan.version,
             seed=plan.seed,
             first_row=step * plan.episodes + first,
             deterministic=plan.deterministic,
+            action_mask=np.stack(masks) if plan.spaces.has_action_mask else None,
         )
         for i in sorted(running):
-            observations[i], reward, terminated, truncated, _ = environments[i].step(
-                int(answer.actions[i]) + start
-            )
+            action = playable(plan.spaces.action_space, answer.actions[i])
+            observation, reward, terminated, truncated, info = environments[i].step(action)
+            observations[i], masks[i] = spaces.flatten(parts, observation), _mask(info)
             returns[i] += float(reward)
             lengths[i] += 1
             if terminated or truncated:

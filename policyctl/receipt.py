@@ -27,8 +27,12 @@ class Row(_Strict):
     action_mask: list[bool] | None = None
     #: After temperature and mask; float32 values.
     action_probs: list[float]
-    #: Index from 0.
-    action: int = Field(ge=0)
+    #: Box actions instead: of the normal distribution before the squash, and the sample drawn from it.
+    action_mean: list[float] = []
+    action_std: list[float] = []
+    gaussian_samples: list[float] = []
+    #: An index from 0; one for each branch or bit; or the numbers of a vector.
+    action: int | list[int] | list[float]
 
 
 class Receipt(_Strict):
@@ -65,7 +69,10 @@ class Receipt(_Strict):
                 observation=flat[i].tolist(),
                 action_mask=None if action_mask is None else action_mask[i].tolist(),
                 action_probs=answer.action_probs[i].tolist(),
-                action=int(answer.actions[i]),
+                action_mean=answer.action_mean[i].tolist(),
+                action_std=answer.action_std[i].tolist(),
+                gaussian_samples=answer.gaussian_samples[i].tolist(),
+                action=answer.actions[i].tolist(),
             )
             for i in range(len(answer.actions))
         ]

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policy_api import sampling
+from policy_api import normal, sampling
+from policy_api.branches import bit_modes, branch_modes, sample_bits, sample_branches
+from policy_api.errors import NotFound
+from policy_api.v1.artifact_pb2 import Distribution
 from policyctl.client import PolicyClient
 from policyctl.receipt import Receipt, Row
 
@@ -26,16 +29,35 @@ def verify(receipt: Receipt, client: PolicyClient, *, tolerance: float) -> list[
 
     NotFound: the server does not have that version.
     """
-    return [check_actions(receipt), *check_probabilities(receipt, client, tolerance)]
+    versions = {version.version: version for version in client.get_policy(receipt.policy).versions}
+    if receipt.version not in versions:
+        raise NotFound(f"{receipt.policy} has no version {receipt.version}; versions: {sorted(versions)}")
+    distribution = versions[receipt.version].metadata.distribution
+    return [check_actions(receipt, distribution), *check_probabilities(receipt, client, tolerance)]
 
 
-def check_actions(receipt: Receipt) -> Check:
-    """Each action follows from (seed, row, probabilities) as docs/SAMPLING.md says; needs no server."""
-    wrong = [row.row for row in receipt.rows if _action(receipt, row) != row.action]
+def check_actions(receipt: Receipt, distribution: Distribution) -> Check:
+    """Each action follows from (seed, row, distribution) as docs/SAMPLING.md says."""
+    wrong = [row.row for row in receipt.rows if not _same(drawn(receipt, row, distribution), row.action)]
     rule = "the mode" if receipt.deterministic else f"drawn with seed {receipt.seed}"
     if wrong:
         return Check("actions", False, f"the actions of rows {wrong} are not {rule}")
     return Check("actions", True, f"{len(receipt.rows)} actions are {rule}")
+
+
+def drawn(receipt: Receipt, row: Row, distribution: Distribution) -> int | list[int] | list[float]:
+    """The action that the row's numbers and the receipt's seed give."""
+    probs, seed, mode = row.action_probs, receipt.seed, receipt.deterministic
+    kind = distribution.WhichOneof("kind")
+    if kind == "multi_categorical":
+        nvec = distribution.multi_categorical.nvec
+        return branch_modes(probs, nvec) if mode else sample_branches(probs, nvec, seed, row.row)
+    if kind == "bernoulli":
+        return bit_modes(probs) if mode else sample_bits(probs, seed, row.row)
+    if kind == "gaussian":
+        u = row.action_mean if mode else normal.sample(row.action_mean, row.action_std, seed, row.row)
+        return normal.to_action(distribution.gaussian, u)
+    return sampling.mode(probs) if mode else sampling.sample(probs, seed, row.row)
 
 
 def check_probabilities(receipt: Receipt, client: PolicyClient, tolerance: float) -> list[Check]:
@@ -49,21 +71,27 @@ def check_probabilities(receipt: Receipt, client: PolicyClient, tolerance: float
         temperature=receipt.temperature,
         deterministic=True,
     )
-    wanted = np.array([row.action_probs for row in receipt.rows], dtype=np.float32)  # [batch, n]
+    wanted = np.array([_parameters(row) for row in receipt.rows], dtype=np.float32)  # [batch, n]
+    given = np.hstack((answer.action_probs, answer.action_mean, answer.action_std))
     same = answer.digest == receipt.digest
     name = f"version {receipt.version} of {receipt.policy}"
     digest = Check(
         "digest", same, f"{name} has the digest {answer.digest[:12]}, receipt {receipt.digest[:12]}"
     )
-    if wanted.shape != answer.action_probs.shape:
-        text = f"probabilities [batch, n]: server {answer.action_probs.shape}, receipt {wanted.shape}"
+    if wanted.shape != given.shape:
+        text = f"probabilities [batch, n]: server {given.shape}, receipt {wanted.shape}"
         return [digest, Check("probabilities", False, text)]
-    gap = float(np.abs(wanted - answer.action_probs).max())
+    gap = float(np.abs(wanted - given).max())
     text = f"{name} gives these probabilities: largest difference {gap:.2g}, allowed {tolerance:.2g}"
     return [digest, Check("probabilities", gap <= tolerance, text)]
 
 
-def _action(receipt: Receipt, row: Row) -> int:
-    if receipt.deterministic:
-        return sampling.mode(row.action_probs)
-    return sampling.sample(row.action_probs, receipt.seed, row.row)
+def _parameters(row: Row) -> list[float]:
+    """What determines the row's distribution."""
+    return [*row.action_probs, *row.action_mean, *row.action_std]
+
+
+def _same(computed: int | list[int] | list[float], answered: int | list[int] | list[float]) -> bool:
+    """Indices exactly; the numbers of a vector as float32 carries them."""
+    left, right = np.atleast_1d(computed), np.atleast_1d(answered)
+    return left.shape == right.shape and bool(np.allclose(left, right, rtol=1e-6, atol=1e-6))

@@ -78,9 +78,9 @@ def _text(answer: Actions) -> str:
     rows = [
         (
             row,
-            answer.actions[row],
+            " ".join(f"{number:g}" for number in np.atleast_1d(answer.actions[row])),
             f"{np.exp(answer.log_probs[row]):.4f}",
-            " ".join(f"{p:.4f}" for p in answer.action_probs[row]),
+            " ".join(f"{p:.4f}" for p in answer.action_probs[row]) or "-",
             "-" if answer.values is None else f"{answer.values[row]:.3f}",
         )
         for row in range(len(answer.actions))

@@ -47,6 +47,7 @@ def play(
             env_id=env_id or chosen.metadata.env_id,
             policy=policy,
             version=chosen.version,
+            spaces=chosen.metadata,
             episodes=episodes,
             seed=seed,
             deterministic=deterministic,

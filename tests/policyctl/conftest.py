@@ -184,7 +184,12 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         for version, digest in self.digests.items():
             added = policy.versions.add(version=version, digest=digest, loaded=True)
             added.metadata.env_id = "CartPole-v1"
-            added.metadata.observation_space.box.low.append(float("-inf"))
+            box = added.metadata.observation_space.box
+            box.shape.append(4)
+            box.dtype = "float32"
+            box.low.append(float("-inf"))
+            added.metadata.action_space.discrete.n = 2
+            added.metadata.distribution.categorical.n = 2
         return policy
 
 

@@ -1,0 +1,108 @@
+"""policyctl and PolicyClient with every kind of action, against a real server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from examples.stack.processes import ServiceProcess
+from policyctl import PolicyClient
+from policyctl.__main__ import run
+from policyctl.episodes import Play, play
+from policyctl.exits import Exit
+from repository import ModelRepository
+from tests.server.artifacts import model
+from tests.server.kinds import ACTIONS, metadata
+
+GYM = {
+    "discrete": gym.spaces.Discrete(3, start=5),
+    "multi_discrete": gym.spaces.MultiDiscrete([2, 3, 4]),
+    "multi_binary": gym.spaces.MultiBinary(4),
+    "squashed": gym.spaces.Box(np.array([-2, 0], np.float32), np.array([2, 5], np.float32)),
+    "clipped": gym.spaces.Box(np.array([[-0.1, -np.inf]]), np.array([[0.1, np.inf]]), dtype=np.float64),
+}
+SHAPES = {"discrete": (), "multi_discrete": (3,), "multi_binary": (4,), "squashed": (2,), "clipped": (2,)}
+
+
+class Strict(gym.Env[np.ndarray, object]):
+    """Takes only actions that its space contains; ends after five steps."""
+
+    observation_space = gym.spaces.Box(-10, 10, (4,), np.float32)
+
+    def __init__(self, kind: str) -> None:
+        self.action_space = GYM[kind]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> object:  # type: ignore[override]
+        """Begins."""
+        super().reset(seed=seed)
+        self._left = 5
+        return self.np_random.normal(size=4).astype(np.float32), {}
+
+    def step(self, action: object) -> object:  # type: ignore[override]
+        """Rewards an action that is one of the space's."""
+        self._left -= 1
+        reward = float(self.action_space.contains(action))
+        return self.np_random.normal(size=4).astype(np.float32), reward, self._left == 0, False, {}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with one random policy of each kind, named after it."""
+    folder = tmp_path_factory.mktemp("kinds")
+    repository = ModelRepository(folder / "repository")
+    for kind in ACTIONS:
+        name = kind.replace("_", "-")
+        described = metadata(kind, policy=name)
+        repository.publish(name, {"model.onnx": model(described)}, metadata=described)
+        repository.set_alias(name, "champion", 1, actor="test", reason="test")
+    command = (sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
+    free = {"POLICYD_METRICS": "127.0.0.1:0"}
+    process = ServiceProcess("server", [*command, "--repository", str(repository.root)], folder, free)
+    yield process.address()
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_answers_are_arrays_of_their_kind(server: str, kind: str) -> None:
+    """`actions` is what is to be played, one row an observation."""
+    with PolicyClient(server) as client:
+        answer = client.act(np.zeros((3, 4)), policy=kind.replace("_", "-"), seed=1)
+    assert answer.actions.shape == (3, *SHAPES[kind])
+    assert (answer.action_probs.shape[1] == 0) == (answer.action_mean.shape[1] > 0)
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+@pytest.mark.parametrize("how", [("--seed", "9"), ("--deterministic",)], ids=["sampled", "mode"])
+def test_answers_are_verified_from_their_receipts(
+    server: str, kind: str, how: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the server drew is recomputed; a changed action is found."""
+    receipt = tmp_path / "receipt.json"
+    rows = ("0,0.1,-0.2,0.3", "1,-1,0.5,0", "2,2,2,2")
+    where = ("--server", server)
+    policy = ("--policy", kind.replace("_", "-"))
+    assert run([*where, "act", *policy, *how, "--receipt", str(receipt), *rows]) == Exit.OK
+    assert run([*where, "verify", str(receipt)]) == Exit.OK, capfd.readouterr().out
+    document = json.loads(receipt.read_text())
+    changed = np.asarray(document["rows"][0]["action"]) + 1
+    document["rows"][0]["action"] = changed.tolist()
+    receipt.write_text(json.dumps(document))
+    assert run([*where, "verify", str(receipt)]) == Exit.NOT_VERIFIED
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_episodes_play_what_the_space_contains(server: str, kind: str) -> None:
+    """Each answered action arrives in the environment's own shape, type and numbers."""
+    env_id, name = f"Strict-{kind}-v0", kind.replace("_", "-")
+    gym.register(env_id, lambda **_: Strict(kind), disable_env_checker=True)
+    with PolicyClient(server) as client:
+        version = client.get_policy(name).versions[0]
+        plan = Play(env_id, name, 1, version.metadata, episodes=2, seed=3, deterministic=False)
+        assert play(client, plan).returns == [5.0, 5.0]
+    del gym.registry[env_id]
