@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from trainer.algorithms.gradients import actor_loss, critic_loss
 from trainer.algorithms.learner import Learner
 from trainer.algorithms.loop import TrainingLoop
@@ -39,7 +41,8 @@ def measure(loop: TrainingLoop, wall_time: float, env_steps_per_second: float) -
     if loop.episodes.mean_return is not None and loop.episodes.mean_length is not None:
         scalars["rollout/ep_rew_mean"] = loop.episodes.mean_return
         scalars["rollout/ep_len_mean"] = loop.episodes.mean_length
-    scalars |= _losses(loop, loop.learner)
+    with np.errstate(all="ignore"):  # of a diverging run they overflow
+        scalars |= _losses(loop, loop.learner)
     return Point(loop.counters.env_steps, wall_time, scalars)
 
 

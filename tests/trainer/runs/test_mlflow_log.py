@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from policy_api.errors import FailedPrecondition
+from policy_api.v1 import artifact_pb2
+from repository import ModelRepository, PublishedVersion
+from trainer.config import TrainingConfig, resolve_config
+from trainer.environments.make import inspect
+from trainer.export.metadata import describe
 from trainer.runs import mlflow_log
+from trainer.runs.curve import Curve, Point
 
 HAVE_MLFLOW = importlib.util.find_spec("mlflow") is not None
-RUN = [
-    "--policy",
-    "pole",
-    "--env",
-    "CartPole-v1",
-    "--algorithm",
-    "a2c",
-    "--progress",
-    "none",
-    "--job-id",
-    "j",
-]
-SETTINGS = ["total_timesteps=2000", "evaluation_episodes=3", "candidates=1"]
+NEEDS_MLFLOW = pytest.mark.skipif(
+    not HAVE_MLFLOW, reason="the extra `mlflow` is not installed: logging to MLflow was NOT tested"
+)
+QUIET = pytest.mark.filterwarnings("ignore")  # MLflow warns of its own use of SQLAlchemy
+CURVE = Curve([Point(k, 1000.0 + k, {"rollout/ep_rew_mean": 10.0 * k}) for k in range(3)])
 
 
-def train(repository: Path, uri: str) -> subprocess.CompletedProcess[str]:
-    pairs = [part for pair in SETTINGS for part in ("--set", pair)]
-    line = [sys.executable, "-m", "trainer", "train", *RUN, "--repository", str(repository), *pairs]
-    environment = os.environ | {mlflow_log.VARIABLE: uri}
-    return subprocess.run(line, capture_output=True, text=True, timeout=110, check=False, env=environment)
+def published(root: Path) -> tuple[TrainingConfig, PublishedVersion]:
+    config = resolve_config("pole", "CartPole-v1", "a2c", 0, {"preset": "course"})
+    metadata: artifact_pb2.PolicyMetadata = describe(config, inspect(config), None)
+    metadata.evaluation.greedy.mean = 77.0
+    files: dict[str, Path | bytes] = {"model.onnx": b"any bytes", "learning_curve.png": b"a picture"}
+    return config, ModelRepository(root).publish("pole", files, metadata=metadata)
 
 
 @pytest.mark.skipif(HAVE_MLFLOW, reason="MLflow is installed")
@@ -46,32 +42,43 @@ def test_a_missing_package_is_said_before_the_run(monkeypatch: pytest.MonkeyPatc
         mlflow_log.require()
 
 
-@pytest.mark.skipif(
-    not HAVE_MLFLOW, reason="the extra `mlflow` is not installed: logging to MLflow was NOT tested"
-)
-@pytest.mark.filterwarnings("ignore")  # MLflow warns of its own use of SQLAlchemy
-def test_a_run_is_logged(tmp_path: Path) -> None:
-    """Parameters, metrics, artifacts and the registered version are in MLflow after the run."""
+def test_nothing_happens_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the variable MLflow is not even imported."""
+    monkeypatch.delenv(mlflow_log.VARIABLE, raising=False)
+    config, version = published(tmp_path)
+    mlflow_log.log_run(config, CURVE, version)
+
+
+@NEEDS_MLFLOW
+@QUIET
+def test_a_run_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters, metrics, artifacts and the registered version are there, and not twice."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    done = train(tmp_path / "repository", uri)
-    assert done.returncode == 0, done.stderr
-    assert "could not be logged" not in done.stderr, done.stderr
+    monkeypatch.setenv(mlflow_log.VARIABLE, uri)
+    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts of a store in a file
+    config, version = published(tmp_path)
+    for _ in range(2):
+        mlflow_log.log_run(config, CURVE, version)
     client = importlib.import_module("mlflow").MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name("pole").experiment_id])
     assert run.data.params["env_id"] == "CartPole-v1"
-    assert run.data.metrics["eval/greedy_mean"] > 0
-    assert len(client.get_metric_history(run.info.run_id, "rollout/ep_rew_mean")) > 1
+    assert run.data.metrics["eval/greedy_mean"] == 77.0
+    history = client.get_metric_history(run.info.run_id, "rollout/ep_rew_mean")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 0.0), (1, 10.0), (2, 20.0)]
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"model.onnx", "learning_curve.png"} <= artifacts
-    (version,) = client.search_model_versions("name = 'pole'")
-    assert version.tags["policyd.version"] == "1"
+    assert {"model.onnx", "learning_curve.png", "metadata.json"} <= artifacts
+    (registered,) = client.search_model_versions("name = 'pole'")
+    assert registered.tags["policyd.version"] == "1"
 
 
-@pytest.mark.skipif(
-    not HAVE_MLFLOW, reason="the extra `mlflow` is not installed: logging to MLflow was NOT tested"
-)
-def test_a_store_that_is_down_does_not_fail_the_run(tmp_path: Path) -> None:
-    """The version is published, and the log says that MLflow does not have it."""
-    done = train(tmp_path / "repository", "sqlite:////proc/nowhere/at/all.db")
-    assert done.returncode == 0, done.stderr
-    assert "could not be logged to MLflow" in done.stderr
+@NEEDS_MLFLOW
+@QUIET
+def test_a_store_that_is_down_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The version is published all the same, and the log says that MLflow does not have it."""
+    monkeypatch.setenv(mlflow_log.VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    config, version = published(tmp_path)
+    mlflow_log.log_run(config, CURVE, version)
+    assert "could not be logged to MLflow" in caplog.text
