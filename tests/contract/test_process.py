@@ -85,6 +85,18 @@ def test_wrong_settings_are_named(flags: tuple[str, str], tmp_path: Path) -> Non
     assert "Traceback" not in text
 
 
+def test_native_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    """TLS and roles over the native transport end the start with a clear line, they are never ignored."""
+    callers = tmp_path / "callers.yaml"
+    callers.write_text("callers: []")
+    native = ("--repository", str(tmp_path), "--transport", "native")
+    for flags in (("--callers", str(callers)), ("--tls-cert", str(callers), "--tls-key", str(callers))):
+        code, text = _run(*native, *flags)
+        assert code == 2
+        assert "transport native speaks no TLS and checks no callers" in text
+        assert "Traceback" not in text
+
+
 def test_it_starts_quickly(publish: Publish, start_server: StartServer) -> None:
     """From nothing to the first answer, well within any limit; the benchmark has the figure."""
     publish()
