@@ -122,9 +122,12 @@ class _Run:
     def _judge(
         self, info: EnvironmentInfo, model: bytes, metadata: artifact_pb2.PolicyMetadata
     ) -> GateVerdict:
-        self._enter(TrainingProgress.COMPARING, 0.97)
+        def each_block() -> None:
+            self._enter(TrainingProgress.COMPARING, 0.97)
+
+        each_block()
         challenger = Challenger(self.config, info, model, metadata.evaluation.greedy.mean)
-        return judging.judge(self.repository, challenger, self.options.promotion, self._stop_if_asked)
+        return judging.judge(self.repository, challenger, self.options.promotion, each_block)
 
     def _judge_again(self, published: PublishedVersion) -> GateVerdict:
         model = self.repository.read_model(published.policy, published.version)

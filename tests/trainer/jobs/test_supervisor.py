@@ -162,7 +162,7 @@ def test_cancel_racing_success_ends_in_one_state(
     async def test() -> None:
         async with open_room("publish") as room:
             ends = set()
-            for _ in range(12):
+            for _ in range(8):
                 job_id = (await room.create()).job_id
                 await room.until(job_id, _running)
                 await asyncio.sleep(delays.choice([0, delays.uniform(0, 0.05)]))
