@@ -95,12 +95,25 @@ TUNED: Mapping[tuple[str, str], Preset] = {
         settings={
             **A2C,
             **EXPLORING,
-            "total_timesteps": 1_000_000,
+            "total_timesteps": 1_500_000,
             "n_steps": 32,
             "minibatch_size": 32,
             "gamma": 0.999,
             "learning_rate": 1e-3,
             "ema_decay": 0.98,
+            "candidates": 15,
+        },
+    ),
+    ("LunarLander-v3", "reinforce"): Preset(
+        source="prototype, tuning seed 22, the best of three tried; it does not land reliably yet",
+        settings={
+            **REINFORCE,
+            **EXPLORING,
+            "total_timesteps": 3_000_000,
+            "minibatch_size": 512,
+            "gamma": 0.995,
+            "learning_rate": 2e-3,
+            "ema_decay": 0.9,
         },
     ),
 }
