@@ -42,7 +42,8 @@ class Order:
 
 def serve(connection: Connection, share: Share) -> None:
     """Answers (method, argument) messages with (True, result) or (False, error), until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the learner, which ends its workers
+    for number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the learner decides
+        signal.signal(number, signal.SIG_IGN)
     try:
         worker = _Worker(share)
     except PolicydError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import weakref
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -43,6 +44,7 @@ class WorkerCollector:
         context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Connection] = []
+        self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # at exit too
         for first, end in zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True):
             ours, theirs = context.Pipe()
             share = Share(config, actor, first, end - first)
@@ -79,16 +81,7 @@ class WorkerCollector:
 
     def close(self) -> None:
         """Ends the workers; those that do not end by themselves are killed."""
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.join(GOODBYE)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
-        self._processes.clear()
-        self._pipes.clear()
+        self._end()
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> list[Any]:
         for pipe, argument in zip(self._pipes, arguments, strict=True):
@@ -111,6 +104,18 @@ class WorkerCollector:
             return pipe.recv()[1]
         except (EOFError, OSError):
             return EnvironmentFailed("a rollout worker ended unexpectedly")
+
+
+def _end(pipes: list[Connection], processes: list[SpawnProcess]) -> None:
+    """Hangs up, then waits, then kills."""
+    for pipe in pipes:
+        pipe.close()
+    for process in processes:
+        process.join(GOODBYE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
 
 
 def side_by_side(parts: Sequence[Rollout]) -> Rollout:

@@ -8,7 +8,6 @@ the rollout: deterministic, but not the same episodes as without the interruptio
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from policy_api.errors import FailedPrecondition
+from repository.durable import make_directory, replace_file
 from trainer.algorithms.learner import Learner
 from trainer.algorithms.loop import TrainingLoop
 from trainer.config import TrainingConfig
@@ -49,13 +49,8 @@ def save(directory: Path, config: TrainingConfig, loop: TrainingLoop, state: Run
     content = pickle.dumps(
         {"format": FORMAT, "config": config.model_dump(), "loop": _capture(loop), "state": state}
     )
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / (FILE + ".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / FILE)
+    make_directory(directory)
+    replace_file(directory / FILE, content)
 
 
 def load(directory: Path, config: TrainingConfig, loop: TrainingLoop) -> RunState | None:

@@ -679,7 +679,7 @@ class ParityCertificate(_message.Message):
     random_observations: _builtins.int
     visited_observations: _builtins.int
     max_abs_difference: _builtins.float
-    """Over all outputs and observations."""
+    """Over all outputs and observations: |torch - ONNX Runtime|, divided by |torch| where that is above 1."""
     tolerance: _builtins.float
     onnxruntime_version: _builtins.str
     def __init__(

@@ -64,6 +64,17 @@ def test_a_snapshot_goes_on() -> None:
         loop.collector.close()
 
 
+def test_workers_leave_signals_to_the_learner() -> None:
+    """SIGTERM to a worker, as to a whole process group, does not end it; its owner's close does."""
+    config = configuration("a2c", 2)
+    loop = start(config, inspect(config))
+    for process in multiprocessing.active_children():
+        process.terminate()
+    next(iter(loop.run()))
+    loop.collector.close()
+    assert not multiprocessing.active_children()
+
+
 def test_a_worker_that_dies_is_an_error() -> None:
     """A killed worker ends the run with an error instead of a wait without end."""
     config = configuration("a2c", 2)
