@@ -205,6 +205,8 @@ def test_a_server_refuses_to_listen_beyond_loopback_without_tls(
         (["--tls-cert", "x.crt"], "tls_cert and tls_key come together"),
         (["--tls-cert", "x.crt", "--tls-key", "x.key"], "No such file"),
         (["--callers", "x.yaml"], "x.yaml"),
+        (["--transport", "native", "--callers", "x.yaml"], "speaks no TLS"),
+        (["--transport", "native", "--tls-cert", "x.crt", "--tls-key", "x.key"], "speaks no TLS"),
         (["--trainer-cert", "x.crt", "--trainer-key", "x.key"], "trainer_cert needs trainer_ca"),
     ],
 )
