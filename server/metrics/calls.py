@@ -14,10 +14,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from policy_api.rpc_metrics import BUCKETS, observe_all
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse, FloatArray, IntArray
 from server.acting.queue import Slice
+from server.acting.ticket import Decision, Ticket
 from server.metrics.samples import Drift, Sample, sample_of
 from server.models.version import MAX_CALL_ROWS, LoadedVersion
 
-# Of requests of one version, the first in each second and every so many after it are sampled.
+# Of requests of one version, the first so many of each second are sampled, and then every so many.
+SAMPLE_FIRST = 8
 SAMPLE_EVERY = 128
 
 _ROWS = tuple(2.0**k for k in range(MAX_CALL_ROWS.bit_length()))
@@ -82,7 +84,8 @@ class CallMetrics:
         pending = self._pending.get(model)
         if pending is None:
             pending = self._pending[model] = _Pending()
-        if len(pending.at_once) % SAMPLE_EVERY == 0:
+        count = len(pending.at_once)
+        if count < SAMPLE_FIRST or count % SAMPLE_EVERY == 0:
             pending.samples.append((request.observations.raw, answer))
         pending.at_once.append(seconds)
 
@@ -100,14 +103,8 @@ class CallMetrics:
             ticket = piece.ticket
             if ticket.decision is None:
                 continue
-            if pending.requests % SAMPLE_EVERY == 0 and not ticket.deterministic:
-                columns = ticket.decision.columns
-                answer = ActResponse(
-                    batch_size=ticket.rows,
-                    log_probs=FloatArray(raw=columns["log_probs"]),
-                    actions=IntArray(raw=columns.get("actions", b"")),
-                )
-                pending.samples.append((ticket.observations, answer.SerializeToString()))
+            if pending.requests < SAMPLE_FIRST or pending.requests % SAMPLE_EVERY == 0:
+                pending.samples.append((ticket.observations, _essence(ticket, ticket.decision)))
             pending.requests += 1
             pending.rows += ticket.rows
 
@@ -139,3 +136,13 @@ class CallMetrics:
         if drift.known:
             self._mean_drift.labels(*labels).set(drift.mean_drift)
             self._std_ratio.labels(*labels).set(drift.std_ratio)
+
+
+def _essence(ticket: Ticket, decision: Decision) -> bytes:
+    """The ActResponse with what is sampled of it. The mode of a distribution tells nothing of its entropy."""
+    columns = decision.columns
+    return ActResponse(
+        batch_size=ticket.rows,
+        log_probs=FloatArray(raw=b"" if ticket.deterministic else columns["log_probs"]),
+        actions=IntArray(raw=columns.get("actions", b"")),
+    ).SerializeToString()

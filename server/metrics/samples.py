@@ -25,7 +25,7 @@ class Sample:
     """Some rows of one answer."""
 
     observations: Float64  # [B, elements]
-    log_probs: Float64  # [B]
+    log_probs: Float64  # [B]; none where the answer was the mode
     actions: npt.NDArray[np.int64] | None  # [B]; None: not one index a row
 
 

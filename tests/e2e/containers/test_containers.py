@@ -188,7 +188,7 @@ def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None
     await_that(lambda: value(address, 'sum(up{job="server"})') == 3, 90, "Prometheus scrapes three servers")
     await_that(lambda: value(address, 'sum(up{job="trainer"})') == 1, 60, "Prometheus scrapes the trainer")
     through_envoy = Policyctl(scaled.address("envoy", 50051))
-    through_envoy("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "5")
+    through_envoy("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "50", "--sample")
     quiet = {"Episode return", "Environment steps a second", "Progress", "Finished jobs", "Job duration"}
     for title, expression in panels():
         if title not in quiet:
