@@ -46,7 +46,7 @@ def _ours(*flags: str) -> Callable[[Path, Workplace], Running]:
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
         port_file = folder / "port"
-        command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+        command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0"]
         command += ["--repository", str(place.repository), "--port-file", str(port_file), *flags]
         running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
         running.address = _read_address(port_file, running, folder)

@@ -16,6 +16,10 @@ import numpy as np
 from benchmarks.serving.protocols import InvalidAnswer
 
 
+class NoAnswer(InvalidAnswer):
+    """The time was too short for a single answer."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What one run of h2load measured."""
@@ -80,7 +84,9 @@ def run(
         latencies = np.array(log.read_text().split(), np.int64).reshape(-1, 3)[:, 2] / 1e3
     done, succeeded, data = parse(output)
     expected = answer_bytes + 5  # the length prefix
-    if done == 0 or succeeded != done or not done * expected <= data <= (done + connections) * expected:
+    if done == 0:
+        raise NoAnswer(f"nothing came within {seconds:g} s")
+    if succeeded != done or not done * expected <= data <= (done + connections) * expected:
         raise InvalidAnswer(
             f"{succeeded} of {done} answers succeeded with {data} bytes, wanted {done} times {expected}"
         )

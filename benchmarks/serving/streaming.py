@@ -39,7 +39,9 @@ async def _drive(address: str, protocol: Protocol, in_flight: int, seconds: floa
                 raise InvalidAnswer(f"answer {count} of the stream: {answer!r}")
             await call.write(message)
             count += 1
-        call.cancel()
+        await call.done_writing()
+        while await call.read() is not grpc.aio.EOF:  # Triton does not survive a stream that is cancelled
+            pass
         return count / elapsed
 
 
