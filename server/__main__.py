@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # ONNX Runtime would otherwise keep a device id and report usage.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import uvloop
 from pydantic import ValidationError
 
 from policy_api import log
@@ -71,7 +71,7 @@ def main(log_format: str, **given: Any) -> None:
     log.configure(log_format)
     try:
         settings = _settings({name: value for name, value in given.items() if value is not None})
-        asyncio.run(serve(settings, sys.argv[1:]))
+        uvloop.run(serve(settings, sys.argv[1:]))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()

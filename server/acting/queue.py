@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from policy_api.errors import Exhausted
 from server.acting.ticket import Ticket
@@ -15,8 +16,7 @@ SMALL_ROWS = 64
 RETRY_AFTER = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """Rows `start` to `stop` of a ticket."""
 
     ticket: Ticket
