@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from policy_api.v1.policy_pb2 import ActRequest
 from server.acting import call, quick
 from server.acting.queue import FairQueue, Slice
 from server.acting.ticket import Ticket
-from server.models.version import LoadedVersion
+from server.models.version import MAX_CALL_ROWS, LoadedVersion
 
 
 class CallObserver(Protocol):
@@ -24,6 +24,16 @@ class CallObserver(Protocol):
         self, model: LoadedVersion, request: ActRequest, answer: bytes, seconds: float
     ) -> None:
         """After a request of one row that did not queue: how long it took, in seconds."""
+
+    def answered_together(
+        self,
+        model: LoadedVersion,
+        requests: Sequence[ActRequest],
+        rows: int,
+        answers: Sequence[bytes],
+        seconds: float,
+    ) -> None:
+        """After a call for several requests that did not queue: all their rows, how long the call took."""
 
 
 class Batcher:
@@ -55,18 +65,25 @@ class Batcher:
             self._observer.answered_at_once(model, request, answer, time.perf_counter() - begin)
         return answer
 
-    def together(self, requests: Sequence[ActRequest], model: LoadedVersion) -> Sequence[bytes | None]:
-        """`at_once` for several plain requests, by one call."""
-        if len(requests) == 1:
+    def together(
+        self, requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
+    ) -> list[bytes | None]:
+        """Answers to plain requests with these rows, by as few calls as hold them. None: it has to queue."""
+        if sum(counts) == 1:
             return [self.at_once(requests[0], model)]
+        found: list[bytes | None] = []
+        for part in _calls(counts):
+            found += self._one_call(requests[part], counts[part], model) or [None] * len(counts[part])
+        return found
+
+    def _one_call(
+        self, requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
+    ) -> list[bytes] | None:
         begin = time.perf_counter()
-        answers = quick.answers(requests, model)
-        if answers is None:  # one of them is wrong: each on its own
-            return [self.at_once(request, model) for request in requests]
-        if self._observer is not None:
+        answers = quick.answers(requests, counts, model)
+        if answers is not None and self._observer is not None:
             seconds = time.perf_counter() - begin
-            for request, answer in zip(requests, answers, strict=True):
-                self._observer.answered_at_once(model, request, answer, seconds)
+            self._observer.answered_together(model, requests, sum(counts), answers, seconds)
         return answers
 
     def step(self) -> None:
@@ -82,6 +99,17 @@ class Batcher:
             return
         waited = [begin - piece.ticket.queued_at for piece in slices]
         self._observer.called(slices, waited, time.perf_counter() - begin)
+
+
+def _calls(counts: Sequence[int]) -> Iterator[slice]:
+    """Neighbours that fit into one call of ONNX Runtime together."""
+    start = rows = 0
+    for place, count in enumerate(counts):
+        if rows + count > MAX_CALL_ROWS:
+            yield slice(start, place)
+            start, rows = place, 0
+        rows += count
+    yield slice(start, len(counts))
 
 
 class LoopBatcher:

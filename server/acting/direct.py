@@ -11,16 +11,17 @@ from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.actor import Actor
 from server.acting.decode import parse, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.quick import is_plain
+from server.acting.quick import plain_rows
 from server.acting.ticket import Decision, Ticket
 from server.models.version import LoadedVersion
 
 
 class Plain(NamedTuple):
-    """A request of one raw observation: answered at once, together with others of its kind."""
+    """A request of a few raw observations: answered at once, together with others of its kind."""
 
     model: LoadedVersion
     request: ActRequest
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class DirectAct:
         model = self._actor.model_at_hand(request)
         if model is None:
             return None
-        plain = Plain(model, request)
-        return plain if is_plain(request, model) else self.queued(plain)
+        plain = Plain(model, request, plain_rows(request, model))
+        return plain if plain.rows else self.queued(plain)
 
     def queued(self, plain: Plain) -> Begun:
         """A ticket for the request."""

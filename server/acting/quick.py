@@ -1,11 +1,11 @@
-"""Plain requests of one raw observation, from request to answer: the commonest, without tickets and queue.
+"""Plain small requests, from request to answer: the commonest, without tickets and queue.
 
 The same answers, bit for bit, as the way through the batcher gives; whatever is not plain goes that way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,30 +14,35 @@ from policy_api.v1.policy_pb2 import ActRequest
 from server import sampling
 from server.acting.decode import draw_seed
 from server.acting.encode import ACTIONS, raw_answer
+from server.acting.queue import SMALL_ROWS
+from server.heads.draws import Draws, Piece
 from server.heads.interface import Columns
 from server.models.version import LoadedVersion
 
 LOG_PROBS, VALUES = "log_probs", "values"
 
 
-def is_plain(request: ActRequest, model: LoadedVersion) -> bool:
-    """One observation in raw bytes, to be sampled from the probabilities as the graph gives them."""
+def plain_rows(request: ActRequest, model: LoadedVersion) -> int:
+    """Rows of a plain request: a few raw observations, sampled as the graph says. 0: it is not plain."""
     observations = request.observations
-    return (
-        model.one_row is not None
-        and len(observations.raw) == model.observation_bytes
+    rows, rest = divmod(len(observations.raw), model.observation_bytes)
+    plain = (
+        rest == 0
+        and rows <= SMALL_ROWS
+        and model.one_row is not None
         and not observations.values
         and not request.typed_observations
         and not request.deterministic
         and not request.HasField("action_mask")
         and not request.HasField("temperature")
     )
+    return rows if plain else 0
 
 
 def answer(request: ActRequest, model: LoadedVersion) -> bytes | None:
-    """The serialised ActResponse. None: the request is not plain, or its observation is not finite."""
+    """The serialised ActResponse. None: the request is not plain and of one row, or it is not finite."""
     one = model.one_row
-    if one is None or not is_plain(request, model) or not one.infer(request.observations.raw):
+    if one is None or plain_rows(request, model) != 1 or not one.infer(request.observations.raw):
         return None
     seed = _seed(request)
     action, log_prob = sampling.sample_one(one.probs, seed, request.first_row)
@@ -51,22 +56,27 @@ def answer(request: ActRequest, model: LoadedVersion) -> bytes | None:
     return raw_answer(model, 1, seed, columns)
 
 
-def answers(requests: Sequence[ActRequest], model: LoadedVersion) -> list[bytes] | None:
-    """The same for several plain requests, by one call. None: an observation is not finite."""
+def answers(
+    requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
+) -> list[bytes] | None:
+    """The same for plain requests with these rows, by one call. None: an observation is not finite."""
     joined = b"".join([request.observations.raw for request in requests])
     observations = np.frombuffer(joined, np.float32).reshape(-1, *model.observation_shape)  # [B, *shape]
     if not np.isfinite(observations).all():
         return None
     (_, probs), values = model.infer(observations)
     seeds = [_seed(request) for request in requests]
-    indices = np.array([request.first_row for request in requests], np.uint64)
-    actions = sampling.choose(probs, sampling.uniforms(np.array(seeds, np.uint64), indices))
+    pieces = [
+        Piece(seed, request.first_row, rows, deterministic=False)
+        for seed, request, rows in zip(seeds, requests, counts, strict=True)
+    ]
+    actions = sampling.choose(probs, Draws(pieces).uniforms())
     columns: Columns = {ACTIONS: actions, PROBS: probs, LOG_PROBS: sampling.log_probs(probs, actions)}
     if values is not None:
         columns[VALUES] = values
     return [
-        raw_answer(model, 1, seed, row)
-        for seed, row in zip(seeds, _rows(columns, len(requests)), strict=True)
+        raw_answer(model, rows, seed, part)
+        for rows, seed, part in zip(counts, seeds, _parts(columns, counts), strict=True)
     ]
 
 
@@ -74,8 +84,11 @@ def _seed(request: ActRequest) -> int:
     return request.seed if request.HasField("seed") else draw_seed()
 
 
-def _rows(columns: Columns, rows: int) -> list[dict[str, bytes]]:
-    """The bytes of each row of each column."""
-    whole = [(name, column.tobytes()) for name, column in columns.items()]
-    sized = [(name, data, len(data) // rows) for name, data in whole]
-    return [{name: data[i * size : (i + 1) * size] for name, data, size in sized} for i in range(rows)]
+def _parts(columns: Columns, counts: Sequence[int]) -> Iterator[dict[str, bytes]]:
+    """The bytes of each request's rows of each column."""
+    sized = [(name, column.tobytes(), column.nbytes // len(column)) for name, column in columns.items()]
+    start = 0
+    for rows in counts:
+        stop = start + rows
+        yield {name: data[start * size : stop * size] for name, data, size in sized}
+        start = stop

@@ -31,7 +31,8 @@ class _Pending:
     """What one version did since the last flush."""
 
     at_once: list[float] = field(default_factory=list)  # seconds of each request that did not queue
-    requests: int = 0  # that queued
+    calls: list[tuple[float, float]] = field(default_factory=list)  # for several such: seconds, rows
+    requests: int = 0  # all others
     rows: int = 0  # of these
     samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
 
@@ -89,6 +90,24 @@ class CallMetrics:
             pending.samples.append((request.observations.raw, answer))
         pending.at_once.append(seconds)
 
+    def answered_together(
+        self,
+        model: LoadedVersion,
+        requests: Sequence[ActRequest],
+        rows: int,
+        answers: Sequence[bytes],
+        seconds: float,
+    ) -> None:
+        """After a call for several requests that did not queue: all their rows, how long the call took."""
+        pending = self._pending.get(model)
+        if pending is None:
+            pending = self._pending[model] = _Pending()
+        if pending.requests % SAMPLE_EVERY < len(requests):
+            pending.samples.append((requests[0].observations.raw, answers[0]))
+        pending.calls.append((seconds, float(rows)))
+        pending.requests += len(requests)
+        pending.rows += rows
+
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
         self._compute.observe(seconds)
@@ -118,6 +137,8 @@ class CallMetrics:
             self._rows.labels(*labels).inc(count + pending.rows)
             observe_all(self._compute, pending.at_once)
             observe_all(self._batch, [1.0] * count)
+            observe_all(self._compute, [seconds for seconds, _ in pending.calls])
+            observe_all(self._batch, [rows for _, rows in pending.calls])
             for observations, answer in pending.samples:
                 self._note(model, labels, sample_of(observations, ActResponse.FromString(answer)))
 

@@ -132,7 +132,8 @@ class NativeTransport:
         for call, one in plain:
             by_model.setdefault(one.model, []).append((call, one))
         for model, calls in by_model.items():
-            answers = self._batcher.together([one.request for _, one in calls], model)
+            requests, counts = [one.request for _, one in calls], [one.rows for _, one in calls]
+            answers = self._batcher.together(requests, counts, model)
             for (call, one), answer in zip(calls, answers, strict=True):
                 if answer is not None:
                     replies.answer(call, answer)

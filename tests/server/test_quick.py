@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_api import sampling as scalar
 from policy_api.v1.policy_pb2 import (
     ActRequest,
     ActResponse,
@@ -16,6 +17,7 @@ from policy_api.v1.policy_pb2 import (
 )
 from repository import ModelRepository
 from server.acting import call, encode, quick
+from server.acting.batcher import Batcher
 from server.acting.decode import ticket_for
 from server.acting.queue import Slice
 from server.models.version import LoadedVersion, load_version
@@ -50,23 +52,36 @@ def test_one_row_is_answered_alike_on_both_ways(
     assert quick.answer(request, version) == _long_way(request, version)
 
 
-@given(
-    batch=st.lists(st.tuples(st.lists(floats, min_size=4, max_size=4), seeds, seeds), min_size=2, max_size=40)
-)
-def test_several_are_answered_as_in_one_call_of_the_batcher(
-    version: LoadedVersion, batch: list[tuple[list[float], int, int]]
+@given(batch=st.lists(st.tuples(st.integers(1, 64), seeds, seeds), min_size=2, max_size=40))
+def test_several_are_answered_as_one_by_one(
+    version: LoadedVersion, batch: list[tuple[int, int, int]]
 ) -> None:
-    """Requests that are joined get the bytes that the batcher gives the same requests, joined."""
+    """Joined requests of mixed sizes, more than one call holds, each get their own rows and no others."""
+    rng = np.random.default_rng(len(batch))
     requests = [
         ActRequest(
-            observations=FloatArray(raw=np.array(numbers, np.float32).tobytes()), seed=seed, first_row=row
+            observations=FloatArray(raw=rng.normal(size=(rows, 4)).astype(np.float32).tobytes()),
+            seed=seed,
+            first_row=first_row,
         )
-        for numbers, seed, row in batch
+        for rows, seed, first_row in batch
     ]
-    tickets = [ticket_for(request, version, 1024) for request in requests]
-    call.answer([Slice(ticket, 0, 1) for ticket in tickets])
-    expected = [encode.answer_for(t, t.decision, raw=True) for t in tickets if t.decision is not None]
-    assert quick.answers(requests, version) == expected
+    counts = [quick.plain_rows(request, version) for request in requests]
+    assert counts == [rows for rows, _, _ in batch]
+    for request, found in zip(requests, Batcher(1).together(requests, counts, version), strict=True):
+        answer, expected = (
+            ActResponse.FromString(found or b""),
+            ActResponse.FromString(_long_way(request, version)),
+        )
+        assert (answer.seed, answer.batch_size) == (expected.seed, expected.batch_size)
+        # How many rows a call has may change the last bit of a probability.
+        probs, wanted = (np.frombuffer(a.action_probs.raw, "<f4") for a in (answer, expected))
+        np.testing.assert_allclose(probs, wanted, rtol=1e-5)
+        drawn = [
+            scalar.sample(p.tolist(), request.seed, (request.first_row + row) & scalar.MASK64)
+            for row, p in enumerate(probs.reshape(-1, 3))
+        ]
+        assert np.frombuffer(answer.actions.raw, "<i8").tolist() == drawn
 
 
 def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> None:
@@ -75,7 +90,7 @@ def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> N
         ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes()))
         for number in (0.0, np.nan)
     )
-    assert quick.answers([good, bad], version) is None
+    assert quick.answers([good, bad], [1, 1], version) is None
 
 
 @pytest.mark.parametrize(
