@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_api import sampling as scalar
@@ -42,6 +42,7 @@ def _long_way(request: ActRequest, version: LoadedVersion) -> bytes:
     return encode.answer_for(ticket, ticket.decision, raw=True)
 
 
+@settings(deadline=None)
 @given(numbers=st.lists(floats, min_size=4, max_size=4), seed=seeds, first_row=seeds)
 def test_one_row_is_answered_alike_on_both_ways(
     version: LoadedVersion, numbers: list[float], seed: int, first_row: int
@@ -52,6 +53,7 @@ def test_one_row_is_answered_alike_on_both_ways(
     assert quick.answer(request, version) == _long_way(request, version)
 
 
+@settings(deadline=None, max_examples=30)  # machines are shared
 @given(batch=st.lists(st.tuples(st.integers(1, 64), seeds, seeds), min_size=2, max_size=40))
 def test_several_are_answered_as_one_by_one(
     version: LoadedVersion, batch: list[tuple[int, int, int]]
@@ -120,6 +122,7 @@ def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> Non
     assert len({ActResponse.FromString(answer).seed for answer in answers}) == 20
 
 
+@settings(deadline=None)
 @given(
     rows=st.integers(1, 2**32 - 1),
     seed=seeds,
