@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.serving.results import Measurement, Results, median
-from benchmarks.serving.targets import MEBIBYTE, targets
+from benchmarks.serving.targets import MEGABYTE, targets
 
 
 def markdown(results: Results) -> str:
@@ -84,10 +84,10 @@ def _swaps(results: Results) -> str:
 
 
 def _memory(results: Results) -> str:
-    rows = ["| server | peak resident MiB of each process |", "|---|---|"]
+    rows = ["| server | peak resident MB of each process |", "|---|---|"]
     for name, sizes in results.memory.items():
         rows.append(
-            f"| {name} | {', '.join(f'{size / MEBIBYTE:.0f}' for size in sorted(sizes, reverse=True))} |"
+            f"| {name} | {', '.join(f'{size / MEGABYTE:.0f}' for size in sorted(sizes, reverse=True))} |"
         )
     return "\n".join(rows)
 

@@ -9,7 +9,7 @@ from benchmarks.serving.results import Results, median, p99, rate
 
 NATIVE, GRPCIO, GRPCIO_2 = "policyd native", "policyd grpcio", "policyd grpcio x2"
 ECHO_OF = {NATIVE: "echo native", GRPCIO: "echo grpc.aio", GRPCIO_2: "echo grpc.aio x2"}
-MEBIBYTE = 1 << 20
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _large_batches(results: Results) -> Iterator[Target]:
 def _memory(results: Results) -> Iterator[Target]:
     for ours in results.names("ours"):
         if results.memory.get(ours):
-            largest = max(results.memory[ours]) / MEBIBYTE
-            yield Target(f"{ours}, peak MiB of its largest process", largest, 150.0, False)
+            largest = max(results.memory[ours]) / MEGABYTE
+            yield Target(f"{ours}, peak MB of its largest process", largest, 150.0, False)
 
 
 def _swaps(results: Results) -> Iterator[Target]:

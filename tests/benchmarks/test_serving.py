@@ -51,7 +51,7 @@ def test_a_target_is_judged_in_its_direction() -> None:
     results.swaps = [SwapMeasurement("policyd native", 0, 1.0, 3.0, 9.0, 20)]
     judged = {target.claim: target.met for target in targets(results)}
     assert judged["native / Triton dynamic batching, requests/s, b1 c=32"] is False
-    assert judged["policyd native, peak MiB of its largest process"] is True
+    assert judged["policyd native, peak MB of its largest process"] is True
     assert judged["policyd native, p99 during swaps / without"] is False
 
 
