@@ -40,7 +40,8 @@ def phase(job: TrainingJob) -> str:
     return TrainingJob.State.Name(job.state).lower()
 
 
-def _done(job: TrainingJob) -> float:
+def done(job: TrainingJob) -> float:
+    """The part of the job that is done, 0 to 1."""
     return 1.0 if job.state == TrainingJob.SUCCEEDED else job.progress.fraction
 
 
@@ -57,7 +58,7 @@ def _bar(updates: Iterable[TrainingJob], console: Console) -> TrainingJob | None
         task = bar.add_task("", total=1.0, phase="waiting")
         for job in updates:
             last = job
-            bar.update(task, completed=_done(job), description=describe(job), phase=phase(job))
+            bar.update(task, completed=done(job), description=describe(job), phase=phase(job))
     return last
 
 
@@ -66,9 +67,9 @@ def _lines(updates: Iterable[TrainingJob]) -> TrainingJob | None:
     shown: tuple[str, int] | None = None
     for job in updates:
         last = job
-        at = (phase(job), int(_done(job) * 10))
+        at = (phase(job), int(done(job) * 10))
         if at != shown:
             shown = at
-            sys.stderr.write(f"{at[0]:<10} {_done(job):4.0%}  {describe(job)}".rstrip() + "\n")
+            sys.stderr.write(f"{at[0]:<10} {done(job):4.0%}  {describe(job)}".rstrip() + "\n")
             sys.stderr.flush()
     return last

@@ -30,7 +30,7 @@ def list_jobs(session: Session, policy: str, limit: int) -> None:
     with session.client() as client:
         found = client.list_training_jobs(policy, limit=limit)
     rows = [
-        (j.job_id, j.spec.policy, j.spec.env_id, progress.phase(j), f"{j.progress.fraction:.0%}",
+        (j.job_id, j.spec.policy, j.spec.env_id, progress.phase(j), f"{progress.done(j):.0%}",
          j.result.version or "-", j.create_time.ToJsonString()[:19])
         for j in found
     ]  # fmt: skip
