@@ -183,6 +183,7 @@ def serves(policyctl: Policyctl, version: int) -> bool:
 def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None:
     """Scraped with the configuration that is shipped; a panel is empty only where nothing has happened."""
     scaled = Compose(*SCALED)
+    scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
     scaled("--profile", "observability", "up", "--detach", "--no-deps", "prometheus")
     address = scaled.address("prometheus", 9090)
     await_that(lambda: value(address, 'sum(up{job="server"})') == 3, 90, "Prometheus scrapes three servers")
@@ -239,7 +240,7 @@ def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
     assert as_role("act")("act", "0", "0", "0", "0", "--policy", "cartpole")
     assert as_role("train")("jobs", "list")["jobs"]
     as_role("admin")("promote", "1", "--policy", "cartpole")
-    with pytest.raises(AssertionError, match="PERMISSION_DENIED"):
+    with pytest.raises(AssertionError, match="ROLE_MISSING"):
         as_role("act")("promote", "2", "--policy", "cartpole")
     with pytest.raises(AssertionError, match="UNAUTHENTICATED"):
         Policyctl(address, "--tls-ca", str(clients / "ca.crt"))("policies")
