@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Checkpoints; the same again goes on.")
 def train(**arguments: Any) -> None:
     """Train one policy, evaluate it, export it to ONNX, publish it, and promote it if asked to."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     with _run_dir(arguments["run_dir"]) as run_dir, _reporter(arguments["progress"]) as reporter:
         sys.exit(_run({**arguments, "run_dir": run_dir}, reporter))

@@ -41,7 +41,7 @@ def command(repository: Path, *arguments: str, settings: list[str] = SMALL) -> l
 
 
 def run(line: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 def events(output: str) -> list[WorkerEvent]:
