@@ -28,11 +28,21 @@ def answer(slices: Sequence[Slice]) -> None:
                 return
             observations = _joined(slices)
         _decide(slices, observations)
-    except Exception:  # noqa: BLE001 -- the boundary: the tickets end, the server goes on
-        _LOG.exception("a call of ONNX Runtime failed")
+    except Exception as error:  # noqa: BLE001 -- the boundary: the tickets end, the server goes on
+        _fail_or_retry(slices, error)
+
+
+def _fail_or_retry(slices: Sequence[Slice], error: Exception) -> None:
+    """Of several requests one may be what the model cannot take: each is tried on its own."""
+    if len(slices) > 1:
         for piece in slices:
             if piece.ticket.decision is None and piece.ticket.error is None:
-                piece.ticket.fail(Internal("inference failed; the server's log has the details"))
+                answer([piece])
+        return
+    _LOG.error("a call of ONNX Runtime failed", exc_info=error)
+    ticket = slices[0].ticket
+    ticket.decision = None  # where only its way out has failed
+    ticket.fail(Internal("inference failed; the server's log has the details"))
 
 
 def _joined(slices: Sequence[Slice]) -> Float32:

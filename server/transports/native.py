@@ -7,7 +7,10 @@ For a trusted network or behind a TLS proxy: it has no TLS of its own.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -33,6 +36,9 @@ except ImportError as error:
 
 MAX_EVENTS = MAX_CALL_ROWS  # taken from the front at once
 IO_THREADS = 2  # of Rust
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class NativeTransport:
@@ -81,7 +87,7 @@ class NativeTransport:
         front.set_fallback(str(self._socket))
         front.start()
         self._front, self.port = front, front.bound_port
-        self._thread = threading.Thread(target=self._serve, args=[front], name="native", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=[front], name="native", daemon=True)
         self._thread.start()
 
     async def stop(self, grace: float) -> None:
@@ -94,8 +100,17 @@ class NativeTransport:
             await asyncio.to_thread(self._thread.join)
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def _run(self, front: NativeGrpcFront) -> None:
+        """The thread. A process whose thread has failed would look healthy and never answer: it ends."""
+        try:
+            self._serve(front)
+        except BaseException:
+            _LOG.critical("the native transport's thread failed; the process ends", exc_info=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
     def _serve(self, front: NativeGrpcFront) -> None:
-        """The thread: takes what is queued, answers one call's worth, looks again."""
+        """Takes what is queued, answers one call's worth, looks again."""
         replies = Replies(front, self._handled)
         while (events := front.recv_batch(MAX_EVENTS, 0 if self._batcher.queue else 100)) is not None:
             now = time.perf_counter()
@@ -109,7 +124,7 @@ class NativeTransport:
                 self._answer_plain(replies, plain)
             if self._batcher.queue:
                 self._batcher.step()
-            elif self._draining and not events:
+            elif self._draining and not self._waiting:
                 self._idle.set()
 
     def _take(self, replies: Replies, call: Call, payload: bytes, plain: list[tuple[Call, Plain]]) -> None:
@@ -132,8 +147,7 @@ class NativeTransport:
         for call, one in plain:
             by_model.setdefault(one.model, []).append((call, one))
         for model, calls in by_model.items():
-            requests, counts = [one.request for _, one in calls], [one.rows for _, one in calls]
-            answers = self._batcher.together(requests, counts, model)
+            answers = self._together([one for _, one in calls], model)
             for (call, one), answer in zip(calls, answers, strict=True):
                 if answer is not None:
                     replies.answer(call, answer)
@@ -142,6 +156,13 @@ class NativeTransport:
                     self._push(replies, call, call.method.queued(one))
                 except Exception as error:  # noqa: BLE001 -- as above
                     replies.fail(call, error)
+
+    def _together(self, plain: Sequence[Plain], model: LoadedVersion) -> Sequence[bytes | None]:
+        """Their answers; of a call that fails none: queued, each fails or succeeds on its own."""
+        try:
+            return self._batcher.together([one.request for one in plain], [one.rows for one in plain], model)
+        except Exception:  # noqa: BLE001 -- the boundary: nothing a client sends ends the thread
+            return [None] * len(plain)
 
     def _push(self, replies: Replies, call: Call, begun: Begun) -> None:
         def done(ticket: Ticket) -> None:

@@ -37,6 +37,7 @@ class ServerProcess:
                 env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
             )
         self.killed = False
+        self.may_fail = False  # the test makes it log an unexpected error
         self.address = self._await_address()
         self.channel = grpc.insecure_channel(self.address)
         self.policy = policy_pb2_grpc.PolicyServiceStub(self.channel)
@@ -118,4 +119,4 @@ def start_server(tmp_path: Path, repository: ModelRepository, transport: str) ->
 
     yield start
     assert not any(server.stop() for server in servers if not server.killed)
-    assert not any("Traceback" in server.log for server in servers)
+    assert not any("Traceback" in server.log for server in servers if not server.may_fail)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from policy_api import sampling, status
-from policy_api.errors import Exhausted, InvalidArgument, NotFound, PolicydError
+from policy_api.errors import Exhausted, Internal, InvalidArgument, NotFound, PolicydError
 from policy_api.v1 import policy_pb2 as pb
+from repository import ModelRepository
 from tests.contract.conftest import Publish, ServerProcess, StartServer
+from tests.server import artifacts
 
 
 def _observations(rows: int) -> Any:
@@ -103,12 +105,14 @@ def _floats(*values: float) -> pb.FloatArray:
     return pb.FloatArray(values=values)
 
 
+RAW_NAN = np.array([0, np.nan, 0, 0], np.float32).tobytes()
 NAN, INFINITY = float("nan"), float("inf")
 NOTHING_ALLOWED = pb.BoolArray(values=[True, False, False, False, True, True])
 WRONG = {
     "no observations": (_wrong(observations=None), "observations", "0 bytes"),
     "half a row": (_wrong(observations=pb.FloatArray(raw=b"12345678")), "observations", "8 bytes"),
     "nan": (_wrong(observations=_floats(0, 0, 0, NAN)), "observations", "nan at element 3"),
+    "raw nan": (_wrong(observations=pb.FloatArray(raw=RAW_NAN)), "observations", "nan at element 1"),
     "infinity": (_wrong(observations=_floats(0, INFINITY, 0, 0)), "observations", "inf at element 1"),
     "both kinds": (_wrong(observations=pb.FloatArray(raw=bytes(16), values=[1])), "observations", "both"),
     "mask size": (_wrong(action_mask=pb.BoolArray(raw=b"1")), "action_mask", "1 elements"),
@@ -186,3 +190,30 @@ def test_any_published_version_answers_on_request(publish: Publish, start_server
     for version in (1, 2, 3, 2, 1):
         answer = server.policy.Act(_wrong(version=version), timeout=10)
         assert (answer.version, answer.digest) == (version, digests[version - 1])
+
+
+def test_a_failing_inference_harms_nobody_else(
+    repository: ModelRepository, start_server: StartServer
+) -> None:
+    """What the model itself cannot take ends as INTERNAL, its neighbours in the call are answered."""
+    described = artifacts.metadata("fragile")
+    repository.publish("fragile", {"model.onnx": artifacts.fragile(described)}, metadata=described)
+    repository.set_alias("fragile", "champion", 1, actor="", reason="")
+    server = start_server()
+    server.may_fail = True
+    for rows in (1, 3):
+        bad, good = (
+            _wrong(
+                policy="", observations=pb.FloatArray(raw=np.full((rows, 4), number, np.float32).tobytes())
+            )
+            for number in (1000, 1)
+        )
+        answers = [server.policy.Act.future(request, timeout=20) for request in (good, bad, good, bad)]
+        errors = [answer.exception() for answer in answers]
+        assert [error is None for error in errors] == [True, False, True, False]
+        for error in (errors[1], errors[3]):
+            assert isinstance(error, grpc.RpcError)
+            assert isinstance(status.from_rpc_error(error), Internal)
+            assert "the server's log has the details" in str(error)
+        assert server.policy.Act(good, timeout=10).batch_size == rows
+    assert "indices element out of data bounds" in server.log

@@ -29,6 +29,25 @@ def metadata(
     )
 
 
+def fragile(described: artifact_pb2.PolicyMetadata) -> bytes:
+    """A policy that ONNX Runtime cannot run where an observation's largest element is 100 or more."""
+    made = onnx.load_from_string(model(described))
+    nodes = [
+        helper.make_node("ReduceMax", ["observations"], ["largest"], axes=[1], keepdims=1),
+        helper.make_node("Cast", ["largest"], ["place"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["hundred_zeros", "place"], ["nothing"]),
+        helper.make_node("Add", ["sound_logits", "nothing"], ["action_logits"]),
+    ]
+    places = [node.output[0] for node in made.graph.node]
+    logits = places.index("action_logits")
+    made.graph.node[logits].output[0] = "sound_logits"
+    for offset, node in enumerate(nodes, start=1):
+        made.graph.node.insert(logits + offset, node)
+    made.graph.initializer.append(numpy_helper.from_array(np.zeros(100, np.float32), "hundred_zeros"))
+    serialized: bytes = made.SerializeToString()
+    return serialized
+
+
 def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int = 64) -> bytes:
     """A ReLU network `features -> hidden -> hidden -> n`, random weights, and a critic beside it."""
     shape = spaces.row_shape(described.observation_space)
