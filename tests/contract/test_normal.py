@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,3 +59,10 @@ def test_squashed_density_stays_finite_far_out() -> None:
     far = normal.log_prob(TANH, [30.0, -30.0], [1.0, 1.0], [30.0, -30.0])
     assert far == pytest.approx(-math.log(2 * math.pi) - math.log(2.5) - 2 * (math.log(4) - 60), rel=1e-12)
     assert normal.to_action(TANH, [30.0, -30.0]) == [1.0, 0.0]
+
+
+def test_the_documented_test_values() -> None:
+    """docs/SAMPLING.md's values are these."""
+    text = (Path(__file__).parents[2] / "docs/SAMPLING.md").read_text()
+    for seed, row in ((42, 7), (0, 0)):
+        assert repr(normal.standard_normal(seed, row, 0)) in text

@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from policy_api.errors import InvalidArgument
+from trainer.presets.spaces import KINDS, TUNED_CONTINUOUS
 from trainer.presets.table import COURSE, DEFAULT, TUNED, Preset
 
-NAMES = ("auto", "default", "course")
+NAMES = ("auto", "default", "continuous", "images", "course")
 ALGORITHMS = ("reinforce", "a2c")
+
+_ROWS: Mapping[tuple[str, str], Preset] = {**TUNED, **TUNED_CONTINUOUS}
 
 
 def find(env_id: str, algorithm: str, name: object = "auto") -> Mapping[str, object]:
     """The settings of a preset, by name.
 
-    `auto`: the environment's own row, or `default` where it has none. `default`: what works in
-    practice for most environments. `course`: the course's exact form of the algorithm.
+    `auto`: the environment's own row, or `default` where it has none (a run then looks at the spaces and
+    may take `continuous` or `images`). `default`: what works in practice for most environments.
+    `continuous`: for Box actions. `images`: for images. `course`: the course's exact form of the algorithm.
 
     Raises:
         InvalidArgument: no such algorithm or preset.
@@ -33,6 +37,13 @@ def find(env_id: str, algorithm: str, name: object = "auto") -> Mapping[str, obj
 def _preset(env_id: str, algorithm: str, name: str) -> Preset:
     if name == "course":
         return COURSE[algorithm]
+    if name in ("continuous", "images"):
+        return KINDS[name, algorithm]
     if name == "auto":
-        return TUNED.get((env_id, algorithm), DEFAULT[algorithm])
+        return _ROWS.get((env_id, algorithm), DEFAULT[algorithm])
     return DEFAULT[algorithm]
+
+
+def has_row(env_id: str, algorithm: str) -> bool:
+    """Whether the environment has settings of its own."""
+    return (env_id, algorithm) in _ROWS

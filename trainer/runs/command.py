@@ -25,6 +25,7 @@ from trainer.config import resolve_config
 from trainer.gate.config import Gate
 from trainer.gate.judging import Promotion
 from trainer.runs.bar import BarReporter
+from trainer.runs.fitting import fitted
 from trainer.runs.phases import RunOptions, execute
 from trainer.runs.reporting import JsonReporter, Reporter, TextReporter
 from trainer.runs.training import Stopped
@@ -64,6 +65,7 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
         config = resolve_config(
             arguments["policy"], arguments["env_id"], arguments["algorithm"], arguments["seed"], settings
         )
+        config = fitted(config, settings)
         with _stop_signal() as stop:
             reporter.result(execute(config, _options(arguments), reporter, stop))
     except Stopped:
