@@ -75,4 +75,17 @@ TUNED_CONTINUOUS: Mapping[tuple[str, str], Preset] = {
             "sde_sample_freq": 16,
         },
     ),
+    ("LunarLanderContinuous-v3", "a2c"): Preset(
+        source="LunarLander's long returns with gSDE; one tuning run, seed 2",
+        settings={
+            **CONTINUOUS_A2C,
+            "total_timesteps": 1_000_000,
+            "n_envs": 16,
+            "n_steps": 16,
+            "minibatch_size": 64,
+            "gamma": 0.999,
+            "gae_lambda": 0.98,
+            "normalize_advantages": True,
+        },
+    ),
 }

@@ -65,9 +65,8 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
         config = resolve_config(
             arguments["policy"], arguments["env_id"], arguments["algorithm"], arguments["seed"], settings
         )
-        config = fitted(config, settings)
         with _stop_signal() as stop:
-            reporter.result(execute(config, _options(arguments), reporter, stop))
+            reporter.result(execute(fitted(config, settings), _options(arguments), reporter, stop))
     except Stopped:
         logger.info("stopped; the same --run-dir goes on from the checkpoint")
         return STOPPED
