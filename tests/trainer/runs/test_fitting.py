@@ -17,7 +17,7 @@ assert tests.trainer.kinds.LENGTH
     ("actions", "observations", "preset"),
     [
         ("discrete", "vector", "auto"),
-        ("branches", "mixed", "auto"),
+        ("branches", "mixed", "images"),
         ("box", "choice", "continuous"),
         ("discrete", "image", "images"),
         ("box", "image", "images"),
