@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from policy_api import spaces
 from policy_api.errors import FailedPrecondition, InvalidArgument
+from policy_api.tensors import distribution_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
 from policyctl.client import PolicyClient
 
@@ -61,7 +63,7 @@ def play(client: PolicyClient, plan: Play) -> Played:
     played = Played(plan.version)
     for first in range(0, plan.episodes, _TOGETHER):
         count = min(_TOGETHER, plan.episodes - first)
-        environments = [make(plan.env_id) for _ in range(count)]
+        environments = [make(plan.env_id, **_arguments(plan)) for _ in range(count)]
         try:
             returns, lengths = _play_together(client, plan, environments, first)
         finally:
@@ -72,8 +74,8 @@ def play(client: PolicyClient, plan: Play) -> Played:
     return played
 
 
-def make(env_id: str) -> Any:
-    """The Gymnasium environment `EnvId` or `module:EnvId`.
+def make(env_id: str, **arguments: Any) -> Any:
+    """The Gymnasium environment `EnvId` or `module:EnvId`, made with these arguments.
 
     FailedPrecondition: gymnasium is not installed here. InvalidArgument: it cannot make this one.
     """
@@ -84,7 +86,7 @@ def make(env_id: str) -> Any:
             "playing steps the environment on this side: pip install gymnasium", reason="NO_GYMNASIUM"
         ) from error
     try:
-        return gymnasium.make(env_id)
+        return gymnasium.make(env_id, **arguments)
     except (gymnasium.error.Error, ImportError, AttributeError) as error:
         raise InvalidArgument.of("env", got=env_id, wanted=f"an environment here ({error})") from error
 
@@ -104,9 +106,23 @@ def playable(space: Space, action: NDArray[Any]) -> Any:
     return int(action) + space.discrete.start
 
 
-def _mask(info: dict[str, Any]) -> NDArray[np.bool_]:
-    """The allowed actions, flat, as the environment's info tells them; empty where it does not."""
-    return np.asarray(info.get("action_mask", ()), dtype=np.bool_).reshape(-1)
+def _arguments(plan: Play) -> dict[str, Any]:
+    """What gymnasium.make was told in training, where this is the same environment."""
+    if plan.env_id != plan.spaces.env_id:
+        return {}
+    settings = {name: json.loads(value) for name, value in plan.spaces.settings.items()}
+    limit = settings.get("max_episode_steps")
+    return {**settings.get("env_kwargs", {}), **({} if limit is None else {"max_episode_steps": limit})}
+
+
+def _mask(info: dict[str, Any], width: int) -> NDArray[np.bool_]:
+    """The allowed actions [width] of an info: one array, or one a branch; all where it does not tell."""
+    given = info.get("action_mask")
+    if given is None:  # at an episode's end, for instance
+        return np.ones(width, np.bool_)
+    branches = given if isinstance(given, tuple | list) else [given]
+    allowed: NDArray[np.bool_] = np.concatenate([np.asarray(b, np.bool_).reshape(-1) for b in branches])
+    return allowed
 
 
 def _play_together(
@@ -117,7 +133,8 @@ def _play_together(
     parts = spaces.leaves(plan.spaces.observation_space)
     starts = [env.reset(seed=plan.seed + first + i) for i, env in enumerate(environments)]
     observations = [spaces.flatten(parts, observation) for observation, _ in starts]
-    masks = [_mask(info) for _, info in starts]
+    width = next(iter(distribution_tensors(plan.spaces.distribution).values()))[0]
+    masks = [_mask(info, width) for _, info in starts]
     returns = np.zeros(count)
     lengths = np.zeros(count, dtype=np.int64)
     running = set(range(count))
@@ -135,7 +152,7 @@ def _play_together(
         for i in sorted(running):
             action = playable(plan.spaces.action_space, answer.actions[i])
             observation, reward, terminated, truncated, info = environments[i].step(action)
-            observations[i], masks[i] = spaces.flatten(parts, observation), _mask(info)
+            observations[i], masks[i] = spaces.flatten(parts, observation), _mask(info, width)
             returns[i] += float(reward)
             lengths[i] += 1
             if terminated or truncated:

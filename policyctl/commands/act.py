@@ -11,8 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from policy_api import spaces
 from policy_api.errors import InvalidArgument
 from policyctl.acting import Actions
+from policyctl.client import PolicyClient
+from policyctl.commands.play import published
 from policyctl.receipt import Receipt
 from policyctl.session import Session, columns, json_flag, pass_session, policy_option, version_options
 
@@ -42,10 +45,16 @@ def act(
     receipt: Path | None,
     **choice: Any,
 ) -> None:
-    """Ask for one action for each of OBSERVATIONS: numbers such as 0,0.1,0,-0.1 or a JSON array."""
-    batch = _array("observations", observations, np.float32)
+    """Ask for one action for each of OBSERVATIONS.
+
+    An observation is numbers such as 0,0.1,0,-0.1, a JSON array, or what a Dict space has as a JSON object.
+    """
     mask = _array("--mask", masks, np.bool_) if masks else None
     with session.client() as client:
+        if any(item.lstrip().startswith("{") for item in observations):
+            batch = _members(client, observations, choice)
+        else:
+            batch = _array("observations", observations, np.float32)
         answer = client.act(batch, action_mask=mask, **choice)
     if receipt is not None:
         made = Receipt.of(answer, batch, mask, choice["deterministic"], choice["temperature"])
@@ -61,6 +70,17 @@ def _array(name: str, items: tuple[str, ...], dtype: type[np.generic]) -> NDArra
     except ValueError as error:
         wanted = f"rows of equal length such as 0,0.1 or [0, 0.1]: {error}"
         raise InvalidArgument.of(name, got=" ".join(items), wanted=wanted) from error
+
+
+def _members(client: PolicyClient, items: tuple[str, ...], choice: dict[str, Any]) -> NDArray[np.float32]:
+    """[batch, D] from JSON objects, laid out as the policy's observation space says."""
+    version = published(client.get_policy(choice["policy"]), choice["version"], choice["alias"])
+    parts = spaces.leaves(version.metadata.observation_space)
+    try:
+        return np.stack([spaces.flatten(parts, json.loads(item)) for item in items])
+    except ValueError as error:
+        wanted = f"JSON objects with the members of the observation space: {error}"
+        raise InvalidArgument.of("observations", got=" ".join(items), wanted=wanted) from error
 
 
 def _numbers(item: str) -> Any:

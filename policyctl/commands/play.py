@@ -42,7 +42,7 @@ def play(
 ) -> None:
     """Play episodes through the server; one version answers all of them."""
     with session.client() as client:
-        chosen = _chosen(client.get_policy(policy), version, alias)
+        chosen = published(client.get_policy(policy), version, alias)
         plan = playing.Play(
             env_id=env_id or chosen.metadata.env_id,
             policy=policy,
@@ -66,7 +66,7 @@ def play(
     session.show(document, text)
 
 
-def _chosen(policy: policy_pb2.Policy, version: int | None, alias: str | None) -> policy_pb2.PolicyVersion:
+def published(policy: policy_pb2.Policy, version: int | None, alias: str | None) -> policy_pb2.PolicyVersion:
     """The version that answers now: the one asked for, or what the alias serves."""
     if version is not None and alias is not None:
         raise InvalidArgument.of("--version", got="--version and --alias", wanted="at most one of the two")
