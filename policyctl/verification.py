@@ -9,7 +9,7 @@ import numpy as np
 from policy_api import normal, sampling
 from policy_api.branches import bit_modes, branch_modes, sample_bits, sample_branches
 from policy_api.errors import NotFound
-from policy_api.v1.artifact_pb2 import Distribution
+from policy_api.v1.artifact_pb2 import Distribution, PolicyMetadata
 from policyctl.client import PolicyClient
 from policyctl.receipt import Receipt, Row
 
@@ -32,13 +32,20 @@ def verify(receipt: Receipt, client: PolicyClient, *, tolerance: float) -> list[
     versions = {version.version: version for version in client.get_policy(receipt.policy).versions}
     if receipt.version not in versions:
         raise NotFound(f"{receipt.policy} has no version {receipt.version}; versions: {sorted(versions)}")
-    distribution = versions[receipt.version].metadata.distribution
-    return [check_actions(receipt, distribution), *check_probabilities(receipt, client, tolerance)]
+    metadata = versions[receipt.version].metadata
+    return [check_actions(receipt, metadata), *check_probabilities(receipt, client, tolerance)]
 
 
-def check_actions(receipt: Receipt, distribution: Distribution) -> Check:
+def check_actions(receipt: Receipt, metadata: PolicyMetadata) -> Check:
     """Each action follows from (seed, row, distribution) as docs/SAMPLING.md says."""
-    wrong = [row.row for row in receipt.rows if not _same(drawn(receipt, row, distribution), row.action)]
+    space = metadata.action_space
+    whole = space.HasField("box") and np.dtype(space.box.dtype).kind in "iu"  # a Box of integers
+
+    def follows(row: Row) -> bool:
+        computed = drawn(receipt, row, metadata.distribution)
+        return _same(np.rint(computed).tolist() if whole else computed, row.action)
+
+    wrong = [row.row for row in receipt.rows if not follows(row)]
     rule = "the mode" if receipt.deterministic else f"drawn with seed {receipt.seed}"
     if wrong:
         return Check("actions", False, f"the actions of rows {wrong} are not {rule}")
