@@ -15,6 +15,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system.close()
 
 
+@pytest.mark.timeout(300)  # whole jobs, parts of them twice, beside other tests on few processors
 @pytest.mark.parametrize(
     ("victim", "phase"),
     [
