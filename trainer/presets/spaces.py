@@ -8,7 +8,10 @@ from trainer.presets.table import A2C, EXPLORING, REINFORCE, Preset
 
 # Exploration that depends on the state, small at first, and advantages as they are: on Pendulum-v1 (600,000
 # steps, tuning seed 2) a plain Gaussian with normalised advantages came to -877, this to -239.
-CONTINUOUS_A2C: dict[str, object] = A2C | {
+CONTINUOUS_A2C: dict[str, object] = {
+    **A2C,
+    **EXPLORING,
+    "vf_coef": 1.0,
     "n_envs": 8,
     "n_steps": 8,
     "minibatch_size": None,
@@ -73,6 +76,7 @@ TUNED_CONTINUOUS: Mapping[tuple[str, str], Preset] = {
             "learning_rate": 3e-3,
             "log_std_init": -0.5,
             "sde_sample_freq": 16,
+            "optimizer_eps": 1e-8,
         },
     ),
     ("LunarLanderContinuous-v3", "a2c"): Preset(
