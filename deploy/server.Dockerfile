@@ -39,7 +39,8 @@ RUN groupadd --gid 10001 policyd \
  && install -d -o policyd -g policyd /var/lib/policyd /var/lib/policyd/repository \
  && rm -rf /var/cache/apt /var/lib/apt/lists /var/log/* /usr/share/doc /usr/share/man /usr/share/locale \
            /usr/share/python-wheels /usr/lib/python3/dist-packages /usr/local/lib/python3*/ensurepip \
-           /usr/local/lib/python3*/site-packages /usr/local/bin/pip*
+           /usr/local/lib/python3*/site-packages /usr/local/bin/pip* \
+           /usr/bin/perl* /usr/lib/*-linux-gnu/perl-base /usr/share/perl5
 
 FROM scratch
 ARG VERSION=0.1.0
