@@ -11,6 +11,7 @@ from policy_api.errors import FailedPrecondition, InvalidArgument
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"])
 def test_loopback_needs_nothing(address: str) -> None:
     """Only this machine reaches it."""
+    assert exposure.is_loopback(address)
     exposure.check(address, tls=False, insecure=False)
 
 

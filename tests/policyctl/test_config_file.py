@@ -117,7 +117,7 @@ def test_the_schema_is_up_to_date() -> None:
 def test_our_own_files_are_valid(path: Path) -> None:
     """Every file in policies/ passes the editor's schema and the command's check."""
     jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(FILE.read_text()))
-    ConfigFile(path).retraining({})
+    assert ConfigFile(path).retraining({}).policy == path.stem
 
 
 def test_gate_limits_and_start_are_sent(shell: Any, peer: Any, tmp_path: Path) -> None:

@@ -291,9 +291,12 @@ def test_priority_goes_first(open_room: OpenRoom) -> None:
             await room.until(running, _running)
             late, urgent = (await room.create(priority=-1)).job_id, (await room.create(priority=5)).job_id
             normal = (await room.create()).job_id
-            for job_id, following in ((running, urgent), (urgent, normal), (normal, late)):
+            order = [running, urgent, normal, late]
+            for turn, job_id in enumerate(order[:-1], start=1):
                 await room.supervisor.cancel(job_id)
-                await room.until(following, _running)
+                await room.until(order[turn], _running)
+                waiting = [await room.store.read(room.store.table.get, later) for later in order[turn + 1 :]]
+                assert all(job.state == states.QUEUED for job in waiting)
 
     _run(test())
 

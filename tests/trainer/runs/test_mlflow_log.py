@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def test_nothing_happens_unless_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     """Without the variable MLflow is not even imported."""
     monkeypatch.delenv(mlflow_log.VARIABLE, raising=False)
     config, version = published(tmp_path)
+    before = set(sys.modules)
     mlflow_log.log_run(config, CURVE, version)
+    assert not any(name.partition(".")[0] == "mlflow" for name in set(sys.modules) - before)
 
 
 @NEEDS_MLFLOW
