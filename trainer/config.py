@@ -42,6 +42,7 @@ class TrainingConfig(BaseModel):
     rollout_workers: Annotated[int, Field(ge=0, le=256)] = 0  # processes that collect; 0: this one
     max_episode_steps: Count | None = None  # time limit of an episode, steps; None: the environment's own
     episode_step_limit: Count = 100_000  # steps after which an episode counts as never ending
+    step_timeout: Positive = 60.0  # seconds after which a call into the environment counts as hanging
 
     # Returns and advantages.
     gamma: Fraction = 0.99  # discount per step

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +45,23 @@ class Scripted(gym.Env[Any, Any]):
         return np.array([self.episode, self.steps], np.float32)
 
 
+def spin() -> None:
+    """Loops for good, and swallows what it can."""
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(0)
+
+
+def deadlock() -> None:
+    """Waits for good in C, where no signal handler runs."""
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)
+
+
+HANGS = {"spin": spin, "sleep": lambda: time.sleep(10_000), "deadlock": deadlock}
+
+
 class Misbehaving(Scripted):
     """Breaks its contract at the fifth step in the way that it is told."""
 
@@ -57,6 +77,8 @@ class Misbehaving(Scripted):
             return observation, reward, False, False, info
         if self.total < 5:
             return observation, reward, terminated, truncated, info
+        if self.kind in HANGS:
+            HANGS[self.kind]()
         breaks: dict[str, Callable[[], tuple[Observation, float]]] = {
             "nan_observation": lambda: (observation * np.nan, reward),
             "nan_reward": lambda: (observation, float("nan")),

@@ -15,3 +15,16 @@ class EnvironmentNeverEnds(EnvironmentFailed):
     """An episode ran longer than `episode_step_limit`."""
 
     reason = "ENVIRONMENT_NEVER_ENDS"
+
+
+class EnvironmentHangs(EnvironmentFailed):
+    """A call into the environment took longer than `step_timeout`."""
+
+    reason = "ENVIRONMENT_HANGS"
+
+
+def failure(where: str, error: Exception) -> EnvironmentFailed:
+    """What became of a call into an environment."""
+    if isinstance(error, EnvironmentHangs):
+        return EnvironmentHangs(f"{where}: {error.message}")
+    return EnvironmentFailed(f"{where} failed with {type(error).__name__}: {error}")

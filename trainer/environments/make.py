@@ -12,10 +12,11 @@ from gymnasium.vector import AutoresetMode
 
 from policy_api.errors import InvalidArgument
 from trainer.config import TrainingConfig
-from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.errors import failure
 from trainer.environments.interface import Environments
 from trainer.environments.native import NativeEnvironments, autoreset_mode
 from trainer.environments.plain import PlainEnvironments
+from trainer.environments.watchdog import CALL
 from trainer.spaces.actions import ActionCodec, codec_for
 from trainer.spaces.boxes import GaussianOptions
 from trainer.spaces.observations import ACTION_MASK, ObservationEncoder, encoder_for
@@ -57,9 +58,10 @@ def inspect(config: TrainingConfig) -> EnvironmentInfo:
 def _gives_masks(env: gym.Env[Any, Any]) -> bool:
     """Whether the environment says which actions are allowed."""
     try:
-        _, info = env.reset(seed=0)
+        with CALL:
+            _, info = env.reset(seed=0)
     except Exception as error:
-        raise EnvironmentFailed(f"reset failed with {error!r}") from error
+        raise failure("reset", error) from error
     return ACTION_MASK in info
 
 
@@ -71,14 +73,15 @@ def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[
     if config.max_episode_steps is not None:
         arguments["max_episode_steps"] = config.max_episode_steps
     try:
-        return gym.make(config.env_id, disable_env_checker=True, **arguments)
+        with CALL:
+            return gym.make(config.env_id, disable_env_checker=True, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv, gym.error.Error, ImportError) as error:
         wanted = f"an environment that Gymnasium can make ({error})"
         raise InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted) from error
     except TypeError as error:
         raise InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=str(error)) from error
     except Exception as error:
-        raise EnvironmentFailed(f"{config.env_id}: making it failed: {error!r}") from error
+        raise failure(f"{config.env_id}: making it", error) from error
 
 
 def make_environments(

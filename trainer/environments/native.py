@@ -9,9 +9,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from trainer.environments import snapshot
-from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.errors import failure
 from trainer.environments.interface import Step
 from trainer.environments.plain import derived
+from trainer.environments.watchdog import CALL
 from trainer.spaces.actions import ActionCodec
 from trainer.spaces.observations import ObservationEncoder
 
@@ -35,21 +36,22 @@ class NativeEnvironments:
         self._resetting = np.zeros(self.n_envs, bool)
         try:
             derived_seed = None if seed is None else derived(seed, self._first)
-            observations, _ = self._vector.reset(seed=derived_seed)
+            with CALL:
+                observations, _ = self._vector.reset(seed=derived_seed)
             return self._encoder.encode_batch(observations)
         except Exception as error:
-            raise _failure("reset", error) from error
+            raise failure("vector environment: reset", error) from error
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> Step:
         """Steps all, active or not: that is what one numpy call does."""
         try:
-            observations, rewards, terminated, truncated, infos = self._vector.step(
-                self._codec.to_environment(actions)
-            )
+            chosen = self._codec.to_environment(actions)
+            with CALL:
+                observations, rewards, terminated, truncated, infos = self._vector.step(chosen)
             rows = self._encoder.encode_batch(observations)
             finals = self._finals(infos, rows) if self._same_step else None
         except Exception as error:
-            raise _failure("step", error) from error
+            raise failure("vector environment: step", error) from error
         valid = ~self._resetting
         if not self._same_step:
             self._resetting = terminated | truncated
@@ -82,7 +84,3 @@ def autoreset_mode(vector: Vector) -> AutoresetMode | None:
     """What the vector environment says of itself."""
     mode = vector.metadata.get("autoreset_mode")
     return mode if isinstance(mode, AutoresetMode) else None
-
-
-def _failure(call: str, error: Exception) -> EnvironmentFailed:
-    return EnvironmentFailed(f"vector environment: {call} failed with {type(error).__name__}: {error}")

@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 
 from trainer.environments import snapshot
-from trainer.environments.errors import EnvironmentFailed
+from trainer.environments.errors import failure
 from trainer.environments.interface import Step
+from trainer.environments.watchdog import CALL
 from trainer.spaces.actions import ActionCodec
 from trainer.spaces.observations import ObservationEncoder
 
@@ -83,24 +84,22 @@ class PlainEnvironments:
         if self._episode_seeds is not None:
             seed = next(self._episode_seeds, None)
         try:
-            observation, info = self.envs[index].reset(seed=seed)
+            with CALL:
+                observation, info = self.envs[index].reset(seed=seed)
             return self._encoder.encode(observation, info)
         except Exception as error:
-            raise _failure("reset", index, error) from error
+            raise failure(f"environment {index}: reset", error) from error
 
     def _step(self, index: int, action: Any) -> tuple[np.ndarray, float, bool, bool]:
         try:
-            observation, reward, terminated, truncated, info = self.envs[index].step(action)
+            with CALL:
+                observation, reward, terminated, truncated, info = self.envs[index].step(action)
             row = self._encoder.encode(observation, info)
             return row, float(reward), bool(terminated), bool(truncated)
         except Exception as error:
-            raise _failure("step", index, error) from error
+            raise failure(f"environment {index}: step", error) from error
 
 
 def derived(seed: int, index: int) -> int:
     """A seed for environment `index`, independent of the others'."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-
-
-def _failure(call: str, index: int, error: Exception) -> EnvironmentFailed:
-    return EnvironmentFailed(f"environment {index}: {call} failed with {type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from trainer.config import TrainingConfig
 from trainer.environments.make import EnvironmentInfo, make_one
+from trainer.environments.watchdog import CALL
 from trainer.evaluation.figures import first_seed
 from trainer.rollouts.policy import ActingPolicy
 
@@ -77,13 +78,15 @@ def _film(
     environment: gym.Env[Any, Any], config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy
 ) -> tuple[bytes, str]:
     seed = first_seed(config.seed, "report")
-    observation, given = environment.reset(seed=seed)  # `given` may hold an action mask
+    with CALL:
+        observation, given = environment.reset(seed=seed)  # `given` may hold an action mask
     filmed, total, done, steps = _Film(), 0.0, False, 0
     filmed.step(_frame(environment))
     while not done and steps < STEPS:
         stored = policy.mode(info.encoder.encode(observation, given)[None])
         action = info.codec.to_environment(stored)[0]
-        observation, reward, terminated, truncated, given = environment.step(action)
+        with CALL:
+            observation, reward, terminated, truncated, given = environment.step(action)
         total, steps, done = total + float(reward), steps + 1, bool(terminated or truncated)
         filmed.step(_frame(environment) if filmed.due or done else None)
     ending = "" if done else ", cut here"
@@ -91,7 +94,8 @@ def _film(
 
 
 def _frame(environment: gym.Env[Any, Any]) -> np.ndarray:
-    frame = environment.render()
+    with CALL:
+        frame = environment.render()
     if not isinstance(frame, np.ndarray):
         raise TypeError(f"render() answered {type(frame).__name__}, wanted an array [H, W, 3]")
     return frame

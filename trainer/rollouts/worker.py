@@ -13,6 +13,7 @@ from policy_api.errors import PolicydError
 from trainer.config import TrainingConfig
 from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.make import inspect
+from trainer.environments.watchdog import Watchdog
 from trainer.estimators.normalization import ObservationScaling
 from trainer.networks.host import host_outputs
 from trainer.networks.spec import NetworkSpec
@@ -44,6 +45,11 @@ def serve(connection: Connection, share: Share) -> None:
     """Answers (method, argument) messages with (True, result) or (False, error), until the pipe closes."""
     for number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the learner decides
         signal.signal(number, signal.SIG_IGN)
+    with Watchdog(share.config.step_timeout, share.config.env_id):
+        _serve(connection, share)
+
+
+def _serve(connection: Connection, share: Share) -> None:
     try:
         worker = _Worker(share)
     except PolicydError as error:

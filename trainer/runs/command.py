@@ -21,7 +21,9 @@ from policy_api.errors import Internal, InvalidArgument, PolicydError
 from policy_api.v1.gate_pb2 import GateConfig
 from policy_api.v1.training_pb2 import TrainingFailure
 from repository.names import validate_alias_name
-from trainer.config import resolve_config
+from trainer.config import TrainingConfig, resolve_config
+from trainer.environments.errors import EnvironmentHangs
+from trainer.environments.watchdog import Watchdog
 from trainer.gate.config import Gate
 from trainer.gate.judging import Promotion
 from trainer.runs.bar import BarReporter
@@ -65,7 +67,7 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
         config = resolve_config(
             arguments["policy"], arguments["env_id"], arguments["algorithm"], arguments["seed"], settings
         )
-        with _stop_signal() as stop:
+        with _stop_signal() as stop, _watchdog(config, reporter):
             reporter.result(execute(fitted(config, settings), _options(arguments), reporter, stop))
     except Stopped:
         logger.info("stopped; the same --run-dir goes on from the checkpoint")
@@ -78,6 +80,13 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
         reporter.failure(TrainingFailure(reason=Internal.reason, message="internal error; see the log"))
         return 1
     return 0
+
+
+def _watchdog(config: TrainingConfig, reporter: Reporter) -> Watchdog:
+    def last_words(message: str) -> None:
+        reporter.failure(TrainingFailure(reason=EnvironmentHangs.reason, message=message))
+
+    return Watchdog(config.step_timeout, config.env_id, last_words)
 
 
 def _options(arguments: Mapping[str, Any]) -> RunOptions:

@@ -13,6 +13,7 @@ from trainer.algorithms.loop import TrainingLoop
 from trainer.algorithms.start import start
 from trainer.config import TrainingConfig, resolve_config
 from trainer.environments.make import EnvironmentInfo, inspect
+from trainer.environments.watchdog import Watchdog
 from trainer.evaluation.judge import Judge
 from trainer.evaluation.selection import Snapshot
 from trainer.tuning.space import suggest
@@ -37,6 +38,11 @@ def objective(task: Task, trial: optuna.Trial) -> float:
         optuna.TrialPruned: the run is behind, or diverged.
     """
     config = _config(task, trial)
+    with Watchdog(config.step_timeout, config.env_id):
+        return _worth(config, trial)
+
+
+def _worth(config: TrainingConfig, trial: optuna.Trial) -> float:
     info = inspect(config)
     loop = start(config, info)
     try:
