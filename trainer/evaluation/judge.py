@@ -14,7 +14,7 @@ from trainer.evaluation.episodes import Played, play
 from trainer.evaluation.figures import first_seed
 from trainer.evaluation.selection import Selection, Snapshot
 
-RESCORING = 4  # times as many episodes as the first scoring
+RESCORING = 2  # times as many episodes as the first scoring, in the first round
 BLOCK = 128  # episodes side by side at most
 
 
@@ -30,8 +30,8 @@ class Judge:
     def score(self, snapshot: Snapshot, purpose: str, episodes: int) -> float:
         """The smaller mean return, over about `episodes` each, seeded for this purpose alone."""
         policy = snapshot.policy(self.specs, self.info.codec.distribution)
-        environments = self._some(min(episodes, BLOCK))
-        blocks, limit = -(-episodes // environments.n_envs), self.config.episode_step_limit
+        blocks, limit = -(-episodes // BLOCK), self.config.episode_step_limit
+        environments = self._some(-(-episodes // blocks))
         seed = first_seed(self.config.seed, purpose)
         means = [
             np.mean(
@@ -45,13 +45,18 @@ class Judge:
         return float(min(means))
 
     def choose(self, selection: Selection, last: Snapshot) -> Snapshot:
-        """The best of the finalists and the last weights, on fresh episodes."""
-        finalists = [snapshot for _, snapshot in selection.ranked if snapshot.env_steps != last.env_steps]
-        if not finalists:
-            return last
+        """The best of the finalists and the last weights: the better half plays twice as much, always anew.
+
+        Successive halving (Karnin, Koren and Somekh 2013): most episodes go to what is hard to tell apart.
+        """
+        remaining = [last, *(each for _, each in selection.ranked if each.env_steps != last.env_steps)]
         episodes = RESCORING * self.config.selection_episodes
-        scored = [(self.score(each, "rescoring", episodes), each) for each in (last, *finalists)]
-        return max(scored, key=lambda pair: pair[0])[1]
+        while len(remaining) > 1:
+            scores = [self.score(each, f"rescoring {episodes}", episodes) for each in remaining]
+            best = sorted(range(len(remaining)), key=lambda i: -scores[i])  # of equals the earlier listed
+            remaining = [remaining[i] for i in best[: (len(best) + 1) // 2]]
+            episodes *= 2
+        return remaining[0]
 
     def play(self, snapshot: Snapshot, first: int, *, deterministic: bool, visited: int) -> Played:
         """Evaluation: episode i in an ordinary environment reset with seed first + i, as any client could.

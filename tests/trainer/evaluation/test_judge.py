@@ -72,6 +72,18 @@ def test_the_better_policy_is_chosen() -> None:
     judge.close()
 
 
+def test_the_best_of_many_survives_every_round() -> None:
+    """Wherever the policy that balances stands among those that fall, the rounds leave it over."""
+    judge = judge_of(configuration(selection_episodes="5", hidden_sizes="[]"))
+    flat = np.zeros(10, np.float32)
+    flat[4:8] = [0.0, 0.5, 5.0, 5.0]
+    for place in range(FINALISTS + 1):
+        last, *others = (Snapshot(i, flat if i == place else -flat, None, None) for i in range(FINALISTS + 1))
+        selection = Selection([(0.0, snapshot) for snapshot in others])
+        assert judge.choose(selection, last).env_steps == place
+    judge.close()
+
+
 def test_only_the_best_are_kept() -> None:
     """The selection holds a few candidates, best first; of equals the later one."""
     judge = judge_of(configuration())
