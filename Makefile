@@ -37,8 +37,8 @@ check: install  ## ruff, mypy --strict, import rules, generated code up to date
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/lint-imports
 	$(PY) proto/generate.py --check
 
-soak: install  ## kill -9 of every part at every phase of a job, several times (about 20 minutes; SOAK=repetitions)
-	$(PY) -m tests.e2e.crash $(or $(SOAK),3)
+soak: install  ## kill -9 of every part at every phase of a job, several times (about 20 minutes; SOAK="REPETITIONS ENV_ID --seed N")
+	$(PY) -m tests.e2e.crash $(SOAK)
 
 proto: install  ## generate the code of the contract from the .proto files
 	$(PY) proto/generate.py

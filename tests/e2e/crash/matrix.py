@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -43,14 +44,24 @@ class Outcome:
     seconds: float
     wrong: tuple[str, ...]  # empty: all held
 
+    def __str__(self) -> str:
+        what = f"died in {self.died_in}, {self.attempts} attempts, {self.seconds:.1f} s"
+        return f"{self.victim} at {self.phase} ({what}): {'; '.join(self.wrong) or 'held'}"
+
 
 def trial(
-    system: System, victim: str, phase: str, *, delay: float = 0.0, env_id: str = "CartPole-v1"
+    system: System,
+    victim: str,
+    phase: str,
+    *,
+    delay: float = 0.0,
+    env_id: str = "CartPole-v1",
+    seed: int = 0,
 ) -> Outcome:
     """One job that is hit once. `delay`: seconds between the sight of the phase and the kill."""
     policy = victim  # of a victim's jobs each but the first has a champion to be compared with
     request = CreateTrainingJobRequest(
-        spec=_spec(policy, env_id), request_id=f"{policy}-{phase}-{time.time_ns()}"
+        spec=_spec(policy, env_id, seed), request_id=f"{policy}-{phase}-{time.time_ns()}"
     )
     job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
     _wait_for(system, job_id, phase)
@@ -81,13 +92,14 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join([*lines, *failures])
 
 
-def _spec(policy: str, env_id: str) -> TrainingSpec:
+def _spec(policy: str, env_id: str, seed: int) -> TrainingSpec:
     # A margin that every policy keeps: the gate plays, and then promotes.
     gate = GateConfig(criterion=GateConfig.NOT_WORSE, margin=1e6, block_episodes=10, max_episodes=10)
     return TrainingSpec(
         policy=policy,
         env_id=env_id,
         algorithm="a2c",
+        seed=seed,
         settings=SETTINGS,
         promotion=Promotion(promote=True, gate=gate),
     )
@@ -97,10 +109,12 @@ def _wait_for(system: System, job_id: str, phase: str) -> None:
     if phase == "QUEUED":
         return  # it is acknowledged; nothing is known of it but the table's row
     wanted = PHASES.index(phase)
-    for answer in system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=DEADLINE):
-        name = TrainingProgress.Phase.Name(answer.job.progress.phase)
-        if answer.job.state in ENDED or (name in PHASES and PHASES.index(name) >= wanted):
-            return
+    watch = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=DEADLINE)
+    with suppress(grpc.RpcError):  # what did not come to that phase in time is hit where it is
+        for answer in watch:
+            name = TrainingProgress.Phase.Name(answer.job.progress.phase)
+            if answer.job.state in ENDED or (name in PHASES and PHASES.index(name) >= wanted):
+                return
 
 
 def _end(system: System, job_id: str) -> TrainingJob:
@@ -112,13 +126,16 @@ def _end(system: System, job_id: str) -> TrainingJob:
             for answer in watch:
                 job = answer.job
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise
     return job
 
 
 def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
     """What does not hold of a job that was hit."""
+    if job.state not in ENDED:
+        phase = TrainingProgress.Phase.Name(job.progress.phase)
+        return [f"{TrainingJob.State.Name(job.state)} in {phase} after {DEADLINE:g} s"]
     if job.state != TrainingJob.SUCCEEDED:
         return [f"{TrainingJob.State.Name(job.state)} {job.failure.reason} {job.failure.message}"]
     wrong = []
