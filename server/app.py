@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from policy_api import trace_context
+from policy_api import request_ids, trace_context
 from policy_api.audit import Audit
 from policy_api.traces import tracing_to
 from repository import ModelRepository
@@ -20,7 +20,7 @@ from server.models.selector import Selector
 from server.oip.registry import Registry
 from server.oip.service import InferenceService
 from server.services import training
-from server.services.handlers import handler_table
+from server.services.handlers import HOT, Wrap, handler_table
 from server.services.health import HealthService
 from server.services.policy import PolicyService
 from server.services.training import TrainingForwarder
@@ -96,7 +96,8 @@ class App:
 
     def _to_trainer(self) -> list[tuple[str, str | bytes]]:
         """What every call to the trainer carries."""
-        return self._settings.trainer_link.metadata() + trace_context.outgoing()
+        shown = self._settings.trainer_link.metadata()
+        return shown + trace_context.outgoing() + request_ids.outgoing()
 
     def _report(self, service: str, *, serving: bool) -> None:
         """Health goes out as all workers have it: the supervisor tells."""
@@ -121,7 +122,8 @@ class App:
         inference = InferenceService(actor, directory, registry, self.health)
         handlers = handler_table(policy, inference, forwarder, self.health)
         measures = [self.metrics.rpc if self.metrics else None, self._tracing]
-        wraps = [*settings.security.guards(), Audit(), *(each for each in measures if each is not None)]
+        wraps: list[Wrap] = [*settings.security.guards(), Audit()]
+        wraps += [*(each for each in measures if each is not None), request_ids.RequestIds(HOT)]
         if not native:
             return GrpcioTransport(handlers, wraps, settings)
         from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra

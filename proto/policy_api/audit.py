@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from policy_api.guard import current_caller
 from policy_api.interceptor import Around
-from policy_api.log import AUDIT
+from policy_api.log import AUDIT, request_id
 from policy_api.v1 import policy_pb2, training_pb2
 
 _POLICY = "/policy_api.v1.PolicyService/"
@@ -75,7 +75,8 @@ class Audit(Around):
 
 def _record(fields: dict[str, Any], code: str) -> None:
     caller = current_caller()
-    fields = {"caller": caller.name if caller else "", "code": code, **fields}
+    who = {"caller": caller.name if caller else "", "request_id": request_id.get()}
+    fields = {**who, "code": code, **fields}
     said = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", None))
     AUDIT.info("%s", said, extra={"fields": fields})
 

@@ -12,10 +12,13 @@ import json
 import logging
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any, TextIO
 
 import click
+
+from policy_api.errors import Internal
 
 # The id of the call that this code runs in; logs and answers carry it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -24,6 +27,20 @@ AUDIT = logging.getLogger("policyd.audit")
 
 FORMATS = ("text", "json")
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def new_request_id() -> str:
+    """An id for a call that brought none."""
+    return uuid.uuid4().hex[:16]
+
+
+def unexpected(logger: logging.Logger, what: str, error: BaseException) -> Internal:
+    """Logs an error that is not of the domain, with its traceback; what the client is told: where to look."""
+    call = request_id.get() or new_request_id()
+    outside = request_id.set(call)
+    logger.error("%s", what, exc_info=error)
+    request_id.reset(outside)
+    return Internal(f"internal error; the server's log has the details under request id {call}")
 
 
 class JsonFormatter(logging.Formatter):

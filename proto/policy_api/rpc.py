@@ -17,7 +17,7 @@ import grpc.aio
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from policy_api import errors, status
+from policy_api import errors, log, request_ids, status
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
@@ -44,8 +44,8 @@ def failure_of(error: BaseException, method: str = "") -> Failure:
     """The end of a call that raised `error`; logs what is not a domain error."""
     if isinstance(error, errors.PolicydError):
         return _failure(status.to_status(error))
-    _LOG.error("unexpected error in %s", method or "a call", exc_info=error)
-    return _failure(status.to_status(errors.Internal("internal error; the server's log has the details")))
+    told = log.unexpected(_LOG, f"unexpected error in {method or 'a call'}", error)
+    return _failure(status.to_status(told))
 
 
 def unary(
@@ -117,6 +117,8 @@ def stream_sync(
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception, method: str = "") -> NoReturn:
     """Ends a grpc.aio call with the status of `error`."""
+    if not log.request_id.get():
+        log.request_id.set(request_ids.asked(context))
     failure = failure_of(error, method)
     await context.abort(failure.code, failure.message, failure.trailing_metadata)
     raise AssertionError("abort raises")

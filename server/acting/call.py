@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policy_api.errors import Internal, InvalidArgument
+from policy_api import log
+from policy_api.errors import InvalidArgument
 from server.acting.queue import Slice
 from server.acting.ticket import Decision
 from server.heads.draws import Draws, Piece
@@ -39,10 +40,9 @@ def _fail_or_retry(slices: Sequence[Slice], error: Exception) -> None:
             if piece.ticket.decision is None and piece.ticket.error is None:
                 answer([piece])
         return
-    _LOG.error("a call of ONNX Runtime failed", exc_info=error)
     ticket = slices[0].ticket
     ticket.decision = None  # where only its way out has failed
-    ticket.fail(Internal("inference failed; the server's log has the details"))
+    ticket.fail(log.unexpected(_LOG, "a call of ONNX Runtime failed", error))
 
 
 def _joined(slices: Sequence[Slice]) -> Float32:

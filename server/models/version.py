@@ -113,7 +113,9 @@ def _session(model: bytes, name: str) -> ort.InferenceSession:
     # Calls are far shorter than handing work to another thread takes.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = (
+        4  # it would write beside our log, and what a node was given; errors are raised
+    )
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no base of their own

@@ -28,6 +28,8 @@ INFERENCE = "inference.GRPCInferenceService"
 UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
 # Methods whose handlers give bytes.
 UNENCODED = frozenset({"/policy_api.v1.PolicyService/StreamAct"})
+# Methods that answer observations: nothing is added to what they cost.
+HOT = UNDECODED | UNENCODED | {f"/{INFERENCE}/ModelInfer"}
 
 
 class HandlerTable:

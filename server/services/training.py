@@ -13,6 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from policy_api import rpc
 from policy_api.errors import Unavailable
+from policy_api.request_ids import KEY
 from policy_api.v1 import training_pb2
 from server.services.health import Report
 
@@ -26,7 +27,7 @@ SERVICE = _DESCRIBED.full_name
 MAX_WAIT = 2.0  # seconds for a connection to the trainer
 RETRY_AFTER = 2.0  # seconds
 # Between this server and its client only; the trainer gets its own.
-_HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "traceparent", "content-type", "te", ":")
+_HOP_BY_HOP = ("grpc-", "user-agent", "authorization", "traceparent", KEY, "content-type", "te", ":")
 
 
 class TrainingForwarder:

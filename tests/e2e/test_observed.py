@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -22,11 +23,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from examples.stack import Stack, StackSettings
 from policy_api.v1.training_pb2 import (
     CreateTrainingJobRequest,
+    JobLimits,
     TrainingJob,
     TrainingSpec,
     WatchTrainingJobRequest,
 )
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
+
+Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class Collector(TraceServiceServicer):
@@ -93,11 +97,29 @@ def test_a_job_is_one_trace_and_is_counted(tmp_path: Path, collector: tuple[Coll
         await_sample(tmp_path, 'grpc_server_handled_total{grpc_code="OK",grpc_method="CreateTrainingJob"')
 
 
-def train(stub: TrainingServiceStub) -> TrainingJob:
+def test_a_jobs_log_lines_have_its_request_id(tmp_path: Path) -> None:
+    """The id that the client brought, at server, trainer and worker; the log of a failed worker stays."""
+    stack = Stack(StackSettings(tmp_path, variables={"POLICYD_LOG_FORMAT": "json"}))
+    with stack, grpc.insecure_channel(stack.server_address) as channel:
+        job = train(TrainingServiceStub(channel), (("x-request-id", "ci/42"),), JobLimits(env_steps=500))
+    assert job.failure.reason == "ENV_STEP_LIMIT"
+    for name, logger in (
+        ("server", "policyd.audit"),
+        ("trainer", "policyd.audit"),
+        ("trainer", "trainer.jobs.attempt"),
+    ):
+        lines = [json.loads(line) for line in (tmp_path / f"{name}.log").read_text().splitlines()]
+        [line] = [line for line in lines if line["logger"] == logger]
+        assert line["request_id"] == "ci/42"
+    assert "request id ci/42" in next(tmp_path.rglob("worker.log")).read_text()
+
+
+def train(stub: TrainingServiceStub, metadata: Metadata = (), limits: JobLimits | None = None) -> TrainingJob:
     """A short job, to its end."""
     spec = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="reinforce")
-    spec.settings.update(total_timesteps="1000", evaluation_episodes="2")
-    created = stub.CreateTrainingJob(CreateTrainingJobRequest(spec=spec), timeout=20).job
+    spec.settings.update(total_timesteps="50000000" if limits else "1000", evaluation_episodes="2")
+    request = CreateTrainingJobRequest(spec=spec, limits=limits)
+    created = stub.CreateTrainingJob(request, timeout=20, metadata=metadata).job
     watched = list(stub.WatchTrainingJob(WatchTrainingJobRequest(job_id=created.job_id), timeout=100))
     return watched[-1].job
 

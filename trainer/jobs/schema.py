@@ -37,6 +37,9 @@ jobs = sa.Table(
     sa.Column("priority", sa.Integer, nullable=False, default=0, server_default="0"),  # higher first
     sa.Column("limits", sa.Text),  # JobLimits
     sa.Column("run_seconds", sa.Double, nullable=False, default=0.0, server_default="0"),  # of all workers
+    # The call that asked for it: its id in the logs, and its place in a trace (W3C).
+    sa.Column("call_id", sa.String(64), nullable=False, default="", server_default=""),
+    sa.Column("traceparent", sa.String(64), nullable=False, default="", server_default=""),
 )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-from policy_api import trace_context
+from policy_api import log
 from policy_api.errors import Unavailable
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob
 from repository import ModelRepository
 from trainer.jobs import states
 from trainer.jobs.attempt import Attempt, Ending
 from trainer.jobs.limits import Limits, check_priority
+from trainer.jobs.origin import Origin
 from trainer.jobs.orphans import kill_orphans
 from trainer.jobs.settlement import Settlement
 from trainer.jobs.store import JobStore
@@ -50,7 +51,6 @@ class Supervisor:
         self._command = command
         self._settlement = Settlement(store, repository, runs, limits.max_attempts)
         self._span = span
-        self._traces: dict[str, str] = {}  # by job: who asked for it, until it is run
         self._attempts: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -65,9 +65,8 @@ class Supervisor:
             max_queued=self._limits.max_queued,
             priority=check_priority(request.priority),
             limits=self._limits.applied(request.limits),
+            origin=Origin.current(),
         )
-        if asked := trace_context.traceparent.get():
-            self._traces.setdefault(job.job_id, asked)
         self._wake.set()
         return job
 
@@ -124,7 +123,9 @@ class Supervisor:
         command = self._command(job, repository=self._repository.root, run_dir=run_dir)
         attempt = self._attempts[job.job_id] = Attempt(self._store, job, command, run_dir)
         try:
-            with self._span(job.job_id, self._traces.pop(job.job_id, "")):
+            origin = await self._store.read(self._store.table.origin, job.job_id)
+            log.request_id.set(origin.call_id)  # of this task
+            with self._span(job.job_id, origin.traceparent):
                 ending = await attempt.run()
         except Exception:  # noqa: BLE001 -- the database or the disk: the worker is gone, the job is not
             _LOG.exception("job %s: the attempt was broken off", job.job_id)

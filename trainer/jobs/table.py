@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from policy_api.v1.training_pb2 import (
 )
 from trainer.jobs import states
 from trainer.jobs.migrate import migrate
+from trainer.jobs.origin import NOWHERE, Origin
 from trainer.jobs.rows import columns, to_job, to_json
 from trainer.jobs.schema import jobs
 
@@ -56,6 +57,7 @@ class JobTable:
         max_queued: int,
         priority: int = 0,
         limits: JobLimits | None = None,
+        origin: Origin = NOWHERE,
     ) -> TrainingJob:
         """A new QUEUED job, or the one that `request_id` made before.
 
@@ -68,7 +70,7 @@ class JobTable:
         job_id = f"{spec.policy}-{uuid.uuid4().hex[:12]}"
         values: dict[str, Any] = {"job_id": job_id, "request_id": request_id or None, "policy": spec.policy}
         values |= {"state": states.QUEUED, "create_time": time.time(), "priority": priority}
-        values |= columns(spec=spec, limits=limits)
+        values |= columns(spec=spec, limits=limits) | asdict(origin)
         try:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(jobs).values(values))
@@ -141,6 +143,12 @@ class JobTable:
         with self._engine.connect() as connection:
             row = connection.execute(query.where(jobs.c.job_id == job_id)).one()
         return Bookkeeping(*row)
+
+    def origin(self, job_id: str) -> Origin:
+        """The call that asked for a job."""
+        query = sa.select(jobs.c.call_id, jobs.c.traceparent).where(jobs.c.job_id == job_id)
+        with self._engine.connect() as connection:
+            return Origin(*connection.execute(query).one())
 
     def progressed(self, job_id: str, progress: TrainingProgress, ran: float = 0.0) -> None:
         """Stores progress, and the seconds that the worker ran since the last.

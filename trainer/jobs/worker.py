@@ -13,11 +13,13 @@ from typing import BinaryIO
 
 from google.protobuf import json_format
 
+from policy_api.log import request_id
 from policy_api.v1.training_pb2 import TrainingJob, WorkerEvent
 from trainer.jobs.orphans import JOB_VARIABLE
 from trainer.jobs.rows import to_json
 
 _LAUNCH = Path(__file__).with_name("launch.py")
+CALL_VARIABLE = "POLICYD_REQUEST_ID"  # in a worker's environment: the id of the call that asked for the job
 _MAX_LINE = 64 * 2**20  # bytes; a result lists the return of each evaluation episode
 LOG_TAIL = 20  # lines
 
@@ -59,7 +61,7 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env=os.environ | {JOB_VARIABLE: job_id},
+                env=os.environ | {JOB_VARIABLE: job_id, CALL_VARIABLE: request_id.get()},
                 start_new_session=True,
                 limit=_MAX_LINE,
             )

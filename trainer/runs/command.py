@@ -51,11 +51,19 @@ logger = logging.getLogger(__name__)
     "--progress", type=click.Choice(["bar", "json", "none"]), default="bar", envvar="POLICYD_PROGRESS"
 )
 @click.option("--job-id", default="", help="Publishing twice under one id makes one version.")
+@click.option(
+    "--request-id",
+    default="",
+    envvar="POLICYD_REQUEST_ID",
+    help="Of the call that asked for it; for the log.",
+)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Checkpoints; the same again goes on.")
 def train(**arguments: Any) -> None:
     """Train one policy, evaluate it, export it to ONNX, publish it, and promote it if asked to."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    if arguments["request_id"]:
+        logger.info("request id %s", arguments["request_id"])
     with _run_dir(arguments["run_dir"]) as run_dir, _reporter(arguments["progress"]) as reporter:
         sys.exit(_run({**arguments, "run_dir": run_dir}, reporter))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from policy_api.audit import Audit
 from policy_api.exposition import exposed
 from policy_api.interceptor import Around
+from policy_api.request_ids import RequestIds
 from policy_api.security import Security
 from policy_api.traces import tracing_to
 from policy_api.v1 import training_pb2
@@ -24,6 +26,7 @@ from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_serve
 from repository import ModelRepository
 from trainer.jobs.limits import Limits
 from trainer.jobs.ownership import Confirm, owned
+from trainer.jobs.retention import Retention
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
 from trainer.jobs.supervisor import Supervisor, untraced
@@ -48,6 +51,7 @@ class ServeSettings:
     jobs: str  # URL of the jobs' database
     allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
     limits: Limits
+    keep_failed_days: float  # before the folder of a failed job is removed
     port_file: Path | None  # where the bound address is written
     trace: str | None  # http://HOST:4317 of an OpenTelemetry collector; None: not traced
     metrics: str | None  # HOST:PORT of /metrics; None: not measured
@@ -71,8 +75,11 @@ async def serve(settings: ServeSettings) -> None:
         metrics = TrainerMetrics(store, settings.repository) if settings.metrics is not None else None
         stack.enter_context(exposed(settings.metrics, metrics.registry if metrics else None))
         measures = [tracing, metrics.rpc if metrics else None]
-        around = [*(each for each in measures if each is not None), Audit(), *settings.security.guards()]
-        await _run(settings, store, supervisor, confirm, metrics, around)
+        around: list[Around] = [RequestIds(), *(each for each in measures if each is not None)]
+        around += [Audit(), *settings.security.guards()]
+        retention = Retention(store, settings.runs, settings.keep_failed_days)
+        background = [retention.run(), *([metrics.run()] if metrics else [])]
+        await _run(settings, store, supervisor, confirm, background, around)
 
 
 async def _run(
@@ -80,7 +87,7 @@ async def _run(
     store: JobStore,
     supervisor: Supervisor,
     confirm: Confirm,
-    metrics: TrainerMetrics | None,
+    background: Sequence[Coroutine[Any, Any, None]],
     around: Sequence[Around],
 ) -> None:
     stop = _stop_signal()
@@ -97,12 +104,12 @@ async def _run(
     if settings.port_file is not None:
         settings.port_file.write_text(f"{address}\n")
     _LOG.info("policyd trainer listening on %s", address)
-    measuring = asyncio.create_task(metrics.run()) if metrics is not None else None
+    beside = [asyncio.create_task(each) for each in background]
     running = asyncio.create_task(supervisor.run())
     until = {asyncio.create_task(stop.wait()), asyncio.create_task(_until_lost(confirm))}
     await asyncio.wait({running, *until}, return_when=asyncio.FIRST_COMPLETED)
     await _shut_down(server, checks, store, supervisor)
-    for task in (*until, *([measuring] if measuring else [])):
+    for task in (*until, *beside):
         task.cancel()
     ends = await asyncio.gather(running, *until, return_exceptions=True)
     for error in ends:

@@ -51,6 +51,14 @@ _PATH = click.Path(path_type=Path)
     "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
 )
 @click.option(
+    "--keep-failed-days",
+    envvar="POLICYD_KEEP_FAILED_DAYS",
+    type=click.FloatRange(0),
+    default=14.0,
+    show_default=True,
+    help="Before the log and checkpoint of a failed job are removed.",
+)
+@click.option(
     "--metrics",
     envvar="POLICYD_METRICS",
     help="HOST:PORT of /metrics for Prometheus; without, nothing is measured.",

@@ -17,7 +17,7 @@ from tests.trainer.jobs.room import PUBLISHER, STAND_IN, OpenRoom, Room
 from trainer.jobs.limits import Limits
 from trainer.jobs.schema import open_engine
 from trainer.jobs.store import JobStore
-from trainer.jobs.supervisor import Supervisor
+from trainer.jobs.supervisor import Span, Supervisor, untraced
 from trainer.jobs.table import JobTable
 
 __all__ = ["postgres"]  # a fixture of other rooms too
@@ -61,14 +61,16 @@ def cartpole() -> artifact_pb2.PolicyMetadata:
 @pytest.fixture
 def open_room(table: JobTable, repository: ModelRepository, tmp_path: Path) -> OpenRoom:
     @asynccontextmanager
-    async def open_room(behaviour: str, limits: Limits | None = None) -> AsyncIterator[Room]:
+    async def open_room(
+        behaviour: str, limits: Limits | None = None, span: Span = untraced
+    ) -> AsyncIterator[Room]:
         def command(job: TrainingJob, *, run_dir: Path, **_: object) -> list[str]:
             script = PUBLISHER if behaviour == "publish" else STAND_IN
             return [sys.executable, str(script), behaviour, str(run_dir)]
 
         store = JobStore(table)
         runs = tmp_path / "runs"
-        supervisor = Supervisor(store, repository, runs, limits or Limits(stop_seconds=1), command)
+        supervisor = Supervisor(store, repository, runs, limits or Limits(stop_seconds=1), command, span)
         running = asyncio.create_task(supervisor.run())
         try:
             yield Room(store, supervisor, runs)

@@ -7,12 +7,13 @@ import select
 import sys
 import time
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from policy_api import errors
+from policy_api import errors, log, trace_context
 from policy_api.v1 import artifact_pb2
 from policy_api.v1.training_pb2 import JobLimits, TrainingJob
 from repository import ModelRepository
@@ -35,6 +36,10 @@ def _wait_for_end(pid: int) -> None:
         return
     select.select([descriptor], [], [])
     os.close(descriptor)
+
+
+def _environment(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def _running(job: TrainingJob) -> bool:
@@ -201,6 +206,35 @@ def test_a_stopped_trainer_resumes(open_room: OpenRoom) -> None:
             assert (job.state, job.attempts) == (states.SUCCEEDED, 2)
 
     _run(test())
+
+
+def test_a_job_keeps_its_origin(open_room: OpenRoom) -> None:
+    """The next trainer traces it, and its worker logs it, as of the call that asked for it."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    spans: list[tuple[str, str]] = []
+
+    def span(job_id: str, parent: str) -> AbstractContextManager[None]:
+        spans.append((job_id, parent))
+        return nullcontext()
+
+    async def test() -> None:
+        async with open_room("checkpoint", span=span) as room:
+            log.request_id.set("ci/42")
+            trace_context.traceparent.set(trace)
+            job_id = (await room.create()).job_id
+            await room.until(job_id, _running)
+        log.request_id.set("another")
+        async with open_room("hang", span=span) as room:
+            await room.until(job_id, _running)
+            group = room.store.table.bookkeeping(job_id).worker_group
+            assert group is not None
+            assert b"POLICYD_REQUEST_ID=ci/42" in _environment(group)
+            await room.supervisor.cancel(job_id)
+            await room.end(job_id)
+
+    _run(test())
+    assert len(spans) == 2
+    assert {parent for _, parent in spans} == {trace}
 
 
 def test_watchers_learn_that_the_trainer_stops(open_room: OpenRoom) -> None:
