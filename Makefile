@@ -6,7 +6,7 @@ PY     := $(BIN)/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check proto bench soak e2e wheels bench-serving bench-training clean
+.PHONY: help install demo up test check proto bench soak e2e wheels bench-serving bench-training bench-gate clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench-serving: install  ## this server, its limits, Triton and MLServer side by 
 
 bench-training: install  ## learning against Stable-Baselines3 and tianshou, installed apart (about 2 hours; BENCH_ARGS)
 	$(PY) -m benchmarks.training $(BENCH_ARGS)
+
+bench-gate: install  ## how often the gate is wrong, how soon it is right (GATE_ARGS="--trials N --seed N --env ENV_ID")
+	$(PY) -m benchmarks.gate $(GATE_ARGS)
 
 bench: bench-serving bench-training  ## both benchmarks
 

@@ -57,6 +57,14 @@ class Gate:
         """Error that each side of the interval may spend at one look (union bound over looks)."""
         return self.error_rate / 2 / len(self.looks)
 
+    @property
+    def unseen_tail(self) -> float:
+        """Error that each side may spend on failures that were not seen, all looks together.
+
+        No union bound: what has not happened by one look had not happened at the looks before.
+        """
+        return self.error_rate / 2
+
     def to_proto(self) -> GateConfig:
         """Every field filled."""
         return GateConfig(

@@ -69,7 +69,12 @@ def compare(play: Play, gate: Gate, *, seed: int, resamples: int = RESAMPLES) ->
         returns = Returns.joined(parts)
         differences = returns.differences(gate.mode)
         interval = mean_interval(
-            differences, tail=gate.tail, scale=returns.scale, seed=seed + look, resamples=resamples
+            differences,
+            tail=gate.tail,
+            unseen_tail=gate.unseen_tail,
+            scale=returns.scale,
+            seed=seed + look,
+            resamples=resamples,
         )
         outcome = decide(interval, gate)
         if outcome != GateVerdict.OUTCOME_CANNOT_TELL:

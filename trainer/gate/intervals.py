@@ -33,13 +33,20 @@ class Interval:
 
 
 def mean_interval(
-    differences: Floats, *, tail: float, scale: float, seed: int, resamples: int = RESAMPLES
+    differences: Floats,
+    *,
+    tail: float,
+    unseen_tail: float,
+    scale: float,
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> Interval:
     """The interval for the mean of `differences` [n].
 
     Args:
         differences: independent, one per episode seed, [n], n >= 2.
-        tail: error on each side, for example 0.025.
+        tail: error on each side at this look, for example 0.025.
+        unseen_tail: error on each side by failures that were not seen, at all looks together.
         scale: the largest difference that is plausible, as `return_scale` says.
         seed: of the resampling, so that the same returns give the same verdict.
         resamples: of the bootstrap, and subsets of the typical values.
@@ -50,8 +57,8 @@ def mean_interval(
         studentised_bootstrap(differences, tail, rng, resamples),
         typical_values(differences, tail, rng, resamples),
     )
-    low = min(low for low, _ in bounds) - unseen_loss(differences, tail, scale)
-    high = max(high for _, high in bounds) + unseen_loss(-differences, tail, scale)
+    low = min(low for low, _ in bounds) - unseen_loss(differences, unseen_tail, scale)
+    high = max(high for _, high in bounds) + unseen_loss(-differences, unseen_tail, scale)
     return Interval(mean, min(mean, max(low, -scale)), max(mean, min(high, scale)))
 
 
@@ -92,7 +99,8 @@ def unseen_loss(differences: Floats, tail: float, scale: float) -> float:
 
     An event that did not happen in n independent episodes has a probability below p = 1 - tail ** (1 / n), at
     confidence 1 - tail (Clopper and Pearson, 1934). It is taken to cost as much as is plausible, less what
-    the worst episode has cost already.
+    the worst episode has cost already. Of one kind of failure the errors at several looks are nested: what
+    has not happened by a look had not happened by those before. So `tail` holds for all looks together.
     """
     p = 1.0 - tail ** (1.0 / len(differences))
     return float(p * max(0.0, scale + differences.min()))

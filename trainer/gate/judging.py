@@ -120,7 +120,8 @@ def _describe(verdict: GateVerdict, comparison: Comparison, gate: Gate) -> None:
 
 def _paired(returns: Returns, mode: GateConfig.Mode.ValueType, seed: int) -> PairedReturns:
     greedy = mode == GateConfig.GREEDY
-    interval = mean_interval(returns.differences(mode), tail=0.025, scale=returns.scale, seed=seed)
+    differences = returns.differences(mode)
+    interval = mean_interval(differences, tail=0.025, unseen_tail=0.025, scale=returns.scale, seed=seed)
     return PairedReturns(
         challenger=returns.challenger_greedy if greedy else returns.challenger_sampled,
         champion=returns.champion_greedy if greedy else returns.champion_sampled,

@@ -1,5 +1,6 @@
 """Intervals for the mean of paired differences."""
 
+import functools
 import itertools
 import math
 
@@ -49,7 +50,7 @@ def test_equal_differences_have_no_sampling_error() -> None:
     rng = np.random.default_rng(0)
     assert studentised_bootstrap(differences, 0.01, rng, 1000) == (3.0, 3.0)
     assert typical_values(differences, 0.01, rng, 1000) == (3.0, 3.0)
-    interval = mean_interval(differences, tail=0.01, scale=10.0, seed=0)
+    interval = mean_interval(differences, tail=0.01, unseen_tail=0.01, scale=10.0, seed=0)
     assert interval.low < 3 < interval.high
 
 
@@ -75,8 +76,9 @@ def test_the_scale_includes_zero() -> None:
 def test_intervals_turn_and_stretch_with_their_data(values: list[float], factor: float, tail: float) -> None:
     """The mean lies inside; a change of unit changes the interval alike."""
     differences = np.array(values)
-    interval = mean_interval(differences, tail=tail, scale=200.0, seed=1, resamples=500)
+    interval_of = functools.partial(mean_interval, tail=tail, unseen_tail=tail, seed=1, resamples=500)
+    interval = interval_of(differences, scale=200.0)
     assert -200 <= interval.low <= interval.mean <= interval.high <= 200
-    scaled = mean_interval(differences * factor, tail=tail, scale=200.0 * factor, seed=1, resamples=500)
+    scaled = interval_of(differences * factor, scale=200.0 * factor)
     assert scaled.low == pytest.approx(interval.low * factor, rel=1e-6, abs=1e-6)
     assert scaled.high == pytest.approx(interval.high * factor, rel=1e-6, abs=1e-6)

@@ -1,0 +1,1 @@
+"""How often the gate is wrong, and how soon it is right."""

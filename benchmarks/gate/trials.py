@@ -1,0 +1,69 @@
+"""The gate's own decision, over and over, on returns that are drawn instead of played."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+from scipy.stats import beta
+
+from benchmarks.gate.scenarios import Scenario
+from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
+from trainer.gate.config import Gate
+from trainer.gate.decision import Returns, compare
+from trainer.gate.judging import PROMOTING
+
+
+@dataclass
+class Tally:
+    """Of one scenario's trials."""
+
+    outcomes: Counter[int] = field(default_factory=Counter)
+    episodes: list[int] = field(default_factory=list)  # until each decision
+
+    @property
+    def count(self) -> int:
+        """Trials."""
+        return len(self.episodes)
+
+    @property
+    def promoted(self) -> int:
+        """Trials that promoted the challenger."""
+        return sum(self.outcomes[kind] for kind in PROMOTING)
+
+    @property
+    def kept(self) -> int:
+        """Trials that found the challenger worse."""
+        return self.outcomes[GateVerdict.OUTCOME_WORSE]
+
+    @property
+    def highest_rate(self) -> float:
+        """Upper end of the 95% interval of the promotions' rate (Clopper and Pearson, 1934)."""
+        if self.promoted == self.count:
+            return 1.0
+        return float(beta.ppf(0.975, self.promoted + 1, self.count - self.promoted))
+
+    @property
+    def median_episodes(self) -> float:
+        """Paired episodes until a decision."""
+        return median(self.episodes)
+
+
+def trials(scenario: Scenario, count: int, *, seed: int, resamples: int = 1000) -> Tally:
+    """Independent comparisons; trial i of a seed is always the same."""
+    gate = Gate.of(GateConfig(**scenario.config))
+    tally = Tally()
+    for trial in range(count):
+        rng = np.random.default_rng([seed, trial])
+
+        def play(indices: range, rng: np.random.Generator = rng) -> Returns:
+            n = len(indices)
+            challenger, champion = scenario.challenger, scenario.champion
+            return Returns(challenger(rng, n), champion(rng, n), challenger(rng, n), champion(rng, n))
+
+        comparison = compare(play, gate, seed=trial, resamples=resamples)
+        tally.outcomes[comparison.outcome] += 1
+        tally.episodes.append(len(comparison.returns.champion_greedy))
+    return tally
