@@ -40,7 +40,7 @@ class App:
         self._settings = settings
         self._link = link
         self.health = HealthService()
-        self.metrics = ServerMetrics() if settings.metrics is not None else None
+        self.metrics = ServerMetrics(settings.security.tls_cert) if settings.metrics is not None else None
         self._tracing = tracing_to(settings.trace, "policyd-server")
         repository = ModelRepository(settings.repository)
         self.follower = Follower(repository, Catalog(settings.extra_versions), self._report_versions)

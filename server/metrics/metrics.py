@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from policy_api.certificate import ExpiryMetric
 from policy_api.rpc_metrics import FLUSH_SECONDS, RpcMetrics
 from server.metrics.calls import CallMetrics
 from server.metrics.versions import VersionMetrics
@@ -14,11 +16,13 @@ from server.metrics.versions import VersionMetrics
 class ServerMetrics:
     """Made where metrics are asked for; without, nothing is measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """`certificate`: what the server shows its clients, if it speaks TLS."""
         self.registry = CollectorRegistry()
         self.rpc = RpcMetrics(self.registry)
         self.calls = CallMetrics(self.registry)
         self.versions = VersionMetrics(self.registry)
+        self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
 
     async def run(self) -> None:
         """Flushes for ever."""
@@ -26,3 +30,5 @@ class ServerMetrics:
             await asyncio.sleep(FLUSH_SECONDS)
             self.rpc.flush()
             self.calls.flush()
+            if self._expiry is not None:
+                self._expiry.look()

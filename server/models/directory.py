@@ -83,9 +83,11 @@ def _version(published: PublishedVersion, loaded: bool) -> pb.PolicyVersion:
 
 
 def _without_returns(verdict: GateVerdict) -> GateVerdict:
-    for paired in (verdict.greedy, verdict.sampled):
-        paired.ClearField("challenger")
-        paired.ClearField("champion")
+    for mode in ("greedy", "sampled"):
+        if verdict.HasField(mode):
+            paired = getattr(verdict, mode)
+            paired.ClearField("challenger")
+            paired.ClearField("champion")
     return verdict
 
 

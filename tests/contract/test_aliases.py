@@ -11,6 +11,7 @@ import pytest
 from policy_api import status
 from policy_api.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PolicydError
 from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
 from repository import ModelRepository
 from tests.contract.conftest import Publish, StartServer
 
@@ -89,3 +90,29 @@ def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server
     assert policies[0].versions[0].metadata.algorithm == "a2c"
     assert policies[0] == server.policy.GetPolicy(pb.GetPolicyRequest(policy="a"), timeout=10).policy
     assert isinstance(_refusal(server.policy.GetPolicy, pb.GetPolicyRequest(policy="c")), NotFound)
+
+
+def test_a_version_tells_its_verdict(
+    repository: ModelRepository, publish: Publish, start_server: StartServer
+) -> None:
+    """The last one, with its numbers but without the episodes' returns; none where the gate was not asked."""
+    publish()
+    publish(promote=False)
+    judged = GateVerdict(
+        outcome=GateVerdict.OUTCOME_WORSE,
+        explanation="worse",
+        config=GateConfig(criterion=GateConfig.BETTER, error_rate=0.05),
+        champion_version=1,
+        episodes=2,
+        difference=DifferenceInterval(mean=-3, low=-4, high=-2, coverage=0.95),
+        greedy=PairedReturns(challenger=[1, 2], champion=[4, 5], difference=DifferenceInterval(mean=-3)),
+    )
+    repository.add_verdict("cartpole", 2, GateVerdict(outcome=GateVerdict.OUTCOME_CANNOT_TELL))
+    repository.add_verdict("cartpole", 2, judged)
+    server = start_server()
+    policy = server.policy.GetPolicy(pb.GetPolicyRequest(policy="cartpole"), timeout=20).policy
+    versions = {version.version: version for version in policy.versions}
+    assert not versions[1].HasField("verdict")
+    for returns in (judged.greedy.challenger, judged.greedy.champion):
+        del returns[:]
+    assert versions[2].verdict == judged

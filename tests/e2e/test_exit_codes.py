@@ -73,8 +73,8 @@ def test_below_the_floor(retrain: Retrain) -> None:
 def test_a_failed_job(retrain: Retrain) -> None:
     """A job that reaches its limit has failed, and says which one."""
     code, document = retrain(LONG + "limits: {env_steps: 1000}\n")
-    assert code in (Exit.JOB_FAILED, Exit.BAD_REQUEST), document["message"]
-    assert "ENV_STEP_LIMIT" in document["message"] or "env_steps" in document["message"]
+    assert (code, document["outcome"]) == (Exit.JOB_FAILED, "job_failed"), document["message"]
+    assert "ENV_STEP_LIMIT" in document["message"]
 
 
 def test_a_wrong_setting_is_shown_in_the_file(retrain: Retrain) -> None:

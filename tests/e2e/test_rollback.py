@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ from policyctl.exits import Exit
 from repository import ModelRepository
 from tests.server.artifacts import metadata, model
 
-# Seconds until the test gives up. What is promised is 2; the test records what it took, because a machine
-# under load is no reason to fail.
+# Seconds. What is promised, by the quickest of three: a machine under load is no reason to fail.
+WITHIN = 2.0
 PATIENCE = 30.0
 STATE = np.zeros((1, 4), np.float32)
 
@@ -41,18 +41,27 @@ def servers(tmp_path: Path) -> Iterator[list[str]]:
     assert [process.stop() for process in running] == [0, 0]
 
 
-def test_it_reaches_every_server(servers: list[str], record_property: Callable[[str, object], None]) -> None:
+def _until_it_answers_with(client: PolicyClient, version: int) -> float:
+    """Seconds from now on."""
+    begin = time.monotonic()
+    while client.act(STATE, policy="cartpole").version != version:
+        assert time.monotonic() - begin < PATIENCE, f"it does not answer with version {version}"
+    return time.monotonic() - begin
+
+
+def test_it_reaches_every_server(servers: list[str]) -> None:
     """Rolled back at one server, both answer with the version before; who, when and why is kept."""
+    took = []
     with PolicyClient(servers[0]) as first, PolicyClient(servers[1]) as second:
-        assert [c.act(STATE, policy="cartpole").version for c in (first, second)] == [2, 2]
-        command = ["rollback", "--policy", "cartpole", "--actor", "ann", "--reason", "worse at night"]
-        assert run(["--server", servers[0], *command]) == Exit.OK
-        told = time.monotonic()
-        assert first.act(STATE, policy="cartpole").version == 1
-        while second.act(STATE, policy="cartpole").version != 1:
-            assert time.monotonic() - told < PATIENCE, "the second server still answers with version 2"
-        record_property("seconds_until_the_second_server_followed", time.monotonic() - told)
-        change = second.get_policy("cartpole").aliases[0].history[-1]
+        for _ in range(3):
+            assert [_until_it_answers_with(c, 2) < PATIENCE for c in (first, second)] == [True, True]
+            command = ["rollback", "--policy", "cartpole", "--actor", "ann", "--reason", "worse at night"]
+            assert run(["--server", servers[0], *command]) == Exit.OK
+            assert first.act(STATE, policy="cartpole").version == 1
+            took.append(_until_it_answers_with(second, 1))
+            change = second.get_policy("cartpole").aliases[0].history[-1]
+            first.set_alias("cartpole", 2)
+    assert min(took) < WITHIN, took
     assert (change.version, change.actor, change.reason) == (1, "ann", "worse at night")
     assert change.Kind.Name(change.kind) == "KIND_ROLLBACK"
     assert abs(change.change_time.ToSeconds() - time.time()) < 60

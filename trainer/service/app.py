@@ -72,7 +72,9 @@ async def serve(settings: ServeSettings) -> None:
         repository = ModelRepository(settings.repository)
         span = tracing.job if tracing is not None else untraced
         supervisor = Supervisor(store, repository, settings.runs, settings.limits, span=span)
-        metrics = TrainerMetrics(store, settings.repository) if settings.metrics is not None else None
+        metrics = None
+        if settings.metrics is not None:
+            metrics = TrainerMetrics(store, settings.repository, settings.security.tls_cert)
         stack.enter_context(exposed(settings.metrics, metrics.registry if metrics else None))
         measures = [tracing, metrics.rpc if metrics else None]
         around: list[Around] = [RequestIds(), *(each for each in measures if each is not None)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
+from policy_api.certificate import ExpiryMetric
 from policy_api.rpc_metrics import RpcMetrics
 from policy_api.v1.training_pb2 import TrainingJob
 from trainer.jobs import states
@@ -82,8 +83,10 @@ class JobMetrics:
 class TrainerMetrics:
     """Made where metrics are asked for; without, nothing is measured."""
 
-    def __init__(self, store: JobStore, repository: Path) -> None:
+    def __init__(self, store: JobStore, repository: Path, certificate: Path | None = None) -> None:
+        """`certificate`: what the trainer shows its server, if it speaks TLS."""
         self.registry = CollectorRegistry()
+        self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
         self.rpc = RpcMetrics(self.registry)
         self._jobs = JobMetrics(store, repository, self.registry)
 
@@ -91,6 +94,8 @@ class TrainerMetrics:
         """Brings all up to date for ever; a table that does not answer is asked again."""
         while True:
             self.rpc.flush()
+            if self._expiry is not None:
+                self._expiry.look()
             try:
                 await self._jobs.look()
             except Exception:  # noqa: BLE001 -- the database or the disk; what runs goes on
