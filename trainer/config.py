@@ -50,6 +50,7 @@ class TrainingConfig(BaseModel):
     truncation: Literal["bootstrap", "terminate"] = "bootstrap"  # `terminate`: the course's `done`
     returns: Literal["episode", "reward_to_go"] = "episode"  # reinforce: what weighs log pi
     baseline: Literal["none", "mean", "value"] = "none"  # reinforce: what is subtracted from it
+    baseline_lambda: Fraction = 1.0  # reinforce: what a value baseline learns, TD(lambda); 1: Monte Carlo
     normalize_observations: bool = False  # by running mean and deviation, inside the exported graph
     normalize_rewards: bool = False  # by the running deviation of the discounted return
     normalize_advantages: bool = False  # to mean 0 and deviation 1 over the rollout
@@ -65,6 +66,7 @@ class TrainingConfig(BaseModel):
     # Optimisation.
     n_epochs: Annotated[int, Field(ge=1, le=100)] = 1  # passes over each rollout
     minibatch_size: Count | None = None  # steps per update; None: the whole rollout
+    critic_minibatch_size: Count | None = None  # of passes of the critic's own; None: it steps with the actor
     optimizer: Literal["adam", "rmsprop", "rmsprop_a2c", "sgd"] = "adam"
     optimizer_eps: Positive = (
         1e-8  # beside the root of the second moment (rmsprop_a2c: inside; A2C uses 1e-5)

@@ -48,7 +48,8 @@ def _actor_critic(config: TrainingConfig, experience: Experience) -> Targets:
 def _reinforce(config: TrainingConfig, experience: Experience) -> Targets:
     """The return of the episode or the reward to go, minus the baseline.
 
-    A learned baseline also bootstraps episodes that were cut off; without one nothing can.
+    A learned baseline also bootstraps episodes that were cut off; without one nothing can. Whatever its
+    targets are, the gradient has no bias from it, for a baseline depends on the state only.
     """
     rewards, dones = experience.rewards, experience.dones
     final_values = 0.0 * rewards if experience.next_values is None else experience.next_values * dones
@@ -57,9 +58,18 @@ def _reinforce(config: TrainingConfig, experience: Experience) -> Targets:
     else:
         returns = reward_to_go(rewards, dones, final_values, config.gamma)
     if config.baseline == "value":
-        to_go = reward_to_go(rewards, dones, final_values, config.gamma)
-        return Targets(returns - experience.values, to_go)
+        return Targets(returns - experience.values, _baseline_targets(config, experience, final_values))
     if config.baseline == "mean":
         weights = dones if config.returns == "episode" else experience.valid  # episodes, or steps
         return Targets(returns - (returns * weights).sum() / weights.sum(), None)
     return Targets(returns, None)
+
+
+def _baseline_targets(config: TrainingConfig, experience: Experience, final_values: Array) -> Array:
+    """Monte-Carlo returns, or, of less variance, TD(lambda) returns: GAE(lambda) + V(s_t)."""
+    rewards, dones, values = experience.rewards, experience.dones, experience.values
+    if config.baseline_lambda == 1.0:
+        return reward_to_go(rewards, dones, final_values, config.gamma)
+    assert values is not None, "a learned baseline has a critic"
+    deltas = td_errors(rewards, values, experience.next_values, config.gamma)
+    return gae(deltas, dones, config.gamma, config.baseline_lambda) + values

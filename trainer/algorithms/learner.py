@@ -58,16 +58,20 @@ class Learner:
         return self.critic.outputs(observations)[:, 0]
 
     def update(self, batch: Batch, rates: Rates, rng: np.random.Generator) -> None:
-        """Every epoch and minibatch: the actor's step, then the critic's.
+        """Every epoch and minibatch: the actor's step and the critic's, or the critic's in passes of its own.
 
         Raises:
             Diverged: a gradient is not finite. The parameters are then those of before the bad step.
         """
-        for minibatch in self._minibatches(batch, rng):
+        own_size = self._config.critic_minibatch_size
+        for minibatch in self._minibatches(batch, rng, self._config.minibatch_size):
             self._step_actor(minibatch, rates)
-            if self.critic is not None:
+            if self.critic is not None and own_size is None:
                 self._step_critic(self.critic, minibatch, rates)
             self.updates += 1
+        if self.critic is not None and own_size is not None:
+            for minibatch in self._minibatches(batch, rng, own_size):
+                self._step_critic(self.critic, minibatch, rates)
 
     def check_finite(self) -> None:
         """Looks at the parameters, which waits for the device.
@@ -100,8 +104,8 @@ class Learner:
             raise Diverged(f"the gradient's norm became {float(norm)} at update {self.updates}")
         optimizer.step(network.parameters, gradient, rate)
 
-    def _minibatches(self, batch: Batch, rng: np.random.Generator) -> Iterator[Batch]:
-        size = self._config.minibatch_size or len(batch)
+    def _minibatches(self, batch: Batch, rng: np.random.Generator, size: int | None) -> Iterator[Batch]:
+        size = size or len(batch)
         for _ in range(self._config.n_epochs):
             if size >= len(batch):
                 yield batch

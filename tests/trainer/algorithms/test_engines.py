@@ -29,6 +29,12 @@ FORMS = {
     "a2c-full-gradient": {"preset": "course", "n_envs": "4", "n_steps": "4"},
     "a2c-clipped": {"n_envs": "4", "n_steps": "16", "minibatch_size": "16", "clip_range_vf": "0.01"},
     "reinforce": {"n_envs": "4", "episodes_per_update": "4", "ent_coef": "0.01"},
+    "reinforce-td-baseline": {
+        "n_envs": "4",
+        "episodes_per_update": "4",
+        "baseline_lambda": "0.9",
+        "critic_minibatch_size": "32",
+    },
     "reinforce-course": {"preset": "course"},
 }
 

@@ -58,6 +58,15 @@ def test_actor_and_critic_are_clipped_apart() -> None:
     np.testing.assert_allclose(lengths, [1e-3, 1e-2], rtol=1e-2)
 
 
+def test_the_critic_may_have_minibatches_of_its_own() -> None:
+    """One rollout of 32 steps is one step of the actor, and four of a critic that takes 8 at a time."""
+    loop = loop_of(minibatch_size="null", critic_minibatch_size="8")
+    next(iter(loop.run()))
+    critic_optimizer = loop.learner.critic_optimizer
+    assert critic_optimizer is not None
+    assert (loop.learner.actor_optimizer.steps, critic_optimizer.steps, loop.learner.updates) == (1, 4, 1)
+
+
 def test_exported_weights_are_the_average() -> None:
     """With ema_decay d they are sum_k d^(n-k) w_k / sum_k d^(n-k) over the weights after each rollout."""
     loop, decay = loop_of(ema_decay="0.8"), 0.8
