@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
 import optuna
 
 from policy_api.errors import PolicydError
-from trainer.tuning.study import open_study, search
+from trainer.tuning.study import finished, open_study, search
 from trainer.tuning.trials import Task
 
-FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+INTERRUPTED = 130  # exit code after SIGINT
 
 
 @click.command(context_settings={"show_default": True})
@@ -26,13 +27,21 @@ FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     envvar="POLICYD_TUNING_STUDY",
     help="SQLite file; a study in it goes on.",
 )
-@click.option("--trials", type=click.IntRange(1), default=50, help="More trials to run.")
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=50,
+    help="Finished trials of the study, earlier ones included.",
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds; no trial starts after it.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting that is not searched.")
 def tune(
     env_id: str, algorithm: str, path: Path, trials: int, timeout: float | None, pairs: tuple[str, ...]
 ) -> None:
-    """Searches settings for an environment and prints the best; seeds 0 to 99 only."""
+    """Searches settings for an environment and prints the best; seeds 0 to 99 only.
+
+    Interrupted, the same command goes on: finished trials count, the one that was cut off does not.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     task = Task(env_id, algorithm, _settings(pairs))
     study = open_study(path, task)
@@ -40,6 +49,10 @@ def tune(
         search(study, task, trials=trials, timeout=timeout)
     except PolicydError as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(_summary(study))
+        click.echo("interrupted; the same command goes on", err=True)
+        sys.exit(INTERRUPTED)
     click.echo(_summary(study))
 
 
@@ -52,15 +65,15 @@ def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
 
 def _summary(study: optuna.Study) -> str:
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
-    finished = len(study.get_trials(states=FINISHED))
+    count = finished(study)
     if not complete:
-        return json.dumps({"study": study.study_name, "trials": finished, "best": None})
+        return json.dumps({"study": study.study_name, "trials": count, "best": None})
     best = study.best_trial
     return json.dumps(
         {
             "study": study.study_name,
-            "trials": finished,
-            "pruned": finished - len(complete),
+            "trials": count,
+            "pruned": count - len(complete),
             "best": {"return": best.value, "trial": best.number, "parameters": best.params},
         },
         indent=1,

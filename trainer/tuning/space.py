@@ -10,9 +10,12 @@
 | n_envs, n_steps (a2c) | 4, 8, 16 and 2 to 64 | powers of two |
 | n_envs (reinforce) | 1 to 16 | powers of two; as many episodes per update |
 | minibatch_size | 8 to 128 (a2c), 64 to 512 or none (reinforce) | powers of two |
+| baseline_lambda (reinforce) | 0.85 to 0.997 | 1 - lambda, logarithmic |
+| critic_minibatch_size (reinforce) | 32 to 128, or with the actor | powers of two |
 | normalize_advantages, activation | on or off, tanh or ReLU | |
 
-Everything else is the default preset's, or what the caller fixed.
+Everything else is as the preset has it that a run would take (the environment's own row, or the default, or
+the one for continuous actions or images), or what the caller fixed.
 """
 
 from __future__ import annotations
@@ -56,4 +59,6 @@ def _reinforce(trial: optuna.Trial) -> Mapping[str, object]:
         "n_envs": episodes,
         "episodes_per_update": episodes,
         "minibatch_size": trial.suggest_categorical("minibatch_size", [None, 64, 128, 256, 512]),
+        "baseline_lambda": 1 - trial.suggest_float("one_minus_lambda", 3e-3, 0.15, log=True),
+        "critic_minibatch_size": trial.suggest_categorical("critic_minibatch_size", [None, 32, 64, 128]),
     }

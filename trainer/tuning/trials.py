@@ -16,6 +16,7 @@ from trainer.environments.make import EnvironmentInfo, inspect
 from trainer.environments.watchdog import Watchdog
 from trainer.evaluation.judge import Judge
 from trainer.evaluation.selection import Snapshot
+from trainer.runs.fitting import fitted
 from trainer.tuning.space import suggest
 
 REPORTS = 20  # times along a run that a trial may be pruned
@@ -28,7 +29,7 @@ class Task:
 
     env_id: str
     algorithm: str
-    settings: Mapping[str, str]  # fixed by the caller, over the default preset
+    settings: Mapping[str, str]  # fixed by the caller, over the preset
 
 
 def objective(task: Task, trial: optuna.Trial) -> float:
@@ -37,8 +38,11 @@ def objective(task: Task, trial: optuna.Trial) -> float:
     Raises:
         optuna.TrialPruned: the run is behind, or diverged.
     """
-    config = _config(task, trial)
+    settings = {**suggest(trial, task.algorithm), **task.settings}
+    config = resolve_config("tuning", task.env_id, task.algorithm, trial.number % TUNING_SEEDS, settings)
     with Watchdog(config.step_timeout, config.env_id):
+        config = fitted(config, settings)
+        trial.set_user_attr("settings", config.settings())
         return _worth(config, trial)
 
 
@@ -52,11 +56,6 @@ def _worth(config: TrainingConfig, trial: optuna.Trial) -> float:
         raise optuna.TrialPruned(str(error)) from error
     finally:
         loop.collector.close()
-
-
-def _config(task: Task, trial: optuna.Trial) -> TrainingConfig:
-    settings = {"preset": "default", **suggest(trial, task.algorithm), **task.settings}
-    return resolve_config("tuning", task.env_id, task.algorithm, trial.number % TUNING_SEEDS, settings)
 
 
 def _learn(loop: TrainingLoop, trial: optuna.Trial) -> None:

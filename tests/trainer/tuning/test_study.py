@@ -1,6 +1,10 @@
 """The search: real short trials in a real study file."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -26,15 +30,45 @@ def run(path: Path, *arguments: str) -> object:
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_study_finds_settings_and_goes_on_in_its_file(tmp_path: Path, algorithm: str) -> None:
-    """Two trials, then one more by a second command: three in the file, the best known."""
+    """Two trials, then a second command for three: one more, and the best known; then nothing is left."""
     path = tmp_path / "studies" / "tuning.db"
     run(path, "--algorithm", algorithm, "--trials", "2")
-    summary = run(path, "--algorithm", algorithm, "--trials", "1")
+    summary = run(path, "--algorithm", algorithm, "--trials", "3")
+    assert run(path, "--algorithm", algorithm, "--trials", "3") == summary
     assert isinstance(summary, dict)
     assert summary["trials"] == 3
     assert 1 <= summary["best"]["return"] <= 500
     study = open_study(path, Task("CartPole-v1", algorithm, {}))
     assert [trial.number for trial in study.trials] == [0, 1, 2]
+    assert len({str(trial.params) for trial in study.trials}) == 3
+
+
+def test_an_interrupted_study_goes_on(tmp_path: Path) -> None:
+    """SIGINT in a trial: the finished trial stays and counts, the one that was cut off does not."""
+    path = tmp_path / "tuning.db"
+    line = [sys.executable, "-m", "trainer", "tune", "--env", "CartPole-v1", "--study", str(path)]
+    run(path, "--trials", "1")
+    endless = ["--trials", "9", "--set", "total_timesteps=1000000000"]
+    with subprocess.Popen([*line, *endless], stdout=subprocess.PIPE, text=True) as process:
+        while len(open_study(path, Task("CartPole-v1", "a2c", {})).trials) < 2:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(output)["trials"] == 1
+    summary = run(path, "--trials", "2")
+    assert isinstance(summary, dict)
+    assert summary["trials"] == 2
+
+
+@pytest.mark.parametrize(("algorithm", "env_id"), [("a2c", "BipedalWalker-v3"), ("reinforce", "Pendulum-v1")])
+def test_trials_take_the_preset_that_a_run_takes(tmp_path: Path, algorithm: str, env_id: str) -> None:
+    """Continuous actions without a row: the preset for those. The study says what was tried."""
+    path = tmp_path / "tuning.db"
+    run(path, "--env", env_id, "--algorithm", algorithm, "--trials", "1")
+    (trial,) = open_study(path, Task(env_id, algorithm, {})).trials
+    settings = trial.user_attrs["settings"]
+    assert (settings["preset"], settings["use_sde"]) == ('"continuous"', "true")
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
