@@ -42,7 +42,7 @@ def tune(
 
     Interrupted, the same command goes on: finished trials count, the one that was cut off does not.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an interruption is no warning
     task = Task(env_id, algorithm, _settings(pairs))
     study = open_study(path, task)
     try:
