@@ -1,0 +1,82 @@
+"""What rollout workers gain: `python -m benchmarks.training.workers`; in rounds, a busy minute hits all.
+
+The wall clock needs an idle core for each process. CPU time does not: learner and workers take turns, so
+the CPU that the learner and the busiest worker use for a step says how fast they are on idle cores.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+
+from trainer.algorithms.start import start
+from trainer.config import resolve_config
+from trainer.environments.make import inspect
+
+TICKS = os.sysconf("SC_CLK_TCK")  # a second
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One run, env-steps a second."""
+
+    wall: float
+    idle: float  # by CPU time, as if every process had a core
+
+
+def measure(env_id: str, algorithm: str, workers: int, rollouts: int) -> Speed:
+    """The preset's training loop with so many workers, their start left out."""
+    settings = {"rollout_workers": str(workers), "total_timesteps": str(10**9)}
+    config = resolve_config("benchmark", env_id, algorithm, 2001, settings)
+    loop = start(config, inspect(config))
+    try:
+        training = loop.run()
+        next(training)
+        pids = [os.getpid(), *(process.pid or 0 for process in multiprocessing.active_children())]
+        steps, began, used = loop.counters.env_steps, time.perf_counter(), [*map(_cpu_seconds, pids)]
+        for _ in itertools.islice(training, rollouts):
+            pass
+        steps, seconds = loop.counters.env_steps - steps, time.perf_counter() - began
+        learner, *others = (_cpu_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
+    finally:
+        loop.collector.close()
+    return Speed(steps / seconds, steps / (learner + max(others, default=0.0)))
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far; proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--env", "env_id", default="LunarLander-v3")
+@click.option("--algorithm", type=click.Choice(["a2c", "reinforce"]), default="a2c")
+@click.option("--workers", "counts", multiple=True, type=int, default=(0, 1, 2), help="Repeatable.")
+@click.option("--rollouts", type=click.IntRange(1), default=100, help="Of each run.")
+@click.option("--rounds", type=click.IntRange(1), default=3)
+def main(env_id: str, algorithm: str, counts: tuple[int, ...], rollouts: int, rounds: int) -> None:
+    """Prints env-steps/s of training per number of workers, medians over rounds."""
+    speeds: dict[int, list[Speed]] = {count: [] for count in counts}
+    for _ in range(rounds):
+        for count in counts:
+            speeds[count].append(measure(env_id, algorithm, count, rollouts))
+    print(f"{env_id}, {algorithm}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    print("| workers | env-steps/s | ratio | on idle cores, by CPU time | ratio |\n|---|---|---|---|---|")
+    walls = {count: median(speed.wall for speed in runs) for count, runs in speeds.items()}
+    idles = {count: median(speed.idle for speed in runs) for count, runs in speeds.items()}
+    for count in counts:
+        wall, idle = walls[count], idles[count]
+        ratios = wall / walls[counts[0]], idle / idles[counts[0]]
+        print(f"| {count} | {wall:,.0f} | {ratios[0]:.2f} | {idle:,.0f} | {ratios[1]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
