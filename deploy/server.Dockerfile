@@ -1,5 +1,6 @@
 # The inference server: ONNX Runtime and gRPC, no torch. Build from the top of the checkout:
 #   docker build -f deploy/server.Dockerfile -t policyd-server .
+# BASE may pin the base image by its digest: --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
 # Only a change of requirements makes the next stage anew, not every change of pyproject.toml.

@@ -2,6 +2,7 @@
 #   docker build -f deploy/trainer.Dockerfile -t policyd-trainer .                         (CPU)
 #   docker build -f deploy/trainer.Dockerfile -t policyd-trainer --build-arg TORCH=cuda .  (NVIDIA)
 # A torch wheel in wheels/ (`make wheels`) is taken before any index, whatever TORCH says.
+# BASE may pin the base image by its digest: --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
 # Only a change of requirements makes the next stage anew, not every change of pyproject.toml.
@@ -19,12 +20,15 @@ COPY constraints.txt wheel[s] /build/
 # torch alone: the largest layer changes only with its pin.
 RUN set -eu; \
     pin=$(grep '^torch==' /build/constraints.txt); \
+    install="python -m pip --python /opt/policyd/bin/python install $pin"; \
     case "${TORCH}" in \
-      cpu)  ls /build/torch-*.whl >/dev/null 2>&1 && from="" || from="--index-url ${TORCH_CPU_INDEX}" ;; \
-      cuda) from="" ;; \
+      cpu)  ls /build/torch-*.whl >/dev/null 2>&1 \
+            || $install --retries 1 --index-url "${TORCH_CPU_INDEX}" \
+            || echo "${TORCH_CPU_INDEX} is out of reach: torch as the default index has it" >&2 ;; \
+      cuda) ;; \
       *)    echo "TORCH: got ${TORCH}, wanted cpu or cuda" >&2; exit 2 ;; \
     esac; \
-    python -m pip --python /opt/policyd/bin/python install $from --find-links /build "$pin"
+    $install --find-links /build
 COPY --from=requirements /requirements.txt /build/
 RUN python -m pip --python /opt/policyd/bin/python install --find-links /build \
       --constraint /build/constraints.txt --requirement /build/requirements.txt \
