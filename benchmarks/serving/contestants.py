@@ -42,7 +42,9 @@ class Contestant:
     start: Callable[[Path, Workplace], Running]
 
 
-def _ours(*flags: str) -> Callable[[Path, Workplace], Running]:
+def ours(*flags: str) -> Callable[[Path, Workplace], Running]:
+    """How this server is started with more flags."""
+
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
         port_file = folder / "port"
@@ -76,9 +78,9 @@ def _echo(transport: str, count: int = 1) -> Callable[[Path, Workplace], Running
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
-        Contestant("policyd native", "ours", ACT, _ours("--transport", "native")),
-        Contestant("policyd grpcio", "ours", ACT, _ours("--transport", "grpcio", "--workers", "1")),
-        Contestant("policyd grpcio x2", "ours", ACT, _ours("--transport", "grpcio", "--workers", "2")),
+        Contestant("policyd native", "ours", ACT, ours("--transport", "native")),
+        Contestant("policyd grpcio", "ours", ACT, ours("--transport", "grpcio", "--workers", "1")),
+        Contestant("policyd grpcio x2", "ours", ACT, ours("--transport", "grpcio", "--workers", "2")),
         Contestant("echo native", "limit", ECHO, _echo("native")),
         Contestant("echo grpc.aio", "limit", ECHO, _echo("grpcio")),
         Contestant("echo grpc.aio x2", "limit", ECHO, _echo("grpcio", 2)),

@@ -39,6 +39,8 @@ class JobMetrics:
             buckets=DURATIONS,
             registry=registry,
         )
+        for state in states.TERMINAL:  # from the start, at 0: an increase needs something before it
+            self._duration.labels(TrainingJob.State.Name(state))
         policy = ("policy",)
         self._steps = Gauge("policyd_job_env_steps", "Of running jobs.", policy, registry=registry)
         self._rate = Gauge("policyd_job_env_steps_per_second", "Of running jobs.", policy, registry=registry)
