@@ -87,11 +87,19 @@ TUNED: Mapping[tuple[str, str], Preset] = {
         settings={**A2C, "total_timesteps": 200_000},
     ),
     ("Acrobot-v1", "a2c"): Preset(
-        source="prototype, tuning seed 23; CartPole's row with exploration",
-        settings={**A2C, **EXPLORING, "total_timesteps": 300_000},
+        source="prototype, tuning seed 23: CartPole's row with exploration; no other setting that was tried "
+        "did better (seeds 50, 51), so there are more candidates, judged longer",
+        settings={
+            **A2C,
+            **EXPLORING,
+            "total_timesteps": 300_000,
+            "candidates": 20,
+            "selection_episodes": 50,
+        },
     ),
     ("LunarLander-v3", "a2c"): Preset(
-        source="prototype, tuning seeds 10-22: long returns (gamma, lambda, n_steps) end the hovering",
+        source="prototype, tuning seeds 10-22: long returns end the hovering; tuning seeds 50-53: half the "
+        "learning rate ends the falls on the way",
         settings={
             **A2C,
             **EXPLORING,
@@ -99,7 +107,7 @@ TUNED: Mapping[tuple[str, str], Preset] = {
             "n_steps": 32,
             "minibatch_size": 32,
             "gamma": 0.999,
-            "learning_rate": 1e-3,
+            "learning_rate": 5e-4,
             "ema_decay": 0.98,
             "candidates": 15,
         },
