@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from policy_api import spaces
 from policy_api.errors import InvalidArgument
 from policy_api.v1 import policy_pb2
+from policy_api.v1.artifact_pb2 import Space
+
+Observations = ArrayLike | Sequence[Any]  # an array, or with `space` what an environment answers
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,24 @@ class ActOptions(TypedDict, total=False):
     action_mask: ArrayLike | None
     #: Divides the logits, above 0.
     temperature: float | None
+    #: The policy's observation space (`metadata.observation_space` of a version): `observations` are then a
+    #: sequence of what the environment answers (dicts, tuples, images), and go in their own types.
+    space: Space | None
 
 
-def act_request(observations: ArrayLike, **options: Unpack[ActOptions]) -> policy_pb2.ActRequest:
-    """The request for `observations` [batch, ...], as raw little-endian float32 bytes.
+def act_request(observations: Observations, **options: Unpack[ActOptions]) -> policy_pb2.ActRequest:
+    """The request for `observations` [batch, ...]: raw little-endian float32, or typed, with `space`.
 
-    InvalidArgument: not an array of numbers, or a value that its field cannot hold.
+    InvalidArgument: not an array of numbers, not of the space, or a value that its field cannot hold.
     """
     if options.get("version") is not None and options.get("alias") is not None:
         raise InvalidArgument.of("version", got="version and alias", wanted="at most one of the two")
     request = policy_pb2.ActRequest()
-    request.observations.raw = _float32_bytes("observations", observations)
+    space = options.pop("space", None)
+    if space is None:
+        request.observations.raw = _float32_bytes("observations", observations)
+    else:
+        request.typed_observations = spaces.to_typed(spaces.leaves(space), list(observations))
     mask = options.pop("action_mask", None)
     if mask is not None:
         request.action_mask.raw = np.asarray(mask, dtype=np.bool_).tobytes()

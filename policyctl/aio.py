@@ -5,12 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self, Unpack
 
-from numpy.typing import ArrayLike
-
 from policy_api.v1 import policy_pb2, policy_pb2_grpc
 from policyctl import channel
 from policyctl.access import ANYBODY, Access
-from policyctl.acting import Actions, ActOptions, act_request, actions_of
+from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
 
 
 class AsyncPolicyClient:
@@ -41,7 +39,7 @@ class AsyncPolicyClient:
         """Closes the connection."""
         await self._channel.close()
 
-    async def act(self, observations: ArrayLike, **options: Unpack[ActOptions]) -> Actions:
+    async def act(self, observations: Observations, **options: Unpack[ActOptions]) -> Actions:
         """Asks for one action for each observation; arguments as in PolicyClient.act."""
         request = act_request(observations, **options)
         with channel.domain_errors(self.address):

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, Unpack
 
-from numpy.typing import ArrayLike
-
 from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
 from policyctl import channel, watching
 from policyctl.access import ANYBODY, Access
-from policyctl.acting import Actions, ActOptions, act_request, actions_of
+from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
 
 
 class PolicyClient:
@@ -50,11 +48,12 @@ class PolicyClient:
     # Acting
 
     def act(
-        self, observations: ArrayLike, *, timeout: float | None = None, **options: Unpack[ActOptions]
+        self, observations: Observations, *, timeout: float | None = None, **options: Unpack[ActOptions]
     ) -> Actions:
         """Asks for one action for each observation of [batch, ...]; one flat observation is a batch of one.
 
-        `options` are ActOptions: policy, version or alias, seed, deterministic, action_mask and so on.
+        `options` are ActOptions: policy, version or alias, seed, deterministic, action_mask and so on. With
+        `space` the observations are what an environment answers: dicts, images, whatever the space has.
         """
         request = act_request(observations, **options)
         with channel.domain_errors(self.address):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,16 @@ def _mask(info: dict[str, Any], width: int) -> NDArray[np.bool_]:
     return allowed
 
 
+def _asked(
+    space: Space, parts: Sequence[spaces.Leaf], observations: Sequence[Any]
+) -> tuple[Any, Space | None]:
+    """What is sent: the space's own types where that is shorter, as for images, else float32 rows [N, D]."""
+    columns = sum(part.size for part in parts)
+    if spaces.typed_row(parts).itemsize < 4 * columns and spaces.are_typed(parts, observations):
+        return observations, space
+    return np.stack([spaces.flatten(parts, observation) for observation in observations]), None
+
+
 def _play_together(
     client: PolicyClient, plan: Play, environments: list[Any], first: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -132,7 +143,7 @@ def _play_together(
     count = len(environments)
     parts = spaces.leaves(plan.spaces.observation_space)
     starts = [env.reset(seed=plan.seed + first + i) for i, env in enumerate(environments)]
-    observations = [spaces.flatten(parts, observation) for observation, _ in starts]
+    observations = [observation for observation, _ in starts]
     width = next(iter(distribution_tensors(plan.spaces.distribution).values()))[0]
     masks = [_mask(info, width) for _, info in starts]
     returns = np.zeros(count)
@@ -140,8 +151,10 @@ def _play_together(
     running = set(range(count))
     step = 0
     while running:
+        asked, space = _asked(plan.spaces.observation_space, parts, observations)
         answer = client.act(
-            np.stack(observations),  # [count, D]; ended episodes keep their place and last observation
+            asked,  # [count, ...]; ended episodes keep their place and last observation
+            space=space,
             policy=plan.policy,
             version=plan.version,
             seed=plan.seed,
@@ -151,8 +164,8 @@ def _play_together(
         )
         for i in sorted(running):
             action = playable(plan.spaces.action_space, answer.actions[i])
-            observation, reward, terminated, truncated, info = environments[i].step(action)
-            observations[i], masks[i] = spaces.flatten(parts, observation), _mask(info, width)
+            observations[i], reward, terminated, truncated, info = environments[i].step(action)
+            masks[i] = _mask(info, width)
             returns[i] += float(reward)
             lengths[i] += 1
             if terminated or truncated:

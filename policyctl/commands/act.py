@@ -47,11 +47,12 @@ def act(
 ) -> None:
     """Ask for one action for each of OBSERVATIONS.
 
-    An observation is numbers such as 0,0.1,0,-0.1, a JSON array, or what a Dict space has as a JSON object.
+    An observation is numbers such as 0,0.1,0,-0.1, a JSON array, or, for a Dict or Tuple space, its members
+    as a JSON object or array.
     """
     mask = _array("--mask", masks, np.bool_) if masks else None
     with session.client() as client:
-        if any(item.lstrip().startswith("{") for item in observations):
+        if _is_composite(observations):
             batch = _members(client, observations, choice)
         else:
             batch = _array("observations", observations, np.float32)
@@ -60,6 +61,19 @@ def act(
         made = Receipt.of(answer, batch, mask, choice["deterministic"], choice["temperature"])
         receipt.write_text(made.to_json() + "\n")
     session.show(_document(answer), _text(answer))
+
+
+def _is_composite(items: tuple[str, ...]) -> bool:
+    """Whether these are members of a Dict or Tuple: an object, or an array whose parts differ in shape."""
+    for item in items:
+        if item.lstrip().startswith("{"):
+            return True
+        if item.lstrip().startswith("["):
+            try:
+                np.asarray(json.loads(item), np.float32)
+            except (TypeError, ValueError):
+                return True
+    return False
 
 
 def _array(name: str, items: tuple[str, ...], dtype: type[np.generic]) -> NDArray[Any]:

@@ -165,12 +165,33 @@ def choice_ranges(part: Leaf) -> tuple[list[int], list[int]]:
 
 
 def to_typed(parts: Sequence[Leaf], observations: Sequence[Any]) -> bytes:
-    """An environment's observations as ActRequest.typed_observations; InvalidArgument as `flatten`."""
+    """An environment's observations as ActRequest.typed_observations.
+
+    Raises:
+        InvalidArgument: as `flatten`, or the part's type does not hold a number.
+    """
     rows = np.empty(len(observations), typed_row(parts))
     for i, observation in enumerate(observations):
         for j, part in enumerate(parts):
-            rows[f"f{j}"][i] = _member(part, observation)
+            rows[f"f{j}"][i] = _as_typed(part, _member(part, observation))
     return rows.tobytes()
+
+
+def are_typed(parts: Sequence[Leaf], observations: Sequence[Any]) -> bool:
+    """Whether every part already has the space's own type; what some environments answer has another."""
+    return all(np.asarray(_inside(part, one)).dtype == part.dtype for one in observations for part in parts)
+
+
+def _as_typed(part: Leaf, values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in the part's type; only those of floats may be rounded."""
+    if values.dtype == part.dtype or part.dtype.kind == "f":
+        return values
+    with np.errstate(invalid="ignore"):
+        typed: NDArray[Any] = values.astype(part.dtype)
+    if (typed != values).any():
+        got = f"{values.dtype} {values[typed != values].flat[0]}"
+        raise InvalidArgument.of(part.name, got=got, wanted=f"what {part.dtype} holds")
+    return typed
 
 
 def _inside(part: Leaf, observation: Any) -> Any:

@@ -115,3 +115,19 @@ def test_a_space_of_a_later_release_is_refused() -> None:
     """A description without a known kind is an error, not a guess."""
     with pytest.raises(UnsupportedSpace):
         spaces.leaves(Space())
+
+
+def test_types_hold_what_they_are_given() -> None:
+    """What its part's type cannot hold is refused by name, not wrapped around; floats may be rounded."""
+    image, vector = spaces.leaves(IMAGE), spaces.leaves(VECTOR)
+    pixels = np.zeros((4, 5, 3))
+    assert spaces.to_typed(image, [pixels]) == bytes(60)
+    for wrong in (300.0, -1.0, 0.5):
+        pixels[1, 2, 0] = wrong
+        with pytest.raises(
+            InvalidArgument, match=rf"observations: got float64 {wrong}, wanted what uint8 holds"
+        ):
+            spaces.to_typed(image, [pixels])
+    assert len(spaces.to_typed(vector, [np.ones(3, np.float32)])) == 24
+    assert spaces.are_typed(image, [np.zeros((4, 5, 3), np.uint8)])
+    assert not spaces.are_typed(image, [np.zeros((4, 5, 3), np.uint8), pixels])

@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 
 from examples.stack.processes import ServiceProcess
+from policy_api import spaces
+from policy_api.errors import InvalidArgument
 from policyctl import PolicyClient
 from policyctl.__main__ import run
+from policyctl.acting import act_request
 from policyctl.episodes import Play, play
 from policyctl.exits import Exit
 from repository import ModelRepository
 from tests.server.artifacts import model
-from tests.server.kinds import ACTIONS, metadata
+from tests.server.kinds import ACTIONS, OBSERVATIONS, metadata
 
 GYM = {
     "discrete": gym.spaces.Discrete(3, start=5),
@@ -61,6 +64,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         described = metadata(kind, policy=name)
         repository.publish(name, {"model.onnx": model(described)}, metadata=described)
         repository.set_alias(name, "champion", 1, actor="test", reason="test")
+    seeing = metadata("discrete", "mixed", policy="seeing")
+    repository.publish("seeing", {"model.onnx": model(seeing)}, metadata=seeing)
+    repository.set_alias("seeing", "champion", 1, actor="test", reason="test")
     command = (sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
     free = {"POLICYD_METRICS": "127.0.0.1:0"}
     process = ServiceProcess("server", [*command, "--repository", str(repository.root)], folder, free)
@@ -106,3 +112,78 @@ def test_episodes_play_what_the_space_contains(server: str, kind: str) -> None:
         plan = Play(env_id, name, 1, version.metadata, episodes=2, seed=3, deterministic=False)
         assert play(client, plan).returns == [5.0, 5.0]
     del gym.registry[env_id]
+
+
+def _seen(count: int) -> list[dict[str, object]]:
+    rng = np.random.default_rng(4)
+    return [
+        {"camera": rng.integers(0, 256, (6, 5, 3), np.uint8), "choice": rng.integers(-2, 5)}
+        for _ in range(count)
+    ]
+
+
+def test_observations_go_in_their_own_types(server: str) -> None:
+    """With the policy's space the client takes what an environment answers, and asks the same question."""
+    seen = _seen(3)
+    with PolicyClient(server) as client:
+        space = client.get_policy("seeing").versions[0].metadata.observation_space
+        assert space == OBSERVATIONS["mixed"]
+        typed = client.act(seen, space=space, policy="seeing", seed=3)
+        rows = np.stack([spaces.flatten(spaces.leaves(space), one) for one in seen])
+        plain = client.act(rows, policy="seeing", seed=3)
+        for name in ("actions", "action_probs", "log_probs"):
+            np.testing.assert_array_equal(getattr(typed, name), getattr(plain, name))
+        request = act_request(seen, space=space)
+        assert len(request.typed_observations) == 3 * (90 + 8)
+        with pytest.raises(InvalidArgument, match=r"observations\.camera: got none"):
+            client.act([{"choice": 1}], space=space, policy="seeing")
+
+
+class Seeing(Strict):
+    """The same, seen by a camera and a choice; `blurred` pixels have another type than the space's."""
+
+    observation_space = gym.spaces.Dict(
+        camera=gym.spaces.Box(0, 255, (6, 5, 3), np.uint8), choice=gym.spaces.Discrete(7, start=-2)
+    )  # type: ignore[assignment]
+
+    def __init__(self, blurred: bool = False) -> None:
+        super().__init__("discrete")
+        self._blurred = blurred
+
+    def _shown(self) -> dict[str, object]:
+        camera = self.np_random.integers(0, 256, (6, 5, 3), np.uint8)
+        return {"camera": camera / 2 if self._blurred else camera, "choice": self.np_random.integers(-2, 5)}
+
+    def reset(self, **arguments: object) -> object:  # type: ignore[override]
+        """Begins."""
+        super().reset(**arguments)  # type: ignore[arg-type]
+        return self._shown(), {}
+
+    def step(self, action: object) -> object:  # type: ignore[override]
+        """As Strict."""
+        ended: tuple[object, ...] = super().step(action)  # type: ignore[assignment]
+        return self._shown(), *ended[1:]
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
+    """Images are played whether or not the environment keeps to its space's type."""
+    gym.register("Seeing-v0", entry_point=lambda **_: Seeing(blurred), disable_env_checker=True)
+    with PolicyClient(server) as client:
+        version = client.get_policy("seeing").versions[0]
+        plan = Play("Seeing-v0", "seeing", 1, version.metadata, episodes=2, seed=3, deterministic=False)
+        assert play(client, plan).returns == [5.0, 5.0]
+    del gym.registry["Seeing-v0"]
+
+
+def test_composite_observations_on_the_command_line(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Members as JSON are asked as a row is, and the receipt is verified; what is no object is refused."""
+    one = {name: np.asarray(part).tolist() for name, part in _seen(1)[0].items()}
+    receipt = str(tmp_path / "receipt.json")
+    ask = ("--server", server, "act", "--policy", "seeing", "--seed", "9", "--receipt", receipt)
+    assert run([*ask, json.dumps(one)]) == Exit.OK
+    assert run(["--server", server, "verify", receipt]) == Exit.OK, capfd.readouterr().out
+    assert run([*ask, json.dumps(list(one.values()))]) == Exit.BAD_REQUEST
+    assert "observations.camera: got none" in capfd.readouterr().err

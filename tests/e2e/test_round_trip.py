@@ -32,13 +32,23 @@ SETTINGS = {
     "gamma": "0.5",
 }
 NARROW = {"log_std_init": "-1"}
+#: On the preset for Box actions, as a run chooses it.
+REINFORCE = {"algorithm": "reinforce", "preset": "continuous"}
 #: Policy: keyword arguments of the environment, further settings, a return that random actions do not reach,
 #: and an observation.
 KINDS: dict[str, tuple[dict[str, object], dict[str, str], float, str]] = {
     "masked": ({"actions": "discrete", "observations": "choice", "masked": True}, {}, 5.5, "3"),
+    "branches": ({"actions": "branches", "observations": "dict"}, {}, 5.5, '{"z": 0, "a": [[3, 9]]}'),
+    "guided": (
+        {"actions": "branches", "observations": "tuple", "masked": True},
+        {},
+        5.5,
+        "[[0, 1], 2, [0, 1]]",
+    ),
     "bits": ({"actions": "bits", "observations": "vector"}, {"algorithm": "reinforce"}, 5.5, "-1,1"),
     "squashed": ({"actions": "box", "observations": "vector"}, {"squash": "tanh", **NARROW}, 5.5, "1,-1"),
     "explored": ({"actions": "whole", "observations": "choice"}, {"use_sde": "true", **NARROW}, 5.5, "2"),
+    "episodes": ({"actions": "box", "observations": "dict"}, REINFORCE, 5.5, '{"z": -1, "a": [[0, 0]]}'),
     "images": ({"actions": "box", "observations": "image"}, NARROW, 5.5, json.dumps([[[9] * 2] * 12] * 12)),
 }
 

@@ -20,7 +20,10 @@ ACTIONS: dict[str, spaces.Space[Any]] = {
 OBSERVATIONS: dict[str, spaces.Space[Any]] = {
     "vector": spaces.Box(-1, 1, (2,), np.float64),
     "image": spaces.Box(0, 255, (12, 12, 2), np.uint8),
+    "bright": spaces.Box(0, 255, (3, 8, 8), np.uint8),
     "choice": spaces.Discrete(4, start=1),
+    "tuple": spaces.Tuple([spaces.MultiBinary(2), spaces.Discrete(3), spaces.MultiDiscrete([3, 2])]),
+    "dict": spaces.Dict(z=spaces.Discrete(2, start=-1), a=spaces.Box(0, 9, (1, 2), np.int32)),
     "mixed": spaces.Dict(
         image=spaces.Box(0, 255, (3, 8, 8), np.uint8),
         rest=spaces.Tuple([spaces.Discrete(4), spaces.MultiBinary(2), spaces.MultiDiscrete([2, 4])]),
@@ -48,7 +51,7 @@ class Kinds(gym.Env[Any, Any]):
         """The reward of an answer, and the next goal."""
         if not self.action_space.contains(action):
             raise ValueError(f"{action!r} is no action of {self.action_space}")
-        if self._masked and not self._mask()[np.asarray(action).reshape(-1)[0] - 2]:
+        if self._masked and self._forbids(np.asarray(action).reshape(-1)):
             raise ValueError(f"{action!r} is masked")
         reward = self._reward(np.asarray(action, np.float64).reshape(-1))
         self._steps += 1
@@ -59,34 +62,55 @@ class Kinds(gym.Env[Any, Any]):
         self._goal = int(self.np_random.integers(4))
         return self._shown(), {"action_mask": self._mask()} if self._masked else {}
 
-    def _mask(self) -> np.ndarray:
-        """Discrete actions: the one after the goal's is forbidden."""
+    def _mask(self) -> Any:
+        """One wrong choice is forbidden: an array, or one array a branch."""
+        if self._actions == "bits":
+            return np.array([self._goal % 2, 1, 1], np.int8)
         mask = np.ones(3, np.int8)
         mask[(self._goal + 1) % 3] = 0
-        return mask
+        return (np.ones(2, np.int8), mask) if self._actions == "branches" else mask
+
+    def _forbids(self, action: np.ndarray) -> bool:
+        """Whether the mask that was last given does."""
+        mask = self._mask()
+        if self._actions == "bits":
+            return bool((action > mask).any())
+        return not (mask[1][action[1]] if self._actions == "branches" else mask[action[0] - 2])
 
     def _shown(self) -> Any:
-        goal = self._goal
+        """The goal is `row` and `column`; where there are several members, each tells a part of it."""
+        goal, (row, column) = self._goal, divmod(self._goal, 2)
+        noise = self.np_random.integers
+        if self._observations in ("image", "bright"):
+            return self._pixels()
         if self._observations == "vector":
-            return np.array([goal % 2, goal // 2]) * 2.0 - 1.0
+            return np.array([column, row]) * 2.0 - 1.0
         if self._observations == "choice":
             return np.int64(goal + 1)
-        if self._observations == "image":
-            image = np.zeros((12, 12, 2), np.uint8)
-            image[6 * (goal % 2) :, 6 * (goal // 2) :, 0] = 200
-            return image
-        bits = np.array([goal % 2, goal // 2], np.int8)
+        if self._observations == "tuple":
+            bits = np.array([noise(2), column], np.int8)
+            return (bits, np.int64(noise(3)), np.array([noise(3), row]))
+        if self._observations == "dict":
+            return {"z": np.int64(column - 1), "a": np.array([[noise(10), 9 * row]], np.int32)}
         return {
-            "image": np.full((3, 8, 8), 60 * goal, np.uint8),
-            "rest": (np.int64(goal), bits, np.array([goal % 2, goal])),
+            "image": np.full((3, 8, 8), 200 * row, np.uint8),
+            "rest": (np.int64(noise(4)), noise(0, 2, 2, np.int8), np.array([column, noise(4)])),
         }
+
+    def _pixels(self) -> np.ndarray:
+        """A pattern, or nothing but brightness."""
+        if self._observations == "bright":
+            return np.full((3, 8, 8), 60 * self._goal, np.uint8)
+        image = np.zeros((12, 12, 2), np.uint8)
+        image[6 * (self._goal % 2) :, 6 * (self._goal // 2) :, 0] = 200
+        return image
 
     def _reward(self, action: np.ndarray) -> float:
         goal = self._goal
         if self._actions == "discrete":
             return float(action[0] - 2 == goal % 3)
         if self._actions == "branches":
-            return float((action[0] == goal % 2) + (action[1] == goal % 3)) / 2
+            return float((action == [goal % 2, goal % 3]).mean())
         if self._actions == "bits":
             return float((action == [goal % 2, goal // 2, 1]).mean())
         assert isinstance(self.action_space, spaces.Box)

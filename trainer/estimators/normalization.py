@@ -104,12 +104,14 @@ class RewardScaler:
     """Divides rewards by the running deviation of the discounted return.
 
     R_t = gamma R_{t-1} (1 - done_{t-1}) + r_t per environment; r_t -> clip(r_t / std(R), -10, 10).
-    Engstrom et al. 2020, "Implementation matters", section 3.
+    Engstrom et al. 2020, "Implementation matters", section 3. Where returns vary far less than rewards are
+    large (episodes of one step that all earn about 1) the divisor is rms(r) / 5, or the clip made all alike.
     """
 
     def __init__(self, n_envs: int, gamma: float) -> None:
         self.gamma = gamma
-        self.moments = RunningMoments.zeros(())
+        self.moments = RunningMoments.zeros(())  # of R
+        self.single = RunningMoments.zeros(())  # of r
         self.discounted = np.zeros(n_envs)  # [N], R of the running episodes
 
     def scale(self, rewards: np.ndarray, dones: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -121,6 +123,8 @@ class RewardScaler:
             discounted[t] = self.discounted
             self.discounted[dones[t] | ~valid[t]] = 0.0
         self.moments.update(discounted[valid])
-        scale = 1.0 / np.sqrt(self.moments.std**2 + 1e-8)
+        self.single.update(rewards[valid])
+        mean_square = self.single.mean**2 + self.single.std**2 if self.single.count > 1 else 0.0
+        scale = 1.0 / np.sqrt(np.maximum(self.moments.std**2, mean_square / 25) + 1e-8)
         scaled: np.ndarray = np.clip(rewards * scale, -10.0, 10.0).astype(np.float32)
         return scaled

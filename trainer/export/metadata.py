@@ -13,6 +13,7 @@ from trainer.environments.make import EnvironmentInfo
 from trainer.estimators.normalization import RunningMoments
 
 FORMAT = 1
+LARGEST_STATISTICS = 4096  # numbers of an observation; those of an image would make megabytes of metadata
 PACKAGES = ("policyd", "torch", "gymnasium", "numpy", "onnx", "onnxruntime")
 
 
@@ -36,8 +37,8 @@ def describe(
         has_action_mask=info.encoder.mask_width > 0,
     )
     metadata.create_time.GetCurrentTime()
-    if moments is not None:
-        observed = info.encoder.observed  # the mask is no observation
+    observed = info.encoder.observed  # the mask is no observation
+    if moments is not None and observed <= LARGEST_STATISTICS:
         mean, std = moments.mean[:observed].tolist(), moments.std[:observed].tolist()
         statistics = artifact_pb2.ObservationStatistics(mean=mean, std=std, count=moments.count)
         metadata.observation_statistics.CopyFrom(statistics)

@@ -24,7 +24,7 @@ from trainer.evaluation.selection import Selection
 from trainer.optimization.optimizers import Optimizer
 from trainer.runs.curve import Curve
 
-FORMAT = 1
+FORMAT = 2
 FILE = "checkpoint.pkl"
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def save(directory: Path, config: TrainingConfig, loop: TrainingLoop, state: Run
 
 
 def load(directory: Path, config: TrainingConfig, loop: TrainingLoop) -> RunState | None:
-    """Puts the directory's checkpoint into a fresh loop; None where there is none.
+    """Puts the directory's checkpoint into a fresh loop; None where there is none that this release reads.
 
     Raises:
         FailedPrecondition: the checkpoint is of a run with another configuration.
@@ -66,7 +66,10 @@ def load(directory: Path, config: TrainingConfig, loop: TrainingLoop) -> RunStat
     except Exception:
         logger.exception("%s cannot be read; the run starts anew", directory / FILE)
         return None
-    if saved["format"] != FORMAT or saved["config"] != config.model_dump():
+    if saved["format"] != FORMAT:
+        logger.warning("%s is of another release; the run starts anew", directory / FILE)
+        return None
+    if saved["config"] != config.model_dump():
         raise FailedPrecondition(f"{directory} holds the checkpoint of a run with other settings")
     _put_back(loop, saved["loop"])
     state: RunState = saved["state"]

@@ -12,6 +12,13 @@ from tests.contract.conftest import ServerProcess
 from tests.server import artifacts, kinds
 
 MASKED, PLAIN, GAUSSIAN, UNNAMED = "masked", "plain", "gaussian", "unnamed"
+#: Policy: kind of its actions and observations (tests/server/kinds.py).
+KINDS = {
+    GAUSSIAN: ("squashed", "vector"),
+    "clipped": ("clipped", "mixed"),
+    "branches": ("multi_discrete", "image"),
+    "bits": ("multi_binary", "choice"),
+}
 
 
 def _publish(repository: ModelRepository, policy: str, *, mask: bool = False, seed: int = 0) -> None:
@@ -28,9 +35,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
     _publish(repository, PLAIN)
     _publish(repository, PLAIN, seed=1)
     _publish(repository, UNNAMED)
-    described = kinds.metadata("squashed", "vector", GAUSSIAN)
-    repository.publish(GAUSSIAN, {"model.onnx": artifacts.model(described)}, metadata=described)
-    for policy in (MASKED, PLAIN, GAUSSIAN):
+    for policy, (actions, observations) in KINDS.items():
+        described = kinds.metadata(actions, observations, policy)
+        repository.publish(policy, {"model.onnx": artifacts.model(described)}, metadata=described)
+    for policy in (MASKED, PLAIN, *KINDS):
         repository.set_alias(policy, "champion", 1, actor="test", reason="")
     return repository
 

@@ -48,3 +48,13 @@ def test_reward_scaler_against_a_slow_loop() -> None:
                     running[n] = 0.0
         expected = np.clip(rewards[block] / np.sqrt(np.var(seen) + 1e-8), -10, 10)
         np.testing.assert_allclose(scaled, expected, rtol=1e-5)
+
+
+def test_rewards_that_hardly_differ_stay_apart() -> None:
+    """Episodes of one step that all earn about 1: the differences survive the clip."""
+    rng = np.random.default_rng(0)
+    rewards = (0.98 + 0.02 * rng.random((50, 4))).astype(np.float32)
+    ends = np.ones_like(rewards, bool)
+    scaled = RewardScaler(4, 0.99).scale(rewards, ends, ends)
+    assert np.abs(scaled).max() < 10
+    np.testing.assert_allclose(np.corrcoef(scaled.ravel(), rewards.ravel())[0, 1], 1.0, rtol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,13 @@ def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    """A checkpoint of another configuration is not gone on from; a broken one is ignored."""
+    """A checkpoint of other settings is not gone on from; a broken one, or another release's, is ignored."""
     config, other = (resolve_config("p", "CartPole-v1", "a2c", seed, A2C) for seed in (1, 2))
     assert checkpoint.load(tmp_path, config, fresh(config)) is None
     checkpoint.save(tmp_path, config, fresh(config), RunState(Selection(), Curve()))
     with pytest.raises(FailedPrecondition, match="other settings"):
         checkpoint.load(tmp_path, other, fresh(other))
+    (tmp_path / checkpoint.FILE).write_bytes(pickle.dumps({"format": checkpoint.FORMAT - 1}))
+    assert checkpoint.load(tmp_path, config, fresh(config)) is None
     (tmp_path / checkpoint.FILE).write_bytes(b"half a chec")
     assert checkpoint.load(tmp_path, config, fresh(config)) is None
