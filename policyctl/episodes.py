@@ -15,6 +15,7 @@ from policy_api import spaces
 from policy_api.errors import FailedPrecondition, InvalidArgument
 from policy_api.tensors import distribution_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
+from policy_api.wrappers import wrapped
 from policyctl.client import PolicyClient
 
 #: Episodes that step together, one request a step.
@@ -64,7 +65,7 @@ def play(client: PolicyClient, plan: Play) -> Played:
     played = Played(plan.version)
     for first in range(0, plan.episodes, _TOGETHER):
         count = min(_TOGETHER, plan.episodes - first)
-        environments = [make(plan.env_id, **_arguments(plan)) for _ in range(count)]
+        environments = [_made(plan) for _ in range(count)]
         try:
             returns, lengths = _play_together(client, plan, environments, first)
         finally:
@@ -107,13 +108,16 @@ def playable(space: Space, action: NDArray[Any]) -> Any:
     return int(action) + space.discrete.start
 
 
-def _arguments(plan: Play) -> dict[str, Any]:
-    """What gymnasium.make was told in training, where this is the same environment."""
+def _made(plan: Play) -> Any:
+    """The environment as training made it, where it is the same; another one by its name alone."""
     if plan.env_id != plan.spaces.env_id:
-        return {}
+        return make(plan.env_id)
     settings = {name: json.loads(value) for name, value in plan.spaces.settings.items()}
     limit = settings.get("max_episode_steps")
-    return {**settings.get("env_kwargs", {}), **({} if limit is None else {"max_episode_steps": limit})}
+    limited = {} if limit is None else {"max_episode_steps": limit}
+    return wrapped(
+        make(plan.env_id, **settings.get("env_kwargs", {}), **limited), settings.get("wrappers", [])
+    )
 
 
 def _mask(info: dict[str, Any], width: int) -> NDArray[np.bool_]:

@@ -22,6 +22,20 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 
 
+class Wrapper(BaseModel):
+    """Something around an environment; `module:Class` alone is one without arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entry_point: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]  # module:Class
+    kwargs: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return {"entry_point": value} if isinstance(value, str) else value
+
+
 class TrainingConfig(BaseModel):
     """One run. Settings that a preset or a request leaves out have the values below."""
 
@@ -35,6 +49,7 @@ class TrainingConfig(BaseModel):
 
     # The environments and what is collected from them.
     env_kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
+    wrappers: Annotated[tuple[Wrapper, ...], Field(max_length=16)] = ()  # around it, the first innermost
     total_timesteps: Count = 100_000  # environment steps of the run
     n_envs: Annotated[int, Field(ge=1, le=65536)] = 1  # environments stepped side by side
     n_steps: Count = 1  # a2c: steps of each environment per rollout

@@ -32,6 +32,7 @@ SETTINGS = {
     "gamma": "0.5",
 }
 NARROW = {"log_std_init": "-1"}
+WRAPPED = {"wrappers": '["gymnasium.wrappers:FlattenObservation"]'}
 #: On the preset for Box actions, as a run chooses it.
 REINFORCE = {"algorithm": "reinforce", "preset": "continuous"}
 #: Policy: keyword arguments of the environment, further settings, a return that random actions do not reach,
@@ -45,6 +46,7 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, str], float, str]] = {
         5.5,
         "[[0, 1], 2, [0, 1]]",
     ),
+    "wrapped": ({"actions": "branches", "observations": "dict"}, WRAPPED, 5.5, "0,1,3,9"),
     "bits": ({"actions": "bits", "observations": "vector"}, {"algorithm": "reinforce"}, 5.5, "-1,1"),
     "squashed": ({"actions": "box", "observations": "vector"}, {"squash": "tanh", **NARROW}, 5.5, "1,-1"),
     "explored": ({"actions": "whole", "observations": "choice"}, {"use_sde": "true", **NARROW}, 5.5, "2"),

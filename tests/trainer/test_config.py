@@ -88,6 +88,20 @@ def test_settings_round_trip() -> None:
     assert json.loads(config.settings()["gamma"]) == 0.7
 
 
+def test_wrappers_are_named() -> None:
+    """A name alone is a wrapper without arguments; what is no `module:Class` is refused."""
+    short, full = "gymnasium.wrappers:FlattenObservation", {"entry_point": "a.b:C", "kwargs": {"n": 4}}
+    config = resolve(wrappers=json.dumps([short, full]))
+    assert [wrapper.model_dump() for wrapper in config.wrappers] == [
+        {"entry_point": short, "kwargs": {}},
+        full,
+    ]
+    assert resolve(**config.settings()) == config
+    for wrong in ('["FlattenObservation"]', '[{"entry_point": "a:B", "args": 1}]', '["a:b(c)"]', "3"):
+        with pytest.raises(InvalidArgument, match=r"settings\[wrappers\]"):
+            resolve(wrappers=wrong)
+
+
 def test_light_import() -> None:
     """Validating a request loads neither torch nor gymnasium."""
     code = "import sys, trainer.config; print({'torch', 'gymnasium', 'onnx'} & set(sys.modules))"

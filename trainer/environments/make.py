@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 from policy_api.errors import InvalidArgument
+from policy_api.wrappers import wrapped
 from trainer.config import TrainingConfig
 from trainer.environments.errors import failure
 from trainer.environments.interface import Environments
@@ -66,7 +67,7 @@ def _gives_masks(env: gym.Env[Any, Any]) -> bool:
 
 
 def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:
-    """One environment, as Gymnasium makes it, without its checker (the collector checks)."""
+    """One environment in its wrappers, without Gymnasium's checker (the collector checks)."""
     arguments: dict[str, Any] = dict(config.env_kwargs)
     if render_mode is not None:
         arguments["render_mode"] = render_mode
@@ -74,7 +75,7 @@ def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[
         arguments["max_episode_steps"] = config.max_episode_steps
     try:
         with CALL:
-            return gym.make(config.env_id, disable_env_checker=True, **arguments)
+            made = gym.make(config.env_id, disable_env_checker=True, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv, gym.error.Error, ImportError) as error:
         wanted = f"an environment that Gymnasium can make ({error})"
         raise InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted) from error
@@ -82,6 +83,7 @@ def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[
         raise InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=str(error)) from error
     except Exception as error:
         raise failure(f"{config.env_id}: making it", error) from error
+    return cast("gym.Env[Any, Any]", wrapped(made, [wrapper.model_dump() for wrapper in config.wrappers]))
 
 
 def make_environments(
@@ -112,7 +114,7 @@ def _make_native(
     config: TrainingConfig, info: EnvironmentInfo, n_envs: int
 ) -> gym.vector.VectorEnv[Any, Any, Any] | None:
     spec = info.spec
-    if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers:
+    if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers or config.wrappers:
         return None
     if info.encoder.mask_width:  # vector environments hide the masks of environments that they reset
         return None

@@ -10,10 +10,24 @@ import gymnasium
 from policy_api.errors import InvalidArgument, PermissionDenied
 
 _OWN = "gymnasium.envs."
+# Gymnasium's wrappers that only change numbers; others write files, or open windows.
+_WRAPPERS = frozenset(
+    f"gymnasium.wrappers:{name}"
+    for name in (
+        *("AtariPreprocessing", "ClipAction", "ClipReward", "DelayObservation", "DiscretizeAction"),
+        *("DiscretizeObservation", "DtypeObservation", "FilterObservation", "FlattenObservation"),
+        *("FrameStackObservation", "GrayscaleObservation", "MaxAndSkipObservation", "RepeatAction"),
+        *("RescaleAction", "RescaleObservation", "ReshapeObservation", "ResizeObservation", "StickyAction"),
+        *("TimeAwareObservation", "TimeLimit"),
+    )
+)
 
 
 class AllowList:
-    """Patterns of `EnvId` and `module:EnvId`, as fnmatch reads them. None: Gymnasium's own environments."""
+    """Patterns of `EnvId`, `module:EnvId` and `module:Wrapper`, as fnmatch reads them.
+
+    No patterns: Gymnasium's own environments. Its wrappers that only change numbers are always allowed.
+    """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self._patterns = tuple(patterns)
@@ -31,9 +45,27 @@ class AllowList:
                 reason="ENV_NOT_ALLOWED",
             )
 
+    def check_wrappers(self, entry_points: Sequence[str]) -> None:
+        """PermissionDenied: importing one runs code, so the list decides."""
+        for entry_point in entry_points:
+            if not (self.is_own_wrapper(entry_point) or self._matches(entry_point)):
+                allowed = ", ".join(self._patterns) or "Gymnasium's own that only change numbers"
+                raise PermissionDenied(
+                    f"wrapper {entry_point!r} is not on the trainer's allow-list ({allowed})",
+                    reason="ENV_NOT_ALLOWED",
+                )
+
+    @staticmethod
+    def is_own_wrapper(entry_point: str) -> bool:
+        """Whether it is one of Gymnasium's that only change numbers."""
+        return entry_point in _WRAPPERS
+
+    def _matches(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self._patterns)
+
     def _allows(self, env_id: str) -> bool:
         if self._patterns:
-            return any(fnmatchcase(env_id, pattern) for pattern in self._patterns)
+            return self._matches(env_id)
         return self.is_own(env_id)
 
     @staticmethod

@@ -25,7 +25,11 @@ def check_create(request: CreateTrainingJobRequest, environments: AllowList) -> 
         )
     config = check_spec(request.spec)
     environments.check(config.env_id)
-    if environments.is_own(config.env_id):  # of others the worker finds out: making one runs its code
+    wrappers = [wrapper.entry_point for wrapper in config.wrappers]
+    environments.check_wrappers(wrappers)
+    if environments.is_own(config.env_id) and all(
+        map(environments.is_own_wrapper, wrappers)
+    ):  # of others the worker finds out: making one runs its code
         inspect(config)
 
 

@@ -33,3 +33,16 @@ def test_unknown_names_are_invalid(env_id: str) -> None:
     """The field is named, and what Gymnasium says about it."""
     with pytest.raises(errors.InvalidArgument, match=r"spec\.env_id"):
         AllowList().check(env_id)
+
+
+def test_wrappers_need_leave_too() -> None:
+    """Gymnasium's that only change numbers have it; one that writes files or runs other code is named."""
+    AllowList().check_wrappers(["gymnasium.wrappers:FlattenObservation"])
+    AllowList(["mine:*"]).check_wrappers(["mine:Seen", "gymnasium.wrappers:FrameStackObservation"])
+    for allowed, wrapper in (
+        (AllowList(), "gymnasium.wrappers:RecordVideo"),
+        (AllowList(), "mine:Seen"),
+        (AllowList(["mine:*"]), "os:system"),
+    ):
+        with pytest.raises(errors.PermissionDenied, match=wrapper):
+            allowed.check_wrappers([wrapper])
