@@ -74,7 +74,7 @@ def act_request(observations: Observations, **options: Unpack[ActOptions]) -> po
     if space is None:
         request.observations.raw = _float32_bytes("observations", observations)
     else:
-        request.typed_observations = spaces.to_typed(spaces.leaves(space), list(observations))
+        request.typed_observations = _typed_bytes(observations, space)
     mask = options.pop("action_mask", None)
     if mask is not None:
         request.action_mask.raw = np.asarray(mask, dtype=np.bool_).tobytes()
@@ -111,6 +111,13 @@ def _actions(response: policy_pb2.ActResponse, batch: int) -> NDArray[Any]:
 def _rows(array: policy_pb2.FloatArray, batch: int) -> NDArray[np.float32]:
     numbers = _floats(array)
     return numbers.reshape(batch, numbers.size // batch)
+
+
+def _typed_bytes(observations: Any, space: Space) -> bytes:
+    if not isinstance(observations, Sequence | np.ndarray):
+        wanted = "a sequence of observations, one a row"
+        raise InvalidArgument.of("observations", got=type(observations).__name__, wanted=wanted)
+    return spaces.to_typed(spaces.leaves(space), list(observations))
 
 
 def _float32_bytes(field: str, numbers: ArrayLike) -> bytes:

@@ -137,6 +137,8 @@ def test_observations_go_in_their_own_types(server: str) -> None:
         assert len(request.typed_observations) == 3 * (90 + 8)
         with pytest.raises(InvalidArgument, match=r"observations\.camera: got none"):
             client.act([{"choice": 1}], space=space, policy="seeing")
+        with pytest.raises(InvalidArgument, match="observations: got dict, wanted a sequence"):
+            client.act(seen[0], space=space, policy="seeing")  # type: ignore[arg-type]  # that is the mistake
 
 
 class Seeing(Strict):
