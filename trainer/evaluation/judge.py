@@ -8,6 +8,7 @@ import numpy as np
 
 from trainer.algorithms.build import NetworkSpecs
 from trainer.config import TrainingConfig
+from trainer.environments.errors import EnvironmentNeverEnds
 from trainer.environments.interface import Environments
 from trainer.environments.make import EnvironmentInfo, make_environments, make_plain
 from trainer.evaluation.episodes import Played, play
@@ -16,6 +17,7 @@ from trainer.evaluation.selection import Selection, Snapshot
 
 RESCORING = 2  # times as many episodes as the first scoring, in the first round
 BLOCK = 128  # episodes side by side at most
+PATIENCE = 10_000  # steps of a candidate's episode where the environment has no longer time limit
 
 
 @dataclass
@@ -28,21 +30,28 @@ class Judge:
     _environments: dict[int, Environments] = field(default_factory=dict)  # by how many
 
     def score(self, snapshot: Snapshot, purpose: str, episodes: int) -> float:
-        """The smaller mean return, over about `episodes` each, seeded for this purpose alone."""
-        policy = snapshot.policy(self.specs, self.info.codec.distribution)
-        blocks, limit = -(-episodes // BLOCK), self.config.episode_step_limit
+        """The smaller mean return, over about `episodes` each, seeded for this purpose alone.
+
+        A policy whose episodes do not end is the worst there is, and no reason to give up the run.
+        """
+        blocks = -(-episodes // BLOCK)
         environments = self._some(-(-episodes // blocks))
         seed = first_seed(self.config.seed, purpose)
-        means = [
-            np.mean(
-                [
-                    play(environments, policy, seed + i, deterministic=mode, step_limit=limit).returns
-                    for i in range(blocks)
-                ]
-            )
-            for mode in (True, False)
-        ]
+        try:
+            means = [
+                np.mean([self._returns(environments, snapshot, seed + i, mode) for i in range(blocks)])
+                for mode in (True, False)
+            ]
+        except EnvironmentNeverEnds:
+            return float("-inf")
         return float(min(means))
+
+    def _returns(
+        self, environments: Environments, snapshot: Snapshot, seed: int, deterministic: bool
+    ) -> np.ndarray:
+        policy = snapshot.policy(self.specs, self.info.codec.distribution)
+        limit = min(self.config.episode_step_limit, max(PATIENCE, self.info.max_episode_steps or 0))
+        return play(environments, policy, seed, deterministic=deterministic, step_limit=limit).returns
 
     def choose(self, selection: Selection, last: Snapshot) -> Snapshot:
         """The best of the finalists and the last weights: the better half plays twice as much, always anew.

@@ -94,13 +94,24 @@ def test_only_the_best_are_kept() -> None:
     assert len(selection.ranked) == FINALISTS
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [("nan_observation", EnvironmentFailed), ("raise", EnvironmentFailed), ("endless", EnvironmentNeverEnds)],
-)
-def test_misbehaving_environments(kind: str, error: type[Exception]) -> None:
-    """What an environment breaks in evaluation is an error, as in training."""
+def judge_of_misbehaving(kind: str) -> Judge:
     settings = {"env_kwargs": f'{{"kind": "{kind}"}}', "episode_step_limit": "50", "evaluation_episodes": "2"}
-    judge = judge_of(configuration("Misbehaving-v0", **settings))
-    with pytest.raises(error):
+    return judge_of(configuration("Misbehaving-v0", **settings))
+
+
+@pytest.mark.parametrize("kind", ["nan_observation", "raise"])
+def test_misbehaving_environments(kind: str) -> None:
+    """What an environment breaks in evaluation is an error, as in training."""
+    judge = judge_of_misbehaving(kind)
+    with pytest.raises(EnvironmentFailed):
         judge.score(fresh(judge), "selection", 10)
+
+
+def test_endless_episodes() -> None:
+    """A candidate whose episodes do not end is the worst; what is to be exported has to end."""
+    judge = judge_of_misbehaving("endless")
+    assert judge.score(fresh(judge), "selection", 10) == -np.inf
+    selection = Selection([(-np.inf, fresh(judge, 1))])
+    assert judge.choose(selection, fresh(judge, 2)).env_steps == 2
+    with pytest.raises(EnvironmentNeverEnds):
+        judge.play(fresh(judge), 0, deterministic=True, visited=0)
