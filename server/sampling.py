@@ -5,7 +5,9 @@ The same actions, bit for bit, as `policy_api.sampling` gives row by row; docs/S
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,26 +26,54 @@ MASK64 = sampling.MASK64
 _GOLDEN = np.array(sampling.GOLDEN, np.uint64)
 _MIX_1 = np.array(sampling.MIX_1, np.uint64)
 _MIX_2 = np.array(sampling.MIX_2, np.uint64)
-_S30, _S27, _S31, _S11, _ONE = (np.array(number, np.uint64) for number in (30, 27, 31, 11, 1))
+_S30, _S27, _S31, _S11 = (np.array(number, np.uint64) for number in (30, 27, 31, 11))
+_2_53 = np.array(2.0**-53)
 
 # From so many rows on, adding column by column is faster than numpy's accumulate.
 _MANY_ROWS = 256
 
 
-def uniforms(seeds: UInt64, rows: UInt64, draw: int = 0) -> Float64:
-    """The uniform number of each row, [B], from its seed, [B], and its sampling index, [B].
+def row_states(seeds: Sequence[int], first_indices: Sequence[int], counts: Sequence[int]) -> UInt64:
+    """mix64(mix64(seed + G) + (index + 1) G) of each row, [B]: what all its draws begin with.
+
+    Request r has counts[r] rows, with the sampling indices first_indices[r], first_indices[r] + 1, ...
+    """
+    if len(counts) == 1:
+        begin = sampling.mix64((seeds[0] + sampling.GOLDEN) & MASK64)
+        begin += (first_indices[0] + 1) * sampling.GOLDEN
+        return _mix64(_steps(counts[0]) + np.uint64(begin & MASK64))
+    starts = accumulate(counts, initial=0)
+    firsts = [(first + 1 - start) & MASK64 for first, start in zip(first_indices, starts, strict=False)]
+    begins = _mix64(np.array(seeds, np.uint64) + _GOLDEN)
+    begins += np.array(firsts, np.uint64) * _GOLDEN
+    total = sum(counts)
+    if total > len(counts):
+        begins = np.repeat(begins, counts)
+    begins += _steps(total)
+    return _mix64(begins)
+
+
+def uniforms(states: UInt64, draw: int = 0) -> Float64:
+    """The uniform number in [0, 1) of draw `draw` of each row, [B], from the rows' states, [B].
 
     Integer arrays of numpy wrap modulo 2^64, which is what the definition asks for.
     """
-    h = _mix64(seeds + _GOLDEN)
-    h += (rows + _ONE) * _GOLDEN
-    h = _mix64(h)
-    h += np.array((draw + 1) * sampling.GOLDEN & sampling.MASK64, np.uint64)
-    h = _mix64(h)
+    h = _mix64(states + np.uint64((draw + 1) * sampling.GOLDEN & MASK64))
     h >>= _S11
     u: Float64 = h.astype(np.float64)
-    u *= 2.0**-53
+    u *= _2_53
     return u
+
+
+@lru_cache(maxsize=4)
+def _all_steps(power: int) -> UInt64:
+    return np.arange(2**power, dtype=np.uint64) * _GOLDEN
+
+
+def _steps(rows: int) -> UInt64:
+    """G times 0, 1, ..., [rows]. Not to be written to."""
+    steps = _all_steps(max(10, (rows - 1).bit_length()))
+    return steps[:rows]
 
 
 def choose(probs: Float32, u: Float64) -> Int64:

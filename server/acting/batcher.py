@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from policy_api.v1.policy_pb2 import ActRequest
 from server.acting import call, quick
-from server.acting.queue import FairQueue, Slice
+from server.acting.plain import Plain
+from server.acting.queue import SMALL_ROWS, FairQueue, Slice
 from server.acting.ticket import Ticket
-from server.models.version import MAX_CALL_ROWS, LoadedVersion
 
 
 class CallObserver(Protocol):
@@ -20,20 +20,8 @@ class CallObserver(Protocol):
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
 
-    def answered_at_once(
-        self, model: LoadedVersion, request: ActRequest, answer: bytes, seconds: float
-    ) -> None:
-        """After a request of one row that did not queue: how long it took, in seconds."""
-
-    def answered_together(
-        self,
-        model: LoadedVersion,
-        requests: Sequence[ActRequest],
-        rows: int,
-        answers: Sequence[bytes],
-        seconds: float,
-    ) -> None:
-        """After a call for several requests that did not queue: all their rows, how long the call took."""
+    def answered_at_once(self, plain: Sequence[Plain], answers: Sequence[bytes], seconds: float) -> None:
+        """After a call for requests of one version that did not queue: how long it took, in seconds."""
 
 
 class Batcher:
@@ -43,7 +31,7 @@ class Batcher:
     """
 
     def __init__(self, max_rows: int, observer: CallObserver | None = None, *, quick: bool = True) -> None:
-        """`quick`: answers plain requests at once; of one version one thread may do so."""
+        """`quick`: answers plain requests at once; only one thread may do so."""
         self.queue = FairQueue(max_rows)
         self._observer = observer
         self._quick = quick
@@ -53,42 +41,38 @@ class Batcher:
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
-    def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
-        """The answer to a plain request of one row, which overtakes the queue. None: it has to queue."""
-        if not self._quick:
+    def at_once(self, plain: Plain) -> bytes | None:
+        """The answer to a small plain request, which overtakes the queue. None: it has to queue."""
+        if plain.rows > SMALL_ROWS:
             return None
-        if self._observer is None:
-            return quick.answer(request, model)
-        begin = time.perf_counter()
-        answer = quick.answer(request, model)
-        if answer is not None:
-            self._observer.answered_at_once(model, request, answer, time.perf_counter() - begin)
-        return answer
+        return self.together([plain])[0]
 
-    def together(
-        self, requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
-    ) -> list[bytes | None]:
-        """Answers to plain requests with these rows, by as few calls as hold them. None: it has to queue."""
-        if sum(counts) == 1:
-            return [self.at_once(requests[0], model)]
+    def together(self, plain: Sequence[Plain]) -> list[bytes | None]:
+        """Answers to plain requests for one version, by as few calls as hold them. None: it has to queue."""
+        if not self._quick:
+            return [None] * len(plain)
+        bound = plain[0].model.bound
+        assert bound is not None
         found: list[bytes | None] = []
-        for part in _calls(counts):
-            found += self._one_call(requests[part], counts[part], model) or [None] * len(counts[part])
+        for part in _calls([one.rows for one in plain], bound.max_rows):
+            found += self._one_call(plain[part]) or [None] * len(plain[part])
         return found
 
-    def _one_call(
-        self, requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
-    ) -> list[bytes] | None:
+    def _one_call(self, plain: Sequence[Plain]) -> list[bytes] | None:
+        if self._observer is None:
+            return quick.answers(plain)
         begin = time.perf_counter()
-        answers = quick.answers(requests, counts, model)
-        if answers is not None and self._observer is not None:
-            seconds = time.perf_counter() - begin
-            self._observer.answered_together(model, requests, sum(counts), answers, seconds)
+        answers = quick.answers(plain)
+        if answers is not None:
+            self._observer.answered_at_once(plain, answers, time.perf_counter() - begin)
         return answers
 
     def step(self) -> None:
         """One call for what waits now."""
-        slices = self.queue.take()
+        self.answer(self.queue.take())
+
+    def answer(self, slices: Sequence[Slice]) -> None:
+        """One call for rows of one version. In any thread: `done` of its tickets is called there."""
         if not slices:
             return
         begin = time.perf_counter()
@@ -101,11 +85,11 @@ class Batcher:
         self._observer.called(slices, waited, time.perf_counter() - begin)
 
 
-def _calls(counts: Sequence[int]) -> Iterator[slice]:
+def _calls(counts: Sequence[int], max_rows: int) -> Iterator[slice]:
     """Neighbours that fit into one call of ONNX Runtime together."""
     start = rows = 0
     for place, count in enumerate(counts):
-        if rows + count > MAX_CALL_ROWS:
+        if rows + count > max_rows:
             yield slice(start, place)
             start, rows = place, 0
         rows += count
@@ -115,17 +99,19 @@ def _calls(counts: Sequence[int]) -> Iterator[slice]:
 class LoopBatcher:
     """A batcher on an event loop: each call answers what the handlers that ran before it have pushed.
 
-    Between two calls the loop receives requests, so that nobody waits longer than one call to queue.
+    Between two calls the loop receives requests, so that nobody waits longer than one call to queue. Calls of
+    a slow version run in another thread, one at a time, and the loop goes on receiving meanwhile.
     """
 
     def __init__(self, loop: AbstractEventLoop, batcher: Batcher) -> None:
         self._loop = loop
         self._batcher = batcher
         self._scheduled = False
+        self._aside: asyncio.Task[None] | None = None
 
-    def at_once(self, request: ActRequest, model: LoadedVersion) -> bytes | None:
-        """The answer to a plain request of one row. None: it has to queue."""
-        return self._batcher.at_once(request, model)
+    def at_once(self, plain: Plain) -> bytes | None:
+        """The answer to a small plain request. None: it has to queue."""
+        return self._batcher.at_once(plain)
 
     def submit(self, ticket: Ticket) -> None:
         """Puts a request in line; `ticket.done` is called when it has ended. Exhausted: the queue is full."""
@@ -135,7 +121,27 @@ class LoopBatcher:
             self._loop.call_soon(self._step)
 
     def _step(self) -> None:
-        self._batcher.step()
+        slices = self._batcher.queue.take()
+        if slices and slices[0].ticket.model.slow:
+            self._aside = self._loop.create_task(self._answer_aside(slices))
+            return
+        self._batcher.answer(slices)
+        self._go_on()
+
+    async def _answer_aside(self, slices: list[Slice]) -> None:
+        """In another thread; who waits is told on the loop."""
+        tickets = [(piece.ticket, piece.ticket.done) for piece in slices]
+        ended: list[Ticket] = []
+        for ticket, _ in tickets:
+            ticket.done = ended.append
+        await asyncio.to_thread(self._batcher.answer, slices)
+        for ticket, done in tickets:
+            ticket.done = done
+        for ticket in ended:
+            ticket.done(ticket)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._batcher.queue:
             self._loop.call_soon(self._step)
         else:

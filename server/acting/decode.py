@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from policy_api import spaces
 from policy_api.errors import Exhausted, InvalidArgument
 from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
+from server.acting.plain import Plain
 from server.acting.ticket import Ticket
 from server.models.version import LoadedVersion
 from server.sampling import Bool
@@ -43,6 +44,13 @@ def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Tick
         first_row=request.first_row,
         deterministic=request.deterministic,
         temperature=request.temperature if request.HasField("temperature") else 1.0,
+    )
+
+
+def plain_ticket(plain: Plain, max_rows: int) -> Ticket:
+    """A ticket for a plain request that has to queue nevertheless. Exhausted: more than `max_rows` rows."""
+    return checked_ticket(
+        plain.model, plain.observations, max_rows=max_rows, seed=plain.seed, first_row=plain.first_row
     )
 
 

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.actor import Actor
-from server.acting.decode import parse, ticket_for
+from server.acting.decode import parse, plain_ticket, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.quick import plain_rows
+from server.acting.plain import Plain, plain_of
 from server.acting.ticket import Decision, Ticket
-from server.models.version import LoadedVersion
-
-
-class Plain(NamedTuple):
-    """A request of a few raw observations: answered at once, together with others of its kind."""
-
-    model: LoadedVersion
-    request: ActRequest
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +29,7 @@ class DirectMethod(Protocol):
     path: str
 
     def begin(self, payload: bytes) -> Plain | Begun | None:
-        """Decodes and checks. None: its version is not in memory, so `answer` has to load it."""
+        """Decodes and checks. None: its version is slow or not in memory; `answer` is to be asked."""
 
     def queued(self, plain: Plain) -> Begun:
         """What `begin` gives for a plain request that has to queue nevertheless."""
@@ -57,19 +47,25 @@ class DirectAct:
         self._actor = actor
 
     def begin(self, payload: bytes) -> Plain | Begun | None:
-        """Decodes and checks. None: its version is not in memory."""
+        """Decodes and checks. None: its version is slow or not in memory."""
+        plain = self._actor.reader.read(payload)
+        if plain is not None:
+            return plain
         request = parse(payload)
         model = self._actor.model_at_hand(request)
-        if model is None:
+        if model is None or model.slow:
             return None
-        plain = Plain(model, request, plain_rows(request, model))
-        return plain if plain.rows else self.queued(plain)
+        plain = plain_of(request, model)
+        if plain is not None:
+            self._actor.reader.remember(payload, request)
+            return plain
+        ticket = ticket_for(request, model, self._actor.max_rows)
+        return Begun(ticket, partial(answer_for, raw=wants_raw(request)))
 
     def queued(self, plain: Plain) -> Begun:
         """A ticket for the request."""
-        ticket = ticket_for(plain.request, plain.model, self._actor.max_rows)
-        return Begun(ticket, partial(answer_for, raw=wants_raw(plain.request)))
+        return Begun(plain_ticket(plain, self._actor.max_rows), partial(answer_for, raw=True))
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop, loading what is needed."""
-        return await self._actor.act(parse(payload))
+        return await self._actor.act(payload)

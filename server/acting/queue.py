@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from policy_api.errors import Exhausted
 from server.acting.ticket import Ticket
-from server.models.version import MAX_CALL_ROWS, LoadedVersion
+from server.models.version import LoadedVersion
 
 # Requests up to this size overtake larger ones.
 SMALL_ROWS = 64
@@ -63,13 +63,13 @@ class FairQueue:
         self.rows += ticket.rows
 
     def take(self) -> list[Slice]:
-        """What the next call answers: rows of one version, at most MAX_CALL_ROWS. May be empty."""
+        """What the next call answers: rows of one version, about its `call_rows`. May be empty."""
         model = next(iter(self._lines))
         line = self._lines.pop(model)
         # Half of the call is for large requests, so that small ones cannot starve them either.
-        budget = MAX_CALL_ROWS // 2 if line.large else MAX_CALL_ROWS
-        slices = self._take_small(line.small, budget)
-        budget = MAX_CALL_ROWS - sum(piece.rows for piece in slices)
+        budget = model.call_rows // 2 if line.large else model.call_rows
+        slices = self._take_small(line.small, max(budget, SMALL_ROWS))
+        budget = max(model.call_rows - sum(piece.rows for piece in slices), model.call_rows // 2)
         slices += self._take_large(line.large, budget)
         if line.small or line.large:
             self._lines[model] = line  # at the end: the other versions come first

@@ -1,94 +1,89 @@
-"""Plain small requests, from request to answer: the commonest, without tickets and queue.
+"""Plain requests, from their numbers to their answers: without tickets and queue.
 
-The same answers, bit for bit, as the way through the batcher gives; whatever is not plain goes that way.
+The same answers, bit for bit, as the way through the batcher gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Sequence
 
 import numpy as np
 
+from policy_api import sampling as scalar
 from policy_api.tensors import PROBS
-from policy_api.v1.policy_pb2 import ActRequest
 from server import sampling
 from server.acting.decode import draw_seed
-from server.acting.encode import ACTIONS, raw_answer
-from server.acting.queue import SMALL_ROWS
+from server.acting.encode import ACTIONS, plain_answers, raw_answer
+from server.acting.plain import Plain
 from server.heads.draws import Draws, Piece
-from server.heads.interface import Columns
-from server.models.version import LoadedVersion
+from server.sampling import Float32
 
 LOG_PROBS, VALUES = "log_probs", "values"
+# Up to so many rows are drawn one by one: arrays cost more than they save.
+FEW_ROWS = 12
 
 
-def plain_rows(request: ActRequest, model: LoadedVersion) -> int:
-    """Rows of a plain request: a few raw observations, sampled as the graph says. 0: it is not plain."""
-    observations = request.observations
-    rows, rest = divmod(len(observations.raw), model.observation_bytes)
-    plain = (
-        rest == 0
-        and rows <= SMALL_ROWS
-        and model.one_row is not None
-        and not observations.values
-        and not request.typed_observations
-        and not request.deterministic
-        and not request.HasField("action_mask")
-        and not request.HasField("temperature")
-    )
-    return rows if plain else 0
-
-
-def answer(request: ActRequest, model: LoadedVersion) -> bytes | None:
-    """The serialised ActResponse. None: the request is not plain and of one row, or it is not finite."""
-    one = model.one_row
-    if one is None or plain_rows(request, model) != 1 or not one.infer(request.observations.raw):
+def answers(plain: Sequence[Plain]) -> list[bytes] | None:
+    """The serialised ActResponses to requests for one version, by one call. None: a number is not finite."""
+    if len(plain) == 1 == plain[0].rows:
+        return _one_row(plain[0])
+    model = plain[0].model
+    counts = [one.rows for one in plain]
+    rows = sum(counts)
+    joined = plain[0].observations if len(plain) == 1 else b"".join([one.observations for one in plain])
+    assert model.bound is not None
+    found = model.bound.infer(joined, rows)
+    if found is None:
         return None
-    seed = _seed(request)
-    action, log_prob = sampling.sample_one(one.probs, seed, request.first_row)
+    probs, values = found
+    seeds = [draw_seed() if one.seed is None else one.seed for one in plain]
+    draw = _few if rows <= FEW_ROWS else _many
+    actions, log_probs = draw(plain, seeds, probs)
+    columns = [(ACTIONS, actions), (PROBS, probs.tobytes()), (LOG_PROBS, log_probs)]
+    if values is not None:
+        columns.append((VALUES, values.tobytes()))
+    return plain_answers(model, counts, seeds, columns)
+
+
+def _one_row(plain: Plain) -> list[bytes] | None:
+    """Without lists and arrays of one."""
+    model = plain.model
+    assert model.bound is not None
+    found = model.bound.infer(plain.observations, 1)
+    if found is None:
+        return None
+    probs, values = found
+    seed = draw_seed() if plain.seed is None else plain.seed
+    action, log_prob = sampling.sample_one(probs, seed, plain.first_row)
     columns = {
         ACTIONS: action.to_bytes(8, "little"),
-        PROBS: one.probs.tobytes(),
+        PROBS: probs.tobytes(),
         LOG_PROBS: log_prob.tobytes(),
     }
-    if one.values is not None:
-        columns[VALUES] = one.values.tobytes()
-    return raw_answer(model, 1, seed, columns)
+    if values is not None:
+        columns[VALUES] = values.tobytes()
+    return [raw_answer(model, 1, seed, columns)]
 
 
-def answers(
-    requests: Sequence[ActRequest], counts: Sequence[int], model: LoadedVersion
-) -> list[bytes] | None:
-    """The same for plain requests with these rows, by one call. None: an observation is not finite."""
-    joined = b"".join([request.observations.raw for request in requests])
-    observations = np.frombuffer(joined, np.float32).reshape(-1, *model.observation_shape)  # [B, *shape]
-    if not np.isfinite(observations).all():
-        return None
-    (_, probs), values = model.infer(observations)
-    seeds = [_seed(request) for request in requests]
+def _few(plain: Sequence[Plain], seeds: Sequence[int], probs: Float32) -> tuple[bytes, bytes]:
+    """Actions, int64 [rows], and log-probabilities, float32 [rows]: drawn one by one."""
+    table = iter(probs.tolist())
+    actions, chosen = [], []
+    for one, seed in zip(plain, seeds, strict=True):
+        for index in range(one.first_row, one.first_row + one.rows):
+            row = next(table)
+            action = scalar.choose(row, scalar.uniform(seed, index))
+            actions.append(action)
+            chosen.append(row[action])
+    return struct.pack(f"<{len(actions)}q", *actions), np.log(chosen).astype(np.float32).tobytes()
+
+
+def _many(plain: Sequence[Plain], seeds: Sequence[int], probs: Float32) -> tuple[bytes, bytes]:
+    """The same, drawn all at once."""
     pieces = [
-        Piece(seed, request.first_row, rows, deterministic=False)
-        for seed, request, rows in zip(seeds, requests, counts, strict=True)
+        Piece(seed, one.first_row, one.rows, deterministic=False)
+        for one, seed in zip(plain, seeds, strict=True)
     ]
     actions = sampling.choose(probs, Draws(pieces).uniforms())
-    columns: Columns = {ACTIONS: actions, PROBS: probs, LOG_PROBS: sampling.log_probs(probs, actions)}
-    if values is not None:
-        columns[VALUES] = values
-    return [
-        raw_answer(model, rows, seed, part)
-        for rows, seed, part in zip(counts, seeds, _parts(columns, counts), strict=True)
-    ]
-
-
-def _seed(request: ActRequest) -> int:
-    return request.seed if request.HasField("seed") else draw_seed()
-
-
-def _parts(columns: Columns, counts: Sequence[int]) -> Iterator[dict[str, bytes]]:
-    """The bytes of each request's rows of each column."""
-    sized = [(name, column.tobytes(), column.nbytes // len(column)) for name, column in columns.items()]
-    start = 0
-    for rows in counts:
-        stop = start + rows
-        yield {name: data[start * size : stop * size] for name, data, size in sized}
-        start = stop
+    return actions.tobytes(), sampling.log_probs(probs, actions).tobytes()

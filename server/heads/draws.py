@@ -26,8 +26,7 @@ class Draws:
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = pieces
         self._counts = [piece.rows for piece in pieces]
-        self._seeds: UInt64 | None = None
-        self._indices: UInt64 | None = None
+        self._states: UInt64 | None = None
 
     @property
     def single(self) -> Piece | None:
@@ -47,23 +46,10 @@ class Draws:
 
     def uniforms(self, draw: int = 0) -> Float64:
         """The number in [0, 1) of draw `draw` of each row, [B]."""
-        if self._seeds is None or self._indices is None:
-            seeds = np.array([piece.seed for piece in self._pieces], np.uint64)
-            self._seeds, self._indices = self._each_row(seeds), self._sampling_indices()
-        return sampling.uniforms(self._seeds, self._indices, draw)
-
-    def _sampling_indices(self) -> UInt64:
-        """first_index + i of each row, [B], modulo 2^64."""
-        begins = []
-        offset = 0
-        for piece in self._pieces:
-            begins.append((piece.first_index - offset) & sampling.MASK64)
-            offset += piece.rows
-        indices = self._each_row(np.array(begins, np.uint64))
-        indices += np.arange(offset, dtype=np.uint64)
-        return indices
-
-    def _each_row(self, numbers: UInt64) -> UInt64:
-        """From one number a request to one a row, [B]."""
-        repeated: UInt64 = np.repeat(numbers, self._counts) if max(self._counts) > 1 else numbers
-        return repeated
+        if self._states is None:
+            self._states = sampling.row_states(
+                [piece.seed for piece in self._pieces],
+                [piece.first_index for piece in self._pieces],
+                self._counts,
+            )
+        return sampling.uniforms(self._states, draw)

@@ -12,7 +12,8 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from policy_api.rpc_metrics import BUCKETS, observe_all
-from policy_api.v1.policy_pb2 import ActRequest, ActResponse, FloatArray, IntArray
+from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
+from server.acting.plain import Plain
 from server.acting.queue import Slice
 from server.acting.ticket import Decision, Ticket
 from server.metrics.samples import Drift, Sample, sample_of
@@ -30,10 +31,9 @@ _LABELS = ("policy", "version")
 class _Pending:
     """What one version did since the last flush."""
 
-    at_once: list[float] = field(default_factory=list)  # seconds of each request that did not queue
-    calls: list[tuple[float, float]] = field(default_factory=list)  # for several such: seconds, rows
-    requests: int = 0  # all others
-    rows: int = 0  # of these
+    calls: list[tuple[float, float]] = field(default_factory=list)  # for what did not queue: seconds, rows
+    requests: int = 0
+    rows: int = 0
     samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
 
 
@@ -78,34 +78,18 @@ class CallMetrics:
         self._pending: dict[LoadedVersion, _Pending] = {}
         self._drift: dict[tuple[str, int], Drift] = {}
 
-    def answered_at_once(
-        self, model: LoadedVersion, request: ActRequest, answer: bytes, seconds: float
-    ) -> None:
-        """After a request of one row that did not queue: how long it took, in seconds."""
+    def answered_at_once(self, plain: Sequence[Plain], answers: Sequence[bytes], seconds: float) -> None:
+        """After a call for requests of one version that did not queue: how long it took, in seconds."""
+        model = plain[0].model
         pending = self._pending.get(model)
         if pending is None:
             pending = self._pending[model] = _Pending()
-        count = len(pending.at_once)
-        if count < SAMPLE_FIRST or count % SAMPLE_EVERY == 0:
-            pending.samples.append((request.observations.raw, answer))
-        pending.at_once.append(seconds)
-
-    def answered_together(
-        self,
-        model: LoadedVersion,
-        requests: Sequence[ActRequest],
-        rows: int,
-        answers: Sequence[bytes],
-        seconds: float,
-    ) -> None:
-        """After a call for several requests that did not queue: all their rows, how long the call took."""
-        pending = self._pending.get(model)
-        if pending is None:
-            pending = self._pending[model] = _Pending()
-        if pending.requests % SAMPLE_EVERY < len(requests):
-            pending.samples.append((requests[0].observations.raw, answers[0]))
-        pending.calls.append((seconds, float(rows)))
-        pending.requests += len(requests)
+        before = pending.requests
+        if before < SAMPLE_FIRST or before % SAMPLE_EVERY < len(plain):
+            pending.samples.append((plain[0].observations, answers[0]))
+        rows = sum([one.rows for one in plain])
+        pending.calls.append((seconds, rows))
+        pending.requests += len(plain)
         pending.rows += rows
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
@@ -132,11 +116,8 @@ class CallMetrics:
         for model in list(self._pending):
             pending = self._pending.pop(model)
             labels = (model.policy, str(model.version))
-            count = len(pending.at_once)
-            self._requests.labels(*labels).inc(count + pending.requests)
-            self._rows.labels(*labels).inc(count + pending.rows)
-            observe_all(self._compute, pending.at_once)
-            observe_all(self._batch, [1.0] * count)
+            self._requests.labels(*labels).inc(pending.requests)
+            self._rows.labels(*labels).inc(pending.rows)
             observe_all(self._compute, [seconds for seconds, _ in pending.calls])
             observe_all(self._batch, [rows for _, rows in pending.calls])
             for observations, answer in pending.samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,13 +18,18 @@ from repository import ModelRepository, PublishedVersion
 from server.heads.categorical import CategoricalHead
 from server.heads.chosen import head_for
 from server.heads.interface import Head
-from server.models.one_row import OneRow
+from server.models.bound import BoundRows
 from server.sampling import Float32
 
 # Rows of one call of ONNX Runtime; larger requests are answered in several.
 MAX_CALL_ROWS = 1024
 # What is run before a version answers anyone: every power of two up to the largest call.
 WARM_UP_ROWS = tuple(2**k for k in range(MAX_CALL_ROWS.bit_length()))
+# No thread that receives requests makes calls of ONNX Runtime that compute for longer: others want a turn.
+QUICK_SECONDS = 1e-3
+# Where fewer rows than these take as long, calls run in a thread of their own.
+MIN_QUICK_ROWS = 16
+_TIMINGS = 3  # of which the best counts
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -42,7 +48,9 @@ class LoadedVersion:
     session: ort.InferenceSession
     tensors: Tensors  # the graph's outputs: those that the head takes, then the value
     receipt: bytes  # how every answer begins: a serialised ActResponse with policy, version and digest
-    one_row: OneRow | None = None  # where one observation can be answered on its own
+    slow: bool = False  # its calls run in a thread of their own
+    call_rows: int = MAX_CALL_ROWS  # of one call of ONNX Runtime
+    bound: BoundRows | None = None  # where plain requests can be answered without a ticket
 
     @property
     def has_value(self) -> bool:
@@ -59,21 +67,38 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
     """Reads, verifies, loads and warms up. NotFound, CorruptArtifact; Unimplemented: of another kind."""
     published = repository.read(policy, version)
     loaded = _open(published, repository.read_model(policy, version))
-    warm_up(loaded)
-    return loaded
+    quick_rows = warm_up(loaded)
+    if quick_rows < MIN_QUICK_ROWS:
+        return replace(loaded, slow=True)
+    return replace(loaded, call_rows=quick_rows, bound=_bound(loaded, quick_rows))
 
 
-def warm_up(loaded: LoadedVersion) -> None:
-    """Runs every batch size once: no request pays for a first time. CorruptArtifact: bad outputs."""
-    if loaded.one_row is not None:
-        loaded.one_row.infer(bytes(loaded.observation_bytes))
+def warm_up(loaded: LoadedVersion) -> int:
+    """Runs every batch size once: no request pays for a first time. CorruptArtifact: bad outputs.
+
+    Returns the rows of the largest call that takes less than QUICK_SECONDS; 0: none does.
+    """
+    quick_rows = 0
     for rows in WARM_UP_ROWS:
-        tensors, values = loaded.infer(np.zeros((rows, *loaded.observation_shape), np.float32))
+        observations = np.zeros((rows, *loaded.observation_shape), np.float32)
+        tensors, values = loaded.infer(observations)
         shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
         wanted = [(rows, *shape) for shape in loaded.tensors.values()]
         if shapes != wanted or not loaded.head.plausible(tensors):
             names = ", ".join(loaded.tensors)
             raise CorruptArtifact(f"{_name(loaded)} does not answer zeros with sound {names}")
+        if quick_rows == rows // 2 and _is_quick(loaded, observations):
+            quick_rows = rows
+    return quick_rows
+
+
+def _is_quick(loaded: LoadedVersion, observations: Float32) -> bool:
+    for _ in range(_TIMINGS):
+        begin = time.thread_time()  # of this thread, whatever else the machine does
+        loaded.infer(observations)
+        if time.thread_time() - begin < QUICK_SECONDS:
+            return True
+    return False
 
 
 def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
@@ -99,13 +124,21 @@ def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
         ).SerializeToString(),
     )
     _check_graph(loaded)
-    return replace(loaded, one_row=_one_row(loaded))
+    return loaded
 
 
-def _one_row(loaded: LoadedVersion) -> OneRow | None:
+def _bound(loaded: LoadedVersion, max_rows: int) -> BoundRows | None:
     if not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
         return None
-    return OneRow(loaded.session, loaded.observation_shape, loaded.head.n, has_value=loaded.has_value)
+    bound = BoundRows(
+        loaded.session,
+        loaded.observation_shape,
+        loaded.head.n,
+        max_rows=max_rows,
+        has_value=loaded.has_value,
+    )
+    bound.infer(bytes(loaded.observation_bytes), 1)
+    return bound
 
 
 def _session(model: bytes, name: str) -> ort.InferenceSession:

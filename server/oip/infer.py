@@ -9,7 +9,8 @@ from tritonclient.grpc import service_pb2 as pb
 
 from policy_api.errors import PolicydError
 from server.acting.actor import Actor
-from server.acting.direct import Begun, Plain
+from server.acting.direct import Begun
+from server.acting.plain import Plain
 from server.acting.ticket import Decision, Ticket
 from server.models.version import LoadedVersion
 from server.oip import request as requests
@@ -45,11 +46,11 @@ class Inference:
         return self._encoded(wanted, decision, request.id, received, decoded)
 
     def begin(self, payload: bytes) -> Begun | None:
-        """What has to queue; None: its version is not in memory, so `answer` has to load it."""
+        """What has to queue; None: its version is slow or not in memory; `answer` is to be asked."""
         received = time.perf_counter()
         request = requests.parse(payload)
         model = self._actor.selector.at_hand(*requests.names(request))
-        if model is None:
+        if model is None or model.slow:
             return None
         wanted = self._decoded(request, model, received)
         decoded = time.perf_counter()

@@ -14,7 +14,6 @@ from policy_api.guard import current_caller
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1 import policy_pb2_grpc
 from server.acting.actor import Actor
-from server.acting.decode import parse
 from server.acting.stream import ActStream
 from server.models.directory import Directory
 from server.models.promotion import Promotion
@@ -35,7 +34,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     @rpc.unary
     async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # undecoded: the hot path decodes itself
         """Answers a batch of observations."""
-        return await self._actor.act(parse(request))
+        return self._actor.at_once(request) or await self._actor.act(request)
 
     @rpc.stream
     async def StreamAct(  # type: ignore[override]  # it encodes on its own

@@ -20,7 +20,9 @@ from pathlib import Path
 from policy_api import exposure
 from policy_api.errors import Exhausted, FailedPrecondition, Unavailable
 from server.acting.batcher import Batcher
-from server.acting.direct import Begun, DirectMethod, Plain
+from server.acting.direct import Begun, DirectMethod
+from server.acting.plain import Plain
+from server.acting.queue import SMALL_ROWS
 from server.acting.ticket import Ticket
 from server.models.version import MAX_CALL_ROWS, LoadedVersion
 from server.services.handlers import HandlerTable, Wrap
@@ -112,28 +114,37 @@ class NativeTransport:
     def _serve(self, front: NativeGrpcFront) -> None:
         """Takes what is queued, answers one call's worth, looks again."""
         replies = Replies(front, self._handled)
-        while (events := front.recv_batch(MAX_EVENTS, 0 if self._batcher.queue else 100)) is not None:
+        queue = self._batcher.queue
+        while (events := front.recv_batch(MAX_EVENTS, 0 if queue else 100)) is not None:
             now = time.perf_counter()
-            plain: list[tuple[Call, Plain]] = []
+            plain: dict[LoadedVersion, list[tuple[Call, Plain]]] = {}
             for kind, number, method, payload, _ in events:
                 if kind == EVENT_CALL and payload is not None:
                     self._take(replies, Call(number, self._direct[method], now), payload, plain)
                 else:
                     self._waiting.pop(number, None)
-            if plain:
-                self._answer_plain(replies, plain)
-            if self._batcher.queue:
+            alone = len(events) == 1 and not queue
+            for calls in plain.values():
+                self._answer_plain(replies, calls, MAX_CALL_ROWS if alone else SMALL_ROWS)
+            if queue:
                 self._batcher.step()
             elif self._draining and not self._waiting:
                 self._idle.set()
 
-    def _take(self, replies: Replies, call: Call, payload: bytes, plain: list[tuple[Call, Plain]]) -> None:
-        """Queues a call, or adds it to `plain`, or has its version loaded, or fails it."""
+    def _take(
+        self,
+        replies: Replies,
+        call: Call,
+        payload: bytes,
+        plain: dict[LoadedVersion, list[tuple[Call, Plain]]],
+    ) -> None:
+        """Queues a call, or adds it to `plain`, or lets the event loop answer it, or fails it."""
         try:
-            self._refuse(payload)
+            if self._draining or len(payload) > self._settings.max_message_bytes:
+                self._refuse(payload)
             begun = call.method.begin(payload)
             if isinstance(begun, Plain):
-                plain.append((call, begun))
+                plain.setdefault(begun.model, []).append((call, begun))
             elif begun is not None:
                 self._push(replies, call, begun)
             else:
@@ -141,26 +152,24 @@ class NativeTransport:
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
             replies.fail(call, error)
 
-    def _answer_plain(self, replies: Replies, plain: list[tuple[Call, Plain]]) -> None:
-        """Answers plain requests, those of one version by one call; queues what turns out to be wrong."""
-        by_model: dict[LoadedVersion, list[tuple[Call, Plain]]] = {}
-        for call, one in plain:
-            by_model.setdefault(one.model, []).append((call, one))
-        for model, calls in by_model.items():
-            answers = self._together([one for _, one in calls], model)
-            for (call, one), answer in zip(calls, answers, strict=True):
-                if answer is not None:
-                    replies.answer(call, answer)
-                    continue
-                try:
-                    self._push(replies, call, call.method.queued(one))
-                except Exception as error:  # noqa: BLE001 -- as above
-                    replies.fail(call, error)
+    def _answer_plain(self, replies: Replies, calls: list[tuple[Call, Plain]], max_rows: int) -> None:
+        """Answers plain requests for one version; queues the larger ones, and what turns out to be wrong."""
+        at_once = [one for _, one in calls if one.rows <= max_rows]
+        answers = iter(self._together(at_once) if at_once else ())
+        for call, one in calls:
+            answer = next(answers) if one.rows <= max_rows else None
+            if answer is not None:
+                replies.answer(call, answer)
+                continue
+            try:
+                self._push(replies, call, call.method.queued(one))
+            except Exception as error:  # noqa: BLE001 -- as above
+                replies.fail(call, error)
 
-    def _together(self, plain: Sequence[Plain], model: LoadedVersion) -> Sequence[bytes | None]:
+    def _together(self, plain: Sequence[Plain]) -> Sequence[bytes | None]:
         """Their answers; of a call that fails none: queued, each fails or succeeds on its own."""
         try:
-            return self._batcher.together([one.request for one in plain], [one.rows for one in plain], model)
+            return self._batcher.together(plain)
         except Exception:  # noqa: BLE001 -- the boundary: nothing a client sends ends the thread
             return [None] * len(plain)
 
@@ -183,9 +192,8 @@ class NativeTransport:
         if self._draining:
             raise Unavailable("the server is shutting down", retry_after=1.0, reason="DRAINING")
         limit = self._settings.max_message_bytes
-        if len(payload) > limit:
-            message = f"the message has {len(payload)} bytes, this server takes at most {limit}"
-            raise Exhausted(message, retry_after=float("inf"), reason="MESSAGE_TOO_LARGE")
+        message = f"the message has {len(payload)} bytes, this server takes at most {limit}"
+        raise Exhausted(message, retry_after=float("inf"), reason="MESSAGE_TOO_LARGE")
 
 
 async def _answer_slowly(replies: Replies, call: Call, payload: bytes) -> None:

@@ -19,6 +19,7 @@ from repository import ModelRepository
 from server.acting import call, encode, quick
 from server.acting.batcher import Batcher
 from server.acting.decode import ticket_for
+from server.acting.plain import plain_of
 from server.acting.queue import Slice
 from server.models.version import LoadedVersion, load_version
 from tests.server.artifacts import metadata, model
@@ -42,6 +43,12 @@ def _long_way(request: ActRequest, version: LoadedVersion) -> bytes:
     return encode.answer_for(ticket, ticket.decision, raw=True)
 
 
+def _answer(request: ActRequest, version: LoadedVersion) -> bytes | None:
+    plain = plain_of(request, version)
+    answers = None if plain is None else quick.answers([plain])
+    return None if answers is None else answers[0]
+
+
 @settings(deadline=None)
 @given(numbers=st.lists(floats, min_size=4, max_size=4), seed=seeds, first_row=seeds)
 def test_one_row_is_answered_alike_on_both_ways(
@@ -50,7 +57,16 @@ def test_one_row_is_answered_alike_on_both_ways(
     """A plain request of one row gets the same bytes at once as through the batcher."""
     raw = np.array(numbers, np.float32).tobytes()
     request = ActRequest(observations=FloatArray(raw=raw), seed=seed, first_row=first_row)
-    assert quick.answer(request, version) == _long_way(request, version)
+    assert _answer(request, version) == _long_way(request, version)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 12, 13, 64, 1024])
+def test_several_rows_are_answered_alike_on_both_ways(version: LoadedVersion, rows: int) -> None:
+    """Few rows, drawn one by one, and many, drawn together, get the same bytes as through the batcher."""
+    rng = np.random.default_rng(rows)
+    raw = rng.normal(size=(rows, 4)).astype(np.float32).tobytes()
+    request = ActRequest(observations=FloatArray(raw=raw), seed=rows, first_row=2**64 - 3)
+    assert _answer(request, version) == _long_way(request, version)
 
 
 @settings(deadline=None, max_examples=30)  # machines are shared
@@ -68,9 +84,9 @@ def test_several_are_answered_as_one_by_one(
         )
         for rows, seed, first_row in batch
     ]
-    counts = [quick.plain_rows(request, version) for request in requests]
-    assert counts == [rows for rows, _, _ in batch]
-    for request, found in zip(requests, Batcher(1).together(requests, counts, version), strict=True):
+    plain = [one for request in requests if (one := plain_of(request, version)) is not None]
+    assert [one.rows for one in plain] == [rows for rows, _, _ in batch]
+    for request, found in zip(requests, Batcher(1).together(plain), strict=True):
         answer, expected = (
             ActResponse.FromString(found or b""),
             ActResponse.FromString(_long_way(request, version)),
@@ -89,10 +105,12 @@ def test_several_are_answered_as_one_by_one(
 def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> None:
     """What is not finite is left to the batcher, which names it."""
     good, bad = (
-        ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes()))
+        plain_of(ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes())), version)
         for number in (0.0, np.nan)
     )
-    assert quick.answers([good, bad], [1, 1], version) is None
+    assert good is not None
+    assert bad is not None
+    assert quick.answers([good, bad]) is None
 
 
 @pytest.mark.parametrize(
@@ -101,24 +119,25 @@ def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> N
         {"deterministic": True},
         {"temperature": 2.0},
         {"action_mask": {"values": [True, True, True]}},
-        {"observations": {"raw": bytes(32)}},
+        {"observations": {"raw": bytes(16 * 1025)}},
         {"observations": {"raw": bytes(15)}},
+        {"observations": {"raw": b""}},
         {"observations": {"values": [0.0] * 4}},
         {"observations": {"raw": np.array([np.nan] * 4, np.float32).tobytes()}},
         {"observations": {"raw": np.array([np.inf, 0, 0, 0], np.float32).tobytes()}},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:60],
 )
 def test_what_is_not_plain_takes_the_long_way(version: LoadedVersion, change: dict[str, object]) -> None:
-    """Everything that asks for more than a sample of one good row is left to the batcher."""
+    """Everything that asks for more than samples of good rows is left to the batcher."""
     fields: dict[str, object] = {"observations": {"raw": bytes(16)}, "seed": 1, **change}
-    assert quick.answer(ActRequest(**fields), version) is None  # type: ignore[arg-type]
+    assert _answer(ActRequest(**fields), version) is None  # type: ignore[arg-type]
 
 
 def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> None:
     """The server draws a seed for each request and tells it."""
     request = ActRequest(observations=FloatArray(raw=bytes(16)))
-    answers = [quick.answer(request, version) or b"" for _ in range(20)]
+    answers = [_answer(request, version) or b"" for _ in range(20)]
     assert len({ActResponse.FromString(answer).seed for answer in answers}) == 20
 
 

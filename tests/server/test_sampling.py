@@ -23,10 +23,6 @@ def _row(values: list[float]) -> sampling.Float32:
     return np.array([values], np.float32)
 
 
-def _u64(*values: int) -> sampling.UInt64:
-    return np.array(values, np.uint64)
-
-
 def test_the_mixing_function_is_splitmix64() -> None:
     """The first outputs for seed 0 are the ones that SplitMix64's author publishes."""
     states = [(k * scalar.GOLDEN) & scalar.MASK64 for k in (1, 2, 3)]
@@ -40,14 +36,29 @@ def test_the_mixing_function_is_splitmix64() -> None:
 @given(seed=seeds, row=rows, draw=st.integers(0, 5))
 def test_both_paths_draw_the_same_uniform_number(seed: int, row: int, draw: int) -> None:
     """Plain Python and numpy agree bit for bit, wrapping included."""
-    assert sampling.uniforms(_u64(seed), _u64(row), draw)[0] == scalar.uniform(seed, row, draw)
+    assert sampling.uniforms(sampling.row_states([seed], [row], [1]), draw)[0] == scalar.uniform(
+        seed, row, draw
+    )
+
+
+@given(
+    batch=st.lists(st.tuples(seeds, rows, st.integers(1, 5)), min_size=1, max_size=6), draw=st.integers(0, 2)
+)
+def test_requests_of_several_rows_draw_by_their_own_indices(
+    batch: list[tuple[int, int, int]], draw: int
+) -> None:
+    """Row i of a request draws with first_row + i, modulo 2^64, whatever requests stand beside it."""
+    u = sampling.uniforms(sampling.row_states(*zip(*batch, strict=True)), draw)
+    assert u.tolist() == [
+        scalar.uniform(seed, first + i, draw) for seed, first, count in batch for i in range(count)
+    ]
 
 
 @given(values=weights, seed=seeds, row=rows)
 def test_both_paths_choose_the_same_action(values: list[float], seed: int, row: int) -> None:
     """One row by one row or as arrays: the same action and the same log-probability, bit for bit."""
     probs = _row(values)
-    actions = sampling.choose(probs, sampling.uniforms(_u64(seed), _u64(row)))
+    actions = sampling.choose(probs, sampling.uniforms(sampling.row_states([seed], [row], [1])))
     action, log_prob = sampling.sample_one(probs, seed, row)
     assert (actions[0], sampling.log_probs(probs, actions)[0]) == (action, log_prob)
     assert values[action] > 0
@@ -72,7 +83,8 @@ def test_rounding_that_leaves_no_index_takes_the_last_possible_one() -> None:
 def test_batch_mates_change_nothing(batch: list[tuple[int, int]], values: list[float]) -> None:
     """Each row of a batch gets what it gets alone."""
     probs = np.repeat(_row(values), len(batch), axis=0)
-    u = sampling.uniforms(_u64(*(seed for seed, _ in batch)), _u64(*(row for _, row in batch)))
+    each = [seed for seed, _ in batch], [row for _, row in batch], [1] * len(batch)
+    u = sampling.uniforms(sampling.row_states(*each))
     together = sampling.choose(probs, u).tolist()
     assert together == [sampling.sample_one(_row(values), seed, row)[0] for seed, row in batch]
 
@@ -82,7 +94,7 @@ def test_frequencies_follow_the_probabilities(seed: int) -> None:
     """A chi-square test over 200,000 rows of one seed cannot tell frequencies from probabilities."""
     values = np.array([0.5, 0.25, 0.15, 0.09, 0.01], np.float32)
     count = 200_000
-    u = sampling.uniforms(np.full(count, seed, np.uint64), np.arange(count, dtype=np.uint64))
+    u = sampling.uniforms(sampling.row_states([seed], [0], [count]))
     actions = sampling.choose(np.broadcast_to(values, (count, 5)), u)
     expected = values.astype(np.float64) / values.astype(np.float64).sum() * count
     assert stats.chisquare(np.bincount(actions, minlength=5), expected).pvalue > 1e-4
@@ -90,7 +102,7 @@ def test_frequencies_follow_the_probabilities(seed: int) -> None:
 
 def test_seeds_in_a_row_are_independent() -> None:
     """First rows of 200,000 neighbouring seeds are uniform, and neighbours are uncorrelated."""
-    u = sampling.uniforms(np.arange(200_000, dtype=np.uint64), np.zeros(200_000, np.uint64))
+    u = sampling.uniforms(sampling.row_states(range(200_000), [0] * 200_000, [1] * 200_000))
     assert stats.kstest(u, "uniform").pvalue > 1e-4
     assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 0.01
 
