@@ -10,5 +10,6 @@ with PolicyClient("127.0.0.1:50051") as client:
 from policyctl.acting import Actions
 from policyctl.aio import AsyncPolicyClient
 from policyctl.client import PolicyClient
+from policyctl.streaming import ActStream, AsyncActStream
 
-__all__ = ["Actions", "AsyncPolicyClient", "PolicyClient"]
+__all__ = ["ActStream", "Actions", "AsyncActStream", "AsyncPolicyClient", "PolicyClient"]

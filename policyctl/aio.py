@@ -9,6 +9,7 @@ from policy_api.v1 import policy_pb2, policy_pb2_grpc
 from policyctl import channel
 from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
+from policyctl.streaming import AsyncActStream
 
 
 class AsyncPolicyClient:
@@ -46,6 +47,11 @@ class AsyncPolicyClient:
             return actions_of(
                 await self._policies.Act(request, timeout=self._timeout, metadata=self._metadata)
             )
+
+    def stream(self, *, pin_version: bool = False, timeout: float | None = None) -> AsyncActStream:
+        """A stream for a loop; arguments as in PolicyClient.stream."""
+        call = self._policies.StreamAct(timeout=timeout, metadata=self._metadata)
+        return AsyncActStream(call, self.address, pin_version=pin_version)
 
     async def get_policy(self, policy: str = "") -> policy_pb2.Policy:
         """One policy with its versions and aliases; NotFound."""

@@ -11,6 +11,7 @@ from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb
 from policyctl import channel, watching
 from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
+from policyctl.streaming import ActStream
 
 
 class PolicyClient:
@@ -60,6 +61,17 @@ class PolicyClient:
             return actions_of(
                 self._policies.Act(request, timeout=timeout or self._timeout, metadata=self._metadata)
             )
+
+    def stream(self, *, pin_version: bool = False, timeout: float | None = None) -> ActStream:
+        """A stream for a loop: answers in order, over one call, which ends after `timeout` seconds.
+
+        `pin_version`: the version that answers first answers to its end, whatever is promoted meanwhile.
+        """
+        return ActStream(
+            lambda messages: self._policies.StreamAct(messages, timeout=timeout, metadata=self._metadata),
+            self.address,
+            pin_version=pin_version,
+        )
 
     # Policies
 

@@ -78,7 +78,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return answer
 
     def StreamAct(self, request: Any, context: Any) -> Any:
-        """PolicyClient does not stream; the peer says so."""
+        """The commands do not stream; the peer says so."""
         _abort(context, errors.Unimplemented("the peer does not stream"))
 
     def GetPolicy(self, request: Any, context: Any) -> Any:
