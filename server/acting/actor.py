@@ -8,7 +8,7 @@ from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.batcher import LoopBatcher
 from server.acting.decode import parse, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.plain import PlainReader, names_of, plain_of
+from server.acting.plain import PlainReader, names_of
 from server.acting.ticket import Decision, Ticket
 from server.models.selector import Selector
 from server.models.version import LoadedVersion
@@ -20,7 +20,7 @@ class Actor:
     def __init__(self, selector: Selector, batcher: LoopBatcher, max_rows: int) -> None:
         self.selector = selector
         self.max_rows = max_rows  # of one request
-        self.reader = PlainReader(selector.at_hand)
+        self.reader = PlainReader(selector.at_hand, max_rows)
         self._batcher = batcher
 
     def at_once(self, payload: bytes) -> bytes | None:
@@ -32,13 +32,13 @@ class Actor:
         """The serialised ActResponse of the version that the serialised ActRequest names."""
         request = parse(payload)
         model = await self.model_for(request)
-        if plain_of(request, model) is not None:
+        if self.reader.plain_of(request, model) is not None:
             self.reader.remember(payload, request)
         return await self.act_with(model, request)
 
     async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
         """The serialised ActResponse of this version, whatever the request names."""
-        plain = plain_of(request, model)
+        plain = self.reader.plain_of(request, model)
         if plain is not None and (answer := self._batcher.at_once(plain)) is not None:
             return answer
         ticket = ticket_for(request, model, self.max_rows)

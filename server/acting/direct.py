@@ -10,7 +10,7 @@ from typing import Protocol
 from server.acting.actor import Actor
 from server.acting.decode import parse, plain_ticket, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.plain import Plain, plain_of
+from server.acting.plain import Plain
 from server.acting.ticket import Decision, Ticket
 
 
@@ -55,7 +55,7 @@ class DirectAct:
         model = self._actor.model_at_hand(request)
         if model is None or model.slow:
             return None
-        plain = plain_of(request, model)
+        plain = self._actor.reader.plain_of(request, model)
         if plain is not None:
             self._actor.reader.remember(payload, request)
             return plain

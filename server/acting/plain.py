@@ -42,8 +42,12 @@ class _Head(NamedTuple):
 class PlainReader:
     """Reads plain requests for versions in memory."""
 
-    def __init__(self, at_hand: Callable[[str, int | None, str], LoadedVersion | None]) -> None:
+    def __init__(
+        self, at_hand: Callable[[str, int | None, str], LoadedVersion | None], max_rows: int
+    ) -> None:
+        """`max_rows`: of one request."""
         self._at_hand = at_hand
+        self._max_rows = max_rows
         self._heads: dict[bytes, _Head] = {}
         self._lengths: list[int] = []
 
@@ -60,8 +64,24 @@ class PlainReader:
         tail = _tail(payload, stop)
         if model is None or tail is None:
             return None
-        rows = plain_rows(model, head.size)
+        rows = self._rows(model, head.size)
         return Plain(model, payload[length:stop], rows, *tail) if rows else None
+
+    def plain_of(self, request: ActRequest, model: LoadedVersion) -> Plain | None:
+        """The same from protobuf's message. None: it is not plain."""
+        observations = request.observations
+        raw = observations.raw
+        rows = self._rows(model, len(raw))
+        if (
+            not rows
+            or observations.values
+            or request.typed_observations
+            or request.deterministic
+            or request.HasField("action_mask")
+            or request.HasField("temperature")
+        ):
+            return None
+        return Plain(model, raw, rows, request.seed if request.HasField("seed") else None, request.first_row)
 
     def remember(self, payload: bytes, request: ActRequest) -> None:
         """Recognises the likes of a plain request from now on, if it is written as most clients write it."""
@@ -75,28 +95,12 @@ class PlainReader:
         if len(head) not in self._lengths:
             self._lengths.append(len(head))
 
-
-def plain_of(request: ActRequest, model: LoadedVersion) -> Plain | None:
-    """The same from protobuf's message. None: it is not plain."""
-    observations = request.observations
-    raw = observations.raw
-    rows = plain_rows(model, len(raw))
-    if (
-        not rows
-        or observations.values
-        or request.typed_observations
-        or request.deterministic
-        or request.HasField("action_mask")
-        or request.HasField("temperature")
-    ):
-        return None
-    return Plain(model, raw, rows, request.seed if request.HasField("seed") else None, request.first_row)
-
-
-def plain_rows(model: LoadedVersion, size: int) -> int:
-    """Rows in so many bytes of observations; 0: not one quick call's worth of them."""
-    rows, rest = divmod(size, model.observation_bytes)
-    return rows if not rest and model.bound is not None and rows <= model.bound.max_rows else 0
+    def _rows(self, model: LoadedVersion, size: int) -> int:
+        """Rows in so many bytes of observations; 0: not one quick call's worth of them."""
+        rows, rest = divmod(size, model.observation_bytes)
+        if rest or model.bound is None or rows > model.bound.max_rows or rows > self._max_rows:
+            return 0
+        return rows
 
 
 def names_of(request: ActRequest) -> Names:

@@ -44,10 +44,10 @@ def await_value(server: ServerProcess, wanted: float, name: str, **labels: str) 
     assert seen == wanted
 
 
-def act(server: ServerProcess, rows: int, elements: int = 4) -> None:
+def act(server: ServerProcess, rows: int, elements: int = 4, *, deterministic: bool = False) -> None:
     """Asks for actions."""
-    raw = np.full((rows, elements), SECRET, np.float32).tobytes()
-    server.policy.Act(ActRequest(policy="cartpole", observations=FloatArray(raw=raw)))
+    raw = FloatArray(raw=np.full((rows, elements), SECRET, np.float32).tobytes())
+    server.policy.Act(ActRequest(policy="cartpole", observations=raw, deterministic=deterministic))
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2"), ("--transport", "native")])
@@ -57,7 +57,7 @@ def test_calls_are_counted(start_server: StartServer, publish: Publish, flags: t
     server = start_server("--metrics", "127.0.0.1:0", *flags)
     for _ in range(10):
         act(server, 1)
-    act(server, 100)  # more rows than are answered without queueing
+    act(server, 100, deterministic=True)  # what is not plain queues
     with pytest.raises(grpc.RpcError):
         act(server, 1, elements=3)
     await_value(server, 11, "grpc_server_handled_total", grpc_code="OK", **ACT)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from policy_api.v1.policy_pb2 import ActRequest, FloatArray
 from server.acting import plain
-from server.acting.plain import Plain, PlainReader, plain_of
+from server.acting.plain import Plain, PlainReader
 from server.acting.wire import read_varint, varint
 from server.models.version import LoadedVersion
 from tests.server.conftest import Load
 
+MAX_ROWS = 60
 u64 = st.integers(0, 2**64 - 1)
 
 
@@ -26,11 +27,11 @@ def version(load: Load) -> LoadedVersion:
 
 def _reader(version: LoadedVersion) -> PlainReader:
     """Every name means this version."""
-    return PlainReader(lambda policy, number, alias: version)
+    return PlainReader(lambda *_: version, MAX_ROWS)
 
 
 def _by_protobuf(payload: bytes, version: LoadedVersion) -> Plain | None:
-    return plain_of(ActRequest.FromString(payload), version)
+    return _reader(version).plain_of(ActRequest.FromString(payload), version)
 
 
 requests = st.builds(

@@ -19,13 +19,14 @@ from repository import ModelRepository
 from server.acting import call, encode, quick
 from server.acting.batcher import Batcher
 from server.acting.decode import ticket_for
-from server.acting.plain import plain_of
+from server.acting.plain import PlainReader
 from server.acting.queue import Slice
 from server.models.version import LoadedVersion, load_version
 from tests.server.artifacts import metadata, model
 
 floats = st.floats(-100, 100, width=32)
 seeds = st.integers(0, 2**64 - 1)
+_READER = PlainReader(lambda *_: None, 10_000)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["critic", "no critic"])
@@ -44,7 +45,7 @@ def _long_way(request: ActRequest, version: LoadedVersion) -> bytes:
 
 
 def _answer(request: ActRequest, version: LoadedVersion) -> bytes | None:
-    plain = plain_of(request, version)
+    plain = _READER.plain_of(request, version)
     answers = None if plain is None else quick.answers([plain])
     return None if answers is None else answers[0]
 
@@ -84,7 +85,7 @@ def test_several_are_answered_as_one_by_one(
         )
         for rows, seed, first_row in batch
     ]
-    plain = [one for request in requests if (one := plain_of(request, version)) is not None]
+    plain = [one for request in requests if (one := _READER.plain_of(request, version)) is not None]
     assert [one.rows for one in plain] == [rows for rows, _, _ in batch]
     for request, found in zip(requests, Batcher(1).together(plain), strict=True):
         answer, expected = (
@@ -105,7 +106,9 @@ def test_several_are_answered_as_one_by_one(
 def test_one_bad_observation_sends_all_the_long_way(version: LoadedVersion) -> None:
     """What is not finite is left to the batcher, which names it."""
     good, bad = (
-        plain_of(ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes())), version)
+        _READER.plain_of(
+            ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes())), version
+        )
         for number in (0.0, np.nan)
     )
     assert good is not None
