@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from policy_api import exposure
@@ -65,7 +66,8 @@ class NativeTransport:
         self._socket = self._directory / "rest.sock"
         self._rest = GrpcioTransport(handlers, wraps, settings, self._socket)
         self._front: NativeGrpcFront | None = None
-        self._waiting: dict[int, Ticket] = {}  # by call id
+        self._waiting: dict[int, Ticket] = {}  # by call id, as below
+        self._aside: dict[int, Future[None]] = {}  # what the event loop answers
         self._loop = asyncio.get_running_loop()
         self._draining = False
         self._idle = threading.Event()
@@ -81,6 +83,8 @@ class NativeTransport:
                 self._settings.listen,
                 methods,
                 io_threads=IO_THREADS,
+                # Only with these it tells that a caller has gone, or that his deadline has passed.
+                call_details=True,
                 reuse_port=self._settings.processes > 1,
             )
         except OSError as error:
@@ -122,13 +126,13 @@ class NativeTransport:
                 if kind == EVENT_CALL and payload is not None:
                     self._take(replies, Call(number, self._direct[method], now), payload, plain)
                 else:
-                    self._waiting.pop(number, None)
+                    self._forget(number)
             alone = len(events) == 1 and not queue
             for calls in plain.values():
                 self._answer_plain(replies, calls, MAX_CALL_ROWS if alone else SMALL_ROWS)
             if queue:
                 self._batcher.step()
-            elif self._draining and not self._waiting:
+            elif self._draining and not self._waiting and not self._aside:
                 self._idle.set()
 
     def _take(
@@ -148,7 +152,7 @@ class NativeTransport:
             elif begun is not None:
                 self._push(replies, call, begun)
             else:
-                asyncio.run_coroutine_threadsafe(_answer_slowly(replies, call, payload), self._loop)
+                self._answer_aside(replies, call, payload)
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
             replies.fail(call, error)
 
@@ -187,6 +191,18 @@ class NativeTransport:
         ticket.abandoned = lambda: call.number not in self._waiting
         self._batcher.push(ticket)
         self._waiting[call.number] = ticket
+
+    def _answer_aside(self, replies: Replies, call: Call, payload: bytes) -> None:
+        """On the event loop, which loads versions and runs slow ones in a thread of their own."""
+        answering = asyncio.run_coroutine_threadsafe(_answer_slowly(replies, call, payload), self._loop)
+        self._aside[call.number] = answering
+        answering.add_done_callback(lambda _: self._aside.pop(call.number, None))
+
+    def _forget(self, number: int) -> None:
+        """Of a call that nobody waits for any more."""
+        self._waiting.pop(number, None)
+        if (answering := self._aside.get(number)) is not None:
+            answering.cancel()
 
     def _refuse(self, payload: bytes) -> None:
         if self._draining:

@@ -38,12 +38,26 @@ def fragile(described: artifact_pb2.PolicyMetadata) -> bytes:
         helper.make_node("Gather", ["hundred_zeros", "place"], ["nothing"]),
         helper.make_node("Add", ["sound_logits", "nothing"], ["action_logits"]),
     ]
-    places = [node.output[0] for node in made.graph.node]
-    logits = places.index("action_logits")
-    made.graph.node[logits].output[0] = "sound_logits"
-    for offset, node in enumerate(nodes, start=1):
-        made.graph.node.insert(logits + offset, node)
+    _before_the_logits(made, nodes)
     made.graph.initializer.append(numpy_helper.from_array(np.zeros(100, np.float32), "hundred_zeros"))
+    serialized: bytes = made.SerializeToString()
+    return serialized
+
+
+def slow(described: artifact_pb2.PolicyMetadata, *, size: int = 1280) -> bytes:
+    """A policy that multiplies two matrices of `size` for nothing in each call: 20 ms or more."""
+    made = onnx.load_from_string(model(described))
+    square = numpy_helper.from_array(np.array([size, size], np.int64), "square")
+    nodes = [
+        helper.make_node("ReduceMax", ["observations"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "no"], ["zero"]),  # known only when it runs
+        helper.make_node("Expand", ["zero", "square"], ["zeros"]),
+        helper.make_node("MatMul", ["zeros", "zeros"], ["product"]),
+        helper.make_node("ReduceMax", ["product"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["sound_logits", "nothing"], ["action_logits"]),
+    ]
+    _before_the_logits(made, nodes)
+    made.graph.initializer.extend([square, numpy_helper.from_array(np.array(0, np.float32), "no")])
     serialized: bytes = made.SerializeToString()
     return serialized
 
@@ -85,6 +99,15 @@ def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int 
     onnx.checker.check_model(made)
     serialized: bytes = made.SerializeToString()
     return serialized
+
+
+def _before_the_logits(made: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """Puts nodes between `sound_logits`, as the logits are called then, and `action_logits`."""
+    places = [node.output[0] for node in made.graph.node]
+    logits = places.index("action_logits")
+    made.graph.node[logits].output[0] = "sound_logits"
+    for offset, node in enumerate(nodes, start=1):
+        made.graph.node.insert(logits + offset, node)
 
 
 def _width(distribution: artifact_pb2.Distribution) -> int:

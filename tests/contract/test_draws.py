@@ -1,0 +1,55 @@
+"""Actions as a real server draws them: frequencies, and independence of batch, worker and transport."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from policy_api import sampling
+from policyctl import Actions, PolicyClient
+from tests.contract.conftest import Publish, StartServer
+
+SEED = 20_26
+
+
+def _drawn(answer: Actions, first_row: int) -> list[int]:
+    """What docs/SAMPLING.md says about these probabilities."""
+    rows = enumerate(answer.action_probs.tolist(), start=first_row)
+    return [sampling.sample(probs, SEED, row) for row, probs in rows]
+
+
+def test_frequencies_are_the_probabilities(publish: Publish, start_server: StartServer) -> None:
+    """Chi-square: many rows of one observation in one request, and many requests of one row."""
+    publish(n=5)
+    server = start_server()
+    observation = np.array([0.3, -0.2, 0.5, 0.1], np.float32)
+    with PolicyClient(server.address) as client:
+        together = client.act(np.tile(observation, (16_000, 1)), seed=SEED)
+        alone = [client.act(observation[None], seed=seed).actions[0] for seed in range(1500)]
+    probs = together.action_probs[0].astype(np.float64)
+    for actions in (together.actions, np.array(alone)):
+        counts = np.bincount(actions, minlength=5)
+        expected = probs / probs.sum() * len(actions)
+        assert stats.chisquare(counts, expected).pvalue > 1e-4  # seeds are fixed: the same every time
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_row_draws_the_same_action_wherever_it_stands(
+    publish: Publish, start_server: StartServer, workers: str
+) -> None:
+    """In batches of 1 to 1024 rows, at any place in them, from any worker: what the definition says."""
+    publish(n=5)
+    server = start_server("--workers", workers)
+    x: NDArray[np.float32] = np.random.default_rng(3).normal(size=(1024, 4)).astype(np.float32)
+    with PolicyClient(server.address) as client:
+        whole = client.act(x, seed=SEED)
+    assert whole.actions.tolist() == _drawn(whole, 0)
+    for size in (1, 2, 3, 12, 13, 64, 65, 500, 1023):
+        for start in (0, 1024 - size):
+            with PolicyClient(server.address) as client:  # a connection of its own: of any worker
+                part = client.act(x[start : start + size], seed=SEED, first_row=start)
+            assert (
+                part.actions.tolist() == _drawn(part, start) == whole.actions[start : start + size].tolist()
+            )

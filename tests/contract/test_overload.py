@@ -1,0 +1,88 @@
+"""What a busy server does: refuses, drops, takes turns. Over both transports, with a policy that is slow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from policy_api import status
+from policy_api.errors import Exhausted
+from policy_api.v1.policy_pb2 import ActRequest, FloatArray
+from repository import ModelRepository
+from tests.contract.conftest import Publish, ServerProcess, StartServer
+from tests.contract.test_metrics import await_value
+from tests.server import artifacts
+
+ROWS_OF_8_CALLS = 8 * 1024
+
+
+@pytest.fixture(autouse=True)
+def policies(repository: ModelRepository, publish: Publish) -> None:
+    """`slow`, two versions that compute for tens of milliseconds whatever they are asked, and a quick one."""
+    described = artifacts.metadata("slow")
+    for _ in range(2):
+        repository.publish("slow", {"model.onnx": artifacts.slow(described)}, metadata=described)
+    repository.set_alias("slow", "champion", 1, actor="", reason="")
+    publish("quick")
+
+
+def _request(policy: str = "slow", rows: int = 1, **fields: Any) -> ActRequest:
+    raw = np.zeros((rows, 4), np.float32).tobytes()
+    return ActRequest(policy=policy, observations=FloatArray(raw=raw), **fields)
+
+
+def _call(server: ServerProcess, request: ActRequest, timeout: float = 60) -> Any:
+    """Its future; calls of one channel arrive in their order."""
+    return server.policy.Act.future(request, timeout=timeout)
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(start_server: StartServer) -> None:
+    """Beyond --max-queue-rows: RESOURCE_EXHAUSTED with RetryInfo; who waits is answered, later ones too."""
+    server = start_server("--max-queue-rows", "4")
+    calls = [_call(server, _request()) for _ in range(200)]
+    refused = [error for call in calls if (error := call.exception()) is not None]
+    assert 0 < len(refused) < len(calls)
+    for failure in refused:
+        error = status.from_rpc_error(failure)
+        assert isinstance(error, Exhausted)
+        assert (error.reason, error.retry_after) == ("QUEUE_FULL", 0.1)
+    assert server.policy.Act(_request(), timeout=60).batch_size == 1
+
+
+def test_who_has_no_time_left_is_not_computed_for(start_server: StartServer) -> None:
+    """A request whose deadline passes while it waits is dropped before inference."""
+    server = start_server("--metrics", "127.0.0.1:0")
+    server.policy.Act(_request(version=2), timeout=60)  # in memory from now on
+    first = _call(server, _request(rows=ROWS_OF_8_CALLS))
+    late = _call(server, _request(version=2), timeout=0.01)  # half of the first call
+    assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    cancelled = _call(server, _request(version=2))
+    cancelled.cancel()
+    first.result()
+    server.policy.Act(_request(version=2), timeout=60)
+    await_value(server, 2, "policyd_policy_rows_total", policy="slow", version="2")
+
+
+def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None:
+    """A request of eight calls is still being answered when a small one that came later has its answer."""
+    server = start_server()
+    large = _call(server, _request(rows=ROWS_OF_8_CALLS))
+    small = _call(server, _request())
+    assert small.result().batch_size == 1
+    assert not large.done()
+    assert large.result().batch_size == ROWS_OF_8_CALLS
+
+
+def test_a_slow_policy_holds_up_nobody_else(start_server: StartServer) -> None:
+    """While it computes, a quick policy answers, and so does health."""
+    server = start_server()
+    large = _call(server, _request(rows=ROWS_OF_8_CALLS))
+    assert _call(server, _request("quick")).result().policy == "quick"
+    health = health_pb2_grpc.HealthStub(server.channel)
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+    assert not large.done()
+    assert large.result().policy == "slow"
