@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,7 +11,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from policy_api.errors import InvalidArgument
+from policy_api.errors import InvalidArgument, UnsupportedSpace
 from policy_api.wrappers import wrapped
 from trainer.config import TrainingConfig
 from trainer.environments.errors import failure
@@ -20,7 +21,10 @@ from trainer.environments.plain import PlainEnvironments
 from trainer.environments.watchdog import CALL
 from trainer.spaces.actions import ActionCodec, codec_for
 from trainer.spaces.boxes import GaussianOptions
+from trainer.spaces.describe import describe
 from trainer.spaces.observations import ACTION_MASK, ObservationEncoder, encoder_for
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,22 @@ def _make_native(
     arguments: dict[str, Any] = dict(config.env_kwargs)
     if config.max_episode_steps is not None:
         arguments["max_episode_steps"] = config.max_episode_steps
-    vector = gym.make_vec(spec.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **arguments)
-    if autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+    try:
+        vector = gym.make_vec(spec.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **arguments)
+    except Exception as error:  # noqa: BLE001  somebody else's code, and there are the plain environments
+        logger.info("%s: stepped one by one, its vector environment cannot be made: %s", spec.id, error)
+        return None
+    resets = autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
+    if resets and _is_same(vector, info):
         return vector
     vector.close()
     return None
+
+
+def _is_same(vector: gym.vector.VectorEnv[Any, Any, Any], info: EnvironmentInfo) -> bool:
+    """Whether its copies have the environment's own spaces; ALE's, for instance, preprocess images."""
+    try:
+        observed, played = describe(vector.single_observation_space), describe(vector.single_action_space)
+    except UnsupportedSpace:
+        return False
+    return observed == info.encoder.described and played == info.codec.describe()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.estimators import normalization
 from trainer.estimators.normalization import ObservationScaling, RewardScaler, RunningMoments
 
 
@@ -58,3 +60,14 @@ def test_rewards_that_hardly_differ_stay_apart() -> None:
     scaled = RewardScaler(4, 0.99).scale(rewards, ends, ends)
     assert np.abs(scaled).max() < 10
     np.testing.assert_allclose(np.corrcoef(scaled.ravel(), rewards.ravel())[0, 1], 1.0, rtol=1e-3)
+
+
+def test_large_blocks_are_taken_in_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moments are the same however many numbers are taken in at once."""
+    monkeypatch.setattr(normalization, "LARGEST", 10)
+    block = np.random.default_rng(0).normal(3.0, 2.0, (31, 4))
+    moments = RunningMoments.zeros((4,))
+    moments.update(block)
+    assert moments.count == 31
+    np.testing.assert_allclose(moments.mean, block.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.std, block.std(axis=0), rtol=1e-12)
