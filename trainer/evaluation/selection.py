@@ -46,5 +46,7 @@ class Selection:
     ranked: list[tuple[float, Snapshot]] = field(default_factory=list)
 
     def offer(self, score: float, snapshot: Snapshot) -> None:
-        """Keeps the snapshot if it is among the best; of equals the later one."""
+        """Keeps the snapshot if it is among the best; of equals the later one. One of -inf is not kept."""
+        if score == -np.inf:
+            return
         self.ranked = sorted([(score, snapshot), *self.ranked], key=lambda pair: -pair[0])[:FINALISTS]

@@ -142,11 +142,11 @@ def explain(verdict: GateVerdict, why: str = "") -> str:
     """The verdict in one line."""
     found, margin = verdict.difference, f"{verdict.config.margin:g}"
     numbers = (
-        f"mean return {found.mean:+.1f} against version {verdict.champion_version}, "
-        f"{found.coverage:.0%} interval {found.low:+.1f} to {found.high:+.1f}, "
+        f"mean return {found.mean:+.2f} against version {verdict.champion_version}, "
+        f"{found.coverage:.0%} interval {found.low:+.2f} to {found.high:+.2f}, "
         f"{verdict.episodes} paired episodes"
     )
-    greedy = f"greedy mean return {verdict.greedy_mean_return:.1f}"
+    greedy = f"greedy mean return {verdict.greedy_mean_return:.2f}"
     floor = f", at least {verdict.min_return:g}" if verdict.HasField("min_return") else ""
     champion = f"version {verdict.champion_version}"
     return {

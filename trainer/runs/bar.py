@@ -56,7 +56,7 @@ class BarReporter:
 def _figures(progress: TrainingProgress) -> str:
     parts = [f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
     if progress.HasField("mean_return"):
-        parts.append(f"return {progress.mean_return:.1f}")
+        parts.append(f"return {progress.mean_return:.2f}")
     if progress.env_steps_per_second:
         parts.append(f"{progress.env_steps_per_second:,.0f} steps/s")
     if progress.HasField("eta"):

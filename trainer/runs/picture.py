@@ -37,7 +37,7 @@ def _draw_returns(axes: Axes, curve: Curve, evaluation: artifact_pb2.Evaluation)
         if not figures.episodes:
             continue
         margins = [[figures.mean - figures.ci_low], [figures.ci_high - figures.mean]]
-        label = f"evaluation, {name}: {figures.mean:.1f} (95%: {figures.ci_low:.1f} to {figures.ci_high:.1f})"
+        label = f"evaluation, {name}: {figures.mean:.2f} (95%: {figures.ci_low:.2f} to {figures.ci_high:.2f})"
         axes.errorbar(
             [offset * end], [figures.mean], yerr=margins, fmt="o", capsize=4, color=color, label=label
         )

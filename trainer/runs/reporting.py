@@ -64,9 +64,9 @@ class TextReporter:
         self.write(f"published {result.policy} version {result.version} in {result.version_path}")
         for name in ("greedy", "sampled"):
             figures = getattr(result.evaluation, name)
-            interval = f"95% interval {figures.ci_low:.1f} to {figures.ci_high:.1f}"
+            interval = f"95% interval {figures.ci_low:.2f} to {figures.ci_high:.2f}"
             self.write(
-                f"{name}: mean return {figures.mean:.1f} over {figures.episodes} episodes ({interval})"
+                f"{name}: mean return {figures.mean:.2f} over {figures.episodes} episodes ({interval})"
             )
         self.write(result.promotion_reason)
 

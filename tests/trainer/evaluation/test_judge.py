@@ -108,10 +108,11 @@ def test_misbehaving_environments(kind: str) -> None:
 
 
 def test_endless_episodes() -> None:
-    """A candidate whose episodes do not end is the worst; what is to be exported has to end."""
+    """A candidate whose episodes do not end is not kept; what is to be exported has to end."""
     judge = judge_of_misbehaving("endless")
-    assert judge.score(fresh(judge), "selection", 10) == -np.inf
-    selection = Selection([(-np.inf, fresh(judge, 1))])
-    assert judge.choose(selection, fresh(judge, 2)).env_steps == 2
+    selection = Selection()
+    selection.offer(judge.score(fresh(judge), "selection", 10), fresh(judge))
+    assert not selection.ranked
+    assert judge.choose(Selection([(0.0, fresh(judge, 1))]), fresh(judge, 2)).env_steps == 2
     with pytest.raises(EnvironmentNeverEnds):
         judge.play(fresh(judge), 0, deterministic=True, visited=0)
