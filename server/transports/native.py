@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from policy_api import exposure
+from policy_api.cpus import usable_cpus
 from policy_api.errors import Exhausted, FailedPrecondition, Unavailable
 from server.acting.batcher import Batcher
 from server.acting.direct import Begun, DirectMethod
@@ -38,8 +39,8 @@ except ImportError as error:
     raise FailedPrecondition(missing, reason="TRANSPORT_MISSING") from error
 
 MAX_EVENTS = MAX_CALL_ROWS  # taken from the front at once
-IO_THREADS = 2  # of Rust
-
+# Of Rust. With the receiving thread they share the CPUs: one more than those have room for is woken in vain.
+IO_THREADS = max(1, min(2, usable_cpus() // 2))
 
 _LOG = logging.getLogger(__name__)
 

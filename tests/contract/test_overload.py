@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import grpc
@@ -74,6 +75,22 @@ def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None
     small = _call(server, _request())
     assert small.result().batch_size == 1
     assert not large.done()
+    assert large.result().batch_size == ROWS_OF_8_CALLS
+
+
+def test_a_draining_server_finishes_and_says_that_it_goes(start_server: StartServer, transport: str) -> None:
+    """After SIGTERM new calls get UNAVAILABLE, and those under way their answers.
+
+    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED.
+    """
+    server = start_server("--drain-seconds", "60")
+    large = _call(server, _request(rows=ROWS_OF_8_CALLS))
+    server.policy.Act(_request("quick"), timeout=60)  # so the large one has arrived
+    server.process.send_signal(signal.SIGTERM)
+    while (code := _call(server, _request("quick")).code()) is grpc.StatusCode.OK:
+        pass
+    crossed = [grpc.StatusCode.CANCELLED] if transport == "grpcio" else []
+    assert code in [grpc.StatusCode.UNAVAILABLE, *crossed]
     assert large.result().batch_size == ROWS_OF_8_CALLS
 
 
