@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -41,6 +42,8 @@ async def _run_app(app: App, settings: Settings, stop: asyncio.Event) -> None:
     obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
     try:
         await app.start()
+        gc.collect()
+        gc.freeze()  # what a start leaves is no garbage: later collections need not look at it
         await _until(stop, app.address, settings, announced=settings.processes == 1)
     finally:
         await app.stop()

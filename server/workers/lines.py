@@ -30,7 +30,8 @@ class Lines:
 
     def send(self, line: Line) -> None:
         """Queues a line; to an end that is gone it is lost."""
-        self._writer.write(json.dumps(line).encode() + b"\n")
+        if not self._writer.is_closing():  # once it has closed, uvloop raises
+            self._writer.write(json.dumps(line).encode() + b"\n")
 
     async def __aiter__(self) -> AsyncIterator[Line]:
         """What the other end says, until it is gone."""
