@@ -41,9 +41,10 @@ CASES: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
+@pytest.mark.timeout(300)  # 10 s of processor time, which a busy machine takes long to give
 @pytest.mark.parametrize("case", CASES)
 def test_the_optimum_is_reached(case: str) -> None:
-    """After a short run greedy episodes have 94% of the largest return there is."""
+    """After a short run, at most 20,000 steps, greedy episodes have 94% of the largest return there is."""
     actions, observations, settings = CASES[case]
     arguments = {"actions": actions, "observations": observations, "masked": "masked" in settings}
     chosen = {name: value for name, value in settings.items() if name != "masked"}
@@ -52,7 +53,8 @@ def test_the_optimum_is_reached(case: str) -> None:
     info = inspect(config)
     loop = start(config, info)
     for _ in loop.run():
-        pass
+        if (loop.episodes.mean_return or 0.0) > 0.97 * kinds.LENGTH:
+            break
     loop.collector.close()
     environments = make_plain(config, info, 20, iter(range(100, 120)))
     policy = loop.acting.policy(loop.scaling())
