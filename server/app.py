@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from policy_api import request_ids, trace_context
 from policy_api.audit import Audit
@@ -29,6 +30,7 @@ from server.transports import Transport
 from server.transports.grpcio import GrpcioTransport
 from server.workers.link import WorkerLink
 
+_LOG = logging.getLogger(__name__)
 POLICY_SERVICE = "policy_api.v1.PolicyService"
 
 
@@ -131,6 +133,10 @@ class App:
         own = Batcher(settings.max_queue_rows, observer)
         handled = self.metrics.rpc.handled if self.metrics is not None else None
         direct = [DirectAct(actor), inference.direct]
+        if self._tracing is not None:
+            _LOG.warning(
+                "the native transport traces no calls of %s", ", ".join(each.path for each in direct)
+            )
         return NativeTransport(handlers, wraps, direct, own, settings, handled)
 
     def _report_versions(self) -> None:

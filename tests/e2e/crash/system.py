@@ -19,7 +19,7 @@ from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from repository import ModelRepository
 
 PHASE_NAMES = tuple(value.name for value in training_pb2.TrainingProgress.Phase.DESCRIPTOR.values)
-DEADLINE = 240.0  # seconds for a job to end after everything is up again
+DEADLINE = 600.0  # seconds for a job to end after everything is up again; a starved machine took 235
 
 
 class System:
