@@ -113,13 +113,14 @@ TUNED: Mapping[tuple[str, str], Preset] = {
         },
     ),
     ("LunarLander-v3", "reinforce"): Preset(
-        source="tuning seeds 10-21: two episodes and one step an update, a baseline of low variance",
+        source="tuning seeds 10-21: two episodes and 1 to 4 steps an update, a baseline of low variance",
         settings={
             **REINFORCE,
             **EXPLORING,
-            "total_timesteps": 2_000_000,
+            "total_timesteps": 3_000_000,
             "n_envs": 2,
             "episodes_per_update": 2,
+            "minibatch_size": 512,
             "baseline_lambda": 0.95,
             "critic_minibatch_size": 64,
             "critic_learning_rate": 1e-3,
