@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +60,12 @@ def deadlock() -> None:
     libc.pthread_mutex_lock(mutex)
 
 
-HANGS = {"spin": spin, "sleep": lambda: time.sleep(10_000), "deadlock": deadlock}
+DEEDS: dict[str, Callable[[], object]] = {
+    "spin": spin,
+    "sleep": lambda: time.sleep(10_000),
+    "deadlock": deadlock,
+    "interrupt": lambda: signal.raise_signal(signal.SIGINT),
+}
 
 
 class Misbehaving(Scripted):
@@ -75,10 +81,10 @@ class Misbehaving(Scripted):
         observation, reward, terminated, truncated, info = super().step(action)
         if self.kind == "endless":
             return observation, reward, False, False, info
-        if self.total < 5:
+        if self.total < 5 or self.kind == "well":
             return observation, reward, terminated, truncated, info
-        if self.kind in HANGS:
-            HANGS[self.kind]()
+        if self.kind in DEEDS:
+            DEEDS[self.kind]()
         breaks: dict[str, Callable[[], tuple[Observation, float]]] = {
             "nan_observation": lambda: (observation * np.nan, reward),
             "nan_reward": lambda: (observation, float("nan")),
