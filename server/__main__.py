@@ -48,7 +48,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
     "grpcio, or native: faster, no TLS (extra `native`).",
     type=click.Choice(["grpcio", "native"]),
 )
-@_setting("--workers", "Processes on one port; 0: one a CPU.", type=int)
+@_setting("--workers", "Processes on one port; 0: one a CPU, as many as the cgroup's memory holds.", type=int)
 @_setting("--metrics", "host:port of /metrics for Prometheus; without, nothing is measured.")
 @_setting(
     "--port-file",

@@ -7,12 +7,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from policy_api.cpus import usable_cpus
+from policy_api.cpus import memory_limit, usable_cpus
 from policy_api.security import Security
 from server.security.trainer_link import TrainerLink
 
 MIB = 2**20
+SUPERVISOR_BYTES, WORKER_BYTES = 100 * MIB, 160 * MIB  # resident, measured: docs/serving-benchmark.md
 ADDRESS = r"^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$"
+
+
+def fitting(cpus: int, memory: int | None) -> int:
+    """Workers for so many processors, as far as a limit of memory (bytes) holds them; at least 1."""
+    return cpus if memory is None else max(1, min(cpus, (memory - SUPERVISOR_BYTES) // WORKER_BYTES))
 
 
 class Settings(BaseModel):
@@ -24,7 +30,7 @@ class Settings(BaseModel):
     repository: Path  # root of the model repository
     trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
     transport: Literal["grpcio", "native"] = "grpcio"
-    workers: int = Field(default=1, ge=0, le=256)  # processes on one port; 0: one a CPU of the cgroup
+    workers: int = Field(default=0, ge=0, le=256)  # processes on one port; 0: one a CPU that memory allows
     metrics: str | None = Field(default=None, pattern=ADDRESS)  # host:port of /metrics; None: not measured
     trace: str | None = None  # http://host:4317 of an OpenTelemetry collector; None: not traced
     port_file: Path | None = None  # where the bound address is written once the server is ready
@@ -41,7 +47,7 @@ class Settings(BaseModel):
     @property
     def processes(self) -> int:
         """How many workers there are."""
-        return self.workers or usable_cpus()
+        return self.workers or fitting(usable_cpus(), memory_limit())
 
     @model_validator(mode="after")
     def _transport_can(self) -> Settings:

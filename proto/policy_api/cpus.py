@@ -1,4 +1,4 @@
-"""How many processors this process may use: a container's share, not the host's count."""
+"""What this process may use: a container's share of processors and memory, not the host's."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ import math
 import os
 from pathlib import Path
 
+_UNLIMITED = 2**60  # version 1 writes its largest number where there is no limit
+
 
 def usable_cpus(root: Path = Path("/")) -> int:
     """The smaller of the affinity mask and the cgroup's quota (version 2 or 1), rounded up; at least 1."""
     allowed = len(os.sched_getaffinity(0))
     quota = _quota_v2(root) or _quota_v1(root)
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes that the cgroup (version 2 or 1) may hold; None: no limit."""
+    for name in ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = int((root / name).read_text())
+        except (OSError, ValueError):
+            continue
+        return limit if limit < _UNLIMITED else None
+    return None
 
 
 def _quota_v2(root: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""Processors: a container's share counts, not the host's number."""
+"""Processors and memory: a container's share counts, not the host's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from policy_api.cpus import usable_cpus
+from policy_api.cpus import memory_limit, usable_cpus
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -37,3 +37,18 @@ def test_cgroup_v1(tmp_path: Path, quota: str, wanted: int) -> None:
 def test_without_cgroup_the_affinity_counts(tmp_path: Path) -> None:
     """As on a machine without containers."""
     assert usable_cpus(tmp_path) == ALLOWED
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("1073741824\n", 2**30), ("max\n", None)])
+def test_memory_of_cgroup_v2(tmp_path: Path, text: str, wanted: int | None) -> None:
+    """memory.max holds bytes, or `max`."""
+    write(tmp_path / "sys/fs/cgroup/memory.max", text)
+    assert memory_limit(tmp_path) == wanted
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("268435456\n", 2**28), ("9223372036854771712\n", None)])
+def test_memory_of_cgroup_v1(tmp_path: Path, text: str, wanted: int | None) -> None:
+    """memory.limit_in_bytes is the largest number where there is no limit."""
+    write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", text)
+    assert memory_limit(tmp_path) == wanted
+    assert memory_limit(tmp_path / "elsewhere") is None
