@@ -10,6 +10,7 @@ import grpc
 
 from policy_api.v1.gate_pb2 import GateConfig
 from policy_api.v1.training_pb2 import (
+    CancelTrainingJobRequest,
     CreateTrainingJobRequest,
     Promotion,
     TrainingJob,
@@ -59,6 +60,24 @@ def trial(
     seed: int = 0,
 ) -> Outcome:
     """One job that is hit once. `delay`: seconds between the sight of the phase and the kill."""
+    if phase == "QUEUED":
+        return _behind_another(system, victim, delay=delay, env_id=env_id, seed=seed)
+    return _trial(system, victim, phase, delay=delay, env_id=env_id, seed=seed)
+
+
+def _behind_another(system: System, victim: str, *, delay: float, env_id: str, seed: int) -> Outcome:
+    """An idle trainer takes a job at once: one that stays queued waits for another, cancelled later."""
+    endless = _spec("endless", env_id, seed)
+    endless.settings["total_timesteps"] = "500000000"
+    request = CreateTrainingJobRequest(spec=endless)
+    blocker = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
+    _wait_for(system, blocker, "TRAINING")
+    return _trial(system, victim, "QUEUED", delay=delay, env_id=env_id, seed=seed, blocker=blocker)
+
+
+def _trial(
+    system: System, victim: str, phase: str, *, delay: float, env_id: str, seed: int, blocker: str = ""
+) -> Outcome:
     policy = victim  # of a victim's jobs each but the first has a champion to be compared with
     request = CreateTrainingJobRequest(
         spec=_spec(policy, env_id, seed), request_id=f"{policy}-{phase}-{time.time_ns()}"
@@ -66,10 +85,13 @@ def trial(
     job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
     _wait_for(system, job_id, phase)
     time.sleep(delay)
-    system.kill(victim, job_id)
+    system.kill(victim, blocker or job_id)
     died_in = system.phase(job_id)
     began = time.monotonic()
     system.restore()
+    if blocker:
+        cancel = CancelTrainingJobRequest(job_id=blocker)
+        system.trainer.CancelTrainingJob(cancel, wait_for_ready=True, timeout=30)
     job = _end(system, job_id)
     # The request again, as a client does that lost its answer.
     again = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job
