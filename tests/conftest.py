@@ -19,10 +19,10 @@ DAY = datetime.timedelta(days=1)
 class Authority:
     """A certificate authority of one test, and the certificates that it issues for localhost."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "test authority") -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.datetime.now(datetime.UTC)
         certificate = (
             _builder(self._name, self._name, self._key.public_key(), now - DAY, now + DAY)

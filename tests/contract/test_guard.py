@@ -183,6 +183,35 @@ async def test_a_renewed_certificate_is_used_without_a_restart(callers: Path, au
         assert await ask(address, credentials) is grpc.StatusCode.OK
 
 
+@on_a_loop
+async def test_an_authority_is_replaced_without_a_restart(
+    callers: Path, authority: Any, tmp_path: Path
+) -> None:
+    """Old and new stand on every side, then the server's certificate changes, then the old one goes."""
+    (tmp_path / "new").mkdir()
+    successor = type(authority)(tmp_path / "new", "its successor")
+    old, new = authority.certificate.read_text(), successor.certificate.read_text()
+    files, robots = authority.issue("server"), (authority.issue("robot"), successor.issue("robot"))
+    trusted = tmp_path / "trusted.crt"  # what clients trust
+    trusted.write_text(old + new)
+
+    async def answers(address: str) -> list[bool]:
+        codes = [await ask(address, channel_credentials(trusted, robot)) for robot in robots]
+        return [code is grpc.StatusCode.OK for code in codes]
+
+    async with serving(callers, files) as address:
+        assert await answers(address) == [True, False]
+        authority.certificate.write_text(old + new)
+        assert await answers(address) == [True, True]
+        reissued = successor.issue("server")
+        files.key.write_bytes(reissued.key.read_bytes())
+        files.certificate.write_bytes(reissued.certificate.read_bytes())
+        assert await answers(address) == [True, True]
+        authority.certificate.write_text(new)
+        trusted.write_text(new)
+        assert await answers(address) == [False, True]
+
+
 async def ask(address: str, credentials: grpc.ChannelCredentials) -> grpc.StatusCode:
     """How a call on a new connection ends."""
     options = [("grpc.use_local_subchannel_pool", 1)]
