@@ -81,9 +81,9 @@ def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None
 def test_a_draining_server_finishes_and_says_that_it_goes(start_server: StartServer, transport: str) -> None:
     """After SIGTERM new calls get UNAVAILABLE, and those under way their answers.
 
-    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED.
+    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED, the latest when the drain ends.
     """
-    server = start_server("--drain-seconds", "60")
+    server = start_server("--drain-seconds", "20")
     large = _call(server, _request(rows=ROWS_OF_8_CALLS))
     server.policy.Act(_request("quick"), timeout=60)  # so the large one has arrived
     server.process.send_signal(signal.SIGTERM)
