@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.serving import chart, report
+from benchmarks.serving import chart, processes, report
 from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS
 from benchmarks.serving.measure import Plan, run
 
@@ -47,6 +47,7 @@ def main(
         in_flight=(1, 32) if streams else (),
         swap_rounds=swaps,
     )
+    processes.stop_in_order()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder:
         results = run(plan, Path(folder))
     output.mkdir(parents=True, exist_ok=True)

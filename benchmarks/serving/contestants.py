@@ -78,7 +78,7 @@ def _echo(transport: str, count: int = 1) -> Callable[[Path, Workplace], Running
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
-        Contestant("policyd native", "ours", ACT, ours("--transport", "native")),
+        Contestant("policyd native", "ours", ACT, ours("--transport", "native", "--workers", "1")),
         Contestant("policyd grpcio", "ours", ACT, ours("--transport", "grpcio", "--workers", "1")),
         Contestant("policyd grpcio x2", "ours", ACT, ours("--transport", "grpcio", "--workers", "2")),
         Contestant("echo native", "limit", ECHO, _echo("native")),

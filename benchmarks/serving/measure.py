@@ -13,7 +13,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
+
+import grpc
 
 from benchmarks.serving import h2load, processes, streaming, swaps
 from benchmarks.serving.contestants import (
@@ -27,7 +30,8 @@ from benchmarks.serving.contestants import (
 )
 from benchmarks.serving.policy import POLICY, observations, publish
 from benchmarks.serving.processes import Running
-from benchmarks.serving.results import Measurement, Results, StreamMeasurement, SwapMeasurement
+from benchmarks.serving.protocols import InvalidAnswer
+from benchmarks.serving.results import SWAPS, Failure, Measurement, Results, StreamMeasurement, label
 
 WARM_UP_SECONDS = 0.3
 
@@ -69,11 +73,12 @@ def run(plan: Plan, folder: Path) -> Results:
             for batch in plan.batches:
                 for connections in plan.connections:
                     for server in random.sample(servers, len(servers)):
-                        results.cells.append(_cell(server, batch, connections, number, plan.seconds))
-            results.streams += _streams(servers, number, plan)
+                        with _noting(results, server, number, label((batch, connections))):
+                            results.cells.append(_cell(server, batch, connections, number, plan.seconds))
+            _streams(servers, number, plan, results)
             print(f"round {number + 1} of {plan.runs} done", flush=True)
         for number in range(plan.swap_rounds):
-            results.swaps += _swaps(servers, number)
+            _swaps(servers, number, results)
         for server in servers:
             results.memory[server.contestant.name] = sorted(server.running.peak_memory().values())
     results.environment["load average at the end"] = os.getloadavg()
@@ -92,6 +97,17 @@ def _standing(plan: Plan, place: Workplace) -> Iterator[list[Server]]:
             sizes = ready(contestant, running, place, sorted({1, *plan.batches}))
             servers.append(Server(contestant, running, sizes))
         yield servers
+
+
+@contextmanager
+def _noting(results: Results, server: Server, number: int, part: str) -> Iterator[None]:
+    """A part of the run that fails is noted, and the run goes on."""
+    try:
+        yield
+    except (InvalidAnswer, SubprocessError, grpc.RpcError, TimeoutError) as error:
+        name = server.contestant.name
+        results.failures.append(Failure(name, number, part, str(error) or type(error).__name__))
+        print(f"{name}, {part}: {error}", flush=True)
 
 
 def _cell(server: Server, batch: int, connections: int, number: int, seconds: float) -> Measurement:
@@ -126,19 +142,17 @@ def _cell(server: Server, batch: int, connections: int, number: int, seconds: fl
     )
 
 
-def _streams(servers: list[Server], number: int, plan: Plan) -> list[StreamMeasurement]:
-    found = []
+def _streams(servers: list[Server], number: int, plan: Plan, results: Results) -> None:
     for in_flight in plan.in_flight:
         for server in random.sample(servers, len(servers)):
-            if _has_stream(server.contestant):
+            contestant = server.contestant
+            if not _has_stream(contestant):
+                continue
+            with _noting(results, server, number, f"stream, {in_flight} in flight"):
                 rate = streaming.answers_per_second(
-                    server.running.address,
-                    server.contestant.protocol,
-                    in_flight=in_flight,
-                    seconds=plan.seconds,
+                    server.running.address, contestant.protocol, in_flight=in_flight, seconds=plan.seconds
                 )
-                found.append(StreamMeasurement(server.contestant.name, in_flight, number, rate))
-    return found
+                results.streams.append(StreamMeasurement(contestant.name, in_flight, number, rate))
 
 
 def _has_stream(contestant: Contestant) -> bool:
@@ -146,14 +160,12 @@ def _has_stream(contestant: Contestant) -> bool:
     return contestant.name not in ("echo native", "MLServer")
 
 
-def _swaps(servers: list[Server], number: int) -> list[SwapMeasurement]:
-    return [
-        swaps.measure(
-            server.contestant.name, server.running.address, server.answer_bytes[1], number, swaps.SwapPlan()
-        )
-        for server in servers
-        if server.contestant.kind == "ours"
-    ]
+def _swaps(servers: list[Server], number: int, results: Results) -> None:
+    for server in servers:
+        if server.contestant.kind == "ours":
+            name, address, size = server.contestant.name, server.running.address, server.answer_bytes[1]
+            with _noting(results, server, number, SWAPS):
+                results.swaps.append(swaps.measure(name, address, size, number, swaps.SwapPlan()))
 
 
 def _onnxruntime(session: Any, plan: Plan, results: Results) -> None:

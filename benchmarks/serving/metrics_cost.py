@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.serving import h2load
+from benchmarks.serving import h2load, processes
 from benchmarks.serving.contestants import Contestant, Workplace, expected_by, ours, ready
 from benchmarks.serving.policy import POLICY, publish
 from benchmarks.serving.processes import Running
@@ -29,6 +29,7 @@ WITH = ("--metrics", "127.0.0.1:0")
 @click.option("--connections", type=click.IntRange(1), default=8, help="Each with one request of one row.")
 def main(transport: str, rounds: int, seconds: float, connections: int) -> None:
     """CPU time of the server a request, with metrics over without: median and quartiles of the rounds."""
+    processes.stop_in_order()
     h2load.install()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder, ExitStack() as stack:
         repository = publish(Path(folder) / "repository")

@@ -1,4 +1,7 @@
-"""A server's processes: started, found by their parent, measured through /proc, and ended."""
+"""A server's processes: started, found by their parent, measured through /proc, and ended.
+
+They die with the process that started them (the trainer's own launcher sees to it), however that ends.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
+
+from trainer.jobs import launch
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 15.0
@@ -76,7 +83,7 @@ def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = 
     return Running(
         [
             subprocess.Popen(
-                command,
+                [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *command],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -87,6 +94,18 @@ def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = 
         ],
         stream,
     )
+
+
+def stop_in_order() -> None:
+    """From now on SIGTERM and SIGINT raise SystemExit, once: what stands is stopped on the way out."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def free_port() -> int:

@@ -1,100 +1,141 @@
-"""Prints a run's results as Markdown and writes them as JSON."""
+"""A run's results as the Markdown that docs/serving-benchmark.md holds, and as JSON."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.serving.results import Measurement, Results, median
+from benchmarks.serving.results import Measurement, Results, label, median
 from benchmarks.serving.targets import MEGABYTE, targets
+
+VERDICTS = {True: "met", False: "not met", None: "not measured"}
 
 
 def markdown(results: Results) -> str:
     """All tables of a run."""
     parts = [_environment(results)]
     if results.cells:
-        parts.append(_cells(results))
+        parts += [_by_cell(results, title, text) for title, text in _QUANTITIES]
     if results.streams:
         parts.append(_streams(results))
     if results.swaps:
         parts.append(_swaps(results))
-    parts += [_memory(results), _targets(results)]
+    parts.append(_memory(results))
+    if results.failures:
+        parts.append(_failures(results))
+    parts.append(_targets(results))
     return "\n\n".join(parts) + "\n"
 
 
 def write_json(results: Results, path: Path) -> None:
     """Every measurement, and the targets judged from them."""
-    judged = [{"claim": t.claim, "value": t.value, "bound": t.bound, "met": t.met} for t in targets(results)]
+    judged = [
+        {"claim": t.claim, "value": t.value, "bound": t.bound, "met": t.met, "failed": t.failed}
+        for t in targets(results)
+    ]
     path.write_text(json.dumps({**results.as_json(), "targets": judged}, indent=1))
 
 
 def _environment(results: Results) -> str:
-    lines = [f"- {name}: {value}" for name, value in results.environment.items()]
-    for batch, times in sorted(results.onnxruntime_ms.items()):
-        lines.append(f"- ONNX Runtime itself, batch {batch}: {median(times) * 1e3:.0f} µs")
+    lines = [f"- {name}: {_plainly(value)}" for name, value in results.environment.items()]
+    times = [f"{median(ms) * 1e3:.0f} µs of {batch}" for batch, ms in sorted(results.onnxruntime_ms.items())]
+    if times:
+        lines.append(f"- ONNX Runtime itself, rows a call: {', '.join(times)}")
     if results.cells:
         others = [m.other_cores for m in results.cells]
         clients = [m.client_cores for m in results.cells]
         lines.append(
-            f"- cores that other programs used: median {median(others):.2f}, at most {max(others):.2f}"
+            f"- cores that other programs used: median {median(others):.2f}, at most {max(others):.2f}; "
+            f"h2load: {median(clients):.2f}, at most {max(clients):.2f}"
         )
-        lines.append(f"- cores that h2load used: median {median(clients):.2f}, at most {max(clients):.2f}")
     return "\n".join(lines)
 
 
-def _cells(results: Results) -> str:
-    rows = ["| batch | connections | server | requests/s (min to max) | p50 ms | p99 ms | CPU s / 1,000 |"]
-    rows.append("|---|---|---|---|---|---|---|")
-    for batch, connections in results.grid():
-        for name in results.names():
-            rounds = results.of(name, batch, connections)
-            if rounds:
-                rows.append(f"| {batch} | {connections} | {name} | {_figures(rounds)} |")
-    return "\n".join(rows)
+def _plainly(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(f"{number:.1f}" for number in value)
+    return str(value)
 
 
-def _figures(rounds: list[Measurement]) -> str:
-    rates = [m.rate for m in rounds]
-    return (
-        f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
-        f"| {median(m.p50_ms for m in rounds):.2f} | {median(m.p99_ms for m in rounds):.2f} "
-        f"| {median(m.cpu_per_1000 for m in rounds):.3f}"
-    )
+def _rate(rounds: list[Measurement]) -> str:
+    return _spread([m.rate for m in rounds])
+
+
+def _latency(rounds: list[Measurement]) -> str:
+    return f"{median(m.p50_ms for m in rounds):.2f} / {median(m.p99_ms for m in rounds):.2f}"
+
+
+def _cpu(rounds: list[Measurement]) -> str:
+    return f"{median(m.cpu_per_1000 for m in rounds) * 1e3:.0f}"
+
+
+_QUANTITIES = (
+    ("requests/s, median (min to max)", _rate),
+    ("p50 / p99 ms", _latency),
+    ("server's CPU µs a request", _cpu),
+)
+
+
+def _by_cell(results: Results, title: str, text: Callable[[list[Measurement]], str]) -> str:
+    """A row for each contestant, a column for each cell."""
+    grid = results.grid()
+
+    def entry(name: str, cell: tuple[int, int]) -> str:
+        rounds, failed = results.of(name, *cell), results.failed([name], [label(cell)])
+        if not failed:
+            return text(rounds) if rounds else ""
+        return f"{text(rounds)}, {failed} failed" if rounds else "failed"
+
+    rows = [[name, *(entry(name, cell) for cell in grid)] for name in results.names()]
+    return _table([title, *map(label, grid)], rows)
 
 
 def _streams(results: Results) -> str:
-    rows = ["| stream, batch 1 | in flight | answers/s (min to max) |", "|---|---|---|"]
+    rows = []
     for name, in_flight in sorted({(m.contestant, m.in_flight) for m in results.streams}):
         rates = [m.rate for m in results.streams if (m.contestant, m.in_flight) == (name, in_flight)]
-        rows.append(
-            f"| {name} | {in_flight} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) |"
-        )
-    return "\n".join(rows)
+        rows.append([name, str(in_flight), _spread(rates)])
+    return _table(["one stream, b1", "in flight", "answers/s, median (min to max)"], rows)
 
 
 def _swaps(results: Results) -> str:
-    rows = ["| swaps under load | round | swaps | p99 ms without | p99 ms with | worst ms with |"]
-    rows.append("|---|---|---|---|---|---|")
-    rows += [
-        f"| {m.contestant} | {m.round} | {m.swaps} | {m.p99_ms:.2f} "
-        f"| {m.p99_with_swaps_ms:.2f} | {m.worst_with_swaps_ms:.2f} |"
+    rows = [
+        [m.contestant, str(m.round + 1), str(m.swaps)]
+        + [f"{ms:.2f}" for ms in (m.p99_ms, m.p99_with_swaps_ms, m.worst_with_swaps_ms)]
         for m in results.swaps
     ]
-    return "\n".join(rows)
+    return _table(["swaps under load", "round", "swaps", "p99 ms without", "with", "worst ms with"], rows)
 
 
 def _memory(results: Results) -> str:
-    rows = ["| server | peak resident MB of each process |", "|---|---|"]
-    for name, sizes in results.memory.items():
-        rows.append(
-            f"| {name} | {', '.join(f'{size / MEGABYTE:.0f}' for size in sorted(sizes, reverse=True))} |"
-        )
-    return "\n".join(rows)
+    rows = [
+        [name, ", ".join(f"{size / MEGABYTE:.0f}" for size in sorted(sizes, reverse=True))]
+        for name, sizes in results.memory.items()
+    ]
+    return _table(["server", "peak resident MB of each process"], rows)
+
+
+def _failures(results: Results) -> str:
+    rows = [[f.contestant, f.part, str(f.round + 1), " ".join(f.reason.split())] for f in results.failures]
+    return _table(["gave no figure", "in", "round", "because"], rows)
 
 
 def _targets(results: Results) -> str:
-    rows = ["| target | measured | wanted | |", "|---|---|---|---|"]
+    rows = []
     for t in targets(results):
-        sign = "at least" if t.at_least else "at most"
-        rows.append(f"| {t.claim} | {t.value:.2f} | {sign} {t.bound:g} | {'met' if t.met else 'NOT MET'} |")
-    return "\n".join(rows)
+        measured = "" if t.value is None else f"{t.value:.2f}"
+        if t.failed:
+            measured += f" without {t.failed} that failed"
+        wanted = f"at {'least' if t.at_least else 'most'} {t.bound:g}"
+        rows.append([t.claim, measured.strip(), wanted, VERDICTS[t.met]])
+    return _table(["target", "measured", "wanted", ""], rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
+
+SWAPS = "swaps"  # the part of a run, in `Failure`
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class SwapMeasurement:
     swaps: int
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A measurement that gave no figure: nothing came in its time, or not an answer."""
+
+    contestant: str
+    round: int
+    part: str  # a cell's label, a stream, or swaps
+    reason: str
+
+
 @dataclass
 class Results:
     """Everything of one run."""
@@ -54,6 +66,7 @@ class Results:
     cells: list[Measurement] = field(default_factory=list)
     streams: list[StreamMeasurement] = field(default_factory=list)
     swaps: list[SwapMeasurement] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     memory: dict[str, list[int]] = field(default_factory=dict)  # peak bytes of each process
     onnxruntime_ms: dict[int, list[float]] = field(default_factory=dict)  # batch -> one median a round
 
@@ -62,7 +75,7 @@ class Results:
         return [name for name, own in self.kinds.items() if kind in (None, own)]
 
     def grid(self) -> list[tuple[int, int]]:
-        """(batch, connections) of every cell, ascending."""
+        """(batch, connections) of every cell that anybody answered in, ascending."""
         return sorted({(m.batch, m.connections) for m in self.cells})
 
     def of(self, contestant: str, batch: int, connections: int) -> list[Measurement]:
@@ -70,10 +83,17 @@ class Results:
         wanted = (contestant, batch, connections)
         return [m for m in self.cells if (m.contestant, m.batch, m.connections) == wanted]
 
+    def failed(self, names: Collection[str], parts: Collection[str]) -> int:
+        """How many measurements of these contestants and these parts of the run gave no figure."""
+        return sum(f.contestant in names and f.part in parts for f in self.failures)
+
     def ratio(
         self, ours: str, other: str, cell: tuple[int, int], value: Callable[[Measurement], float]
     ) -> float | None:
-        """Median over the rounds of value(ours) / value(other), each pair measured in the same round."""
+        """Median over the rounds of value(ours) / value(other), each pair measured in the same round.
+
+        Rounds in which one of them failed are left out; `failed` counts them.
+        """
         others = {m.round: value(m) for m in self.of(other, *cell)}
         pairs = [value(m) / others[m.round] for m in self.of(ours, *cell) if m.round in others]
         return statistics.median(pairs) if pairs else None
@@ -81,6 +101,11 @@ class Results:
     def as_json(self) -> dict[str, object]:
         """Plain data for a JSON file."""
         return asdict(self)
+
+
+def label(cell: tuple[int, int]) -> str:
+    """How (batch, connections) is called in tables."""
+    return f"b{cell[0]} c={cell[1]}"
 
 
 def rate(measurement: Measurement) -> float:

@@ -12,14 +12,18 @@ from tritonclient.grpc import service_pb2
 from benchmarks.serving.protocols import InvalidAnswer, Protocol
 from policy_api.v1 import policy_pb2
 
+GRACE_SECONDS = 30.0  # to begin and to end a stream
+
 
 def answers_per_second(address: str, protocol: Protocol, *, in_flight: int, seconds: float) -> float:
     """Rate of one stream at batch 1.
 
     Raises:
         InvalidAnswer: an answer is not one, or its size is not that of the first.
+        TimeoutError: the answers stopped coming.
     """
-    return asyncio.run(_drive(address, protocol, in_flight, seconds))
+    drive = _drive(address, protocol, in_flight, seconds)
+    return asyncio.run(asyncio.wait_for(drive, seconds + GRACE_SECONDS))
 
 
 async def _drive(address: str, protocol: Protocol, in_flight: int, seconds: float) -> float:

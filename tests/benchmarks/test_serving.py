@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.serving.h2load import parse
 from benchmarks.serving.protocols import InvalidAnswer
-from benchmarks.serving.results import Measurement, Results, SwapMeasurement, rate
+from benchmarks.serving.report import markdown
+from benchmarks.serving.results import Failure, Measurement, Results, SwapMeasurement, rate
 from benchmarks.serving.targets import targets
 
 H2LOAD = """
@@ -58,3 +59,27 @@ def test_a_target_is_judged_in_its_direction() -> None:
 def test_targets_without_measurements_are_left_out() -> None:
     """An empty run judges nothing."""
     assert targets(Results()) == []
+
+
+def _partly_failed() -> Results:
+    """Two rounds of two contestants, of which one gave no figure in the second."""
+    results = Results(kinds={"policyd native": "ours", "Triton dynamic batching": "peer"})
+    results.cells = [_measurement("policyd native", number, 400) for number in range(2)]
+    results.cells.append(_measurement("Triton dynamic batching", 0, 100))
+    results.failures = [Failure("Triton dynamic batching", 1, "b1 c=32", "nothing came within 0.5 s")]
+    return results
+
+
+def test_a_target_with_a_failed_measurement_is_not_measured() -> None:
+    """Its ratio is that of the other rounds, and no verdict is taken from it."""
+    triton, tail = targets(_partly_failed())
+    assert (triton.value, triton.failed, triton.met) == (4.0, 1, None)
+    assert (tail.value, tail.failed, tail.met) == (1.0, 1, None)
+
+
+def test_the_tables_say_what_failed() -> None:
+    """The cell, the reason and the targets that lack it."""
+    text = markdown(_partly_failed())
+    assert "| Triton dynamic batching | 100 (100 to 100), 1 failed |" in text
+    assert "| Triton dynamic batching | b1 c=32 | 2 | nothing came within 0.5 s |" in text
+    assert "| 4.00 without 1 that failed | at least 3 | not measured |" in text

@@ -1,0 +1,58 @@
+"""The benchmark's servers end with it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SERVER = """
+import pathlib, signal, sys
+life = open(sys.argv[1], "w")
+def end(*_):
+    print("stopped in order", file=life, flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("serves", file=life, flush=True)
+while True:
+    signal.pause()
+"""
+BENCHMARK = """
+import pathlib, signal, sys
+from benchmarks.serving import processes
+folder = pathlib.Path(sys.argv[1])
+processes.stop_in_order()
+running = processes.start([[sys.executable, "-c", sys.argv[2], sys.argv[3]]], log=folder / "log", cwd=folder)
+try:
+    signal.pause()
+finally:
+    running.stop()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="dying with the parent is Linux's prctl")
+@pytest.mark.parametrize(
+    ("number", "last_words", "code"),
+    [
+        (signal.SIGTERM, "stopped in order\n", 128 + signal.SIGTERM),
+        (signal.SIGINT, "stopped in order\n", 128 + signal.SIGINT),
+        (signal.SIGKILL, "", -signal.SIGKILL),
+    ],
+)
+def test_a_server_ends_with_the_benchmark(
+    tmp_path: Path, number: signal.Signals, last_words: str, code: int
+) -> None:
+    """SIGTERM and SIGINT stop it in order; after SIGKILL it is killed, too."""
+    life = tmp_path / "life"  # ends when nobody has it open any more
+    os.mkfifo(life)
+    command = [sys.executable, "-c", BENCHMARK, str(tmp_path), SERVER, str(life)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as benchmark:
+        with life.open() as words:
+            assert words.readline() == "serves\n"
+            benchmark.send_signal(number)
+            assert words.read() == last_words
+        assert benchmark.wait() == code
