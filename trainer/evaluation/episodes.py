@@ -8,6 +8,7 @@ import numpy as np
 
 from trainer.environments.errors import EnvironmentFailed
 from trainer.environments.interface import Environments
+from trainer.evaluation.reservoir import Reservoir
 from trainer.rollouts.collector import never_ends
 from trainer.rollouts.policy import ActingPolicy
 
@@ -18,7 +19,6 @@ class Played:
 
     returns: np.ndarray  # [E], undiscounted
     lengths: np.ndarray  # [E], steps
-    observations: np.ndarray  # [V, D], some of those that were visited
 
 
 def play(
@@ -28,7 +28,7 @@ def play(
     *,
     deterministic: bool,
     step_limit: int,
-    visited: int = 0,
+    visited: Reservoir | None = None,
 ) -> Played:
     """The first episode of each environment after a reset.
 
@@ -38,7 +38,7 @@ def play(
         seed: of the environments' reset and of the sampling of actions.
         deterministic: the mode of the distribution instead of a sample.
         step_limit: steps after which an episode counts as never ending.
-        visited: observations to keep, the first ones.
+        visited: what the observations that are acted on are offered to.
 
     Raises:
         EnvironmentFailed: an environment raised, or answered NaN or the wrong shape.
@@ -47,11 +47,10 @@ def play(
     n = environments.n_envs
     rng = np.random.default_rng([seed, 7])
     returns, lengths = np.zeros(n), np.zeros(n, np.int64)
-    kept: list[np.ndarray] = []
     observations, active = environments.reset(seed), np.ones(n, bool)
     while active.any():
-        if sum(map(len, kept)) < visited:
-            kept.append(observations[active])
+        if visited is not None:
+            visited.offer(observations[active])
         if deterministic:
             actions = policy.mode(observations)
         else:
@@ -65,5 +64,4 @@ def play(
         observations = step.observations
         if lengths.max() > step_limit:
             raise never_ends(step_limit)
-    rows = np.concatenate(kept)[:visited] if kept else observations[:0]
-    return Played(returns, lengths, rows)
+    return Played(returns, lengths)

@@ -13,6 +13,7 @@ from trainer.environments.interface import Environments
 from trainer.environments.make import EnvironmentInfo, make_environments, make_plain
 from trainer.evaluation.episodes import Played, play
 from trainer.evaluation.figures import first_seed
+from trainer.evaluation.reservoir import Reservoir
 from trainer.evaluation.selection import Selection, Snapshot
 
 RESCORING = 2  # times as many episodes as the first scoring, in the first round
@@ -67,13 +68,15 @@ class Judge:
             episodes *= 2
         return remaining[0]
 
-    def play(self, snapshot: Snapshot, first: int, *, deterministic: bool, visited: int) -> Played:
+    def play(
+        self, snapshot: Snapshot, first: int, *, deterministic: bool, visited: Reservoir | None = None
+    ) -> Played:
         """Evaluation: episode i in an ordinary environment reset with seed first + i, as any client could.
 
         Steps are the same whatever else is played beside an episode; so are greedy actions.
         """
         policy = snapshot.policy(self.specs, self.info.codec.distribution)
-        limit, blocks = self.config.episode_step_limit, []
+        blocks = []
         for start in range(0, self.config.evaluation_episodes, BLOCK):
             count = min(BLOCK, self.config.evaluation_episodes - start)
             seeds = iter(range(first + start, first + start + count))
@@ -84,16 +87,15 @@ class Judge:
                     policy,
                     first + start,
                     deterministic=deterministic,
-                    step_limit=limit,
+                    step_limit=self.config.episode_step_limit,
                     visited=visited,
                 )
             )
             environments.close()
-        returns, lengths, rows = (
-            np.concatenate([getattr(block, name) for block in blocks])
-            for name in ("returns", "lengths", "observations")
+        returns, lengths = (
+            np.concatenate([getattr(block, name) for block in blocks]) for name in ("returns", "lengths")
         )
-        return Played(returns, lengths, rows[:visited])
+        return Played(returns, lengths)
 
     def close(self) -> None:
         """Frees the environments."""

@@ -31,15 +31,15 @@ def build(
     config: TrainingConfig,
     info: EnvironmentInfo,
     policy: ActingPolicy,
-    visited: np.ndarray,
+    visited: tuple[np.ndarray, np.ndarray],
     metadata: PolicyMetadata,
     verdict: GateVerdict | None,
     files: Mapping[str, Path | bytes],
 ) -> dict[str, bytes]:
     """report.html and what it shows, by file name; empty where that failed.
 
-    `visited` [V, D]: observations of evaluation episodes; `verdict`: None where no promotion was asked for;
-    `files`: those of the version so far, the learning curve among them.
+    `visited`: what the evaluation's greedy and its sampled episodes observed, [V, D] each; `verdict`: None
+    where no promotion was asked for; `files`: those of the version so far, the learning curve among them.
     """
     try:
         curve = files[picture.FILE]
@@ -62,10 +62,14 @@ def build(
 
 
 def _actions(
-    config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy, visited: np.ndarray
+    config: TrainingConfig,
+    info: EnvironmentInfo,
+    policy: ActingPolicy,
+    visited: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the policy does in the visited states, as the environment names it: greedy, sampled [V, ...]."""
+    """What the policy does in the states that each way of playing visits, as the environment names it."""
+    greedy, sampled = visited
     rng = np.random.default_rng(first_seed(config.seed, "report"))
-    noise = policy.distribution.noise(rng, 1, len(visited))[0]
+    noise = policy.distribution.noise(rng, 1, len(sampled))[0]
     to_environment = info.codec.to_environment
-    return to_environment(policy.mode(visited)), to_environment(policy.sample(visited, noise))
+    return to_environment(policy.mode(greedy)), to_environment(policy.sample(sampled, noise))

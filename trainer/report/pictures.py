@@ -35,7 +35,8 @@ def returns(metadata: PolicyMetadata, verdict: GateVerdict | None) -> bytes:
 
 
 def actions(space: Space, greedy: np.ndarray, sampled: np.ndarray) -> bytes:
-    """How often each action is taken in the visited states [V, ...], greedy and sampled."""
+    """How often each action is taken in the states that greedy and sampled episodes visit [V, ...] each."""
+    counts = f"{len(greedy)} of the greedy and {len(sampled)} of the sampled evaluation's states"
     greedy, sampled = greedy.reshape(len(greedy), -1), sampled.reshape(len(sampled), -1)
     parts = min(greedy.shape[1], PARTS)
     figure = _figure(9, 3.0 if parts <= 4 else 5.6)
@@ -44,8 +45,8 @@ def actions(space: Space, greedy: np.ndarray, sampled: np.ndarray) -> bytes:
         draw = _densities if space.HasField("box") else _shares
         draw(axes, greedy[:, part], sampled[:, part])
         axes.set_title(f"action[{part}]" if greedy.shape[1] > 1 else "action", fontsize=10)
-    list(panels)
     figure.axes[0].legend(fontsize=9)
+    figure.suptitle(f"in {counts}, drawn evenly from all steps", fontsize=9)
     return _png(figure)
 
 
@@ -108,9 +109,10 @@ def _shares(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:
 
 def _densities(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:
     edges = list(_edges(np.concatenate((greedy, sampled))))
-    axes.hist(greedy, bins=edges, alpha=0.6, color=NEW, label="greedy")
-    axes.hist(sampled, bins=edges, alpha=0.5, color=OLD, label="sampled")
-    axes.set_ylabel("visited states")
+    for name, chosen, color in (("greedy", greedy, NEW), ("sampled", sampled, OLD)):
+        shares = np.full(len(chosen), 1 / len(chosen))
+        axes.hist(chosen, bins=edges, weights=shares, alpha=0.55, color=color, label=name)
+    axes.set_ylabel("share of visited states")
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -10,9 +10,10 @@ from policy_api.v1 import artifact_pb2
 from trainer.config import TrainingConfig
 from trainer.evaluation.figures import first_seed, return_figures
 from trainer.evaluation.judge import Judge
+from trainer.evaluation.reservoir import Reservoir
 from trainer.evaluation.selection import Selection, Snapshot
 
-VISITED = 1000  # observations kept for the parity check
+VISITED = 500  # observations kept of the greedy episodes, and as many of the sampled ones
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Evaluated:
 
     snapshot: Snapshot
     evaluation: artifact_pb2.Evaluation
-    visited: np.ndarray  # [V, D], observations of the evaluation's episodes
+    greedy: np.ndarray  # [V, D], an even sample of what the greedy episodes observed
+    sampled: np.ndarray  # [V, D], the same of the sampled ones
 
 
 def evaluate(
@@ -33,9 +35,10 @@ def evaluate(
     """Chooses the weights, then plays them greedy and sampled on episodes that no choice has seen."""
     chosen = judge.choose(selection, last)
     first = first_seed(config.seed, "evaluation")
-    greedy = judge.play(chosen, first, deterministic=True, visited=VISITED // 2)
-    sampled = judge.play(chosen, first, deterministic=False, visited=VISITED - VISITED // 2)
-    evaluation = artifact_pb2.Evaluation(
-        greedy=return_figures(greedy), sampled=return_figures(sampled), first_seed=first
-    )
-    return Evaluated(chosen, evaluation, np.concatenate((greedy.observations, sampled.observations)))
+    evaluation = artifact_pb2.Evaluation(first_seed=first)
+    visited = []
+    for figures, deterministic in ((evaluation.greedy, True), (evaluation.sampled, False)):
+        visited.append(Reservoir(VISITED, first))
+        played = judge.play(chosen, first, deterministic=deterministic, visited=visited[-1])
+        figures.CopyFrom(return_figures(played))
+    return Evaluated(chosen, evaluation, *(reservoir.rows for reservoir in visited))

@@ -70,14 +70,15 @@ def _parity(
     graphs = importlib.import_module("trainer.export.graph")
     parity = importlib.import_module("trainer.export.parity")
     rng = np.random.default_rng(first_seed(config.seed, "parity"))
-    visited = evaluated.visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
+    visited = np.concatenate((evaluated.greedy, evaluated.sampled))
+    visited = visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
     rows = np.concatenate((info.encoder.random(rng, RANDOM), visited))
     observations = rows.reshape(-1, *info.encoder.shape)
     certificate: artifact_pb2.ParityCertificate = parity.certify(
         graphs.run_torch(graph, observations),
         parity.run_onnx(model.SerializeToString(), observations),  # type: ignore[attr-defined]  # onnx is imported late
         random=RANDOM,
-        visited=len(evaluated.visited),
+        visited=len(visited),
     )
     return certificate
 

@@ -90,7 +90,8 @@ class _Run:
             files[verdicts.FIRST] = verdicts.encode(verdict)
         report = importlib.import_module("trainer.report.build")  # matplotlib: a second to import
         policy = evaluated.snapshot.policy(specs, info.codec.distribution)
-        files |= report.build(config, info, policy, evaluated.visited, metadata, verdict, files)
+        visited = (evaluated.greedy, evaluated.sampled)
+        files |= report.build(config, info, policy, visited, metadata, verdict, files)
         self._enter(TrainingProgress.PUBLISHING, 0.98)
         published = self._publish(files, metadata)
         mlflow_log.log_run(config, training.state.curve, published)

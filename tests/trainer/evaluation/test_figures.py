@@ -11,7 +11,7 @@ from trainer.evaluation.figures import STUDENT_T, first_seed, return_figures
 
 
 def played(returns: list[float]) -> Played:
-    return Played(np.array(returns), np.full(len(returns), 3), np.zeros((0, 2)))
+    return Played(np.array(returns), np.full(len(returns), 3))
 
 
 @pytest.mark.parametrize("episodes", [2, 5, 21, 100, 1001])

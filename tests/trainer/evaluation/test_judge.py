@@ -11,6 +11,7 @@ from trainer.config import TrainingConfig, resolve_config
 from trainer.environments.errors import EnvironmentFailed, EnvironmentNeverEnds
 from trainer.environments.make import inspect
 from trainer.evaluation.judge import Judge
+from trainer.evaluation.reservoir import Reservoir
 from trainer.evaluation.selection import FINALISTS, Selection, Snapshot
 
 
@@ -34,7 +35,7 @@ def test_episodes_are_those_of_their_seeds() -> None:
     """Greedy return i is what one gets from gymnasium.make and reset(seed=first + i), action by action."""
     judge = judge_of(configuration())
     snapshot = fresh(judge)
-    returns = judge.play(snapshot, 1000, deterministic=True, visited=0).returns
+    returns = judge.play(snapshot, 1000, deterministic=True).returns
     policy = snapshot.policy(judge.specs, judge.info.codec.distribution)
     env = gym.make("CartPole-v1")
     for i in (0, 1, 127, 128, 139):
@@ -48,12 +49,30 @@ def test_episodes_are_those_of_their_seeds() -> None:
     assert len(returns) == 140
 
 
-def test_sampled_play_is_repeatable_and_keeps_observations() -> None:
-    """The same seeds give the same sampled returns; `visited` observations are kept."""
+def test_sampled_play_is_repeatable() -> None:
+    """The same seeds give the same sampled returns and the same sample of visited states."""
     judge = judge_of(configuration())
-    first, second = (judge.play(fresh(judge), 5, deterministic=False, visited=50) for _ in range(2))
+    samples = [Reservoir(50, 1) for _ in range(2)]
+    first, second = (judge.play(fresh(judge), 5, deterministic=False, visited=each) for each in samples)
     np.testing.assert_array_equal(first.returns, second.returns)
-    assert first.observations.shape == (50, 4)
+    np.testing.assert_array_equal(samples[0].rows, samples[1].rows)
+    assert samples[0].rows.shape == (50, 4)
+
+
+def test_visited_states_are_of_whole_episodes_and_of_all() -> None:
+    """Every third of the episodes gives a third of the sample, and the last block of 12 gives its part."""
+    judge = judge_of(configuration("Pendulum-v1", preset="auto", max_episode_steps="30"))
+    whole, sample = Reservoir(140 * 30, 0), Reservoir(1000, 1)
+    for reservoir in (whole, sample):
+        judge.play(fresh(judge), 5, deterministic=True, visited=reservoir)
+    numbers = {row.tobytes(): number for number, row in enumerate(whole.rows)}  # 128 side by side, then 12
+    drawn = np.array([numbers[row.tobytes()] for row in sample.rows])
+    late = drawn >= 128 * 30
+    steps = np.where(late, (drawn - 128 * 30) // 12, drawn // 128)
+    thirds = np.bincount(steps // 10) / len(drawn)
+    assert len(numbers) == 140 * 30
+    assert np.abs(thirds - 1 / 3).max() < 0.075  # five standard errors
+    assert 0.04 < late.mean() < 0.14
 
 
 def test_the_better_policy_is_chosen() -> None:
@@ -115,4 +134,4 @@ def test_endless_episodes() -> None:
     assert not selection.ranked
     assert judge.choose(Selection([(0.0, fresh(judge, 1))]), fresh(judge, 2)).env_steps == 2
     with pytest.raises(EnvironmentNeverEnds):
-        judge.play(fresh(judge), 0, deterministic=True, visited=0)
+        judge.play(fresh(judge), 0, deterministic=True)

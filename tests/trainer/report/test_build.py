@@ -76,10 +76,15 @@ def _metadata(env_id: str) -> PolicyMetadata:
     return metadata
 
 
+def _states(rng: np.random.Generator, count: int) -> np.ndarray:
+    return rng.normal(size=(count, 4)).astype(np.float32)
+
+
 def _report(env_id: str, verdict: GateVerdict | None = None) -> dict[str, bytes]:
     picture = io.BytesIO()
     Image.new("RGB", (8, 8)).save(picture, "PNG")
-    visited = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    visited = (_states(rng, 50), _states(rng, 40))
     files: dict[str, Path | bytes] = {"learning_curve.png": picture.getvalue()}
     return build(*_subject(env_id), visited, _metadata(env_id), verdict, files)
 
@@ -131,5 +136,5 @@ def test_what_cannot_be_filmed_is_said(env_id: str, note: str) -> None:
 def test_a_report_that_fails_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Where a picture cannot be made there is no report, and the log says why."""
     nothing = np.zeros((0, 4), np.float32)
-    assert build(*_subject("CartPole-v1"), nothing, _metadata("CartPole-v1"), None, {}) == {}
+    assert build(*_subject("CartPole-v1"), (nothing, nothing), _metadata("CartPole-v1"), None, {}) == {}
     assert "the report failed" in caplog.text
