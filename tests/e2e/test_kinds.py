@@ -189,3 +189,18 @@ def test_composite_observations_on_the_command_line(
     assert run(["--server", server, "verify", receipt]) == Exit.OK, capfd.readouterr().out
     assert run([*ask, json.dumps(list(one.values()))]) == Exit.BAD_REQUEST
     assert "observations.camera: got none" in capfd.readouterr().err
+
+
+def test_images_from_a_file(server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What an environment saw is asked from an .npz, and answered as over the client."""
+    seen = _seen(3)
+    members = {name: np.stack([np.asarray(one[name]) for one in seen]) for name in seen[0]}
+    np.savez(tmp_path / "seen.npz", allow_pickle=False, **members)
+    ask = ("--server", server, "--json", "act", "--policy", "seeing", "--seed", "9")
+    assert run([*ask, f"@{tmp_path}/seen.npz"]) == Exit.OK
+    answered = json.loads(capfd.readouterr().out)
+    with PolicyClient(server) as client:
+        space = client.get_policy("seeing").versions[0].metadata.observation_space
+        wanted = client.act(seen, space=space, policy="seeing", seed=9)
+    assert answered["actions"] == wanted.actions.tolist()
+    assert answered["action_probs"] == wanted.action_probs.tolist()
