@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.arrays import Array
+from trainer.estimators.normalization import ObservationScaling
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,37 @@ class Batch:
     value_targets: Array | None = None  # [B]
     next_observations: Array | None = None  # [B, D], only where the critic's gradient is `full`
     next_discounts: Array | None = None  # [B], gamma, or 0 where nothing is bootstrapped
+    scaling: ObservationScaling | None = None  # of observations that are bytes still; None: they are scaled
 
     def __len__(self) -> int:
         return len(self.advantages)
 
     def take(self, rows: Array) -> Batch:
         """The steps of a minibatch, each with its part of that minibatch's mean."""
-        pick = [None if array is None else array[rows] for array in (self.values, self.value_targets)]
-        nexts = [
-            None if array is None else array[rows] for array in (self.next_observations, self.next_discounts)
-        ]
-        scale = self.scale * len(self) / len(rows)
-        observations, actions = self.observations[rows], self.actions[rows]
-        return Batch(observations, actions, self.advantages[rows], scale, *pick, *nexts)
+
+        def pick(array: Array | None) -> Array | None:
+            return None if array is None else array[rows]
+
+        return Batch(
+            observations=self.observations[rows],
+            actions=self.actions[rows],
+            advantages=self.advantages[rows],
+            scale=self.scale * len(self) / len(rows),
+            values=pick(self.values),
+            value_targets=pick(self.value_targets),
+            next_observations=pick(self.next_observations),
+            next_discounts=pick(self.next_discounts),
+            scaling=self.scaling,
+        )
+
+    def scaled(self) -> Batch:
+        """With observations as networks take them."""
+        if self.scaling is None:
+            return self
+        nexts = self.next_observations
+        return replace(
+            self,
+            observations=self.scaling(self.observations),
+            next_observations=None if nexts is None else self.scaling(nexts),
+            scaling=None,
+        )

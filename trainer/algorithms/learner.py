@@ -14,6 +14,7 @@ from trainer.algorithms.gradients import actor_gradient, critic_gradient
 from trainer.arrays import Array, Backend
 from trainer.config import TrainingConfig
 from trainer.distributions.interface import Distribution
+from trainer.estimators.normalization import ObservationScaling, most_rows
 from trainer.networks.interface import Network
 from trainer.optimization.clipping import clip_by_norm
 from trainer.optimization.optimizers import Optimizer, make_optimizer
@@ -52,10 +53,14 @@ class Learner:
         self.actor_optimizer = self._optimizer(actor)
         self.critic_optimizer = None if critic is None else self._optimizer(critic)
 
-    def values(self, observations: Array) -> Array:
-        """V [B] of rows [B, D]."""
+    def values(self, observations: Array, scaling: ObservationScaling | None = None) -> Array:
+        """V [B] of rows [B, D], images a part at a time; with `scaling` they are bytes still."""
         assert self.critic is not None, "there is a critic"
-        return self.critic.outputs(observations)[:, 0]
+        some, parts = most_rows(observations), []
+        for start in range(0, len(observations), some):
+            part = observations[start : start + some]
+            parts.append(self.critic.outputs(part if scaling is None else scaling(part))[:, 0])
+        return parts[0] if len(parts) == 1 else self.backend.xp.concatenate(parts)
 
     def update(self, batch: Batch, rates: Rates, rng: np.random.Generator) -> None:
         """Every epoch and minibatch: the actor's step and the critic's, or the critic's in passes of its own.
@@ -108,11 +113,11 @@ class Learner:
         size = size or len(batch)
         for _ in range(self._config.n_epochs):
             if size >= len(batch):
-                yield batch
+                yield batch.scaled()
                 continue
             order = self.backend.asarray(rng.permutation(len(batch)))
             for start in range(0, len(batch), size):
-                yield batch.take(order[start : start + size])
+                yield batch.take(order[start : start + size]).scaled()
 
     def _optimizer(self, network: Network) -> Optimizer:
         config = self._config

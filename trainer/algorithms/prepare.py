@@ -31,10 +31,11 @@ def make_batch(
         scaling: what observations were scaled by when they were acted on.
     """
     asarray = learner.backend.asarray
-    rows = asarray(_rows(rollout, scaling))  # [R, D]
+    late = scaling.on(learner.backend) if scaling is not None and _are_bytes(rollout) else None
+    rows = asarray(_rows(rollout, scaling if late is None else None))  # [R, D]
     successors = _successors(rollout)  # [T, N], places in rows
     bootstrap = _bootstrap(config, rollout)  # [T, N]
-    all_values = None if learner.critic is None else learner.values(rows)  # [R]
+    all_values = None if learner.critic is None else learner.values(rows, late)  # [R]
     experience = _experience(learner, rollout, rewards, all_values, successors, bootstrap)
     targets = estimate(config, experience)
     keep = _kept(rollout)
@@ -49,6 +50,7 @@ def make_batch(
         value_targets=_pick(targets.value_targets, keep),
         next_observations=rows[_pick(successors, keep)] if full else None,
         next_discounts=_pick(asarray(config.gamma * bootstrap), keep) if full else None,
+        scaling=late,
     )
 
 
@@ -58,6 +60,11 @@ def _rows(rollout: Rollout, scaling: ObservationScaling | None) -> np.ndarray:
     if len(rollout.final_observations):
         rows = np.concatenate((rows, rollout.final_observations))
     return rows if scaling is None else scaling(rows)
+
+
+def _are_bytes(rollout: Rollout) -> bool:
+    """Whether rows are pixels: they are scaled a minibatch at a time, for that takes four times as much."""
+    return bool(rollout.observations.dtype == np.uint8)
 
 
 def _successors(rollout: Rollout) -> np.ndarray:

@@ -18,7 +18,7 @@ class Step:
     step is not `valid`: it only resets, its action and reward mean nothing.
     """
 
-    observations: np.ndarray  # [N, D] float32
+    observations: np.ndarray  # [N, D] float32, or uint8: see ObservationEncoder.dtype
     rewards: np.ndarray  # [N]
     terminated: np.ndarray  # [N] bool: the episode ended by the task's own rule
     truncated: np.ndarray  # [N] bool: it was cut off, by a time limit for instance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -53,21 +53,23 @@ def inspect(config: TrainingConfig) -> EnvironmentInfo:
     try:
         assert env.spec is not None, "gymnasium.make sets it"
         codec = codec_for(env.action_space, GaussianOptions.of(config))
-        mask_width = codec.mask_width if _gives_masks(env) else 0
-        encoder = encoder_for(env.observation_space, mask_width, scaled=config.normalize_observations)
+        seen, given = _first(env)
+        mask_width = codec.mask_width if ACTION_MASK in given else 0
+        encoder = encoder_for(
+            env.observation_space, mask_width, scaled=config.normalize_observations, seen=seen
+        )
         return EnvironmentInfo(encoder, codec, env.spec)
     finally:
         env.close()
 
 
-def _gives_masks(env: gym.Env[Any, Any]) -> bool:
-    """Whether the environment says which actions are allowed."""
+def _first(env: gym.Env[Any, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """An observation, and what the environment tells beside it, an action mask for instance."""
     try:
         with CALL:
-            _, info = env.reset(seed=0)
+            return env.reset(seed=0)
     except Exception as error:
         raise failure("reset", error) from error
-    return ACTION_MASK in info
 
 
 def make_one(config: TrainingConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:

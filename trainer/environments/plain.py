@@ -38,7 +38,7 @@ class PlainEnvironments:
 
     def reset(self, seed: int | None) -> np.ndarray:
         """Observations [N, D]; environment i is seeded by `seed` and its number."""
-        observations = np.empty((self.n_envs, self._encoder.size), np.float32)
+        observations = np.empty((self.n_envs, self._encoder.size), self._encoder.dtype)
         for index in range(self.n_envs):
             observations[index] = self._reset(
                 index, None if seed is None else derived(seed, self._first + index)
@@ -48,7 +48,7 @@ class PlainEnvironments:
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> Step:
         """Steps each active environment; inactive ones keep a row of zeros."""
         n = self.n_envs
-        observations = np.zeros((n, self._encoder.size), np.float32)
+        observations = np.zeros((n, self._encoder.size), self._encoder.dtype)
         rewards = np.zeros(n)
         terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
         finals: np.ndarray | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trainer.arrays import Array, Backend
+
 LARGEST = 4_000_000  # numbers that are taken in at once: 256 images of 84 x 84 x 2
 
 
@@ -81,9 +83,9 @@ class RunningMoments:
 class ObservationScaling:
     """Frozen moments: x -> clip((x - mean) / sqrt(std^2 + eps), -limit, limit)."""
 
-    mean: np.ndarray  # [*shape], float32
-    inverse_std: np.ndarray  # [*shape], float32
-    limit: float | np.ndarray = 10.0  # one for all, or [*shape]
+    mean: Array  # [*shape], float32
+    inverse_std: Array  # [*shape], float32
+    limit: float | Array = 10.0  # one for all, or [*shape]
 
     @classmethod
     def of(cls, moments: RunningMoments) -> ObservationScaling:
@@ -98,12 +100,21 @@ class ObservationScaling:
         limit = np.where(untouched, np.inf, scaling.limit).astype(np.float32)
         return replace(scaling, limit=limit)
 
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """[..., *shape] -> [..., *shape]."""
-        scaled: np.ndarray = observations - self.mean
+    def on(self, backend: Backend) -> ObservationScaling:
+        """The same where the backend's arrays live."""
+        limit = self.limit if isinstance(self.limit, float) else backend.asarray(self.limit)
+        return ObservationScaling(backend.asarray(self.mean), backend.asarray(self.inverse_std), limit)
+
+    def __call__(self, observations: Array) -> Array:
+        """[..., *shape] of any number type -> [..., *shape] float32."""
+        scaled = observations - self.mean
         scaled *= self.inverse_std
-        np.clip(scaled, -self.limit, self.limit, out=scaled)
-        return scaled
+        return scaled.clip(-self.limit, self.limit)
+
+
+def most_rows(rows: Array) -> int:
+    """How many of rows [B, D] are computed with at once: of images few, for they fill memory."""
+    return max(1, LARGEST // int(rows.shape[1]))
 
 
 class RewardScaler:

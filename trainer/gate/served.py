@@ -91,7 +91,7 @@ def _moments(
 
 
 def _feed(rows: np.ndarray, info: EnvironmentInfo) -> dict[str, np.ndarray]:
-    observed = np.ascontiguousarray(rows[:, : info.encoder.observed])
+    observed = np.ascontiguousarray(rows[:, : info.encoder.observed], np.float32)
     return {OBSERVATIONS: observed.reshape(-1, *info.encoder.shape)}
 
 

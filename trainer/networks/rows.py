@@ -101,7 +101,9 @@ def masked(xp: Any, layout: RowLayout, rows: Array, logits: Array) -> Array:
 
 def _expanded(xp: Any, segment: Segment, columns: Array) -> Array:
     if segment.kind != "choice":
-        return columns if segment.divisor == 1.0 else columns / segment.divisor
+        if segment.divisor == 1.0:
+            return columns
+        return columns / (np.float32(segment.divisor) if xp is np else segment.divisor)  # bytes: float32, too
     alternatives = xp.arange(segment.first, segment.first + segment.count)
     if xp is not np:
         alternatives = alternatives.to(columns.device)

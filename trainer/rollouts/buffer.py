@@ -42,9 +42,16 @@ class Rollout:
 class RolloutBuffer:
     """Storage for up to `capacity` steps; grows by doubling where an episode is longer."""
 
-    def __init__(self, capacity: int, n_envs: int, row_size: int, distribution: Distribution) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        n_envs: int,
+        row_size: int,
+        distribution: Distribution,
+        dtype: type[np.generic] = np.float32,
+    ) -> None:
         t, n = capacity, n_envs
-        self.observations = np.zeros((t + 1, n, row_size), np.float32)
+        self.observations = np.zeros((t + 1, n, row_size), dtype)
         self.actions = np.zeros((t, n, *distribution.action_shape), distribution.action_dtype)
         self.rewards = np.zeros((t, n), np.float32)
         self.terminated = np.zeros((t, n), bool)
@@ -97,7 +104,7 @@ class RolloutBuffer:
             self.truncated[:length],
             self.valid[:length],
             np.array([(t, n) for t, n, _ in self._finals], np.int64).reshape(-1, 2),
-            np.array([row for _, _, row in self._finals], np.float32).reshape(-1, row_size),
+            np.array([row for _, _, row in self._finals], self.observations.dtype).reshape(-1, row_size),
         )
 
     def _keep_finals(self, t: int, finals: np.ndarray) -> None:

@@ -12,7 +12,9 @@ UNKNOWN_EPISODE_LENGTH = 1024  # first capacity of the buffer, steps, where no t
 
 def make_local(config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0) -> LocalCollector:
     """A collector in this process for environments [first, first + n_envs) of the run."""
-    buffer = RolloutBuffer(capacity(config, info), n_envs, info.encoder.size, info.codec.distribution)
+    encoder = info.encoder
+    steps = capacity(config, info)
+    buffer = RolloutBuffer(steps, n_envs, encoder.size, info.codec.distribution, encoder.dtype)
     environments = make_environments(config, info, n_envs, first)
     return LocalCollector(
         environments, buffer, episodes=_episodes(config), step_limit=config.episode_step_limit

@@ -11,6 +11,7 @@ from trainer.algorithms.gradients import actor_loss, critic_loss
 from trainer.algorithms.learner import Learner
 from trainer.algorithms.loop import TrainingLoop
 from trainer.algorithms.losses import explained_variance
+from trainer.estimators.normalization import most_rows
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def _losses(loop: TrainingLoop, learner: Learner) -> dict[str, float]:
     batch, xp = loop.batch, learner.backend.xp
     if batch is None:
         return {}
+    if len(batch) > (some := most_rows(batch.observations)):
+        batch = batch.take(learner.backend.asarray(np.arange(some)))
+    batch = batch.scaled()
     outputs = learner.actor.outputs(batch.observations)
     scalars = {
         "train/policy_loss": float(actor_loss(xp, learner.distribution, learner.actor, batch, 0.0)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from trainer.algorithms.build import NetworkSpecs, Weights
 from trainer.algorithms.loop import TrainingLoop
 from trainer.config import TrainingConfig
 from trainer.environments.make import EnvironmentInfo
+from trainer.estimators.normalization import most_rows
 from trainer.evaluation.figures import first_seed
 from trainer.export import weights
 from trainer.export.metadata import describe
@@ -69,18 +71,27 @@ def _parity(
 ) -> artifact_pb2.ParityCertificate:
     graphs = importlib.import_module("trainer.export.graph")
     parity = importlib.import_module("trainer.export.parity")
-    rng = np.random.default_rng(first_seed(config.seed, "parity"))
+    run_onnx = parity.runner(model.SerializeToString())  # type: ignore[attr-defined]  # onnx is imported late
     visited = np.concatenate((evaluated.greedy, evaluated.sampled))
-    visited = visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
-    rows = np.concatenate((info.encoder.random(rng, RANDOM), visited))
-    observations = rows.reshape(-1, *info.encoder.shape)
+    difference = max(
+        parity.largest_difference(graphs.run_torch(graph, observations), run_onnx(observations))
+        for observations in _observations(config, info, visited)
+    )
     certificate: artifact_pb2.ParityCertificate = parity.certify(
-        graphs.run_torch(graph, observations),
-        parity.run_onnx(model.SerializeToString(), observations),  # type: ignore[attr-defined]  # onnx is imported late
-        random=RANDOM,
-        visited=len(visited),
+        difference, random=RANDOM, visited=len(visited)
     )
     return certificate
+
+
+def _observations(config: TrainingConfig, info: EnvironmentInfo, visited: np.ndarray) -> Iterator[np.ndarray]:
+    """Random and visited ones [B, *shape] float32, of images a few at a time."""
+    rng = np.random.default_rng(first_seed(config.seed, "parity"))
+    some, shape = most_rows(visited), info.encoder.shape
+    for start in range(0, RANDOM, some):
+        yield info.encoder.random(rng, min(some, RANDOM - start)).reshape(-1, *shape)
+    observed = visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
+    for start in range(0, len(observed), some):
+        yield observed[start : start + some].astype(np.float32).reshape(-1, *shape)
 
 
 def _training_figures(loop: TrainingLoop, state: RunState) -> artifact_pb2.TrainingFigures:

@@ -1,9 +1,9 @@
-"""Observation spaces: from what an environment returns to one float32 row per environment."""
+"""Observation spaces: from what an environment returns to one row of numbers per environment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from policy_api import spaces
+from policy_api.errors import InvalidArgument
 from policy_api.v1 import artifact_pb2
 from trainer.networks.rows import RowLayout, Segment
 from trainer.spaces.describe import describe
@@ -27,6 +28,7 @@ class ObservationEncoder:
     described: artifact_pb2.Space
     mask_width: int = 0  # elements of the action mask; 0: the environment gives none
     scaled: bool = False  # whether running normalisation takes care of the numbers' scale
+    dtype: type[np.generic] = np.float32  # of rows; uint8 where there are nothing but pixels
 
     @cached_property
     def parts(self) -> tuple[spaces.Leaf, ...]:
@@ -55,16 +57,16 @@ class ObservationEncoder:
         return RowLayout(tuple(segments), self.mask_width)
 
     def encode(self, observation: Any, info: Mapping[str, Any] | None = None) -> np.ndarray:
-        """One observation as a row [D] float32. InvalidArgument: it is not of this space's shape."""
+        """One observation as a row [D]. InvalidArgument: it is not of this space's shape or type."""
         row = spaces.flatten(self.parts, observation)
-        return np.concatenate((row, self._mask(info or {}))) if self.mask_width else row
+        return self._typed(np.concatenate((row, self._mask(info or {}))) if self.mask_width else row)
 
     def encode_batch(self, observations: Any) -> np.ndarray:
-        """The observations of a numpy vector environment as rows [N, D] float32; all actions allowed."""
+        """The observations of a numpy vector environment as rows [N, D]; all actions allowed."""
         rows = spaces.flatten_batch(self.parts, observations)
         if not self.mask_width:
-            return rows
-        return np.concatenate((rows, np.ones((len(rows), self.mask_width), np.float32)), axis=1)
+            return self._typed(rows)
+        return self._typed(np.concatenate((rows, np.ones((len(rows), self.mask_width), np.float32)), axis=1))
 
     def random(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Observations [count, size without the mask] from all over the space, for the parity check."""
@@ -73,6 +75,16 @@ class ObservationEncoder:
     def describe(self) -> artifact_pb2.Space:
         """The space as the artifact's metadata names it."""
         return self.described
+
+    def _typed(self, rows: np.ndarray) -> np.ndarray:
+        if self.dtype is np.float32:
+            return rows
+        with np.errstate(invalid="ignore"):
+            typed = rows.astype(self.dtype)
+        if (typed != rows).any():
+            got = f"{rows[typed != rows].flat[0]:g}"
+            raise InvalidArgument.of("observations", got=got, wanted="whole numbers from 0 to 255, as before")
+        return typed
 
     def _mask(self, info: Mapping[str, Any]) -> np.ndarray:
         mask = info.get(ACTION_MASK)
@@ -91,13 +103,28 @@ def flat_mask(mask: Any) -> np.ndarray:
     return np.asarray(mask).reshape(-1).astype(np.float32)
 
 
-def encoder_for(space: gym.Space[Any], mask_width: int = 0, *, scaled: bool = False) -> ObservationEncoder:
-    """The encoder of a space.
+def encoder_for(
+    space: gym.Space[Any], mask_width: int = 0, *, scaled: bool = False, seen: Any = None
+) -> ObservationEncoder:
+    """The encoder of a space; `seen` is an observation, for not every environment keeps to its space's types.
 
     Raises:
         UnsupportedSpace: naming the part that is not supported, and what is.
     """
-    return ObservationEncoder(describe(space), mask_width, scaled)
+    encoder = ObservationEncoder(describe(space), mask_width, scaled)
+    return replace(encoder, dtype=np.uint8) if _is_bytes(encoder.parts, seen) else encoder
+
+
+def _is_bytes(parts: Sequence[spaces.Leaf], seen: Any) -> bool:
+    """Whether one byte holds each number: pixels, and choices up to 255 beside them."""
+    pixels = [part for part in parts if part.kind == "box"]
+    choices = spaces.choices(parts)
+    return (
+        bool(pixels)
+        and all(part.dtype == np.uint8 for part in pixels)
+        and (choices is None or (choices.low.min() >= 0 and choices.high.max() <= 255))
+        and (seen is None or spaces.are_typed(pixels, [seen]))
+    )
 
 
 def _segments(part: spaces.Leaf, *, scaled: bool) -> Sequence[Segment]:

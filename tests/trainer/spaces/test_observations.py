@@ -10,6 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from policy_api.errors import InvalidArgument, UnsupportedSpace
+from policy_api.spaces import flatten
 from trainer.networks.rows import RowLayout, features
 from trainer.spaces.actions import codec_for
 from trainer.spaces.boxes import GaussianOptions
@@ -105,6 +106,41 @@ def test_images_are_recognised(shape: tuple[int, ...], dtype: Any, image: Any) -
     """Three dimensions with two long sides are an image, channels last or first; the rest are numbers."""
     segment = encoder_for(spaces.Box(0, 1, shape, np.dtype(dtype))).layout.segments[0]
     assert (segment.image if segment.kind == "image" else None) == image
+
+
+PIXELS = spaces.Box(0, 255, (6, 5, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "dtype"),
+    [
+        (PIXELS, np.uint8),
+        (spaces.Dict(camera=PIXELS, choice=spaces.Discrete(256), bits=spaces.MultiBinary(3)), np.uint8),
+        (spaces.Dict(camera=PIXELS, choice=spaces.Discrete(257)), np.float32),
+        (spaces.Dict(camera=PIXELS, choice=spaces.Discrete(3, start=-1)), np.float32),
+        (spaces.Dict(camera=PIXELS, speed=spaces.Box(0, 1, (2,))), np.float32),
+        (spaces.Discrete(5), np.float32),
+    ],
+)
+def test_pixels_stay_bytes(space: spaces.Space[Any], dtype: type[np.generic]) -> None:
+    """Rows are bytes where a byte holds every number, masks included, and have the same numbers."""
+    space.seed(0)
+    encoder = encoder_for(space, mask_width=2, seen=space.sample())
+    row = encoder.encode(one := space.sample(), {"action_mask": np.array([0, 1])})
+    assert row.dtype == encoder.dtype == dtype
+    np.testing.assert_array_equal(row, [*flatten(encoder.parts, one), 0, 1])
+
+
+def test_pixels_of_another_type_than_the_spaces() -> None:
+    """An environment that answers fractions is taken at its word, unless it begins with them later."""
+    blurred = np.full((6, 5, 3), 0.5)
+    assert encoder_for(PIXELS, seen=blurred).encode(blurred).dtype == np.float32
+    encoder = encoder_for(PIXELS, seen=np.zeros((6, 5, 3), np.uint8))
+    for wrong in (blurred, blurred * 512, -blurred * 2):
+        with pytest.raises(
+            InvalidArgument, match=r"observations: got .*, wanted whole numbers from 0 to 255"
+        ):
+            encoder.encode(wrong)
 
 
 def test_choices_and_masks_are_not_normalised() -> None:
