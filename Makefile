@@ -9,15 +9,16 @@ PYTEST_ARGS ?=
 .PHONY: help install demo up test check proto bench soak e2e wheels bench-serving bench-training bench-gate clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed  ## make .venv with everything, pinned by constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "policyd needs Python 3.11 or newer: PYTHON=/path/to/python3 make install" >&2; exit 1; }
 	@echo "Installing into $(VENV), once; torch is large, this takes minutes."
-	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]' \
+	@trap 'echo "Interrupted; make install starts over." >&2; exit 130' INT; \
+	$(PYTHON) -m venv $(VENV) || exit 1; \
+	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]' \
 	  || { echo "Installing failed: is there a network, or a package index in PIP_INDEX_URL? 'make install' tries again." >&2; exit 1; }
 	@touch $@
 

@@ -1,47 +1,20 @@
-"""policyctl: the entry point. Every error becomes one line on stderr and an exit code."""
+"""`policyctl` and `python -m policyctl`."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Sequence
-
-import click
-
-from policy_api.errors import PolicydError
-from policyctl.app import app
-from policyctl.exits import Exit, exit_of
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
-    try:
-        return int(app.main(args=arguments, prog_name="policyctl", standalone_mode=False) or Exit.OK)
-    except click.ClickException as error:
-        error.show()
-        return Exit.BAD_REQUEST
-    except PolicydError as error:
-        click.echo(f"policyctl: {error.reason}: {' '.join(error.message.split())}", err=True)
-        return exit_of(error)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("policyctl: interrupted", err=True)
-        return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
-    except Exception as error:  # people get a line, never a traceback
-        if os.environ.get("POLICYD_DEBUG"):
-            raise
-        line = " ".join(str(error).split())
-        click.echo(
-            f"policyctl: {type(error).__name__}: {line} (POLICYD_DEBUG=1 shows the traceback)", err=True
-        )
-        return Exit.FAILED
 
 
 def main() -> None:
-    """The `policyctl` command."""
+    """The command. What it is made of is imported here, so that Ctrl-C is a line from the first moment on."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors that matter come as errors
+    try:
+        run = importlib.import_module("policyctl.run").run
+    except KeyboardInterrupt:
+        sys.stderr.write("policyctl: interrupted\n")
+        sys.exit(130)  # Exit.INTERRUPTED
     sys.exit(run())
 
 

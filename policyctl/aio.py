@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 from policy_api.v1 import policy_pb2, policy_pb2_grpc
 from policyctl import channel
 from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
+from policyctl.closing import AsyncClosing
 from policyctl.streaming import AsyncActStream
 
 
-class AsyncPolicyClient:
+class AsyncPolicyClient(AsyncClosing):
     """As PolicyClient, for programs that act from an event loop; make it inside the loop."""
 
     def __init__(
@@ -27,14 +27,6 @@ class AsyncPolicyClient:
         self._metadata = access.metadata
         self._channel = channel.open_aio_channel(address, access)
         self._policies = policy_pb2_grpc.PolicyServiceStub(self._channel)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -18,6 +18,7 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT = 10.0
 #: Largest message in either direction, bytes; the server has a limit of its own.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_PORT = 65_535
 
 # Safe to send twice. CreateTrainingJob is: PolicyClient always names a request_id.
 _IDEMPOTENT = {
@@ -62,7 +63,7 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
 
 def open_channel(address: str, access: Access) -> grpc.Channel:
     """A channel for threads; connects with the first call."""
-    credentials = access.credentials(address)
+    credentials = access.credentials(_checked(address))
     if credentials is None:
         return grpc.insecure_channel(address, options=OPTIONS)
     return grpc.secure_channel(address, credentials, options=OPTIONS)
@@ -70,10 +71,18 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
 
 def open_aio_channel(address: str, access: Access) -> grpc.aio.Channel:
     """A channel for the running event loop."""
-    credentials = access.credentials(address)
+    credentials = access.credentials(_checked(address))
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=OPTIONS)
     return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+
+
+def _checked(address: str) -> str:
+    """The address itself. InvalidArgument: none, or a port that gRPC would take modulo 65536."""
+    port = address.rpartition(":")[2]
+    if not address or (port.isdecimal() and int(port) > MAX_PORT):
+        raise errors.InvalidArgument.of("server", got=repr(address), wanted="HOST:PORT")
+    return address
 
 
 @contextmanager

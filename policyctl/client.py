@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 from policy_api.v1 import policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
 from policyctl import channel, watching
 from policyctl.access import ANYBODY, Access
 from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
+from policyctl.closing import Closing
 from policyctl.streaming import ActStream
 
 
-class PolicyClient:
+class PolicyClient(Closing):
     """A connection to one server. Safe to share between threads; reconnects by itself.
 
     Every method raises the errors of `policy_api.errors`. `timeout` is in seconds, for one call.
@@ -33,14 +33,6 @@ class PolicyClient:
         self._channel = channel.open_channel(address, access)
         self._policies = policy_pb2_grpc.PolicyServiceStub(self._channel)
         self._training = training_pb2_grpc.TrainingServiceStub(self._channel)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the connection; calls under way are cancelled."""

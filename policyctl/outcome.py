@@ -107,10 +107,8 @@ def _result(job: TrainingJob) -> list[str]:
     result = job.result
     greedy, sampled = result.evaluation.greedy, result.evaluation.sampled
     figures = f"greedy {greedy.mean:.1f} ±{greedy.std:.1f}, sampled {sampled.mean:.1f} ±{sampled.std:.1f}"
-    verdict = "promoted" if result.promoted else "not promoted"
-    reason = f": {result.promotion_reason}" if result.promotion_reason else ""
     return [
         f"  published version {result.version} ({result.digest[:12]}) in {result.version_path}",
         f"  mean return over {greedy.episodes} episodes: {figures}",
-        f"  {verdict}{reason}",
+        f"  {result.promotion_reason or ('promoted' if result.promoted else 'not promoted')}",
     ]

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 import grpc.aio
 
@@ -15,11 +14,12 @@ from policy_api.errors import Unavailable
 from policy_api.v1.policy_pb2 import StreamActRequest, StreamActResponse
 from policyctl import channel
 from policyctl.acting import Actions, ActOptions, Observations, act_request, actions_of
+from policyctl.closing import AsyncClosing, Closing
 
 Call = grpc.aio.StreamStreamCall[StreamActRequest, StreamActResponse]
 
 
-class ActStream:
+class ActStream(Closing):
     """One stream, for one thread. An error ends it: open another one."""
 
     def __init__(
@@ -34,14 +34,6 @@ class ActStream:
         self._pinned = False
         self._messages: SimpleQueue[StreamActRequest | None] = SimpleQueue()
         self._answers = open_call(iter(self._messages.get, None))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def pinned(self) -> bool:
@@ -76,7 +68,7 @@ class ActStream:
         self._messages.put(None)
 
 
-class AsyncActStream:
+class AsyncActStream(AsyncClosing):
     """As ActStream, on an event loop."""
 
     def __init__(self, call: Call, address: str, *, pin_version: bool) -> None:
@@ -84,14 +76,6 @@ class AsyncActStream:
         self._pin_next = pin_version
         self._pinned = False
         self._call = call
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def pinned(self) -> bool:

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from policy_api.errors import FieldViolation, InvalidArgument
-from repository.names import validate_policy_name
+from repository.names import ALIAS_NAME, validate_policy_name
 from trainer import presets
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+ENV_ID = r"^[\w:./-]+$"  # what Gymnasium may call an environment
+VersionName = Annotated[str, Field(pattern=rf"^{ALIAS_NAME.pattern}$")]  # a number looks like an alias, too
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 
 
@@ -42,7 +44,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     policy: str  # the name that versions are published under
-    env_id: Annotated[str, Field(min_length=1, max_length=256)]  # `EnvId` or `module:EnvId`
+    env_id: Annotated[str, Field(max_length=256, pattern=ENV_ID)]  # `EnvId` or `module:EnvId`
     algorithm: Literal["reinforce", "a2c"]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     preset: str = "auto"  # where the other settings came from: `auto`, `default`, `course`
@@ -102,7 +104,7 @@ class TrainingConfig(BaseModel):
     log_std_init: float = 0.0  # Box actions: logarithm of the first deviations, in halves of the range
     use_sde: bool = False  # Box actions: exploration that depends on the state (gSDE)
     sde_sample_freq: Count = 64  # gSDE: steps for which the noise is kept, within a rollout
-    init_from: str | None = None  # a published version or alias of this policy to start from
+    init_from: VersionName | None = None  # a published version or alias of this policy to start from
 
     # What is exported, and how it is judged.
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # averaging of the exported weights; 0: none
@@ -182,7 +184,7 @@ def resolve_config(
 def _parse(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # a word, or brackets without end
         return text
 
 

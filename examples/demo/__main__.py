@@ -1,51 +1,14 @@
-"""`make demo`: exit code 0 only if every step happened."""
+"""`make demo`."""
 
 from __future__ import annotations
 
-import signal
+import importlib
 import sys
-import tempfile
-import time
-from pathlib import Path
-
-from examples.demo.steps import Demo, DemoFailure
-from examples.stack import ProcessFailure, Stack, StackSettings
-from policy_api.errors import PolicydError
-
-
-def main() -> int:
-    """Runs the demo in a folder of its own; the exit code."""
-    began = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with policyctl's output
-    home = Path(".demo").resolve()
-    home.mkdir(exist_ok=True)
-    stack = Stack(StackSettings(Path(tempfile.mkdtemp(prefix="run-", dir=home))))
-    try:
-        with stack:
-            Demo(stack).run()
-    except (DemoFailure, ProcessFailure, PolicydError) as failure:
-        return _failed(stack, str(failure))
-    except KeyboardInterrupt:
-        return _failed(stack, "interrupted", code=130)
-    return _stopped(stack, time.monotonic() - began)
-
-
-def _failed(stack: Stack, message: str, code: int = 1) -> int:
-    print(
-        f"\ndemo: {message}\ndemo: no process is left; logs lie in {stack.settings.folder}", file=sys.stderr
-    )
-    return code
-
-
-def _stopped(stack: Stack, seconds: float) -> int:
-    codes = ", ".join(f"{name} exit code {code}" for name, code in stack.exit_codes.items())
-    print(f"\nBoth processes stopped: {codes}.")
-    if any(stack.exit_codes.values()):
-        return _failed(stack, "a process did not stop cleanly")
-    print(f"All of it happened, in {seconds:.0f} s.")
-    return 0
-
 
 if __name__ == "__main__":
+    try:
+        main = importlib.import_module("examples.demo.run").main
+    except KeyboardInterrupt:  # this early nothing runs yet
+        sys.stderr.write("demo: interrupted\n")
+        sys.exit(130)
     sys.exit(main())

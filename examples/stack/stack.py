@@ -62,6 +62,7 @@ class Stack:
             "trainer",
             *("trainer", "serve", "--listen", at.trainer_listen, "--repository", str(at.repository)),
             *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
+            POLICYD_METRICS="",  # the variable's address is the server's
         )
         self.trainer_address = self.trainer.address()
 

@@ -27,12 +27,7 @@ class Catalog:
         # (policy, alias) as a request names them, defaults included
         self._by_alias: dict[tuple[str, str], LoadedVersion] = {}
         self._by_version: dict[tuple[str, int], LoadedVersion] = {}
-        self._only_policy: str | None = None
-
-    @property
-    def only_policy(self) -> str | None:
-        """The policy that a request without a name means: the only one, if there is exactly one."""
-        return self._only_policy
+        self._only_policy: str | None = None  # what a request without a name means, where there is but one
 
     def serving(self, policy: str) -> Mapping[str, LoadedVersion]:
         """What each alias of a policy answers with."""

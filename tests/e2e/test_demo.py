@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo, in a process group of its own as a terminal would start it."""
-    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    """The demo, in a process group of its own as a terminal would start it, where another stack is set up."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "POLICYD_ALLOW_ENV": "no:*", "POLICYD_LISTEN": "x:1"}
     command = (sys.executable, "-m", "examples.demo")
     process = subprocess.Popen(
         command,
@@ -68,6 +68,20 @@ def test_ctrl_c_stops_everything(demo: subprocess.Popen[str]) -> None:
     assert "Traceback" not in rest
     for pid in _services(printed):
         _assert_gone(pid)
+
+
+def test_ctrl_c_before_it_begins(tmp_path: Path) -> None:
+    """While its modules are imported: the same word and exit code."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        (sys.executable, "-m", "examples.demo"),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "demo: interrupted\n")
 
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["trainer", "server"])

@@ -6,7 +6,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
+
+from policyctl.app import app
+from server import __main__ as server
+from server.settings import Settings
+from trainer.service.command import serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +32,29 @@ def test_architecture_names_real_files() -> None:
     in_repository = {"models/", "aliases/", "staging/"}  # folders of the model repository on disk
     missing = [p for p in paths if p not in in_repository and not any((base / p).exists() for base in bases)]
     assert missing == []
+
+
+def test_the_table_of_configuration_is_true() -> None:
+    """Each flag of README.md is an option of the commands that it names, with that variable and default."""
+    commands = {"server": server.main, "trainer": serve, "policyctl": app}
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `--")]
+    assert len(lines) > 10
+    for flags, variables, of, default in (line.strip("| ").split(" | ") for line in lines):
+        for name in of.split(", "):
+            options = {p.opts[0]: p for p in commands[name].params if isinstance(p, click.Option)}
+            told = [options[flag] for flag in re.findall(r"`(--[a-z-]+)`", flags)]
+            if wanted := re.findall(r"`(POLICYD_\w+)`", variables):
+                assert [option.envvar for option in told] == wanted
+            for own in (_default(name, option) for option in told):
+                assert own is None or str(own) in default, (name, flags, own)
+                assert own is None or not default.startswith("none"), (name, flags, own)
+
+
+def _default(command: str, option: click.Option) -> object:
+    """What holds without the option; None: nothing does."""
+    field = Settings.model_fields.get(str(option.name)) if command == "server" else None
+    value = option.default if field is None else field.default
+    return value if isinstance(value, int | str) and not isinstance(value, bool) and value != "" else None
 
 
 def test_every_dependency_has_its_reason() -> None:

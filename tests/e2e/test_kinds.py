@@ -15,10 +15,10 @@ from examples.stack.processes import ServiceProcess
 from policy_api import spaces
 from policy_api.errors import InvalidArgument
 from policyctl import PolicyClient
-from policyctl.__main__ import run
 from policyctl.acting import act_request
 from policyctl.episodes import Play, play
 from policyctl.exits import Exit
+from policyctl.run import run
 from repository import ModelRepository
 from tests.server.artifacts import model
 from tests.server.kinds import ACTIONS, OBSERVATIONS, metadata

@@ -73,7 +73,7 @@ def _from_protos(stubs: Path, *arguments: str) -> subprocess.CompletedProcess[st
     variables = os.environ | {"PYTHONPATH": f"{stubs}:{sysconfig.get_path('purelib')}"}
     python = (sys.executable, "-S")
     no_policyd = subprocess.run(
-        [*python, "-c", "import policyctl"], env=variables, capture_output=True, check=False
+        [*python, "-c", "import policyctl.client"], env=variables, capture_output=True, check=False
     )
     assert b"ImportError" in no_policyd.stderr or b"ModuleNotFoundError" in no_policyd.stderr
     command = [*python, str(ROOT / "examples/clients/from_protos.py"), *arguments]

@@ -12,8 +12,8 @@ import pytest
 
 from examples.stack.processes import ServiceProcess
 from policyctl import PolicyClient
-from policyctl.__main__ import run
 from policyctl.exits import Exit
+from policyctl.run import run
 from repository import ModelRepository
 from tests.server.artifacts import metadata, model
 

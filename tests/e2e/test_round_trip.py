@@ -13,8 +13,8 @@ import pytest
 
 from examples.stack.processes import ServiceProcess
 from policyctl import PolicyClient
-from policyctl.__main__ import run
 from policyctl.exits import Exit
+from policyctl.run import run
 from repository import ModelRepository
 from trainer.config import resolve_config
 from trainer.gate.judging import Promotion

@@ -16,7 +16,7 @@ import pytest
 
 from policy_api import errors, sampling, status
 from policy_api.v1 import gate_pb2, policy_pb2, policy_pb2_grpc, training_pb2, training_pb2_grpc
-from policyctl.__main__ import run
+from policyctl.run import run
 
 Job = training_pb2.TrainingJob
 

@@ -10,9 +10,9 @@ import pytest
 
 from policy_api import errors
 from policyctl import PolicyClient
-from policyctl.__main__ import run
 from policyctl.access import Access
 from policyctl.exits import Exit
+from policyctl.run import run
 
 
 def test_a_token_goes_with_every_call(address: str, peer: Any) -> None:

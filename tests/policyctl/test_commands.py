@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,8 @@ import pytest
 
 from policy_api import errors
 from policy_api.v1 import training_pb2
-from policyctl.__main__ import run
 from policyctl.exits import Exit
+from policyctl.run import run
 
 Job = training_pb2.TrainingJob
 RETRAIN = ("retrain", "--policy", "cartpole", "--env", "CartPole-v1", "--algorithm", "a2c")
@@ -75,7 +78,41 @@ def test_an_error_is_readable(shell: Any, arguments: tuple[str, ...], code: Exit
     """What is wrong is said in one line, with a code that tells whose fault it is."""
     assert shell(*arguments) == code
     assert line in shell.err
-    assert "Traceback" not in shell.err
+    assert shell.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("promote", "first"), "'first' is not a valid integer range. (see policyctl promote --help)"),
+        (("policies", "--al"), "No such option '--al'"),
+        (("jobs", "stop", "job-1"), "No such command 'stop'. (see policyctl jobs --help)"),
+        (("verify", "missing.json"), "'missing.json' does not exist"),
+        (("--server", "", "policies"), "server: got '', wanted HOST:PORT"),
+        (("--server", "127.0.0.1:99999", "policies"), "server: got '127.0.0.1:99999'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
+) -> None:
+    """Also what never gets as far as a call, such as a port that gRPC would take modulo 65536."""
+    assert run(arguments) == Exit.BAD_REQUEST
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert line in error
+
+
+def test_ctrl_c_while_it_starts_is_a_line(tmp_path: Path) -> None:
+    """Interrupted while its modules are imported, it says so and ends as it does later."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "policyctl", "policies"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (Exit.INTERRUPTED, "policyctl: interrupted\n")
 
 
 def test_a_bug_is_a_line_too(shell: Any, tmp_path: Path) -> None:

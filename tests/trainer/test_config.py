@@ -39,6 +39,9 @@ def test_settings_are_json_on_top_of_the_preset() -> None:
         ("preset", "best"),
         ("seed", "1"),
         ("critic_gradient", "full"),
+        ("hidden_sizes", "[" * 100_000),
+        ("init_from", "../1"),
+        ("init_from", "\0"),
     ],
 )
 def test_wrong_settings_are_named(name: str, value: str) -> None:
@@ -53,6 +56,7 @@ def test_wrong_settings_are_named(name: str, value: str) -> None:
     [
         ("policy", ("../up", "CartPole-v1", "a2c", 0)),
         ("env_id", ("p", "", "a2c", 0)),
+        ("env_id", ("p", "corridor:Corridor\0-v0", "a2c", 0)),
         ("algorithm", ("p", "CartPole-v1", "ppo", 0)),
         ("seed", ("p", "CartPole-v1", "a2c", -1)),
     ],

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.networks.mlp import MlpSpec
-from trainer.networks.modules import NetworkModule, perceptron
+from trainer.networks.modules import NetworkModule
 from trainer.networks.spec import NetworkSpec
 
 
@@ -48,11 +47,6 @@ class AutogradNetwork:
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=self.gradient)
         self._last = None
         return self.gradient
-
-
-def mlp_module(spec: MlpSpec) -> nn.Sequential:
-    """The perceptron as a torch module; `module.parameters()` has the flat vector's order."""
-    return perceptron(spec)
 
 
 def numpy_outputs(spec: NetworkSpec, parameters: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

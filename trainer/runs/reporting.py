@@ -110,6 +110,8 @@ class Clock:
         )
         elapsed, done = now - began, fraction - first_fraction
         progress.elapsed.FromNanoseconds(int(elapsed * 1e9))
+        if mean_return is None and self._last.HasField("mean_return"):
+            mean_return = self._last.mean_return  # of training, which is over
         if mean_return is not None:
             progress.mean_return = mean_return
         if done > 0 and elapsed > 0:

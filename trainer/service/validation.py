@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from policy_api.errors import InvalidArgument
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, ListTrainingJobsRequest, TrainingSpec
@@ -15,6 +16,7 @@ from trainer.service.environments import AllowList
 MAX_REQUEST_ID = 128
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
+_PAGE_TOKEN = re.compile(r"[0-9]{1,18}")  # a job's number, which any database takes
 
 
 def check_create(request: CreateTrainingJobRequest, environments: AllowList) -> None:
@@ -55,7 +57,7 @@ def page_of(request: ListTrainingJobsRequest) -> tuple[int, int | None]:
     """Page size and the number before which the page lies."""
     if not 0 <= request.page_size <= MAX_PAGE:
         raise InvalidArgument.of("page_size", got=request.page_size, wanted=f"1 to {MAX_PAGE}, or 0")
-    if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
+    if request.page_token and not _PAGE_TOKEN.fullmatch(request.page_token):
         raise InvalidArgument.of(
             "page_token", got=repr(request.page_token), wanted="an earlier next_page_token"
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from numpy.typing import NDArray
 
 from repository import ModelRepository
 from tests.contract.conftest import ServerProcess
@@ -19,6 +22,19 @@ KINDS = {
     "branches": ("multi_discrete", "image"),
     "bits": ("multi_binary", "choice"),
 }
+
+
+OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)  # [5, 4]
+
+
+def inputs(observations: NDArray[Any] = OBSERVATIONS, mask: NDArray[np.bool_] | None = None) -> list[Any]:
+    """What a request of Triton's client carries."""
+    tensors = [triton.InferInput("observations", list(observations.shape), "FP32")]
+    tensors[0].set_data_from_numpy(observations)
+    if mask is not None:
+        tensors.append(triton.InferInput("action_mask", list(mask.shape), "BOOL"))
+        tensors[1].set_data_from_numpy(mask)
+    return tensors
 
 
 def _publish(repository: ModelRepository, policy: str, *, mask: bool = False, seed: int = 0) -> None:

@@ -11,32 +11,20 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
-from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from policy_api import sampling
 from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
 from tests.contract.conftest import ServerProcess
-from tests.server.oip.conftest import GAUSSIAN, MASKED, PLAIN
-
-OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)  # [5, 4]
-
-
-def _inputs(observations: NDArray[Any] = OBSERVATIONS, mask: NDArray[np.bool_] | None = None) -> list[Any]:
-    inputs = [triton.InferInput("observations", list(observations.shape), "FP32")]
-    inputs[0].set_data_from_numpy(observations)
-    if mask is not None:
-        inputs.append(triton.InferInput("action_mask", list(mask.shape), "BOOL"))
-        inputs[1].set_data_from_numpy(mask)
-    return inputs
+from tests.server.oip.conftest import GAUSSIAN, MASKED, OBSERVATIONS, PLAIN, inputs
 
 
 def test_an_answer_is_the_one_that_act_gives(
     client: triton.InferenceServerClient, server: ServerProcess
 ) -> None:
     """The same seed gives the same actions, probabilities and values over both protocols, bit for bit."""
-    result = client.infer(PLAIN, _inputs(), request_id="7", parameters={"seed": 11})
+    result = client.infer(PLAIN, inputs(), request_id="7", parameters={"seed": 11})
     act = server.policy.Act(
         ActRequest(policy=PLAIN, seed=11, observations=FloatArray(raw=OBSERVATIONS.tobytes()))
     )
@@ -50,7 +38,7 @@ def test_an_answer_is_the_one_that_act_gives(
 
 def test_an_answer_can_be_verified_from_its_own_parameters(client: triton.InferenceServerClient) -> None:
     """Without a seed the answer names the one that the server drew."""
-    result = client.infer(PLAIN, _inputs())
+    result = client.infer(PLAIN, inputs())
     seed = result.get_response().parameters["seed"].uint64_param
     drawn = [sampling.sample(p.tolist(), seed, row) for row, p in enumerate(result.as_numpy("action_probs"))]
     assert result.as_numpy("actions").tolist() == drawn
@@ -58,13 +46,13 @@ def test_an_answer_can_be_verified_from_its_own_parameters(client: triton.Infere
 
 def test_a_seed_above_the_clients_integers_comes_as_text(client: triton.InferenceServerClient) -> None:
     """Tritonclient's integers end at 2^63, seeds at 2^64."""
-    result = client.infer(PLAIN, _inputs(), parameters={"seed": str(2**64 - 1), "first_row": 3})
+    result = client.infer(PLAIN, inputs(), parameters={"seed": str(2**64 - 1), "first_row": 3})
     assert result.get_response().parameters["seed"].uint64_param == 2**64 - 1
 
 
 def test_deterministic_answers_are_the_modes(client: triton.InferenceServerClient) -> None:
     """`deterministic` chooses the likeliest action of each row."""
-    result = client.infer(PLAIN, _inputs(), parameters={"deterministic": True})
+    result = client.infer(PLAIN, inputs(), parameters={"deterministic": True})
     assert result.as_numpy("actions").tolist() == result.as_numpy("action_probs").argmax(axis=1).tolist()
 
 
@@ -72,7 +60,7 @@ def test_deterministic_answers_are_the_modes(client: triton.InferenceServerClien
 def test_masks_are_obeyed(client: triton.InferenceServerClient, server: ServerProcess, policy: str) -> None:
     """A mask counts for every policy with discrete actions, and as it does for Act."""
     mask = np.array([[True, False, False], [False, True, True]] * 2 + [[True, True, True]])
-    result = client.infer(policy, _inputs(mask=mask), parameters={"seed": 3, "temperature": 2.0})
+    result = client.infer(policy, inputs(mask=mask), parameters={"seed": 3, "temperature": 2.0})
     act = server.policy.Act(
         ActRequest(
             policy=policy,
@@ -90,7 +78,7 @@ def test_masks_are_obeyed(client: triton.InferenceServerClient, server: ServerPr
 def test_only_the_outputs_that_are_named_come_in_their_order(client: triton.InferenceServerClient) -> None:
     """Requested outputs come as asked, each with its raw contents."""
     names = ["value", "actions"]
-    result = client.infer(PLAIN, _inputs(), outputs=[triton.InferRequestedOutput(n) for n in names])
+    result = client.infer(PLAIN, inputs(), outputs=[triton.InferRequestedOutput(n) for n in names])
     assert [output.name for output in result.get_response().outputs] == names
     assert result.as_numpy("action_probs") is None
     assert result.as_numpy("value").shape == (5,)
@@ -98,24 +86,24 @@ def test_only_the_outputs_that_are_named_come_in_their_order(client: triton.Infe
 
 def test_a_version_can_be_named(client: triton.InferenceServerClient) -> None:
     """A number names a version, loaded when it is asked for; nothing means the champion."""
-    assert client.infer(PLAIN, _inputs(), model_version="2").get_response().model_version == "2"
-    assert client.infer(PLAIN, _inputs()).get_response().model_version == "1"
+    assert client.infer(PLAIN, inputs(), model_version="2").get_response().model_version == "2"
+    assert client.infer(PLAIN, inputs()).get_response().model_version == "1"
     assert client.is_model_ready(PLAIN, "2")
 
 
 def test_continuous_actions_have_tensors_of_their_own(client: triton.InferenceServerClient) -> None:
     """A policy with Box actions answers vectors and what they were drawn from; it takes no mask."""
-    result = client.infer(GAUSSIAN, _inputs(), parameters={"seed": 5})
+    result = client.infer(GAUSSIAN, inputs(), parameters={"seed": 5})
     outputs = {output.name for output in client.get_model_metadata(GAUSSIAN).outputs}
     assert outputs == {"vectors", "log_probs", "action_mean", "action_std", "gaussian_samples", "value"}
     assert result.as_numpy("vectors").shape == (5, 2)
     with pytest.raises(InferenceServerException, match="action_mask"):
-        client.infer(GAUSSIAN, _inputs(mask=np.ones((5, 2), np.bool_)))
+        client.infer(GAUSSIAN, inputs(mask=np.ones((5, 2), np.bool_)))
 
 
 def test_the_aio_client_is_answered(client: triton.InferenceServerClient, server: ServerProcess) -> None:
     """tritonclient.grpc.aio: many at once, each with its own rows, as when asked one by one."""
-    questions = [(_inputs(OBSERVATIONS[: 1 + i % 5]), {"seed": i}) for i in range(40)]
+    questions = [(inputs(OBSERVATIONS[: 1 + i % 5]), {"seed": i}) for i in range(40)]
 
     async def ask() -> list[Any]:
         async with triton_aio.InferenceServerClient(server.address) as aio:
@@ -133,7 +121,7 @@ def test_a_stream_answers_in_order_and_survives_an_error(client: triton.Inferenc
     client.start_stream(lambda result, error: answers.put((result, error)))
     for i in range(10):
         name = "nobody" if i == 4 else PLAIN
-        client.async_stream_infer(name, _inputs(), request_id=str(i), enable_empty_final_response=True)
+        client.async_stream_infer(name, inputs(), request_id=str(i), enable_empty_final_response=True)
     got = [answers.get(timeout=30) for _ in range(10)]
     client.stop_stream()
     assert "nobody" in str(got.pop(4)[1])
@@ -151,11 +139,11 @@ def test_a_stream_answers_in_order_and_survives_an_error(client: triton.Inferenc
         ({"parameters": {"temperature": "hot"}}, r"parameters\[temperature\]"),
         ({"model_version": "champion"}, "model_version"),
         ({"outputs": [triton.InferRequestedOutput("reward")]}, r"outputs\[0\].name"),
-        ({"inputs": _inputs(np.zeros((1, 5), np.float32))}, r"inputs\[0\].shape"),
-        ({"inputs": _inputs(mask=np.ones((4, 3), np.bool_))}, "inputs"),
-        ({"inputs": _inputs(mask=np.zeros((5, 3), np.bool_))}, "action_mask"),
-        ({"inputs": _inputs(np.full((1, 4), np.inf, np.float32))}, "observations"),
-        ({"inputs": _inputs() * 2}, "twice"),
+        ({"inputs": inputs(np.zeros((1, 5), np.float32))}, r"inputs\[0\].shape"),
+        ({"inputs": inputs(mask=np.ones((4, 3), np.bool_))}, "inputs"),
+        ({"inputs": inputs(mask=np.zeros((5, 3), np.bool_))}, "action_mask"),
+        ({"inputs": inputs(np.full((1, 4), np.inf, np.float32))}, "observations"),
+        ({"inputs": inputs() * 2}, "twice"),
         ({"inputs": []}, "inputs"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -165,7 +153,7 @@ def test_wrong_requests_are_told_what_is_wrong(
 ) -> None:
     """Each wrong field: INVALID_ARGUMENT with its name."""
     with pytest.raises(InferenceServerException, match=message) as raised:
-        client.infer(PLAIN, **{"inputs": _inputs(), **change})
+        client.infer(PLAIN, **{"inputs": inputs(), **change})
     assert raised.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
@@ -175,7 +163,7 @@ def test_what_does_not_exist_is_not_found(
 ) -> None:
     """An unknown model or version: NOT_FOUND."""
     with pytest.raises(InferenceServerException) as raised:
-        client.infer(name, _inputs(), model_version=version)
+        client.infer(name, inputs(), model_version=version)
     assert raised.value.status() == "StatusCode.NOT_FOUND"
 
 

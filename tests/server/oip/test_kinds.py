@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
@@ -13,7 +11,7 @@ from policy_api import spaces
 from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
 from tests.contract.conftest import ServerProcess
 from tests.server import kinds
-from tests.server.oip.conftest import KINDS
+from tests.server.oip.conftest import KINDS, inputs
 
 ROWS = 6
 #: Width of a row's mask; its first choice is forbidden.
@@ -34,15 +32,6 @@ def _rows(policy: str) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32).reshape(ROWS, *spaces.row_shape(space))
 
 
-def _inputs(observations: np.ndarray, mask: np.ndarray | None) -> list[Any]:
-    inputs = [triton.InferInput("observations", list(observations.shape), "FP32")]
-    inputs[0].set_data_from_numpy(observations)
-    if mask is not None:
-        inputs.append(triton.InferInput("action_mask", list(mask.shape), "BOOL"))
-        inputs[1].set_data_from_numpy(mask)
-    return inputs
-
-
 @pytest.mark.parametrize("policy", KINDS)
 def test_metadata_names_the_tensors_that_come(client: triton.InferenceServerClient, policy: str) -> None:
     """Names, types and shapes of the outputs are as announced, and the configuration has them too."""
@@ -52,7 +41,7 @@ def test_metadata_names_the_tensors_that_come(client: triton.InferenceServerClie
         INDICES if policy in MASKS else VECTORS
     )
     assert list(told.inputs[0].shape) == [-1, *rows.shape[1:]]
-    result = client.infer(policy, _inputs(rows, None))
+    result = client.infer(policy, inputs(rows))
     for tensor in told.outputs:
         assert result.as_numpy(tensor.name).shape == (ROWS, *tensor.shape[1:])
     configured = client.get_model_config(policy).config
@@ -71,7 +60,7 @@ def test_answers_are_those_of_act(
         mask = np.ones((ROWS, MASKS[policy]), np.bool_)
         mask[:, 0] = False
         request.action_mask.CopyFrom(BoolArray(raw=mask.tobytes()))
-    result = client.infer(policy, _inputs(rows, mask), parameters={"seed": 9})
+    result = client.infer(policy, inputs(rows, mask), parameters={"seed": 9})
     act = server.policy.Act(request, timeout=10)
     for name in INDICES if policy in MASKS else VECTORS:
         assert result.as_numpy(name).tobytes() == getattr(act, "values" if name == "value" else name).raw
@@ -82,4 +71,4 @@ def test_answers_are_those_of_act(
 def test_choices_out_of_range_are_refused(client: triton.InferenceServerClient) -> None:
     """A number that names no alternative of a Discrete observation is refused, as by Act."""
     with pytest.raises(InferenceServerException, match="observations"):
-        client.infer("bits", _inputs(np.full((1, 1), 5, np.float32), None))
+        client.infer("bits", inputs(np.full((1, 1), 5, np.float32)))

@@ -14,9 +14,10 @@ from trainer.algorithms.losses import explained_variance
 from trainer.arrays import NumpyBackend
 from trainer.config import resolve_config
 from trainer.distributions.categorical import Categorical
-from trainer.networks.autograd import AutogradNetwork, mlp_module
+from trainer.networks.autograd import AutogradNetwork
 from trainer.networks.closed_form import ClosedFormMlp
 from trainer.networks.mlp import MlpSpec, uniform_parameters
+from trainer.networks.modules import perceptron
 
 ROWS = 12
 
@@ -38,7 +39,7 @@ def networks(outputs: int, rng: np.random.Generator) -> tuple[ClosedFormMlp, tor
     """The same weights as our network and as torch's."""
     spec = MlpSpec(3, (5,), outputs, "tanh")
     parameters = uniform_parameters(spec, rng).astype(np.float64)
-    module = AutogradNetwork(mlp_module(spec).double(), torch.from_numpy(parameters.copy())).module
+    module = AutogradNetwork(perceptron(spec).double(), torch.from_numpy(parameters.copy())).module
     return ClosedFormMlp(spec, parameters, NumpyBackend()), module
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.arrays import Backend, NumpyBackend, TorchBackend
-from trainer.networks.autograd import AutogradNetwork, load_flat, mlp_module
+from trainer.networks.autograd import AutogradNetwork, load_flat
 from trainer.networks.closed_form import ClosedFormMlp
 from trainer.networks.mlp import Activation, MlpSpec, layer_views, orthogonal_parameters, uniform_parameters
+from trainer.networks.modules import perceptron
 
 specs = st.builds(
     MlpSpec,
@@ -31,7 +32,7 @@ def test_closed_form_agrees_with_autograd(backend: Backend, spec: MlpSpec, rows:
     parameters = uniform_parameters(spec, rng).astype(np.float64)
     inputs, output_gradient = rng.normal(size=(rows, spec.inputs)), rng.normal(size=(rows, spec.outputs))
     network = ClosedFormMlp(spec, backend.asarray(parameters.copy()), backend)
-    general = AutogradNetwork(mlp_module(spec).double(), torch.from_numpy(parameters.copy()))
+    general = AutogradNetwork(perceptron(spec).double(), torch.from_numpy(parameters.copy()))
 
     outputs = backend.to_numpy(network.forward(backend.asarray(inputs)))
     gradient = backend.to_numpy(network.backward(backend.asarray(output_gradient)))
@@ -48,17 +49,17 @@ def test_autograd_parameters_are_views() -> None:
     """A step on the flat vector is a step of the module: they share memory."""
     spec = MlpSpec(2, (3,), 1, "tanh")
     flat = torch.zeros(spec.size)
-    network = AutogradNetwork(mlp_module(spec), flat)
+    network = AutogradNetwork(perceptron(spec), flat)
     flat += 1.0
     assert all(bool((tensor == 1).all()) for tensor in network.module.parameters())
     with pytest.raises(ValueError, match="parameters"):
-        AutogradNetwork(mlp_module(spec), torch.zeros(spec.size + 1))
+        AutogradNetwork(perceptron(spec), torch.zeros(spec.size + 1))
 
 
 def test_layout_is_torchs() -> None:
     """The flat vector holds the layers in the order of torch's parameters()."""
     spec = MlpSpec(3, (4,), 2, "relu")
-    module = mlp_module(spec)
+    module = perceptron(spec)
     flat = np.arange(spec.size, dtype=np.float32)
     load_flat(module, flat)
     for (weight, bias), layer in zip(layer_views(spec, flat), list(module)[::2], strict=True):

@@ -84,6 +84,7 @@ def test_unknown_jobs_and_pages(stub: TrainingServiceStub) -> None:
     bad_pages = [
         lambda: stub.ListTrainingJobs(pb.ListTrainingJobsRequest(page_size=-1)),
         lambda: stub.ListTrainingJobs(pb.ListTrainingJobsRequest(page_token="x")),
+        lambda: stub.ListTrainingJobs(pb.ListTrainingJobsRequest(page_token="9" * 5000)),
     ]
     assert all(isinstance(_refused(call), errors.InvalidArgument) for call in bad_pages)
 
