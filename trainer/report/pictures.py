@@ -9,12 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
-from policy_api.v1.gate_pb2 import DifferenceInterval, GateVerdict, PairedReturns
+from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
 
 NEW, OLD = "tab:blue", "tab:orange"
 PARTS = 8  # branches or elements of an action that are shown at most
+COLUMNS = 4  # of them side by side
+LABELLED = 16  # alternatives that have a label each and a common scale from 0 to 1
 
 
 def returns(metadata: PolicyMetadata, verdict: GateVerdict | None) -> bytes:
@@ -38,15 +41,23 @@ def actions(space: Space, greedy: np.ndarray, sampled: np.ndarray) -> bytes:
     """How often each action is taken in the states that greedy and sampled episodes visit [V, ...] each."""
     counts = f"{len(greedy)} of the greedy and {len(sampled)} of the sampled evaluation's states"
     greedy, sampled = greedy.reshape(len(greedy), -1), sampled.reshape(len(sampled), -1)
-    parts = min(greedy.shape[1], PARTS)
-    figure = _figure(9, 3.0 if parts <= 4 else 5.6)
-    panels = figure.subplots(1 if parts <= 4 else 2, min(parts, 4), squeeze=False).flat
-    for part, axes in zip(range(parts), panels, strict=False):
-        draw = _densities if space.HasField("box") else _shares
+    elements = greedy.shape[1]
+    parts = min(elements, PARTS)
+    figure = _figure(9, 3.2 if parts <= COLUMNS else 5.8)
+    panels = figure.subplots(-(-parts // COLUMNS), min(parts, COLUMNS), squeeze=False).flat
+    for part, axes in enumerate(panels):
+        if part >= parts:
+            axes.remove()
+            continue
+        draw = _densities if space.HasField("box") and greedy.dtype.kind == "f" else _shares
         draw(axes, greedy[:, part], sampled[:, part])
-        axes.set_title(f"action[{part}]" if greedy.shape[1] > 1 else "action", fontsize=10)
-    figure.axes[0].legend(fontsize=9)
-    figure.suptitle(f"in {counts}, drawn evenly from all steps", fontsize=9)
+        axes.set_title(f"action[{part}]" if elements > 1 else "action", fontsize=10)
+        if part % COLUMNS == 0:
+            axes.set_ylabel("share of visited states")
+    shown = f", the first {parts} of {elements} elements" if elements > parts else ""
+    figure.suptitle(f"in {counts}, drawn evenly from all steps{shown}", fontsize=9)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     return _png(figure)
 
 
@@ -64,11 +75,14 @@ def _histograms(axes: Axes, series: Sequence[tuple[str, list[float], str]]) -> N
     edges = _edges(values)
     for label, numbers, color in series:
         mean = float(np.mean(numbers))
-        axes.hist(numbers, bins=list(edges), alpha=0.55, color=color, label=f"{label}: mean {mean:.1f}")
+        axes.hist(numbers, bins=list(edges), alpha=0.55, color=color, label=f"{label}: mean {mean:.2f}")
         axes.axvline(mean, color=color, linewidth=1.5)
     axes.set_xlabel("return of an episode")
     axes.set_ylabel("episodes")
     axes.set_ylim(top=1.25 * axes.get_ylim()[1])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.ticklabel_format(axis="x", useOffset=False)
     axes.legend(fontsize=9, loc="upper left")
 
 
@@ -80,7 +94,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
 
 
 def _differences(axes: Axes, verdict: GateVerdict) -> None:
-    """The intervals of the mean difference; the one that decided is thick."""
+    """The intervals of the mean difference; the one that decided is thick, the accepted loss is dashed."""
     rows: list[tuple[str, DifferenceInterval, float]] = [
         ("sampled", verdict.sampled.difference, 1.5),
         ("greedy", verdict.greedy.difference, 1.5),
@@ -90,6 +104,8 @@ def _differences(axes: Axes, verdict: GateVerdict) -> None:
         axes.plot([found.low, found.high], [height, height], color="tab:gray", linewidth=width)
         axes.plot([found.mean], [height], "o", color="black", markersize=5)
     axes.axvline(0, color="tab:red", linewidth=1)
+    if verdict.config.criterion == GateConfig.NOT_WORSE:
+        axes.axvline(-verdict.config.margin, color="tab:red", linewidth=1, linestyle="--")
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     coverage = f"{verdict.difference.coverage:.0%} intervals"
@@ -102,9 +118,10 @@ def _shares(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:
     for offset, name, chosen, color in ((-0.2, "greedy", greedy, NEW), (0.2, "sampled", sampled, OLD)):
         shares = [float(np.mean(chosen == kind)) for kind in kinds]
         axes.bar(places + offset, shares, width=0.38, color=color, label=name)
-    axes.set_xticks(places, [str(kind) for kind in kinds])
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("share of visited states")
+    every = -(-len(kinds) // LABELLED)
+    axes.set_xticks(places[::every], [str(kind) for kind in kinds[::every]])
+    if every == 1:
+        axes.set_ylim(0, 1)
 
 
 def _densities(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:
@@ -112,7 +129,8 @@ def _densities(axes: Axes, greedy: np.ndarray, sampled: np.ndarray) -> None:
     for name, chosen, color in (("greedy", greedy, NEW), ("sampled", sampled, OLD)):
         shares = np.full(len(chosen), 1 / len(chosen))
         axes.hist(chosen, bins=edges, weights=shares, alpha=0.55, color=color, label=name)
-    axes.set_ylabel("share of visited states")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.ticklabel_format(axis="x", useOffset=False)
 
 
 def _figure(width: float, height: float) -> Figure:
