@@ -31,8 +31,8 @@ _PATH = click.Path(path_type=Path)
     "--allow-env",
     envvar="POLICYD_ALLOW_ENV",
     multiple=True,
-    help="Pattern of environments that may be trained on, `module:EnvId` for a module's; may be repeated."
-    " [default: Gymnasium's own]",
+    help="Pattern of environments that may be trained on, `module:EnvId` for a module's, or `gymnasium` for"
+    " Gymnasium's own; may be repeated. [default: gymnasium]",
 )
 @click.option(
     "--concurrency", envvar="POLICYD_CONCURRENCY", type=click.IntRange(1), default=1, show_default=True

@@ -9,7 +9,8 @@ import gymnasium
 
 from policy_api.errors import InvalidArgument, PermissionDenied
 
-_OWN = "gymnasium.envs."
+OWN = "gymnasium"  # the pattern that stands for Gymnasium's own environments
+_OWN_CODE = "gymnasium.envs."
 # Gymnasium's wrappers that only change numbers; others write files, or open windows.
 _WRAPPERS = frozenset(
     f"gymnasium.wrappers:{name}"
@@ -26,11 +27,12 @@ _WRAPPERS = frozenset(
 class AllowList:
     """Patterns of `EnvId`, `module:EnvId` and `module:Wrapper`, as fnmatch reads them.
 
-    No patterns: Gymnasium's own environments. Its wrappers that only change numbers are always allowed.
+    `gymnasium` stands for Gymnasium's own environments, which are also what no patterns mean. Its wrappers
+    that only change numbers are always allowed.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
-        self._patterns = tuple(patterns)
+        self._patterns = tuple(patterns) or (OWN,)
 
     def check(self, env_id: str) -> None:
         """PermissionDenied: not on the list. InvalidArgument: no environment has this name."""
@@ -39,9 +41,8 @@ class AllowList:
         if ":" not in env_id:  # a spec with a module would be imported here
             _require_known(env_id)
         if not self._allows(env_id):
-            allowed = ", ".join(self._patterns) or "Gymnasium's own environments"
             raise PermissionDenied(
-                f"environment {env_id!r} is not on the trainer's allow-list ({allowed})",
+                f"environment {env_id!r} is not on the trainer's allow-list ({', '.join(self._patterns)})",
                 reason="ENV_NOT_ALLOWED",
             )
 
@@ -49,9 +50,9 @@ class AllowList:
         """PermissionDenied: importing one runs code, so the list decides."""
         for entry_point in entry_points:
             if not (self.is_own_wrapper(entry_point) or self._matches(entry_point)):
-                allowed = ", ".join(self._patterns) or "Gymnasium's own that only change numbers"
                 raise PermissionDenied(
-                    f"wrapper {entry_point!r} is not on the trainer's allow-list ({allowed})",
+                    f"wrapper {entry_point!r} is not on the trainer's allow-list "
+                    f"({', '.join(self._patterns)}), nor one of Gymnasium's that only change numbers",
                     reason="ENV_NOT_ALLOWED",
                 )
 
@@ -64,14 +65,12 @@ class AllowList:
         return any(fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _allows(self, env_id: str) -> bool:
-        if self._patterns:
-            return self._matches(env_id)
-        return self.is_own(env_id)
+        return self._matches(env_id) or (OWN in self._patterns and self.is_own(env_id))
 
     @staticmethod
     def is_own(env_id: str) -> bool:
         """Whether it is one of the environments that Gymnasium brings."""
-        return ":" not in env_id and str(gymnasium.registry[env_id].entry_point).startswith(_OWN)
+        return ":" not in env_id and str(gymnasium.registry[env_id].entry_point).startswith(_OWN_CODE)
 
 
 def _require_known(env_id: str) -> None:

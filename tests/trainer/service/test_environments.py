@@ -28,6 +28,15 @@ def test_patterns_allow_what_they_name() -> None:
     assert "mine" not in sys.modules
 
 
+def test_gymnasiums_own_beside_patterns() -> None:
+    """`gymnasium` on the list stands for its environments; without it patterns replace them."""
+    allowed = AllowList(["gymnasium", "mine:*"])
+    for env_id in ("CartPole-v1", "mine:Corridor-v0"):
+        allowed.check(env_id)
+    with pytest.raises(errors.PermissionDenied, match=r"allow-list \(gymnasium, mine:\*\)"):
+        allowed.check("os:CartPole-v1")
+
+
 @pytest.mark.parametrize("env_id", ["", "Nope-v0", "CartPole-v99", "CartPole", "Cart Pole!"])
 def test_unknown_names_are_invalid(env_id: str) -> None:
     """The field is named, and what Gymnasium says about it."""
