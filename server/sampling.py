@@ -53,6 +53,12 @@ def row_states(seeds: Sequence[int], first_indices: Sequence[int], counts: Seque
     return _mix64(begins)
 
 
+def states_from_first_row(seeds: UInt64, rows: int) -> UInt64:
+    """`row_states`, [K * rows], of K requests with as many rows each, whose sampling indices begin at 0."""
+    begins = _mix64(seeds + _GOLDEN)
+    return _mix64((begins[:, None] + _steps(rows + 1)[1:]).reshape(-1))
+
+
 def uniforms(states: UInt64, draw: int = 0) -> Float64:
     """The uniform number in [0, 1) of draw `draw` of each row, [B], from the rows' states, [B].
 
@@ -81,7 +87,7 @@ def choose(probs: Float32, u: Float64) -> Int64:
     sums = _running_sums(probs)  # [n, B]
     below = sums <= u * sums[-1]  # sums never fall: how many are below is the first index above
     actions: Int64 = np.add.reduce(below, axis=0, dtype=np.int64)
-    if below[-1].any():
+    if 1 in below[-1].tobytes():
         last_positive: Int64 = probs.shape[1] - 1 - (probs[:, ::-1] > 0).argmax(axis=1)
         actions = np.where(below[-1], last_positive, actions)
     return actions
@@ -137,9 +143,10 @@ def reweight(logits: Float32, temperature: float, mask: Bool | None) -> Float32:
 
 def _mix64(z: UInt64) -> UInt64:
     """Mixes in place."""
-    z ^= z >> _S30
+    shifted = z >> _S30
+    z ^= shifted
     z *= _MIX_1
-    z ^= z >> _S27
+    z ^= np.right_shift(z, _S27, shifted)
     z *= _MIX_2
-    z ^= z >> _S31
+    z ^= np.right_shift(z, _S31, shifted)
     return z

@@ -8,10 +8,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from server.acting import call, quick
+from server.acting import alike, call, quick
+from server.acting.alike import Alike
 from server.acting.plain import Plain
 from server.acting.queue import SMALL_ROWS, FairQueue, Slice
 from server.acting.ticket import Ticket
+from server.models.version import LoadedVersion
+
+Sample = tuple[bytes, bytes]  # of one request: its observations, float32, and the ActResponse
 
 
 class CallObserver(Protocol):
@@ -20,8 +24,10 @@ class CallObserver(Protocol):
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """After a call: its rows, how long each slice had waited and how long the call took, in seconds."""
 
-    def answered_at_once(self, plain: Sequence[Plain], answers: Sequence[bytes], seconds: float) -> None:
-        """After a call for requests of one version that did not queue: how long it took, in seconds."""
+    def answered_at_once(
+        self, model: LoadedVersion, requests: int, rows: int, sample: Sample, seconds: float
+    ) -> None:
+        """After a call for requests that did not queue; `seconds`: how long it took."""
 
 
 class Batcher:
@@ -64,7 +70,20 @@ class Batcher:
         begin = time.perf_counter()
         answers = quick.answers(plain)
         if answers is not None:
-            self._observer.answered_at_once(plain, answers, time.perf_counter() - begin)
+            rows, sample = sum([one.rows for one in plain]), (plain[0].observations, answers[0])
+            seconds = time.perf_counter() - begin
+            self._observer.answered_at_once(plain[0].model, len(plain), rows, sample, seconds)
+        return answers
+
+    def alike(self, group: Alike) -> list[bytes] | None:
+        """Answers to requests that are written alike, by one call. None: each has to be read on its own."""
+        begin = time.perf_counter()
+        answers = alike.answers(group)
+        if answers is not None and self._observer is not None:
+            layout, (model, rows), payloads = group
+            sample = (payloads[0][layout.start : layout.start + layout.size], answers[0])
+            seconds = time.perf_counter() - begin
+            self._observer.answered_at_once(model, len(payloads), rows * len(payloads), sample, seconds)
         return answers
 
     def step(self) -> None:

@@ -16,13 +16,14 @@ from server.acting.ticket import Ticket
 from server.models.version import LoadedVersion
 from server.sampling import Bool
 
-# Seeds for requests without one: not secret, only different.
+# Seeds for requests without one: not secret, only different, and each a varint of as many bytes.
+DRAWN_SEED_BYTES = 9
 _seeds = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 -- sampling, not cryptography
 
 
 def draw_seed() -> int:
     """A seed for a request that names none."""
-    return _seeds.getrandbits(64)
+    return 1 << 62 | _seeds.getrandbits(62)
 
 
 def parse(payload: bytes) -> ActRequest:

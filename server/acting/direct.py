@@ -10,7 +10,7 @@ from typing import Protocol
 from server.acting.actor import Actor
 from server.acting.decode import parse, plain_ticket, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.plain import Plain
+from server.acting.plain import Layout, Meant, Plain
 from server.acting.ticket import Decision, Ticket
 
 
@@ -27,6 +27,12 @@ class DirectMethod(Protocol):
     """What a transport needs to serve such a method without an event loop."""
 
     path: str
+
+    def layout(self, payload: bytes) -> Layout | None:
+        """What requests share that may be answered as `Alike`. None: this one has to begin on its own."""
+
+    def meant_by(self, layout: Layout) -> Meant | None:
+        """What requests of a layout ask. None: each has to begin on its own."""
 
     def begin(self, payload: bytes) -> Plain | Begun | None:
         """Decodes and checks. None: its version is slow or not in memory; `answer` is to be asked."""
@@ -45,6 +51,14 @@ class DirectAct:
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
+
+    def layout(self, payload: bytes) -> Layout | None:
+        """What requests share that begin alike and are as long."""
+        return self._actor.reader.layout(payload)
+
+    def meant_by(self, layout: Layout) -> Meant | None:
+        """What requests of a layout ask. None: their version is not in memory, or not quick."""
+        return self._actor.reader.meant_by(layout)
 
     def begin(self, payload: bytes) -> Plain | Begun | None:
         """Decodes and checks. None: its version is slow or not in memory."""

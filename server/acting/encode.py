@@ -17,6 +17,7 @@ from server.acting.wire import varint
 from server.models.version import LoadedVersion
 
 ACTIONS = "actions"  # the only field of integers
+LOG_PROBS, VALUES = "log_probs", "values"
 
 # A tag is the field's number << 3, plus its wire type: 0 a varint, 2 length-delimited.
 _FIELDS = ActResponse.DESCRIPTOR.fields_by_name
@@ -81,6 +82,27 @@ def plain_answers(
         answers.append(b"".join(parts))
         start = stop
     return answers
+
+
+@lru_cache(maxsize=1024)
+def answer_form(
+    receipt: bytes, rows: int, seed_bytes: int, sizes: tuple[tuple[str, int], ...]
+) -> tuple[bytes, np.dtype[np.void]]:
+    """A `raw_answer` whose seed and columns are zeros, and where these stand in it.
+
+    `seed_bytes`: of the varint; `sizes`: the bytes of one row of each column.
+    """
+    data = receipt + _BATCH_SIZE + varint(rows) + _SEED
+    offsets, formats = [len(data)], [("u1", (seed_bytes,))]
+    data += bytes(seed_bytes)
+    for name, size in sizes:
+        data += _head(name, rows * size)
+        offsets.append(len(data))
+        number = np.dtype("<i8" if name == ACTIONS else "<f4")
+        formats.append((number.str, (rows * size // number.itemsize,)))
+        data += bytes(rows * size)
+    names = ["seed", *(name for name, _ in sizes)]
+    return data, np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": len(data)})
 
 
 def stream_answer(answer: bytes, *, pinned: bool) -> bytes:

@@ -7,10 +7,11 @@ has read once is recognised by these bytes. Whatever is not exactly like it is r
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from policy_api.v1.policy_pb2 import ActRequest
-from server.acting.wire import read_varint, varint
+from server.acting.wire import MAX_VARINT, read_varint, varint
 from server.models.version import LoadedVersion
 
 # Policy, version and alias as a request names them.
@@ -19,7 +20,7 @@ Names = tuple[str, int | None, str]
 # Different beginnings, and different lengths of them, that are remembered.
 MAX_HEADS, MAX_LENGTHS = 256, 8
 
-_SEED, _FIRST_ROW = (ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seed", "first_row"))
+SEED, _FIRST_ROW = (ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seed", "first_row"))
 _OBSERVATIONS = bytes([ActRequest.DESCRIPTOR.fields_by_name["observations"].number << 3 | 2])
 _RAW = b"\x0a"  # of FloatArray
 
@@ -39,6 +40,34 @@ class _Head(NamedTuple):
     size: int  # bytes of the observations that follow
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Layout:
+    """Where things stand in requests that begin alike and are as long; `first_row` is not among them."""
+
+    names: Names
+    start: int  # of the observations
+    size: int  # bytes of the observations
+    seed_bytes: int  # of the varint that ends them; 0: they name no seed
+
+    @property
+    def length(self) -> int:
+        """Of a request, in bytes."""
+        return self.start + self.size + (1 + self.seed_bytes if self.seed_bytes else 0)
+
+
+class Meant(NamedTuple):
+    """What all requests of one layout ask."""
+
+    model: LoadedVersion
+    rows: int  # of each
+
+    @property
+    def requests(self) -> int:
+        """How many fit into one call."""
+        assert self.model.bound is not None
+        return self.model.bound.max_rows // self.rows
+
+
 class PlainReader:
     """Reads plain requests for versions in memory."""
 
@@ -49,6 +78,7 @@ class PlainReader:
         self._at_hand = at_hand
         self._max_rows = max_rows
         self._heads: dict[bytes, _Head] = {}
+        self._layouts: dict[tuple[bytes, int], Layout] = {}  # by beginning and length
         self._lengths: list[int] = []
 
     def read(self, payload: bytes) -> Plain | None:
@@ -66,6 +96,20 @@ class PlainReader:
             return None
         rows = self._rows(model, head.size)
         return Plain(model, payload[length:stop], rows, *tail) if rows else None
+
+    def layout(self, payload: bytes) -> Layout | None:
+        """What this request shares with those that are written alike. Its end is not looked at."""
+        for length in self._lengths:
+            layout = self._layouts.get((payload[:length], len(payload)))
+            if layout is not None:
+                return layout
+        return None
+
+    def meant_by(self, layout: Layout) -> Meant | None:
+        """What requests of this layout ask. None: only protobuf can tell."""
+        model = self._at_hand(*layout.names)
+        rows = 0 if model is None else self._rows(model, layout.size)
+        return Meant(model, rows) if model is not None and rows else None
 
     def plain_of(self, request: ActRequest, model: LoadedVersion) -> Plain | None:
         """The same from protobuf's message. None: it is not plain."""
@@ -90,8 +134,12 @@ class PlainReader:
         if not payload.startswith(head) or head in self._heads:
             return
         if len(self._heads) == MAX_HEADS or len(self._lengths) == MAX_LENGTHS:
-            self._heads, self._lengths = {}, []
-        self._heads[head] = _Head(names_of(request), len(raw))
+            self._heads, self._layouts, self._lengths = {}, {}, []
+        names = names_of(request)
+        self._heads[head] = _Head(names, len(raw))
+        for seed_bytes in range(MAX_VARINT + 1):
+            layout = Layout(names, len(head), len(raw), seed_bytes)
+            self._layouts[head, layout.length] = layout
         if len(head) not in self._lengths:
             self._lengths.append(len(head))
 
@@ -130,7 +178,7 @@ def _tail(payload: bytes, at: int) -> tuple[int | None, int] | None:
         number, at = read_varint(payload, at + 1)
         if number < 0:
             return None
-        if tag == _SEED:
+        if tag == SEED:
             seed = number
         elif tag == _FIRST_ROW:
             first_row = number

@@ -14,12 +14,11 @@ from policy_api import sampling as scalar
 from policy_api.tensors import PROBS
 from server import sampling
 from server.acting.decode import draw_seed
-from server.acting.encode import ACTIONS, plain_answers, raw_answer
+from server.acting.encode import ACTIONS, LOG_PROBS, VALUES, plain_answers, raw_answer
 from server.acting.plain import Plain
 from server.heads.draws import Draws, Piece
 from server.sampling import Float32
 
-LOG_PROBS, VALUES = "log_probs", "values"
 # Up to so many rows are drawn one by one: arrays cost more than they save.
 FEW_ROWS = 12
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MAX_VARINT = 10  # bytes, of 64 bits
+
 
 def varint(number: int) -> bytes:
     """Seven bits a byte, the lowest first; the top bit says that more follow."""
@@ -18,7 +20,7 @@ def varint(number: int) -> bytes:
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The number that begins at `at`, and where it ends; -1: it is cut short or has more than 64 bits."""
     number = shift = 0
-    for place in range(at, min(at + 10, len(data))):
+    for place in range(at, min(at + MAX_VARINT, len(data))):
         byte = data[place]
         number |= (byte & 0x7F) << shift
         if byte < 0x80:

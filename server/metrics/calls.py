@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 
 from policy_api.rpc_metrics import BUCKETS, observe_all
 from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
-from server.acting.plain import Plain
+from server.acting import batcher
 from server.acting.queue import Slice
 from server.acting.ticket import Decision, Ticket
 from server.metrics.samples import Drift, Sample, sample_of
@@ -78,18 +78,18 @@ class CallMetrics:
         self._pending: dict[LoadedVersion, _Pending] = {}
         self._drift: dict[tuple[str, int], Drift] = {}
 
-    def answered_at_once(self, plain: Sequence[Plain], answers: Sequence[bytes], seconds: float) -> None:
-        """After a call for requests of one version that did not queue: how long it took, in seconds."""
-        model = plain[0].model
+    def answered_at_once(
+        self, model: LoadedVersion, requests: int, rows: int, sample: batcher.Sample, seconds: float
+    ) -> None:
+        """After a call for requests that did not queue; `seconds`: how long it took."""
         pending = self._pending.get(model)
         if pending is None:
             pending = self._pending[model] = _Pending()
         before = pending.requests
-        if before < SAMPLE_FIRST or before % SAMPLE_EVERY < len(plain):
-            pending.samples.append((plain[0].observations, answers[0]))
-        rows = sum([one.rows for one in plain])
+        if before < SAMPLE_FIRST or before % SAMPLE_EVERY < requests:
+            pending.samples.append(sample)
         pending.calls.append((seconds, rows))
-        pending.requests += len(plain)
+        pending.requests += requests
         pending.rows += rows
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:

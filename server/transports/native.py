@@ -14,17 +14,19 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from policy_api import exposure
 from policy_api.cpus import usable_cpus
 from policy_api.errors import Exhausted, FailedPrecondition, Unavailable
+from server.acting.alike import MANY, Alike
 from server.acting.batcher import Batcher
 from server.acting.direct import Begun, DirectMethod
-from server.acting.plain import Plain
+from server.acting.plain import Layout, Plain
 from server.acting.queue import SMALL_ROWS
+from server.acting.quick import FEW_ROWS
 from server.acting.ticket import Ticket
 from server.models.version import MAX_CALL_ROWS, LoadedVersion
 from server.services.handlers import HandlerTable, Wrap
@@ -41,6 +43,9 @@ except ImportError as error:
 MAX_EVENTS = MAX_CALL_ROWS  # taken from the front at once
 # Of Rust. With the receiving thread they share the CPUs: one more than those have room for is woken in vain.
 IO_THREADS = max(1, min(2, usable_cpus() // 2))
+
+# Kind, number of the call, index of its method, message, caller.
+Event = tuple[int, int, int, bytes | None, bytes | str | None]
 
 _LOG = logging.getLogger(__name__)
 
@@ -123,7 +128,11 @@ class NativeTransport:
         while (events := front.recv_batch(MAX_EVENTS, 0 if queue else 100)) is not None:
             now = time.perf_counter()
             plain: dict[LoadedVersion, list[tuple[Call, Plain]]] = {}
+            many = len(events) >= MANY and not self._draining
+            answered = self._answer_alike(replies, events, now) if many else ()
             for kind, number, method, payload, _ in events:
+                if number in answered:
+                    continue
                 if kind == EVENT_CALL and payload is not None:
                     self._take(replies, Call(number, self._direct[method], now), payload, plain)
                 else:
@@ -135,6 +144,39 @@ class NativeTransport:
                 self._batcher.step()
             elif self._draining and not self._waiting and not self._aside:
                 self._idle.set()
+
+    def _answer_alike(self, replies: Replies, events: Sequence[Event], begin: float) -> set[int]:
+        """Answers small plain requests that are written alike; the numbers of these calls."""
+        groups: dict[tuple[int, Layout], list[tuple[int, bytes]]] = {}
+        for kind, number, method, payload, _ in events:
+            if kind == EVENT_CALL and payload is not None:
+                layout = self._direct[method].layout(payload)
+                if layout is not None:
+                    groups.setdefault((method, layout), []).append((number, payload))
+        answered: set[int] = set()
+        for (method, layout), calls in groups.items():
+            if layout.length <= self._settings.max_message_bytes:
+                answered.update(self._answer_group(replies, self._direct[method], layout, calls, begin))
+        return answered
+
+    def _answer_group(
+        self,
+        replies: Replies,
+        method: DirectMethod,
+        layout: Layout,
+        calls: Sequence[tuple[int, bytes]],
+        begin: float,
+    ) -> Iterator[int]:
+        """Answers as much of a group as it can; the numbers of these calls."""
+        meant = method.meant_by(layout)
+        if meant is None or meant.rows > SMALL_ROWS or meant.rows * len(calls) <= FEW_ROWS:
+            return
+        for start in range(0, len(calls), meant.requests):
+            part = calls[start : start + meant.requests]
+            answers = self._alike(Alike(layout, meant, [payload for _, payload in part]))
+            for (number, _), answer in zip(part, answers, strict=False):
+                replies.answer(Call(number, method, begin), answer)
+                yield number
 
     def _take(
         self,
@@ -170,6 +212,13 @@ class NativeTransport:
                 self._push(replies, call, call.method.queued(one))
             except Exception as error:  # noqa: BLE001 -- as above
                 replies.fail(call, error)
+
+    def _alike(self, alike: Alike) -> Sequence[bytes]:
+        """Their answers; none where something is wrong with one of them: then each is read on its own."""
+        try:
+            return self._batcher.alike(alike) or ()
+        except Exception:  # noqa: BLE001 -- the boundary: nothing a client sends ends the thread
+            return ()
 
     def _together(self, plain: Sequence[Plain]) -> Sequence[bytes | None]:
         """Their answers; of a call that fails none: queued, each fails or succeeds on its own."""

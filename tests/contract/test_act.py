@@ -65,6 +65,27 @@ def test_a_drawn_seed_is_told(publish: Publish, start_server: StartServer) -> No
     assert other.seed != first.seed
 
 
+def test_many_alike_at_once_each_get_their_own_answer(publish: Publish, start_server: StartServer) -> None:
+    """Requests that differ only in their numbers, one of them wrong, are answered as each is alone."""
+    publish()
+    server = start_server()
+    rows = _observations(300)
+    rows[100, 2] = np.nan
+    requests = [
+        pb.ActRequest(observations=pb.FloatArray(raw=row.tobytes()), seed=200 + number)
+        for number, row in enumerate(rows)
+    ]
+    server.policy.Act(requests[0], timeout=10)
+    calls = [server.policy.Act.future(request, timeout=30) for request in requests]
+    for number in range(0, 300, 10):
+        if number == 100:
+            with pytest.raises(grpc.RpcError) as refused:
+                calls[number].result()
+            assert isinstance(status.from_rpc_error(refused.value), InvalidArgument)
+        else:
+            assert calls[number].result() == server.policy.Act(requests[number], timeout=10)
+
+
 def test_deterministic_answers_with_the_mode(publish: Publish, start_server: StartServer) -> None:
     """The most probable action of each row, and no seed."""
     publish(n=5)
