@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from policy_api.errors import FailedPrecondition
+from policy_api.errors import FailedPrecondition, Unavailable
 
 # Any number will do, as long as nothing else in the database takes the same advisory lock.
 _ADVISORY_LOCK = 0x706F6C6963796400
@@ -23,7 +23,7 @@ Confirm = Callable[[], None]
 
 @contextmanager
 def owned(engine: sa.Engine) -> Iterator[Confirm]:
-    """Holds the table's lock. FailedPrecondition: another trainer has it."""
+    """Holds the table's lock. FailedPrecondition: another trainer has it. Unavailable: nothing answers."""
     if engine.dialect.name == "postgresql":
         with _owned_postgres(engine) as confirm:
             yield confirm
@@ -47,7 +47,7 @@ def _owned_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with _connected(engine).execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))).scalar_one():
             raise _taken(engine.url.render_as_string(hide_password=True))
 
@@ -64,6 +64,14 @@ def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
         finally:
             with suppress(SQLAlchemyError):
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(_ADVISORY_LOCK)))
+
+
+def _connected(engine: sa.Engine) -> sa.Connection:
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise Unavailable(f"the jobs' database {where} cannot be reached: {error.orig}") from error
 
 
 def _taken(where: str) -> FailedPrecondition:

@@ -50,7 +50,10 @@ def open_engine(url: str) -> sa.Engine:
     except ArgumentError:
         raise InvalidArgument.of("jobs", got=repr(url), wanted="a database URL") from None
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        # Of a database in SQL_ASCII (a cluster without a locale makes them) psycopg reads bytes unless told.
+        text = {"client_encoding": "utf8"}
+        driver = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(driver, pool_pre_ping=True, connect_args=text)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         engine = sa.create_engine(parsed)
         sa.event.listen(engine, "connect", _set_up_sqlite)

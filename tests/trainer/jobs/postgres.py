@@ -26,12 +26,12 @@ class Postgres:
     data: Path
     binaries: Path
 
-    def new_database(self) -> str:
-        """The URL of a new, empty database."""
+    def new_database(self, options: str = "") -> str:
+        """The URL of a new, empty database; `options` of CREATE DATABASE."""
         name = f"jobs_{uuid.uuid4().hex}"
         engine = sa.create_engine(f"{self.url}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name} STRATEGY file_copy"))
+            connection.execute(sa.text(f"CREATE DATABASE {name} STRATEGY file_copy {options}"))
         engine.dispose()
         return f"{self.url}/{name}"
 

@@ -56,6 +56,25 @@ def test_a_lost_connection_is_a_lost_lock(postgres: Postgres) -> None:
     engine.dispose()
 
 
+def test_a_database_that_does_not_answer_is_named() -> None:
+    """Without its password."""
+    engine = open_engine("postgresql://policyd:found-nowhere@127.0.0.1:1/jobs")
+    with pytest.raises(errors.Unavailable, match="cannot be reached") as raised, owned(engine):
+        pass
+    assert "@127.0.0.1:1/jobs" in raised.value.message
+    assert "found-nowhere" not in raised.value.message
+    engine.dispose()
+
+
+def test_a_database_of_any_encoding_will_do(postgres: Postgres) -> None:
+    """SQL_ASCII is what Postgres makes where there is no locale, as in many containers."""
+    options = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    engine = open_engine(postgres.new_database(options))
+    with owned(engine), engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT 'Größe'")).scalar_one() == "Größe"
+    engine.dispose()
+
+
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/jobs", "sqlite://"])
 def test_other_databases_are_refused(url: str) -> None:
     """The field is named."""
