@@ -8,10 +8,12 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from policy_api.exposition import exposed, exposed_together
+from prometheus_client import CollectorRegistry
+
+from policy_api.exposition import collected, exposed
 from server.app import App
 from server.settings import Settings
 from server.workers.link import WorkerLink
@@ -24,37 +26,47 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> None:
     """Runs until SIGTERM or SIGINT. `arguments`: the command line, which workers get too."""
     stop = _stop_signal()
     link = await WorkerLink.inherited()
-    if link is not None:
-        await _run_app(App(settings, link), settings, stop)
-    elif settings.processes == 1:
-        app = App(settings)
-        with exposed(settings.metrics, app.metrics.registry if app.metrics else None):
-            await _run_app(app, settings, stop)
-    else:
-        with exposed_together(settings.metrics):
-            await _run_workers(settings, arguments, stop)
+    # Metrics are there from when calls are until the last has ended: what dies as it starts has none.
+    with ExitStack() as measured:
+        if link is not None:
+            await _run_app(App(settings, link), settings, stop, measured)
+        elif settings.processes == 1:
+            await _run_app(App(settings), settings, stop, measured)
+        else:
+            registry = measured.enter_context(collected(settings.metrics))
+            await _run_workers(settings, arguments, stop, measured, registry)
     for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: the process ends by itself now
         signal.signal(number, signal.SIG_IGN)
 
 
-async def _run_app(app: App, settings: Settings, stop: asyncio.Event) -> None:
+async def _run_app(app: App, settings: Settings, stop: asyncio.Event, measured: ExitStack) -> None:
     obeying = asyncio.create_task(app.obey())
     obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
     try:
         await app.start()
         gc.collect()
         gc.freeze()  # what a start leaves is no garbage: later collections need not look at it
-        await _until(stop, app.address, settings, announced=settings.processes == 1)
+        alone = settings.processes == 1
+        if alone and app.metrics:
+            measured.enter_context(exposed(settings.metrics, app.metrics.registry))
+        await _until(stop, app.address, settings, announced=alone)
     finally:
         await app.stop()
         obeying.cancel()
         _LOG.info("stopped")
 
 
-async def _run_workers(settings: Settings, arguments: Sequence[str], stop: asyncio.Event) -> None:
+async def _run_workers(
+    settings: Settings,
+    arguments: Sequence[str],
+    stop: asyncio.Event,
+    measured: ExitStack,
+    registry: CollectorRegistry | None,
+) -> None:
     supervisor = Supervisor(settings.listen, settings.processes, arguments)
     try:
         await supervisor.start()
+        measured.enter_context(exposed(settings.metrics, registry))
         _LOG.info("%d workers serve", settings.processes)
         await _until(stop, supervisor.address, settings, announced=True)
     finally:

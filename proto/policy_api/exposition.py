@@ -45,17 +45,16 @@ def exposed(address: str | None, registry: CollectorRegistry | None) -> Iterator
 
 
 @contextmanager
-def exposed_together(address: str | None) -> Iterator[None]:
-    """Serves the sums over all processes that are started inside."""
+def collected(address: str | None) -> Iterator[CollectorRegistry | None]:
+    """What sums over all processes that are started inside; None where nothing is measured."""
     if address is None:
-        yield
+        yield None
         return
     with tempfile.TemporaryDirectory(prefix="policyd-metrics-") as folder:
         os.environ[SHARED] = folder
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
-        with exposed(address, registry):
-            yield
+        yield registry
         del os.environ[SHARED]
 
 
