@@ -44,10 +44,6 @@ RUN groupadd --gid 10001 policyd \
            /usr/bin/perl* /usr/lib/*-linux-gnu/perl-base /usr/share/perl5
 
 FROM scratch
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="policyd server" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT"
 COPY --from=root / /
 COPY --from=dependencies /opt/policyd /opt/policyd
 COPY --from=application /app /app
@@ -60,5 +56,9 @@ WORKDIR /var/lib/policyd
 USER 10001:10001
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="policyd server" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT"
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "policy_api.health"]
 ENTRYPOINT ["python", "-m", "server"]

@@ -46,10 +46,6 @@ RUN mkdir -p /source/server \
  && rm -rf /app/server /app/bin
 
 FROM ${BASE}
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="policyd trainer" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 policyd \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/policyd policyd \
  && install -d -o policyd -g policyd /var/lib/policyd /var/lib/policyd/repository /var/lib/policyd/jobs
@@ -67,6 +63,10 @@ WORKDIR /var/lib/policyd/jobs
 USER 10001:10001
 EXPOSE 50052 9465
 STOPSIGNAL SIGTERM
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="policyd trainer" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT"
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "policy_api.health"]
 ENTRYPOINT ["python", "-m", "trainer"]
 CMD ["serve"]

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from policy_api.certificate import ExpiryMetric, not_after
 from tests.conftest import Authority
 from tests.contract.conftest import StartServer
-from tests.contract.test_metrics import await_value
+from tests.contract.test_metrics import await_value, value
 
 NAME = "policyd_certificate_not_after_seconds"
 
@@ -64,3 +64,4 @@ def test_a_server_tells_when_its_certificate_ends(start_server: StartServer, aut
     tls = ("--transport", "grpcio", "--tls-cert", str(files.certificate), "--tls-key", str(files.key))
     server = start_server("--metrics", "127.0.0.1:0", *tls)
     await_value(server, _ends(files.certificate), NAME)
+    assert value(server, NAME) == _ends(files.certificate)

@@ -6,13 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from policy_api.errors import PolicydError
+from policyctl import PolicyClient
 
 TOP = Path(__file__).parents[3]
 PROJECT = "policyd-e2e"
+STAND_INS = ("envoy", "prometheus", "postgres")  # of deploy/stand-ins
 SCALED = ("docker-compose.yml", "docker-compose.scale.yml")
 
 
@@ -43,7 +48,7 @@ class Compose:
         os.environ.update(
             POLICYD_PORT="", POLICYD_METRICS_PORT="", POLICYD_ENVOY_PORT="0", PROMETHEUS_PORT="0"
         )
-        os.environ.update(ENVOY_IMAGE="policyd-e2e-envoy", PROMETHEUS_IMAGE="policyd-e2e-prometheus")
+        os.environ.update({f"{name.upper()}_IMAGE": f"policyd-e2e-{name}" for name in STAND_INS})
 
     def __call__(self, *arguments: str, seconds: float = 120, data: bytes | None = None) -> bytes:
         """One docker-compose command."""
@@ -68,6 +73,12 @@ class Compose:
         return self("port", f"--index={index}", service, str(port)).decode().strip()
 
 
+def build_stand_in(name: str) -> None:
+    """An image that is made here, instead of one that a registry would hold."""
+    file = f"deploy/stand-ins/{name}.Dockerfile"
+    run("docker", "build", "-q", "-f", file, "-t", f"policyd-e2e-{name}", "deploy/stand-ins", seconds=600)
+
+
 class Policyctl:
     """policyctl --json against one address."""
 
@@ -87,3 +98,31 @@ class Policyctl:
         [alias] = [a for a in policy["aliases"] if a["name"] == "champion"]
         [version] = [v for v in policy["versions"] if v["version"] == alias["serving_version"]]
         return version["version"], version["digest"]
+
+
+class Acting:
+    """Asks for one action after the other, in the background of a `with`."""
+
+    def __init__(self, address: str) -> None:
+        self.answered = 0
+        self.failures: list[str] = []
+        self._address = address
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with PolicyClient(self._address, timeout=60) as client:
+            while not self._enough.wait(0.05):
+                try:
+                    client.act([[0.0, 0.0, 0.0, 0.0]], policy="cartpole")
+                    self.answered += 1
+                except PolicydError as error:
+                    self.failures.append(error.message)

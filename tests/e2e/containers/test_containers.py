@@ -6,17 +6,24 @@ Run by `make e2e`. The tests of this file are one story: they share a stack and 
 from __future__ import annotations
 
 import functools
-import json
 import os
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.containers.compose import PROJECT, SCALED, TOP, Compose, Policyctl, await_that, run
+from tests.e2e.containers.compose import (
+    PROJECT,
+    SCALED,
+    Acting,
+    Compose,
+    Policyctl,
+    await_that,
+    build_stand_in,
+    run,
+)
+from tests.e2e.containers.prometheus import panels, value
 
 pytestmark = [
     pytest.mark.skipif("POLICYD_E2E" not in os.environ, reason="needs a container engine: make e2e"),
@@ -34,17 +41,7 @@ def compose() -> Iterator[Compose]:
     compose("--profile", "observability", "down", "--volumes", "--remove-orphans")
     compose("build", seconds=890)
     for name in ("envoy", "prometheus"):
-        run(
-            "docker",
-            "build",
-            "-q",
-            "-f",
-            f"deploy/stand-ins/{name}.Dockerfile",
-            "-t",
-            f"policyd-e2e-{name}",
-            ".",
-            seconds=600,
-        )
+        build_stand_in(name)
     compose("up", "--detach", "server", "trainer")
     yield compose
     Compose(*SCALED)("--profile", "observability", "down", "--volumes", "--remove-orphans")
@@ -56,13 +53,10 @@ def policyctl(compose: Compose) -> Policyctl:
     return Policyctl(compose.address("server", 50051))
 
 
-def image_bytes(image: str) -> int:
-    return int(run("docker", "image", "inspect", "-f", "{{.Size}}", image))
-
-
 def test_images_are_small_and_containers_have_no_privileges(compose: Compose) -> None:
     """The server has no torch; both run as 10001, with a read-only root and without capabilities."""
-    assert image_bytes("policyd-server:0.1.0") < MAX_SERVER_BYTES
+    size = run("docker", "image", "inspect", "-f", "{{.Size}}", "policyd-server:0.1.0")
+    assert int(size) < MAX_SERVER_BYTES
     for service in ("server", "trainer"):
         [container] = compose.containers(service)
         script = (
@@ -171,6 +165,7 @@ def test_three_servers_behind_envoy_converge(compose: Compose) -> None:
     through_envoy("promote", "2", "--policy", "cartpole")
     replicas = [Policyctl(scaled.address("server", 50051, index)) for index in (1, 2, 3)]
     await_that(lambda: all(serves(each, 2) for each in replicas), 30, "all replicas serve version 2")
+    assert [each.champion()[0] for each in replicas] == [2, 2, 2]
 
 
 def serves(policyctl: Policyctl, version: int) -> bool:
@@ -180,8 +175,33 @@ def serves(policyctl: Policyctl, version: int) -> bool:
         return False
 
 
+def test_an_upgrade_in_mid_job(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of docs/operations.md: no call fails, the champion stays, the job succeeds."""
+    scaled = Compose(*SCALED)
+    through_envoy = Policyctl(scaled.address("envoy", 50051))
+    champion = through_envoy.champion()
+    settings = ("--seed", "2", "--set", "total_timesteps=30000", "--set", "checkpoint_seconds=1")
+    job = through_envoy("retrain", *CARTPOLE, *settings, "--no-promote")["job"]["job_id"]
+    for service in ("server", "trainer"):
+        run("docker", "tag", f"policyd-{service}:0.1.0", f"policyd-{service}:upgraded")
+    with Acting(through_envoy.address) as acting, monkeypatch.context() as environment:
+        environment.setenv("POLICYD_VERSION", "upgraded")
+        old = scaled.containers("server")
+        scaled("up", "--detach", "--no-recreate", "--scale", "server=6", "server")
+        scaled.await_health("server", seconds=400)
+        run("docker", "stop", "-t", "40", *old)
+        run("docker", "rm", *old)
+        scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
+        await_that(lambda: show_or_none(through_envoy, job) == "SUCCEEDED", 300, "the job succeeds")
+        images = [run("docker", "inspect", "-f", "{{.Config.Image}}", c) for c in scaled.containers("server")]
+    assert images == [b"policyd-server:upgraded\n"] * 3
+    assert acting.failures == []
+    assert acting.answered > 0
+    assert through_envoy.champion() == champion
+
+
 def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None:
-    """Scraped with the configuration that is shipped; a panel is empty only where nothing has happened."""
+    """Scraped with the configuration that is shipped, while servers answer and jobs end and run."""
     scaled = Compose(*SCALED)
     scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
     scaled("--profile", "observability", "up", "--detach", "--no-deps", "prometheus")
@@ -189,37 +209,36 @@ def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None
     await_that(lambda: value(address, 'sum(up{job="server"})') == 3, 90, "Prometheus scrapes three servers")
     await_that(lambda: value(address, 'sum(up{job="trainer"})') == 1, 60, "Prometheus scrapes the trainer")
     through_envoy = Policyctl(scaled.address("envoy", 50051))
-    through_envoy("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "50", "--sample")
-    # No job runs or has ended since; drift needs an artifact with statistics (normalize_observations).
-    quiet = {"Episode return", "Environment steps a second", "Progress", "Finished jobs", "Job duration"}
-    quiet.add("Observation drift")
-    for title, expression in panels():
-        if title not in quiet:
-            await_that(functools.partial(has_value, address, expression), 90, expression)
+    # Drift is told of versions with statistics.
+    normalized = ("--set", "normalize_observations=true", "--set", "total_timesteps=4000", "--no-promote")
+    trained = through_envoy("retrain", *CARTPOLE, *normalized, "--wait", seconds=400)
+    through_envoy("promote", str(trained["job"]["result"]["version"]), "--policy", "cartpole")
+    endless = through_envoy("retrain", *CARTPOLE, "--set", "total_timesteps=500000000", "--no-promote")
+
+    play = ("play", "--policy", "cartpole", "--env", "CartPole-v1", "--episodes", "2")
+
+    def has_value(expression: str) -> bool:
+        through_envoy(*play, "--sample")
+        through_envoy(*play)  # what is not sampled queues
+        return value(address, expression) is not None
+
+    for expression in panels():
+        await_that(functools.partial(has_value, expression), 90, expression)
+    assert value(address, 'sum(policyd_jobs{state="RUNNING"})') == 1
+    through_envoy("jobs", "cancel", endless["job"]["job_id"])
 
 
-def panels() -> Iterator[tuple[str, str]]:
-    """Title and query of every panel."""
-    for name in ("serving", "training"):
-        dashboard = json.loads((TOP / "deploy" / "grafana" / "dashboards" / f"{name}.json").read_text())
-        for panel in dashboard["panels"]:
-            for target in panel["targets"]:
-                yield panel["title"], target["expr"].replace("$__rate_interval", "1m")
-
-
-def has_value(address: str, expression: str) -> bool:
-    return value(address, expression) is not None
-
-
-def value(address: str, expression: str) -> float | None:
-    """The first sample of an instant query; None: there is none."""
-    query = urllib.parse.urlencode({"query": expression})
-    try:
-        with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=10) as answer:
-            result = json.load(answer)["data"]["result"]
-    except OSError:
-        return None
-    return float(result[0]["value"][1]) if result else None
+def test_servers_that_are_gone_are_told_of(compose: Compose) -> None:
+    """What has stopped has no name, so there is nothing to scrape: that is an alert as well."""
+    scaled = Compose(*SCALED)
+    address = scaled.address("prometheus", 9090)
+    alert = 'count(ALERTS{alertname="PolicydServerDown", instance=""})'
+    assert value(address, alert) is None
+    scaled("stop", "server")
+    await_that(lambda: value(address, alert) is not None, 90, "PolicydServerDown")
+    assert value(address, 'count(up{job="server"} == 1)') is None
+    scaled("start", "server")
+    await_that(lambda: value(address, alert) is None, 90, "the alert ends")
 
 
 def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
@@ -274,6 +293,7 @@ def test_the_stack_leaves_nothing_behind(compose: Compose) -> None:
     secure = Compose("docker-compose.yml", "docker-compose.secure.yml")
     assert error_lines(secure) == []
     secure("down", "--volumes", "--remove-orphans")
+    run("docker", "rmi", "policyd-server:upgraded", "policyd-trainer:upgraded")
     label = f"label=com.docker.compose.project={PROJECT}"
     for kind in (["ps", "-a"], ["network", "ls"], ["volume", "ls"]):
         assert run("docker", *kind, "-q", "--filter", label) == b""
