@@ -23,8 +23,6 @@ from server.sampling import UInt64
 
 Bytes = NDArray[np.uint8]
 
-# Fewer requests at once are not looked at for what they share.
-MANY = 4
 # What each byte of a varint adds to the number, and how far its seven bits stand from the lowest.
 _WEIGHTS = np.array([1 << 7 * place for place in range(MAX_VARINT)], np.uint64)
 _SHIFTS = np.arange(0, 7 * MAX_VARINT, 7, dtype=np.uint64)

@@ -21,7 +21,7 @@ from pathlib import Path
 from policy_api import exposure
 from policy_api.cpus import usable_cpus
 from policy_api.errors import Exhausted, FailedPrecondition, Unavailable
-from server.acting.alike import MANY, Alike
+from server.acting.alike import Alike
 from server.acting.batcher import Batcher
 from server.acting.direct import Begun, DirectMethod
 from server.acting.plain import Layout, Plain
@@ -128,7 +128,7 @@ class NativeTransport:
         while (events := front.recv_batch(MAX_EVENTS, 0 if queue else 100)) is not None:
             now = time.perf_counter()
             plain: dict[LoadedVersion, list[tuple[Call, Plain]]] = {}
-            many = len(events) >= MANY and not self._draining
+            many = len(events) > FEW_ROWS and not self._draining  # fewer are faster one by one
             answered = self._answer_alike(replies, events, now) if many else ()
             for kind, number, method, payload, _ in events:
                 if number in answered:
