@@ -117,3 +117,6 @@ def test_a_missing_file_and_pickles_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", camera=IMAGE[0])
     with pytest.raises(InvalidArgument, match=r"observations\.choice: got none \(\['camera'\]\)"):
         read_rows([f"@{tmp_path}/one.npz"], lambda: MIXED)
+    np.savez(tmp_path / "two.npz", camera=IMAGE[0], choice=1)
+    with pytest.raises(InvalidArgument, match=r"got none \(\['camera', 'choice'\]\), wanted one array"):
+        read_rows([f"@{tmp_path}/two.npz"], lambda: BOX)

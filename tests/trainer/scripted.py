@@ -85,9 +85,10 @@ class Misbehaving(Scripted):
             return observation, reward, terminated, truncated, info
         if self.kind in DEEDS:
             DEEDS[self.kind]()
-        breaks: dict[str, Callable[[], tuple[Observation, float]]] = {
+        breaks: dict[str, Callable[[], tuple[Observation, Any]]] = {
             "nan_observation": lambda: (observation * np.nan, reward),
             "nan_reward": lambda: (observation, float("nan")),
+            "rewards": lambda: (observation, [reward, 0.0]),
             "shape": lambda: (observation[:1], reward),
             "type": lambda: ("left", reward),
         }

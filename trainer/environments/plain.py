@@ -95,9 +95,16 @@ class PlainEnvironments:
             with CALL:
                 observation, reward, terminated, truncated, info = self.envs[index].step(action)
             row = self._encoder.encode(observation, info)
-            return row, float(reward), bool(terminated), bool(truncated)
+            return row, _number(reward), bool(terminated), bool(truncated)
         except Exception as error:
             raise failure(f"environment {index}: step", error) from error
+
+
+def _number(reward: Any) -> float:
+    try:
+        return float(reward)
+    except (TypeError, ValueError):  # of several agents or objectives
+        raise TypeError(f"its reward is {reward!r}, wanted one number") from None
 
 
 def derived(seed: int, index: int) -> int:

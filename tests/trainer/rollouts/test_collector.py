@@ -144,6 +144,7 @@ def test_episode_figures() -> None:
         ("raise", "RuntimeError: the motor is on fire"),
         ("nan_observation", "nan in its observations"),
         ("nan_reward", "nan in its rewards"),
+        ("rewards", r"its reward is \[[0-9.]+, 0\.0\], wanted one number"),
         ("shape", r"shape \(1,\), wanted \(2,\)"),
         ("type", r"got shape \(\), wanted \(2,\)"),
     ],
