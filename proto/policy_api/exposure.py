@@ -6,11 +6,13 @@ import ipaddress
 
 from policy_api.errors import FailedPrecondition, InvalidArgument
 
+MAX_PORT = 65_535  # what is above, gRPC and getaddrinfo would take modulo 65536
+
 
 def host_of(address: str) -> str:
     """The host of HOST:PORT or [HOST]:PORT. InvalidArgument: it is neither."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or not host:
+    if not colon or not port.isdecimal() or int(port[:6]) > MAX_PORT or not host:
         raise InvalidArgument.of("listen", got=repr(address), wanted="HOST:PORT")
     return host.removeprefix("[").removesuffix("]")
 

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Sequence
 
+from policy_api import exposure
 from policy_api.errors import FailedPrecondition
 from policy_api.exposition import forget
 from server.workers.lines import Line
@@ -124,10 +125,9 @@ class Supervisor:
 
 def _reserve(listen: str) -> socket.socket:
     """A bound socket that never listens and so holds the port. FailedPrecondition: it is taken."""
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    host, port = exposure.host_of(listen), int(listen.rpartition(":")[2])
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:  # without SO_REUSEPORT: fails where another server listens
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)

@@ -25,7 +25,9 @@ def test_elsewhere_needs_tls_or_an_explicit_word(address: str) -> None:
     exposure.check(address, tls=False, insecure=True)
 
 
-@pytest.mark.parametrize("address", ["", "localhost", ":1", "localhost:http"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", ":1", "localhost:http", "localhost:65536", "localhost:" + "9" * 5000]
+)
 def test_what_is_no_address_is_an_error(address: str) -> None:
     """The message names the setting."""
     with pytest.raises(InvalidArgument, match="listen"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ async def serve(settings: ServeSettings) -> None:
         around: list[Around] = [RequestIds(), *(each for each in measures if each is not None)]
         around += [Audit(), *settings.security.guards()]
         retention = Retention(store, settings.runs, settings.keep_failed_days)
-        background = [retention.run(), *([metrics.run()] if metrics else [])]
+        background = [retention.run, *([metrics.run] if metrics else [])]
         await _run(settings, store, supervisor, confirm, background, around)
 
 
@@ -89,7 +89,7 @@ async def _run(
     store: JobStore,
     supervisor: Supervisor,
     confirm: Confirm,
-    background: Sequence[Coroutine[Any, Any, None]],
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     around: Sequence[Around],
 ) -> None:
     stop = _stop_signal()
@@ -106,7 +106,7 @@ async def _run(
     if settings.port_file is not None:
         settings.port_file.write_text(f"{address}\n")
     _LOG.info("policyd trainer listening on %s", address)
-    beside = [asyncio.create_task(each) for each in background]
+    beside = [asyncio.create_task(each()) for each in background]
     running = asyncio.create_task(supervisor.run())
     until = {asyncio.create_task(stop.wait()), asyncio.create_task(_until_lost(confirm))}
     await asyncio.wait({running, *until}, return_when=asyncio.FIRST_COMPLETED)

@@ -111,6 +111,7 @@ def test_what_is_taken_is_said_in_one_line(serve: Serve, tmp_path: Path) -> None
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ended.returncode == 1
         assert "Traceback" not in ended.stderr
+        assert "Warning" not in ended.stderr
         return ended.stderr
 
     with serve(tmp_path / "repository"):
