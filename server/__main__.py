@@ -41,7 +41,12 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
 
 @click.command()
 @_setting("--listen", "host:port to serve on; port 0: any free one.")
-@_setting("--repository", "Root of the model repository.", type=click.Path(path_type=Path), required=True)
+@_setting(
+    "--repository",
+    "Root of the model repository.",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+)
 @_setting("--trainer", "host:port of the trainer, to which training calls are forwarded.")
 @_setting(
     "--transport",

@@ -1,6 +1,10 @@
-"""Where a process may listen."""
+"""Where a process may listen, and what it may serve."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +36,15 @@ def test_what_is_no_address_is_an_error(address: str) -> None:
     """The message names the setting."""
     with pytest.raises(InvalidArgument, match="listen"):
         exposure.check(address, tls=False, insecure=False)
+
+
+@pytest.mark.parametrize("command", ["server", "trainer serve", "trainer train --policy p --env CartPole-v1"])
+def test_a_repository_that_is_a_file_is_refused_at_the_start(command: str, tmp_path: Path) -> None:
+    """One line names the option and the file; nothing is listened on."""
+    file = tmp_path / "file"
+    file.touch()
+    whole = [sys.executable, "-m", *command.split(), "--repository", str(file)]
+    ended = subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "Invalid value for '--repository'" in ended.stderr
+    assert f"Directory '{file}' is a file." in ended.stderr

@@ -40,7 +40,12 @@ logger = logging.getLogger(__name__)
 @click.option("--policy", required=True, envvar="POLICYD_POLICY", help="Name to publish under.")
 @click.option("--env", "env_id", required=True, envvar="POLICYD_ENV", help="EnvId or module:EnvId.")
 @click.option("--algorithm", default="a2c", envvar="POLICYD_ALGORITHM", help="reinforce or a2c.")
-@click.option("--repository", required=True, envvar="POLICYD_REPOSITORY", type=click.Path(path_type=Path))
+@click.option(
+    "--repository",
+    required=True,
+    envvar="POLICYD_REPOSITORY",
+    type=click.Path(path_type=Path, file_okay=False),
+)
 @click.option("--seed", default=0, envvar="POLICYD_SEED", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; VALUE is JSON.")
 @click.option("--promote/--no-promote", default=False, envvar="POLICYD_PROMOTE", show_default=True)

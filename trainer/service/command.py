@@ -18,12 +18,13 @@ from trainer.service.app import ServeSettings
 from trainer.service.app import serve as run_service
 
 _PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(help="Offer the TrainingService over gRPC.")
 @click.option("--listen", envvar="POLICYD_LISTEN", default="127.0.0.1:50052", show_default=True)
 @click.option(
-    "--repository", envvar="POLICYD_REPOSITORY", type=_PATH, required=True, help="The model repository."
+    "--repository", envvar="POLICYD_REPOSITORY", type=_FOLDER, required=True, help="The model repository."
 )
 @click.option("--jobs", envvar="POLICYD_JOBS", help="Database URL. [default: sqlite:///REPOSITORY/jobs.db]")
 @click.option("--runs", envvar="POLICYD_RUNS", type=_PATH, help="Checkpoints. [default: REPOSITORY/runs]")
