@@ -48,7 +48,8 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise InvalidArgument.of("jobs", got=repr(url), wanted="a database URL") from None
+        unshown = f"{len(url)} characters that are none"  # there may be a password among them
+        raise InvalidArgument.of("jobs", got=unshown, wanted="a database URL") from None
     if parsed.get_backend_name() == "postgresql":
         # Of a database in SQL_ASCII (a cluster without a locale makes them) psycopg reads bytes unless told.
         text = {"client_encoding": "utf8"}
@@ -58,7 +59,8 @@ def open_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(parsed)
         sa.event.listen(engine, "connect", _set_up_sqlite)
         return engine
-    raise InvalidArgument.of("jobs", got=repr(url), wanted="sqlite:///FILE or postgresql://...")
+    shown = parsed.render_as_string(hide_password=True)
+    raise InvalidArgument.of("jobs", got=shown, wanted="sqlite:///FILE or postgresql://...")
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

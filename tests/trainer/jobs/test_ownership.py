@@ -80,3 +80,13 @@ def test_other_databases_are_refused(url: str) -> None:
     """The field is named."""
     with pytest.raises(errors.InvalidArgument, match="jobs"):
         open_engine(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://user:kept-quiet@host/jobs", "kept-quiet", "sqlite://user:kept-quiet@/"]
+)
+def test_a_refused_database_keeps_its_password(url: str) -> None:
+    """Errors reach logs."""
+    with pytest.raises(errors.InvalidArgument) as raised:
+        open_engine(url)
+    assert "kept-quiet" not in raised.value.message
