@@ -24,7 +24,7 @@ class StackSettings:
     metrics_listen: str = "127.0.0.1:0"
     #: More command-line arguments of the trainer, such as an allow-list.
     trainer_arguments: tuple[str, ...] = ()
-    #: More environment variables of both.
+    #: More environment variables of both; they win.
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,7 +89,7 @@ class Stack:
     def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:
         command = (sys.executable, "-m", *arguments)
         process = ServiceProcess(
-            name, command, self.settings.folder, {**self.settings.variables, **variables}
+            name, command, self.settings.folder, {**variables, **self.settings.variables}
         )
         self._running.callback(self._stop, process)
         return process

@@ -11,24 +11,23 @@ from pathlib import Path
 import pytest
 
 SERVER = """
-import pathlib, signal, sys
+import signal, sys
 life = open(sys.argv[1], "w")
-def end(*_):
-    print("stopped in order", file=life, flush=True)
-    sys.exit()
-signal.signal(signal.SIGTERM, end)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("serves", file=life, flush=True)
-while True:
-    signal.pause()
+signal.sigwait([signal.SIGTERM])
+print("stopped in order", file=life, flush=True)
 """
 BENCHMARK = """
-import pathlib, signal, sys
+import pathlib, sys, time
 from benchmarks.serving import processes
 folder = pathlib.Path(sys.argv[1])
 processes.stop_in_order()
 running = processes.start([[sys.executable, "-c", sys.argv[2], sys.argv[3]]], log=folder / "log", cwd=folder)
 try:
-    signal.pause()
+    print("waits", flush=True)
+    while True:
+        time.sleep(0.1)  # a signal just before signal.pause() would not end it
 finally:
     running.stop()
 """
@@ -50,9 +49,12 @@ def test_a_server_ends_with_the_benchmark(
     life = tmp_path / "life"  # ends when nobody has it open any more
     os.mkfifo(life)
     command = [sys.executable, "-c", BENCHMARK, str(tmp_path), SERVER, str(life)]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as benchmark:
+    folder = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as benchmark:
         with life.open() as words:
             assert words.readline() == "serves\n"
+            assert benchmark.stdout is not None
+            assert benchmark.stdout.readline() == "waits\n"
             benchmark.send_signal(number)
             assert words.read() == last_words
         assert benchmark.wait() == code
