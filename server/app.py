@@ -113,10 +113,8 @@ class App:
         selector = Selector(self.follower)
         directory = Directory(self.follower, selector)
         promotion = Promotion(self.follower, selector, directory, self._refresh_all)
-        native = settings.transport == "native"  # then its own thread answers at once
         observer = self.metrics.calls if self.metrics is not None else None
-        waiting = Batcher(settings.max_queue_rows, observer, quick=not native)
-        batcher = LoopBatcher(asyncio.get_running_loop(), waiting)
+        batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(settings.max_queue_rows, observer))
         actor = Actor(selector, batcher, settings.max_batch_rows)
         policy = PolicyService(actor, directory, promotion, settings.pin_seconds)
         forwarder = TrainingForwarder(self._channel, self._to_trainer)
@@ -126,11 +124,11 @@ class App:
         measures = [self.metrics.rpc if self.metrics else None, self._tracing]
         wraps: list[Wrap] = [*settings.security.guards(), Audit()]
         wraps += [*(each for each in measures if each is not None), request_ids.RequestIds(HOT)]
-        if not native:
+        if settings.transport != "native":
             return GrpcioTransport(handlers, wraps, settings)
         from server.transports.native import NativeTransport  # noqa: PLC0415 -- an extra
 
-        own = Batcher(settings.max_queue_rows, observer)
+        own = Batcher(settings.max_queue_rows, observer, thread=1)
         handled = self.metrics.rpc.handled if self.metrics is not None else None
         direct = [DirectAct(actor), inference.direct]
         if self._tracing is not None:

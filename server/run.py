@@ -14,6 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from policy_api.exposition import collected, exposed
+from server import compiled
 from server.app import App
 from server.settings import Settings
 from server.workers.link import WorkerLink
@@ -26,6 +27,8 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> None:
     """Runs until SIGTERM or SIGINT. `arguments`: the command line, which workers get too."""
     stop = _stop_signal()
     link = await WorkerLink.inherited()
+    if link is None and not compiled.AVAILABLE:
+        _LOG.warning("installed without a C compiler: answers take about twice as long (docs/serving.md)")
     # Metrics are there from when calls are until the last has ended: what dies as it starts has none.
     with ExitStack() as measured:
         if link is not None:

@@ -53,12 +53,6 @@ def row_states(seeds: Sequence[int], first_indices: Sequence[int], counts: Seque
     return _mix64(begins)
 
 
-def states_from_first_row(seeds: UInt64, rows: int) -> UInt64:
-    """`row_states`, [K * rows], of K requests with as many rows each, whose sampling indices begin at 0."""
-    begins = _mix64(seeds + _GOLDEN)
-    return _mix64((begins[:, None] + _steps(rows + 1)[1:]).reshape(-1))
-
-
 def uniforms(states: UInt64, draw: int = 0) -> Float64:
     """The uniform number in [0, 1) of draw `draw` of each row, [B], from the rows' states, [B].
 
@@ -116,13 +110,6 @@ def log_probs(probs: Float32, actions: Int64) -> Float32:
     flat += actions
     chosen: Float32 = probs.ravel().take(flat)
     return np.log(chosen.astype(np.float64)).astype(np.float32)
-
-
-def sample_one(probs: Float32, seed: int, row: int) -> tuple[int, np.float32]:
-    """One row's action and log-probability, [1, n] -> (action, ln p): `choose` without array overhead."""
-    values: list[float] = probs[0].tolist()
-    action = sampling.choose(values, sampling.uniform(seed, row))
-    return action, np.float32(np.log(values[action]))
 
 
 def reweight(logits: Float32, temperature: float, mask: Bool | None) -> Float32:

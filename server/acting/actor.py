@@ -9,6 +9,7 @@ from server.acting.batcher import LoopBatcher
 from server.acting.decode import parse, ticket_for
 from server.acting.encode import answer_for, wants_raw
 from server.acting.plain import PlainReader, names_of
+from server.acting.queue import SMALL_ROWS
 from server.acting.ticket import Decision, Ticket
 from server.models.selector import Selector
 from server.models.version import LoadedVersion
@@ -20,27 +21,30 @@ class Actor:
     def __init__(self, selector: Selector, batcher: LoopBatcher, max_rows: int) -> None:
         self.selector = selector
         self.max_rows = max_rows  # of one request
-        self.reader = PlainReader(selector.at_hand, max_rows)
+        self.reader = PlainReader(selector.catalog, max_rows)
         self._batcher = batcher
 
-    def at_once(self, payload: bytes) -> bytes | None:
-        """The serialised ActResponse to a small plain ActRequest. None: `act` has to be asked."""
-        plain = self.reader.read(payload)
-        return None if plain is None else self._batcher.at_once(plain)
+    def at_once(self, payload: bytes, pinned: LoadedVersion | None = None) -> bytes | None:
+        """The serialised ActResponse to a small plain ActRequest. None: ask `act`; if pinned `act_with`."""
+        plain = self.reader.read(payload) if pinned is None else self.reader.read_for(payload, pinned)
+        return None if plain is None else self._batcher.at_once(plain, payload)
 
     async def act(self, payload: bytes) -> bytes:
         """The serialised ActResponse of the version that the serialised ActRequest names."""
-        request = parse(payload)
-        model = await self.model_for(request)
-        if self.reader.plain_of(request, model) is not None:
-            self.reader.remember(payload, request)
-        return await self.act_with(model, request)
+        plain = self.reader.read(payload)
+        if plain is not None and plain.rows > SMALL_ROWS:
+            answer = await self._batcher.in_turn(plain, payload)
+            if answer is not None:
+                return answer
+        request = parse(payload, ActRequest)
+        return await self.act_with(await self.model_for(request), request, payload)
 
-    async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
-        """The serialised ActResponse of this version, whatever the request names."""
-        plain = self.reader.plain_of(request, model)
-        if plain is not None and (answer := self._batcher.at_once(plain)) is not None:
-            return answer
+    async def act_with(self, model: LoadedVersion, request: ActRequest, payload: bytes) -> bytes:
+        """The serialised ActResponse of this version, whatever the request names; `payload`: its bytes."""
+        if self.reader.remember(payload, request):
+            answer = self.at_once(payload, model)
+            if answer is not None:
+                return answer
         ticket = ticket_for(request, model, self.max_rows)
         decision = await self.decide(ticket)
         return answer_for(ticket, decision, raw=wants_raw(request))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from server.acting import alike, call, quick
-from server.acting.alike import Alike
+from server.acting import call
 from server.acting.plain import Plain
 from server.acting.queue import SMALL_ROWS, FairQueue, Slice
 from server.acting.ticket import Ticket
 from server.models.version import LoadedVersion
 
 Sample = tuple[bytes, bytes]  # of one request: its observations, float32, and the ActResponse
+
+
+Asked = tuple[Plain, bytes]  # a plain request: what it asks, and its bytes
 
 
 class CallObserver(Protocol):
@@ -36,54 +38,31 @@ class Batcher:
     An observer costs its time only where there is one.
     """
 
-    def __init__(self, max_rows: int, observer: CallObserver | None = None, *, quick: bool = True) -> None:
-        """`quick`: answers plain requests at once; only one thread may do so."""
+    def __init__(self, max_rows: int, observer: CallObserver | None = None, *, thread: int = 0) -> None:
+        """`thread`: which of ANSWERING_THREADS this is; each has buffers of its own."""
         self.queue = FairQueue(max_rows)
         self._observer = observer
-        self._quick = quick
+        self._thread = thread
 
     def push(self, ticket: Ticket) -> None:
         """Puts a request in line. Exhausted: the queue is full."""
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
-    def at_once(self, plain: Plain) -> bytes | None:
+    def at_once(self, plain: Plain, payload: bytes) -> bytes | None:
         """The answer to a small plain request, which overtakes the queue. None: it has to queue."""
         if plain.rows > SMALL_ROWS:
             return None
-        return self.together([plain])[0]
+        return self.together(plain.model, [(plain, payload)])[0]
 
-    def together(self, plain: Sequence[Plain]) -> list[bytes | None]:
+    def together(self, model: LoadedVersion, asked: list[Asked]) -> list[bytes | None]:
         """Answers to plain requests for one version, by as few calls as hold them. None: it has to queue."""
-        if not self._quick:
-            return [None] * len(plain)
-        bound = plain[0].model.bound
-        assert bound is not None
-        found: list[bytes | None] = []
-        for part in _calls([one.rows for one in plain], bound.max_rows):
-            found += self._one_call(plain[part]) or [None] * len(plain[part])
-        return found
-
-    def _one_call(self, plain: Sequence[Plain]) -> list[bytes] | None:
+        bound = model.bounds[self._thread]
         if self._observer is None:
-            return quick.answers(plain)
+            return bound.answers(asked)
         begin = time.perf_counter()
-        answers = quick.answers(plain)
-        if answers is not None:
-            rows, sample = sum([one.rows for one in plain]), (plain[0].observations, answers[0])
-            seconds = time.perf_counter() - begin
-            self._observer.answered_at_once(plain[0].model, len(plain), rows, sample, seconds)
-        return answers
-
-    def alike(self, group: Alike) -> list[bytes] | None:
-        """Answers to requests that are written alike, by one call. None: each has to be read on its own."""
-        begin = time.perf_counter()
-        answers = alike.answers(group)
-        if answers is not None and self._observer is not None:
-            layout, (model, rows), payloads = group
-            sample = (payloads[0][layout.start : layout.start + layout.size], answers[0])
-            seconds = time.perf_counter() - begin
-            self._observer.answered_at_once(model, len(payloads), rows * len(payloads), sample, seconds)
+        answers = bound.answers(asked)
+        _tell(self._observer, asked, answers, time.perf_counter() - begin)
         return answers
 
     def step(self) -> None:
@@ -104,15 +83,16 @@ class Batcher:
         self._observer.called(slices, waited, time.perf_counter() - begin)
 
 
-def _calls(counts: Sequence[int], max_rows: int) -> Iterator[slice]:
-    """Neighbours that fit into one call of ONNX Runtime together."""
-    start = rows = 0
-    for place, count in enumerate(counts):
-        if rows + count > max_rows:
-            yield slice(start, place)
-            start, rows = place, 0
-        rows += count
-    yield slice(start, len(counts))
+def _tell(observer: CallObserver, asked: list[Asked], answers: list[bytes | None], seconds: float) -> None:
+    """Of the plain requests that were answered."""
+    answered = [(plain, payload) for (plain, payload), answer in zip(asked, answers, strict=True) if answer]
+    if not answered:
+        return
+    (model, start, rows), payload = answered[0]
+    sample = (payload[start : start + rows * model.observation_bytes], next(filter(None, answers)))
+    observer.answered_at_once(
+        model, len(answered), sum([plain.rows for plain, _ in answered]), sample, seconds
+    )
 
 
 class LoopBatcher:
@@ -126,11 +106,36 @@ class LoopBatcher:
         self._loop = loop
         self._batcher = batcher
         self._scheduled = False
+        self._turn = asyncio.Lock()  # of large plain requests
+        self._had_turn = False  # whether one was answered since the loop last received
         self._aside: asyncio.Task[None] | None = None
 
-    def at_once(self, plain: Plain) -> bytes | None:
-        """The answer to a small plain request. None: it has to queue."""
-        return self._batcher.at_once(plain)
+    def at_once(self, plain: Plain, payload: bytes) -> bytes | None:
+        """The answer to a plain request that is small, or alone. None: `in_turn` has to be asked."""
+        if plain.rows <= SMALL_ROWS:
+            return self._batcher.at_once(plain, payload)
+        if self._had_turn or self._turn.locked() or self._batcher.queue:
+            return None
+        self._had_turn = True
+        self._loop.call_soon(self._end_turn)
+        return self._batcher.together(plain.model, [(plain, payload)])[0]
+
+    def _end_turn(self) -> None:
+        self._had_turn = False
+
+    async def in_turn(self, plain: Plain, payload: bytes) -> bytes | None:
+        """The answer to a large plain request, one after the other; what has come meanwhile goes first.
+
+        None: it has to queue. Exhausted: too much waits.
+        """
+        queue = self._batcher.queue
+        queue.hold(plain.rows)
+        try:
+            async with self._turn:
+                await asyncio.sleep(0)  # the loop's turn
+                return self._batcher.together(plain.model, [(plain, payload)])[0]
+        finally:
+            queue.release(plain.rows)
 
     def submit(self, ticket: Ticket) -> None:
         """Puts a request in line; `ticket.done` is called when it has ended. Exhausted: the queue is full."""

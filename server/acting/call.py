@@ -14,7 +14,7 @@ from server.acting.ticket import Decision
 from server.heads.draws import Draws, Piece
 from server.heads.interface import Columns
 from server.models.version import LoadedVersion
-from server.sampling import Bool, Float32
+from server.sampling import MASK64, Bool, Float32
 
 _LOG = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ def _decide(slices: Sequence[Slice], observations: Float32) -> None:
 
 def _piece(piece: Slice) -> Piece:
     ticket = piece.ticket
-    return Piece(ticket.seed, ticket.first_row + piece.start, piece.rows, ticket.deterministic)
+    first_index = (ticket.first_row + piece.start) & MASK64
+    return Piece(ticket.seed, first_index, piece.rows, ticket.deterministic)
 
 
 def _hand_out(slices: Sequence[Slice], columns: Columns) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import random
+from typing import TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from policy_api import spaces
 from policy_api.errors import Exhausted, InvalidArgument
-from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray
-from server.acting.plain import Plain
+from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray, StreamActRequest
 from server.acting.ticket import Ticket
 from server.models.version import LoadedVersion
 from server.sampling import Bool
 
 # Seeds for requests without one: not secret, only different, and each a varint of as many bytes.
-DRAWN_SEED_BYTES = 9
 _seeds = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 -- sampling, not cryptography
+
+
+Request = TypeVar("Request", ActRequest, StreamActRequest)
 
 
 def draw_seed() -> int:
@@ -26,12 +28,13 @@ def draw_seed() -> int:
     return 1 << 62 | _seeds.getrandbits(62)
 
 
-def parse(payload: bytes) -> ActRequest:
+def parse(payload: bytes, kind: type[Request]) -> Request:
     """The message in the bytes of a call. InvalidArgument: they are not one."""
     try:
-        return ActRequest.FromString(payload)
+        return kind.FromString(payload)
     except DecodeError as error:
-        raise InvalidArgument.of("request", got="bytes that do not parse", wanted="an ActRequest") from error
+        wanted = f"a serialised {kind.DESCRIPTOR.name}"
+        raise InvalidArgument.of("request", got="bytes that do not parse", wanted=wanted) from error
 
 
 def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Ticket:
@@ -45,13 +48,6 @@ def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Tick
         first_row=request.first_row,
         deterministic=request.deterministic,
         temperature=request.temperature if request.HasField("temperature") else 1.0,
-    )
-
-
-def plain_ticket(plain: Plain, max_rows: int) -> Ticket:
-    """A ticket for a plain request that has to queue nevertheless. Exhausted: more than `max_rows` rows."""
-    return checked_ticket(
-        plain.model, plain.observations, max_rows=max_rows, seed=plain.seed, first_row=plain.first_row
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from policy_api.v1.policy_pb2 import ActRequest
 from server.acting.actor import Actor
-from server.acting.decode import parse, plain_ticket, ticket_for
+from server.acting.decode import parse, ticket_for
 from server.acting.encode import answer_for, wants_raw
-from server.acting.plain import Layout, Meant, Plain
+from server.acting.plain import Plain
 from server.acting.ticket import Decision, Ticket
 
 
@@ -28,17 +29,11 @@ class DirectMethod(Protocol):
 
     path: str
 
-    def layout(self, payload: bytes) -> Layout | None:
-        """What requests share that may be answered as `Alike`. None: this one has to begin on its own."""
+    def read(self, payload: bytes) -> Plain | None:
+        """What a request asks that is recognised as plain. None: it has to begin."""
 
-    def meant_by(self, layout: Layout) -> Meant | None:
-        """What requests of a layout ask. None: each has to begin on its own."""
-
-    def begin(self, payload: bytes) -> Plain | Begun | None:
+    def begin(self, payload: bytes) -> Begun | None:
         """Decodes and checks. None: its version is slow or not in memory; `answer` is to be asked."""
-
-    def queued(self, plain: Plain) -> Begun:
-        """What `begin` gives for a plain request that has to queue nevertheless."""
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop, loading what is needed."""
@@ -51,34 +46,17 @@ class DirectAct:
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
+        self.read = actor.reader.read
 
-    def layout(self, payload: bytes) -> Layout | None:
-        """What requests share that begin alike and are as long."""
-        return self._actor.reader.layout(payload)
-
-    def meant_by(self, layout: Layout) -> Meant | None:
-        """What requests of a layout ask. None: their version is not in memory, or not quick."""
-        return self._actor.reader.meant_by(layout)
-
-    def begin(self, payload: bytes) -> Plain | Begun | None:
-        """Decodes and checks. None: its version is slow or not in memory."""
-        plain = self._actor.reader.read(payload)
-        if plain is not None:
-            return plain
-        request = parse(payload)
+    def begin(self, payload: bytes) -> Begun | None:
+        """Decodes and checks; its likes are recognised from now on if they can be."""
+        request = parse(payload, ActRequest)
         model = self._actor.model_at_hand(request)
         if model is None or model.slow:
             return None
-        plain = self._actor.reader.plain_of(request, model)
-        if plain is not None:
-            self._actor.reader.remember(payload, request)
-            return plain
+        self._actor.reader.remember(payload, request)
         ticket = ticket_for(request, model, self._actor.max_rows)
         return Begun(ticket, partial(answer_for, raw=wants_raw(request)))
-
-    def queued(self, plain: Plain) -> Begun:
-        """A ticket for the request."""
-        return Begun(plain_ticket(plain, self._actor.max_rows), partial(answer_for, raw=True))
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop, loading what is needed."""

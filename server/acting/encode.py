@@ -6,7 +6,6 @@ messages takes five times as long, a tenth of the time that a whole request of o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +16,6 @@ from server.acting.wire import varint
 from server.models.version import LoadedVersion
 
 ACTIONS = "actions"  # the only field of integers
-LOG_PROBS, VALUES = "log_probs", "values"
 
 # A tag is the field's number << 3, plus its wire type: 0 a varint, 2 length-delimited.
 _FIELDS = ActResponse.DESCRIPTOR.fields_by_name
@@ -63,57 +61,9 @@ def raw_answer(model: LoadedVersion, rows: int, seed: int, columns: dict[str, by
     return b"".join(parts)
 
 
-def plain_answers(
-    model: LoadedVersion, counts: Sequence[int], seeds: Sequence[int], columns: Sequence[tuple[str, bytes]]
-) -> list[bytes]:
-    """`raw_answer` for several requests with these rows, whose columns stand one after another."""
-    total = sum(counts)
-    sizes = tuple([(name, len(data) // total) for name, data in columns])
-    answers = []
-    start = 0
-    for rows, seed in zip(counts, seeds, strict=True):
-        batch_size, *heads = _frame(rows, sizes)
-        parts = [model.receipt, batch_size]
-        if seed:
-            parts += (_SEED, varint(seed))
-        stop = start + rows
-        for head, (_, data), (_, size) in zip(heads, columns, sizes, strict=True):
-            parts += (head, data[start * size : stop * size])
-        answers.append(b"".join(parts))
-        start = stop
-    return answers
-
-
-@lru_cache(maxsize=1024)
-def answer_form(
-    receipt: bytes, rows: int, seed_bytes: int, sizes: tuple[tuple[str, int], ...]
-) -> tuple[bytes, np.dtype[np.void]]:
-    """A `raw_answer` whose seed and columns are zeros, and where these stand in it.
-
-    `seed_bytes`: of the varint; `sizes`: the bytes of one row of each column.
-    """
-    data = receipt + _BATCH_SIZE + varint(rows) + _SEED
-    offsets, formats = [len(data)], [("u1", (seed_bytes,))]
-    data += bytes(seed_bytes)
-    for name, size in sizes:
-        data += _head(name, rows * size)
-        offsets.append(len(data))
-        number = np.dtype("<i8" if name == ACTIONS else "<f4")
-        formats.append((number.str, (rows * size // number.itemsize,)))
-        data += bytes(rows * size)
-    names = ["seed", *(name for name, _ in sizes)]
-    return data, np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": len(data)})
-
-
 def stream_answer(answer: bytes, *, pinned: bool) -> bytes:
     """A serialised StreamActResponse around a serialised ActResponse."""
     return b"".join((_RESPONSE, varint(len(answer)), answer, _PINNED if pinned else b""))
-
-
-@lru_cache(maxsize=4096)
-def _frame(rows: int, sizes: tuple[tuple[str, int], ...]) -> tuple[bytes, ...]:
-    """What stands before the seed, and before each array: `sizes` are the bytes of one of its rows."""
-    return _BATCH_SIZE + varint(rows), *(_head(name, rows * size) for name, size in sizes)
 
 
 @lru_cache(maxsize=4096)

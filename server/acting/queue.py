@@ -53,14 +53,21 @@ class FairQueue:
 
     def push(self, ticket: Ticket) -> None:
         """Puts a request in line. Exhausted: too many rows wait already; an empty queue takes any request."""
-        if self.rows and self.rows + ticket.rows > self._max_rows:
-            message = f"{self.rows} rows wait already, at most {self._max_rows} may"
-            raise Exhausted(message, retry_after=RETRY_AFTER, reason="QUEUE_FULL")
+        self._check(ticket.rows)
         line = self._lines.get(ticket.model)
         if line is None:
             line = self._lines[ticket.model] = _Line()
         (line.small if ticket.rows <= SMALL_ROWS else line.large).append(ticket)
         self.rows += ticket.rows
+
+    def hold(self, rows: int) -> None:
+        """Counts rows that wait elsewhere. Exhausted: as above."""
+        self._check(rows)
+        self.rows += rows
+
+    def release(self, rows: int) -> None:
+        """They wait no more."""
+        self.rows -= rows
 
     def take(self) -> list[Slice]:
         """What the next call answers: rows of one version, about its `call_rows`. May be empty."""
@@ -74,6 +81,11 @@ class FairQueue:
         if line.small or line.large:
             self._lines[model] = line  # at the end: the other versions come first
         return slices
+
+    def _check(self, rows: int) -> None:
+        if self.rows and self.rows + rows > self._max_rows:
+            message = f"{self.rows} rows wait already, at most {self._max_rows} may"
+            raise Exhausted(message, retry_after=RETRY_AFTER, reason="QUEUE_FULL")
 
     def _take_small(self, small: deque[Ticket], budget: int) -> list[Slice]:
         slices = []

@@ -7,8 +7,12 @@ import asyncio
 from policy_api.errors import FailedPrecondition, InvalidArgument
 from policy_api.v1.policy_pb2 import ActRequest, StreamActRequest
 from server.acting.actor import Actor
+from server.acting.decode import parse
 from server.acting.encode import stream_answer
+from server.acting.wire import read_varint
 from server.models.version import LoadedVersion
+
+_REQUEST = bytes([StreamActRequest.DESCRIPTOR.fields_by_name["request"].number << 3 | 2])
 
 
 class ActStream:
@@ -24,8 +28,15 @@ class ActStream:
         self._expired = False
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def act(self, message: StreamActRequest) -> bytes:
-        """The serialised StreamActResponse to one message. FailedPrecondition: its pin has expired."""
+    async def act(self, payload: bytes) -> bytes:
+        """The serialised StreamActResponse to a StreamActRequest. FailedPrecondition: its pin has expired."""
+        request = _request_alone(payload)
+        if request is not None and self._pinned is None and not self._expired:
+            answer = self._actor.at_once(request) or await self._actor.act(request)
+            return stream_answer(answer, pinned=False)
+        return await self._act_as_said(parse(payload, StreamActRequest))
+
+    async def _act_as_said(self, message: StreamActRequest) -> bytes:
         if message.unpin_version:
             self.unpin()
         if self._expired:
@@ -41,7 +52,9 @@ class ActStream:
         if message.pin_version:
             self._pinned = model
         self._restart_expiry()
-        answer = await self._actor.act_with(model, message.request)
+        payload = message.request.SerializeToString()
+        answer = self._actor.at_once(payload, model)
+        answer = answer or await self._actor.act_with(model, message.request, payload)
         return stream_answer(answer, pinned=self._pinned is not None)
 
     def unpin(self) -> None:
@@ -61,6 +74,14 @@ class ActStream:
 
     def _expire(self) -> None:
         self._pinned, self._expired = None, True
+
+
+def _request_alone(payload: bytes) -> bytes | None:
+    """The ActRequest's bytes in a StreamActRequest with nothing else in it. None: only protobuf can tell."""
+    if not payload.startswith(_REQUEST):
+        return None
+    size, start = read_varint(payload, len(_REQUEST))
+    return payload[start:] if size >= 0 and start + size == len(payload) else None
 
 
 def _check_names(request: ActRequest, pinned: LoadedVersion) -> None:

@@ -9,10 +9,13 @@ import numpy as np
 
 from policy_api.errors import InvalidArgument
 from policy_api.tensors import PROBS
-from server import sampling
+from server import compiled, sampling
 from server.heads.draws import Draws
 from server.heads.interface import Columns
 from server.sampling import Bool, Float32
+
+if compiled.AVAILABLE:
+    from server.compiled import choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,14 @@ class CategoricalHead:
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
         """Indices, [B], and what they were drawn from."""
         probs = outputs[1]
-        single = draws.single
-        if single is not None:
-            action, log_prob = sampling.sample_one(probs, single.seed, single.first_index)
-            return {"actions": np.array([action]), PROBS: probs, "log_probs": np.array([log_prob])}
-        actions = choose(probs, draws, 0)
-        return {"actions": actions, PROBS: probs, "log_probs": sampling.log_probs(probs, actions)}
+        if compiled.AVAILABLE:
+            actions, log_probs = choice.decide(probs, draws.pieces)
+        else:
+            actions = choose(probs, draws, 0)
+            log_probs = sampling.log_probs(probs, actions)
+            if not np.isfinite(log_probs).all():
+                raise ValueError("a row without a positive probability")
+        return {"actions": actions, PROBS: probs, "log_probs": log_probs}
 
 
 def choose(probs: Float32, draws: Draws, draw: int) -> sampling.Int64:

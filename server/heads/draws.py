@@ -24,32 +24,26 @@ class Draws:
     """Uniform numbers for every row of a call, and which rows want the mode instead."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
-        self._pieces = pieces
+        self.pieces = pieces
         self._counts = [piece.rows for piece in pieces]
         self._states: UInt64 | None = None
 
     @property
-    def single(self) -> Piece | None:
-        """The only row, where there is one and it is sampled: worth a path without array overhead."""
-        first = self._pieces[0]
-        return first if len(self._pieces) == 1 == first.rows and not first.deterministic else None
-
-    @property
     def any_deterministic(self) -> bool:
         """Whether a row wants the mode."""
-        return any(piece.deterministic for piece in self._pieces)
+        return any(piece.deterministic for piece in self.pieces)
 
     def deterministic(self) -> Bool:
         """Which rows want the mode, [B]."""
-        flags: Bool = np.repeat([piece.deterministic for piece in self._pieces], self._counts)
+        flags: Bool = np.repeat([piece.deterministic for piece in self.pieces], self._counts)
         return flags
 
     def uniforms(self, draw: int = 0) -> Float64:
         """The number in [0, 1) of draw `draw` of each row, [B]."""
         if self._states is None:
             self._states = sampling.row_states(
-                [piece.seed for piece in self._pieces],
-                [piece.first_index for piece in self._pieces],
+                [piece.seed for piece in self.pieces],
+                [piece.first_index for piece in self.pieces],
                 self._counts,
             )
         return sampling.uniforms(self._states, draw)

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from server.models.version import LoadedVersion
 
@@ -27,6 +28,8 @@ class Catalog:
         # (policy, alias) as a request names them, defaults included
         self._by_alias: dict[tuple[str, str], LoadedVersion] = {}
         self._by_version: dict[tuple[str, int], LoadedVersion] = {}
+        # What a reader of requests has found in these tables, by what it recognises; goes with them.
+        self.found: dict[bytes, Any] = {}
         self._only_policy: str | None = None  # what a request without a name means, where there is but one
 
     def serving(self, policy: str) -> Mapping[str, LoadedVersion]:
@@ -40,6 +43,10 @@ class Catalog:
     def by_version(self, policy: str, version: int) -> LoadedVersion | None:
         """A version if it is in memory; an empty policy means the only one."""
         return self._by_version.get((policy or self._only_policy or "", version))
+
+    def at_hand(self, policy: str, version: int | None, alias: str) -> LoadedVersion | None:
+        """What a request names, if it is in memory. `version` None: the alias; empty names: the defaults."""
+        return self.by_alias(policy, alias) if version is None else self.by_version(policy, version)
 
     def loaded(self, policy: str) -> set[int]:
         """The numbers of a policy's versions in memory."""
@@ -86,3 +93,4 @@ class Catalog:
                     if alias == DEFAULT_ALIAS:
                         by_alias[name, ""] = loaded
         self._by_alias, self._by_version = by_alias, by_version
+        self.found = {}  # last: whoever sees it sees the tables above

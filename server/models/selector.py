@@ -18,14 +18,12 @@ class Selector:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._catalog: Catalog = follower.catalog
+        self.catalog: Catalog = follower.catalog
         self._repository = follower.repository
 
     def at_hand(self, policy: str, version: int | None, alias: str) -> LoadedVersion | None:
         """The version if it is in memory. `version` None: the alias; empty names: the defaults."""
-        if version is None:
-            return self._catalog.by_alias(policy, alias)
-        return self._catalog.by_version(policy, version)
+        return self.catalog.at_hand(policy, version, alias)
 
     async def find(self, policy: str, version: int | None, alias: str) -> LoadedVersion:
         """The version, loaded if need be. InvalidArgument, NotFound; Unavailable: it does not load."""
@@ -52,13 +50,13 @@ class Selector:
         if version < 1:
             raise InvalidArgument.of("version", got=version, wanted="1 or above")
         loaded = await self._follower.load(policy, version)
-        self._catalog.keep(loaded)
+        self.catalog.keep(loaded)
         return loaded
 
     async def _by_alias(self, policy: str, alias: str) -> LoadedVersion:
         # It may have been set a moment ago, before the next poll.
         await self._follower.refresh(policy)
-        serving = self._catalog.serving(policy)
+        serving = self.catalog.serving(policy)
         if alias in serving:
             return serving[alias]
         if (failure := self._follower.failures.get((policy, alias))) is not None:

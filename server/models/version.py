@@ -15,6 +15,7 @@ from policy_api.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.policy_pb2 import ActResponse
 from repository import ModelRepository, PublishedVersion
+from server import compiled
 from server.heads.categorical import CategoricalHead
 from server.heads.chosen import head_for
 from server.heads.interface import Head
@@ -30,6 +31,8 @@ QUICK_SECONDS = 1e-3
 # Where fewer rows than these take as long, calls run in a thread of their own.
 MIN_QUICK_ROWS = 16
 _TIMINGS = 3  # of which the best counts
+# The event loop's, and the one that a transport may have.
+ANSWERING_THREADS = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -50,7 +53,7 @@ class LoadedVersion:
     receipt: bytes  # how every answer begins: a serialised ActResponse with policy, version and digest
     slow: bool = False  # its calls run in a thread of their own
     call_rows: int = MAX_CALL_ROWS  # of one call of ONNX Runtime
-    bound: BoundRows | None = None  # where plain requests can be answered without a ticket
+    bounds: tuple[BoundRows, ...] = ()  # one a thread that may answer plain requests without a ticket
 
     @property
     def has_value(self) -> bool:
@@ -70,7 +73,7 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
     quick_rows = warm_up(loaded)
     if quick_rows < MIN_QUICK_ROWS:
         return replace(loaded, slow=True)
-    return replace(loaded, call_rows=quick_rows, bound=_bound(loaded, quick_rows))
+    return replace(loaded, call_rows=quick_rows, bounds=_bounds(loaded, quick_rows))
 
 
 def warm_up(loaded: LoadedVersion) -> int:
@@ -127,17 +130,23 @@ def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
     return loaded
 
 
-def _bound(loaded: LoadedVersion, max_rows: int) -> BoundRows | None:
-    if not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
-        return None
+def _bounds(loaded: LoadedVersion, max_rows: int) -> tuple[BoundRows, ...]:
+    """None where nothing is compiled, or where no request of this kind is plain."""
+    if not compiled.AVAILABLE or not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
+        return ()
+    return tuple(_bound(loaded, loaded.head.n, max_rows) for _ in range(ANSWERING_THREADS))
+
+
+def _bound(loaded: LoadedVersion, n: int, max_rows: int) -> BoundRows:
     bound = BoundRows(
         loaded.session,
         loaded.observation_shape,
-        loaded.head.n,
+        n,
         max_rows=max_rows,
         has_value=loaded.has_value,
+        receipt=loaded.receipt,
     )
-    bound.infer(bytes(loaded.observation_bytes), 1)
+    bound.answers([((None, 0, 1), bytes(loaded.observation_bytes))])
     return bound
 
 

@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2 as pb
 from policy_api.errors import PolicydError
 from server.acting.actor import Actor
 from server.acting.direct import Begun
-from server.acting.plain import Layout, Plain
+from server.acting.plain import Plain
 from server.acting.ticket import Decision, Ticket
 from server.models.version import LoadedVersion
 from server.oip import request as requests
@@ -45,12 +45,8 @@ class Inference:
             raise
         return self._encoded(wanted, decision, request.id, received, decoded)
 
-    def layout(self, payload: bytes) -> None:
-        """Every request is decoded on its own."""
-
-    def meant_by(self, layout: Layout) -> None:
-        """Never called: no request has a layout."""
-        raise AssertionError(layout)
+    def read(self, payload: bytes) -> Plain | None:
+        """None: every request is decoded on its own."""
 
     def begin(self, payload: bytes) -> Begun | None:
         """What has to queue; None: its version is slow or not in memory; `answer` is to be asked."""
@@ -66,10 +62,6 @@ class Inference:
             partial(self._serialised, wanted, request.id, received, decoded),
             failed=partial(self._count_failure, model, received),
         )
-
-    def queued(self, plain: Plain) -> Begun:
-        """Never called: every request queues."""
-        raise AssertionError(plain)
 
     async def answer(self, payload: bytes) -> bytes:
         """The answer on the event loop."""

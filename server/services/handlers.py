@@ -25,11 +25,9 @@ Wrap = Callable[[str, Handler], Handler]
 
 INFERENCE = "inference.GRPCInferenceService"
 # Methods whose handlers take and give bytes, because they decode on their own.
-UNDECODED = frozenset({"/policy_api.v1.PolicyService/Act"})
-# Methods whose handlers give bytes.
-UNENCODED = frozenset({"/policy_api.v1.PolicyService/StreamAct"})
+UNDECODED = frozenset({f"/policy_api.v1.PolicyService/{method}" for method in ("Act", "StreamAct")})
 # Methods that answer observations: nothing is added to what they cost.
-HOT = UNDECODED | UNENCODED | {f"/{INFERENCE}/ModelInfer"}
+HOT = UNDECODED | {f"/{INFERENCE}/ModelInfer"}
 
 
 class HandlerTable:
@@ -88,10 +86,9 @@ def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:
 
 def _bytes_only(method: str, handler: Handler) -> Handler:
     """Without the generated code's decoding or encoding where the handler does that itself."""
-    if method in UNDECODED:
-        assert handler.unary_unary is not None
+    if method not in UNDECODED:
+        return handler
+    if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(handler.unary_unary)
-    if method in UNENCODED:
-        assert handler.stream_stream is not None
-        return grpc.stream_stream_rpc_method_handler(handler.stream_stream, handler.request_deserializer)
-    return handler
+    assert handler.stream_stream is not None
+    return grpc.stream_stream_rpc_method_handler(handler.stream_stream)

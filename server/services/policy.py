@@ -37,8 +37,8 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         return self._actor.at_once(request) or await self._actor.act(request)
 
     @rpc.stream
-    async def StreamAct(  # type: ignore[override]  # it encodes on its own
-        self, request_iterator: AsyncIterator[pb.StreamActRequest], context: Context
+    async def StreamAct(  # type: ignore[override]  # as above
+        self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
         """Answers a stream's requests in their order; the next is read when the answer before it is out."""
         stream = ActStream(self._actor, self._pin_seconds)

@@ -14,6 +14,8 @@ from policy_api.errors import Exhausted
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse, BoolArray, FloatArray
 from server.acting.actor import Actor
 from server.acting.batcher import Batcher, LoopBatcher
+from server.acting.decode import ticket_for
+from server.acting.encode import answer_for
 from server.acting.queue import FairQueue
 from server.acting.ticket import Ticket
 from server.models.catalog import Catalog
@@ -64,22 +66,34 @@ def _check(request: ActRequest, model: LoadedVersion, answer: ActResponse) -> No
     assert np.frombuffer(answer.actions.raw, np.int64).tolist() == wanted
 
 
-def _actor(max_rows: int, *, quick: bool) -> Actor:
+def _actor(max_rows: int) -> Actor:
     """Without a repository: the tests name the version themselves."""
     selector = Selector(Follower(None, Catalog(0)))  # type: ignore[arg-type]  # never asked
-    batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows, quick=quick))
+    batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows))
     return Actor(selector, batcher, max_rows=10_000)
 
 
-def test_thousands_of_concurrent_requests_each_get_their_own_rows(load: Load) -> None:
+async def _answered(actor: Actor, model: LoadedVersion, request: ActRequest, *, quick: bool) -> bytes:
+    """The answer; not `quick`: through the queue, whatever is asked."""
+    payload = request.SerializeToString()
+    if not quick:
+        ticket = ticket_for(request, model, actor.max_rows)
+        return answer_for(ticket, await actor.decide(ticket), raw=True)
+    return actor.at_once(payload, model) or await actor.act_with(model, request, payload)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_thousands_of_concurrent_requests_each_get_their_own_rows(load: Load, quick: bool) -> None:
     """Mixed sizes, seeds, masks, temperatures and versions, all in flight at once."""
     rng = random.Random(4)
     models = [load("p", seed) for seed in range(3)]
     asked = [(_request(rng, model), model) for model in rng.choices(models, k=REQUESTS)]
 
     async def run() -> list[bytes]:
-        actor = _actor(10_000_000, quick=False)
-        return await asyncio.gather(*(actor.act_with(model, request) for request, model in asked))
+        actor = _actor(10_000_000)
+        return await asyncio.gather(
+            *(_answered(actor, model, request, quick=quick) for request, model in asked)
+        )
 
     answers = asyncio.run(run())
     assert len(set(answers)) == REQUESTS  # versions and seeds differ, so no answer is another's
@@ -95,7 +109,7 @@ def test_every_batch_size_gives_a_row_the_same_answer(load: Load) -> None:
     async def act(size: int, start: int, *, quick: bool) -> ActResponse:
         observations = FloatArray(raw=x[start : start + size].tobytes())
         request = ActRequest(observations=observations, seed=11, first_row=start)
-        return ActResponse.FromString(await _actor(10_000, quick=quick).act_with(model, request))
+        return ActResponse.FromString(await _answered(_actor(10_000), model, request, quick=quick))
 
     whole = asyncio.run(act(1024, 0, quick=False))
     actions, probs = (np.frombuffer(array.raw, kind) for array, kind in
