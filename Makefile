@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PYTEST_ARGS ?=
+COMPILED := hatch_build.py $(wildcard server/compiled/*.pyx server/compiled/*.pxd)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test check proto bench soak e2e wheels bench-serving bench-training bench-gate clean
@@ -13,13 +14,19 @@ help:  ## list the targets
 
 install: $(VENV)/.installed  ## make .venv with everything, pinned by constraints.txt
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The dependencies, then the project: built by what is pinned and installed then, so a recompilation asks no index.
+$(VENV)/.installed: pyproject.toml constraints.txt $(COMPILED)
 	@command -v $(PYTHON) >/dev/null || { echo "policyd needs Python 3.11 or newer: PYTHON=/path/to/python3 make install" >&2; exit 1; }
-	@echo "Installing into $(VENV), once; torch is large, this takes minutes."
+	@[ -e $@ ] || echo "Installing into $(VENV), once; torch is large, this takes minutes."
 	@trap 'echo "Interrupted; make install starts over." >&2; exit 130' INT; \
 	$(PYTHON) -m venv $(VENV) || exit 1; \
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[server,trainer,otel,postgres,dev]' \
+	$(PY) deploy/requirements.py pyproject.toml server trainer otel postgres dev > $(VENV)/requirements.txt || exit 1; \
+	export PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	{ $(PY) -m pip install --quiet --constraint constraints.txt --requirement $(VENV)/requirements.txt \
+	  && $(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .; } \
 	  || { echo "Installing failed: is there a network, or a package index in PIP_INDEX_URL? 'make install' tries again." >&2; exit 1; }
+	@$(PY) -c 'import sys; from server import compiled; sys.exit(not compiled.AVAILABLE)' \
+	  || echo "Serving will be slower: server/compiled takes gcc and Python.h. Once they are there: make -B install" >&2
 	@touch $@
 
 demo: install  ## learn CartPole, serve it and play it, in under a minute
@@ -62,4 +69,4 @@ bench-gate: install  ## how often the gate is wrong, how soon it is right (GATE_
 bench: bench-serving bench-training  ## both benchmarks
 
 clean:  ## remove the virtual environment and what runs left behind
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache
+	rm -rf $(VENV) server/compiled/*.so .demo .mypy_cache .ruff_cache

@@ -16,15 +16,23 @@ COPY constraints.txt wheel[s] /build/
 COPY --from=requirements /requirements.txt /build/
 RUN python -m pip --python /opt/policyd/bin/python install --find-links /build \
       --constraint /build/constraints.txt --requirement /build/requirements.txt \
- && python -m pip install --find-links /build --constraint /build/constraints.txt hatchling
+ && python -m pip install --find-links /build --constraint /build/constraints.txt hatchling cython setuptools
 # What serving never loads: converters, quantisers, tests, headers.
 RUN cd /opt/policyd/lib/python3*/site-packages \
  && rm -rf onnxruntime/tools onnxruntime/transformers onnxruntime/quantization onnxruntime/datasets \
            numpy/f2py numpy/_core/include numpy/_core/lib \
  && find . -type d \( -name tests -o -name testing -path '*/sympy/*' \) -prune -exec rm -rf {} +
 
+# server/compiled takes a C compiler and the headers of Python. COMPILED=no does without.
 FROM dependencies AS application
-COPY pyproject.toml LICENSE README.md /source/
+ARG COMPILED=yes
+RUN set -eu; \
+    headers=$(python -c 'import sysconfig; print(sysconfig.get_config_var("INCLUDEPY"))'); \
+    missing="$([ -f "$headers/Python.h" ] || echo libpython3-dev) $(command -v gcc >/dev/null || echo gcc libc6-dev)"; \
+    if [ "${COMPILED}" != no ] && [ "$missing" != " " ]; then \
+      apt-get update; apt-get install --yes --no-install-recommends $missing; \
+    fi
+COPY pyproject.toml hatch_build.py LICENSE README.md /source/
 COPY proto/policy_api /source/proto/policy_api
 COPY repository /source/repository
 COPY server /source/server
@@ -32,6 +40,7 @@ COPY policyctl /source/policyctl
 RUN mkdir -p /source/trainer \
  && python -m pip install --no-deps --no-build-isolation --target /app /source \
  && rm -rf /app/trainer /app/bin
+RUN [ "${COMPILED}" = no ] || PYTHONPATH=/app /opt/policyd/bin/python -c 'import server.compiled.choice, server.compiled.rows'
 
 # The base without what a running service never needs (pip, package lists, documentation), as one layer.
 FROM ${BASE} AS root

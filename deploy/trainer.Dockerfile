@@ -36,7 +36,7 @@ RUN python -m pip --python /opt/policyd/bin/python install --find-links /build \
  && cd /opt/policyd/lib/python3*/site-packages && rm -rf torch/test torch/include sympy/*/tests
 
 FROM dependencies AS application
-COPY pyproject.toml LICENSE README.md /source/
+COPY pyproject.toml hatch_build.py LICENSE README.md /source/
 COPY proto/policy_api /source/proto/policy_api
 COPY repository /source/repository
 COPY trainer /source/trainer
