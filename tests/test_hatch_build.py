@@ -1,0 +1,109 @@
+"""What a wheel holds that was built with a C compiler, and one that was built without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("trainer", "server", "repository", "policyctl", "proto/policy_api")
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of what a wheel is built from, with a library that an earlier build left behind."""
+    folder = tmp_path / "sources"
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "server/compiled" / f"rows{SUFFIX}").write_bytes(b"of an earlier build")
+    return folder
+
+
+def _build(sources: Path, target: str = "wheel", **variables: str) -> tuple[Path, str]:
+    """The file that came of it, and what was said."""
+    command = (sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", "dist")
+    done = subprocess.run(
+        command, cwd=sources, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return next((sources / "dist").iterdir()), said
+
+
+def _files(folder: Path) -> set[str]:
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in files if "__pycache__" not in name}
+
+
+def _has_compiler() -> bool:
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "").split()
+    headers = Path(sysconfig.get_config_var("INCLUDEPY")) / "Python.h"
+    return bool(compiler) and shutil.which(compiler[0]) is not None and headers.exists()
+
+
+@pytest.mark.skipif(not _has_compiler(), reason="there is no C compiler, or Python.h is missing")
+def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
+    """Both libraries are in it and can be imported, the tag says so; nothing else stays in the sources."""
+    before = _files(sources)
+    wheel, _ = _build(sources)
+    assert "-none-any" not in wheel.name
+    libraries = {f"server/compiled/{name}{SUFFIX}" for name in ("choice", "rows")}
+    with ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if name.endswith(".so")} == libraries
+        archive.extractall(sources.parent / "installed")
+    assert _files(sources) == before | libraries | {f"dist/{wheel.name}"}
+    _import_compiled(sources.parent / "installed")
+
+
+def _import_compiled(site: Path) -> None:
+    """Imports from this folder, not from the checkout."""
+    program = (
+        "from server import compiled; from server.compiled import rows, choice; assert compiled.AVAILABLE; "
+        "print(rows.__file__)"
+    )
+    command = (sys.executable, "-c", program)
+    variables = os.environ | {"PYTHONPATH": str(site)}
+    done = subprocess.run(command, cwd=site, env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(str(site))
+
+
+@pytest.mark.parametrize(
+    "variables", [{"CC": "/nowhere/cc"}, {"PATH": "/nowhere", "CC": "gcc"}, {"CC": "false"}]
+)
+def test_without_a_compiler_the_wheel_is_pure(sources: Path, variables: dict[str, str]) -> None:
+    """It says what is missing; the earlier build's library is in neither wheel nor sources."""
+    wheel, said = _build(sources, **variables)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert "server/compiled is left out" in said
+    with ZipFile(wheel) as archive:
+        assert "server/compiled/__init__.py" in archive.namelist()
+        assert [name for name in archive.namelist() if name.endswith((".so", ".c"))] == []
+    assert [name for name in _files(sources) if name.endswith((".so", ".c"))] == []
+
+
+def test_sources_that_do_not_translate_end_the_build(sources: Path) -> None:
+    """A mistake in a .pyx is no missing compiler."""
+    with (sources / "server/compiled/rows.pyx").open("a") as source:
+        source.write("\ncdef int = =\n")
+    with pytest.raises(AssertionError, match=r"rows\.pyx"):
+        _build(sources)
+
+
+def test_without_the_server_nothing_is_compiled(sources: Path) -> None:
+    """The trainer's image builds the project without it, and without Cython."""
+    shutil.rmtree(sources / "server")
+    (sources / "server").mkdir()
+    wheel, _ = _build(sources)
+    assert wheel.name.endswith("-py3-none-any.whl")
