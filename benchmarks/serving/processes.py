@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -68,11 +69,11 @@ class Running:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):  # what a leader leaves that crashed, too
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.wait()
         self.log.close()
 
 
