@@ -55,13 +55,19 @@ class Batcher:
             return None
         return self.together(plain.model, [(plain, payload)])[0]
 
-    def together(self, model: LoadedVersion, asked: list[Asked]) -> list[bytes | None]:
-        """Answers to plain requests for one version, by as few calls as hold them. None: it has to queue."""
+    def together(
+        self, model: LoadedVersion, asked: list[Asked], *, alone: bool = False
+    ) -> list[bytes | None]:
+        """Answers to plain requests for one version, by as few calls as hold them. None: it has to queue.
+
+        `alone`: nobody waits behind them.
+        """
         bound = model.bounds[self._thread]
+        answered = bound.answers_alone if alone else bound.answers
         if self._observer is None:
-            return bound.answers(asked)
+            return answered(asked)
         begin = time.perf_counter()
-        answers = bound.answers(asked)
+        answers = answered(asked)
         _tell(self._observer, asked, answers, time.perf_counter() - begin)
         return answers
 
@@ -118,7 +124,7 @@ class LoopBatcher:
             return None
         self._had_turn = True
         self._loop.call_soon(self._end_turn)
-        return self._batcher.together(plain.model, [(plain, payload)])[0]
+        return self._batcher.together(plain.model, [(plain, payload)], alone=True)[0]
 
     def _end_turn(self) -> None:
         self._had_turn = False

@@ -61,7 +61,7 @@ class NativeLoop:
         patience = PATIENCE_MS
         while (events := self._front.recv_batch(MAX_EVENTS, patience)) is not None:
             self._take_all(events)
-            patience = 0 if self._step() else PATIENCE_MS
+            patience = 0 if self._step(alone=len(events) == 1) else PATIENCE_MS
             if self._draining and not (patience == 0 or self._waiting or self._aside):
                 self.idle.set()
 
@@ -86,21 +86,27 @@ class NativeLoop:
         for model, (calls, asked) in gathered.items():
             self._answer_plain(model, calls, asked)
 
-    def _step(self) -> bool:
-        """A turn of what waits: one large plain request, one call of the queue. Whether more waits."""
+    def _step(self, *, alone: bool) -> bool:
+        """A turn of what waits: one large plain request, one call of the queue. Whether more waits.
+
+        `alone`: what came last came alone.
+        """
         queue = self._batcher.queue
         if self._large:
             call, asked = self._large.pop(next(iter(self._large)))
             queue.release(asked[0].rows)
-            self._answer_plain(asked[0].model, [call], [asked])
+            alone = alone and not (self._large or queue)
+            self._answer_plain(asked[0].model, [call], [asked], alone=alone)
         if queue:
             self._batcher.step()
         return bool(self._large or queue)
 
-    def _answer_plain(self, model: LoadedVersion, calls: list[Call], asked: list[Asked]) -> None:
+    def _answer_plain(
+        self, model: LoadedVersion, calls: list[Call], asked: list[Asked], *, alone: bool = False
+    ) -> None:
         """Answers requests for one version; what turns out not to be plain begins as any other."""
         try:
-            answers = self._batcher.together(model, asked)
+            answers = self._batcher.together(model, asked, alone=alone)
         except Exception:  # noqa: BLE001 -- one fails all: each begins, and fails or succeeds on its own
             answers = [None] * len(asked)
         for call, (_, payload), answer in zip(calls, asked, answers, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ from server.acting.plain import PlainReader
 from server.acting.queue import Slice
 from server.models.catalog import Catalog
 from server.models.version import LoadedVersion, load_version
-from tests.server.artifacts import metadata, model
+from tests.server.artifacts import fragile, metadata, model
 from tests.server.compiled.needed import needs_compiler
 
 pytestmark = needs_compiler
@@ -162,3 +164,31 @@ def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> Non
     request = ActRequest(observations=FloatArray(raw=bytes(16)))
     answers = [_answer(request, version) or b"" for _ in range(20)]
     assert len({ActResponse.FromString(answer).seed for answer in answers}) == 20
+
+
+@pytest.mark.parametrize("rows", [1, 511, 512, 777, 1024])
+def test_what_comes_alone_is_answered_the_same(version: LoadedVersion, rows: int) -> None:
+    """Computed by two threads, half each, or by one: the same bytes."""
+    raw = np.random.default_rng(rows).normal(size=(rows, 4)).astype(np.float32).tobytes()
+    asked = _asked(ActRequest(observations=FloatArray(raw=raw), seed=rows), version)
+    assert asked is not None
+    batcher = Batcher(1)
+    assert batcher.together(version, [asked], alone=True) == batcher.together(version, [asked])
+
+
+@pytest.mark.parametrize("place", [0, 1023])
+def test_either_half_may_fail(tmp_path: Path, place: int) -> None:
+    """What ONNX Runtime raises in one of the threads is raised, and the next request is answered."""
+    described = metadata("fragile", (4,), 3)
+    repository = ModelRepository(tmp_path)
+    repository.publish("fragile", {"model.onnx": fragile(described)}, metadata=described)
+    version = load_version(repository, "fragile", 1)
+    observations = np.zeros((1024, 4), np.float32)
+    observations[place] = 100
+    bad = _asked(ActRequest(observations=FloatArray(raw=observations.tobytes())), version)
+    good = _asked(ActRequest(observations=FloatArray(raw=bytes(observations.nbytes)), seed=1), version)
+    assert bad is not None
+    assert good is not None
+    with pytest.raises(Exception, match="out of data bounds"):
+        Batcher(1).together(version, [bad], alone=True)
+    assert None not in Batcher(1).together(version, [good], alone=True)
