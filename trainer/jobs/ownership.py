@@ -15,7 +15,7 @@ from policy_api.errors import FailedPrecondition, Unavailable
 
 # Any number will do, as long as nothing else in the database takes the same advisory lock.
 _ADVISORY_LOCK = 0x706F6C6963796400
-
+PATIENCE_SECONDS = 2
 
 # Raises FailedPrecondition where the lock was lost. Blocking.
 Confirm = Callable[[], None]
@@ -48,7 +48,7 @@ def _owned_file(path: Path) -> Iterator[None]:
 @contextmanager
 def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
     with _connected(engine).execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_ADVISORY_LOCK))).scalar_one():
+        if not _locked(connection):
             raise _taken(engine.url.render_as_string(hide_password=True))
 
         def confirm() -> None:
@@ -64,6 +64,18 @@ def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
         finally:
             with suppress(SQLAlchemyError):
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(_ADVISORY_LOCK)))
+
+
+def _locked(connection: sa.Connection) -> bool:
+    """Whether it was had in time: the database notices a moment later that its last holder was killed."""
+    connection.execute(sa.text(f"SET lock_timeout = '{PATIENCE_SECONDS}s'"))
+    try:
+        connection.execute(sa.select(sa.func.pg_advisory_lock(_ADVISORY_LOCK)))
+    except OperationalError:
+        return False
+    finally:
+        connection.execute(sa.text("SET lock_timeout = DEFAULT"))
+    return True
 
 
 def _connected(engine: sa.Engine) -> sa.Connection:
