@@ -49,12 +49,6 @@ class Batcher:
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
-    def at_once(self, plain: Plain, payload: bytes) -> bytes | None:
-        """The answer to a small plain request, which overtakes the queue. None: it has to queue."""
-        if plain.rows > SMALL_ROWS:
-            return None
-        return self.together(plain.model, [(plain, payload)])[0]
-
     def together(
         self, model: LoadedVersion, asked: list[Asked], *, alone: bool = False
     ) -> list[bytes | None]:
@@ -118,13 +112,18 @@ class LoopBatcher:
 
     def at_once(self, plain: Plain, payload: bytes) -> bytes | None:
         """The answer to a plain request that is small, or alone. None: `in_turn` has to be asked."""
-        if plain.rows <= SMALL_ROWS:
-            return self._batcher.at_once(plain, payload)
-        if self._had_turn or self._turn.locked() or self._batcher.queue:
+        large = plain.rows > SMALL_ROWS
+        if large and not self._takes_turn():
             return None
+        return self._batcher.together(plain.model, [(plain, payload)], alone=large)[0]
+
+    def _takes_turn(self) -> bool:
+        """Whether a large request is answered now: one between two receptions, where nobody waits."""
+        if self._had_turn or self._turn.locked() or self._batcher.queue:
+            return False
         self._had_turn = True
         self._loop.call_soon(self._end_turn)
-        return self._batcher.together(plain.model, [(plain, payload)], alone=True)[0]
+        return True
 
     def _end_turn(self) -> None:
         self._had_turn = False

@@ -34,9 +34,11 @@ class ActStream:
         if request is not None and self._pinned is None and not self._expired:
             answer = self._actor.at_once(request) or await self._actor.act(request)
             return stream_answer(answer, pinned=False)
-        return await self._act_as_said(parse(payload, StreamActRequest))
+        message = parse(payload, StreamActRequest)
+        return await self._act_as_said(message, request or message.request.SerializeToString())
 
-    async def _act_as_said(self, message: StreamActRequest) -> bytes:
+    async def _act_as_said(self, message: StreamActRequest, payload: bytes) -> bytes:
+        """`payload`: of the request in the message."""
         if message.unpin_version:
             self.unpin()
         if self._expired:
@@ -52,7 +54,6 @@ class ActStream:
         if message.pin_version:
             self._pinned = model
         self._restart_expiry()
-        payload = message.request.SerializeToString()
         answer = self._actor.at_once(payload, model)
         answer = answer or await self._actor.act_with(model, message.request, payload)
         return stream_answer(answer, pinned=self._pinned is not None)

@@ -43,11 +43,10 @@ class NativeLoop:
         self._batcher = batcher
         self._max_message_bytes = max_message_bytes
         self._replies = Replies(front, handled)
-        self._large: dict[
-            int, tuple[Call, Asked]
-        ] = {}  # plain, each waiting for its turn, by the call's number
-        self._waiting: dict[int, Ticket] = {}  # by the call's number, as below
-        self._aside: dict[int, Future[None]] = {}  # what the event loop answers
+        # By the call's number: large plain requests, what queues, what the event loop answers.
+        self._large: dict[int, tuple[Call, Asked]] = {}
+        self._waiting: dict[int, Ticket] = {}
+        self._aside: dict[int, Future[None]] = {}
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._draining = False
         self.idle = threading.Event()  # set once it drains and nothing is in flight
