@@ -1,15 +1,55 @@
-"""Compiles server/compiled, where there is a C compiler; without one the server does without it."""
+"""Compiles the C and Cython of server and trainer where there is a compiler.
+
+Without one it leaves them out.
+
+Each package is compiled whole or not at all; without it the same is computed, more slowly.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PACKAGE = Path("server/compiled")  # builds run at the top of the sources
+
+class CompiledPackage(NamedTuple):
+    """A package with Cython modules. Builds run at the top of the sources."""
+
+    folder: Path
+    name: str
+    takes: str  # what has to be installed
+    libraries: tuple[str, ...] = ()
+    work: str = "serving"  # what is slower without it
+
+    @property
+    def modules(self) -> list[Path]:
+        """The Cython modules."""
+        return sorted(self.folder.glob("*.pyx"))
+
+    @property
+    def c_sources(self) -> list[str]:
+        """C that is compiled into each of its modules."""
+        return [str(path) for path in sorted((self.folder / "core").glob("*.c"))]
+
+
+PACKAGES = (
+    CompiledPackage(Path("server/policyd_server/compiled"), "policyd_server.compiled", "gcc and Python.h"),
+    CompiledPackage(
+        Path("trainer/policyd_trainer/compiled"),
+        "policyd_trainer.compiled",
+        "gcc and Python.h",
+        work="learning",
+    ),
+    CompiledPackage(
+        Path("server/policyd_server/front"),
+        "policyd_server.front",
+        "gcc, Python.h, libnghttp2-dev, libssl-dev and zlib1g-dev",
+        ("nghttp2", "ssl", "crypto", "z"),
+    ),
+)
 
 
 class CompiledHook(BuildHookInterface[Any]):
@@ -17,35 +57,53 @@ class CompiledHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 -- hatchling's
         """Adds what it could compile to the wheel, which then fits one platform only."""
-        for stale in PACKAGE.glob("*.so"):
-            stale.unlink()
-        if not any(PACKAGE.glob("*.pyx")):  # the trainer's image brings no server, and not these packages
-            return
+        for package in PACKAGES:
+            for stale in package.folder.glob("*.so"):
+                stale.unlink()
+            if not package.modules:  # the trainer's image brings no server, and not these packages
+                continue
+            if (problem := _problem_of(package)) is not None:
+                missing = f"{package.folder} is left out and {package.work} will be slower"
+                self.app.display_warning(f"{missing}: it takes {package.takes}. {problem}")
+                continue
+            build_data["artifacts"].append(f"{package.folder}/*.so")
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+
+
+def _problem_of(package: CompiledPackage) -> Exception | None:
+    """Why the package could not be compiled; None: it was."""
+    try:
         from setuptools.errors import BaseError, CCompilerError  # noqa: PLC0415
-
-        try:
-            compile_in_place()
-        except (BaseError, CCompilerError) as error:  # no compiler, or no headers of Python
-            self.app.display_warning(
-                f"{PACKAGE} is left out and serving will be slower: it takes gcc and Python.h. {error}"
-            )
-            return
-        build_data["artifacts"].append(f"{PACKAGE}/*.so")
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+    except ImportError as error:
+        return error
+    try:
+        compile_in_place(package)
+    except (ImportError, BaseError, CCompilerError) as error:  # no Cython, no compiler, or no headers
+        return error
+    return None
 
 
-def compile_in_place() -> None:
-    """Cython to C to shared libraries beside their sources: all, or none and an error of setuptools."""
+def compile_in_place(package: CompiledPackage) -> None:
+    """Cython to C to shared libraries beside their sources.
+
+    All, or none and an error of setuptools.
+    """
     from Cython.Build import cythonize  # noqa: PLC0415
     from setuptools import Distribution, Extension  # noqa: PLC0415
 
     # The same numbers on every processor: no fused multiply-add.
-    flags = ["-O3", "-g0", "-ffp-contract=off"]
+    flags = ["-O3", "-g0", "-ffp-contract=off", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
     with tempfile.TemporaryDirectory() as folder:
         extensions = [
-            Extension(f"server.compiled.{source.stem}", [str(source)], extra_compile_args=flags)
-            for source in sorted(PACKAGE.glob("*.pyx"))
+            Extension(
+                f"{package.name}.{source.stem}",
+                [str(source), *package.c_sources],
+                include_dirs=[str(package.folder)],
+                libraries=list(package.libraries),
+                extra_compile_args=flags,
+            )
+            for source in package.modules
         ]
         distribution = Distribution({"ext_modules": cythonize(extensions, build_dir=folder)})
         command: Any = distribution.get_command_obj("build_ext")
@@ -54,4 +112,4 @@ def compile_in_place() -> None:
         command.ensure_finalized()
         command.run()
         for library in command.get_outputs():
-            shutil.copy(library, PACKAGE)
+            shutil.copy(library, package.folder)

@@ -1,4 +1,6 @@
-"""Prints the requirements of the project and of the extras named, one a line, without installing the project.
+"""Prints the requirements of the project and of the extras named, one a line.
+
+The project itself is not installed.
 
 An image installs them in a layer of their own, which stays cached while only the source changes.
 """

@@ -1,8 +1,9 @@
-"""Certificates for tests that speak TLS."""
+"""What tests of several packages ask for: certificates, and real servers on a repository."""
 
 from __future__ import annotations
 
 import datetime
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from policy_api.tls import TlsFiles
+from policyd.runtime.tls import TlsFiles
+from tests.azurite import azurite
+from tests.policyd_server.process import publish, repository, start_server, transport
+from tests.s3 import s3
+
+__all__ = ["Authority", "authority", "azurite", "publish", "repository", "s3", "start_server", "transport"]
 
 DAY = datetime.timedelta(days=1)
+
+# A shell starts what runs in the background with SIGINT ignored, and every child would inherit
+# that: the tests of Ctrl-C hold there, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Authority:
@@ -33,7 +43,10 @@ class Authority:
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, expired: bool = False) -> TlsFiles:
-        """A key and a certificate for `name` on this machine; the same name again replaces the files."""
+        """A key and a certificate for `name` on this machine.
+
+        The same name again replaces the files.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         begin, end = (now - 3 * DAY, now - 2 * DAY) if expired else (now - DAY, now + DAY)

@@ -24,7 +24,10 @@ _HEAD = ("scenario", "promoted", "at most", "allowed", "kept", "median", "second
 @click.option("--max-episodes", type=click.IntRange(20), default=500, help="Of a comparison.")
 @click.option("--only", default="", help="Scenarios whose name holds this.")
 def main(count: int, seed: int, env_ids: tuple[str, ...], max_episodes: int, only: str) -> None:
-    """Comparisons of policies whose true difference is known. Exit code 1: more false promotions than 5%."""
+    """Comparisons of policies whose true difference is known.
+
+    Exit code 1: more false promotions than 5%.
+    """
     click.echo(f"{count} trials of each scenario, seed {seed}, at most {max_episodes} paired episodes\n")
     click.echo(_ROW.format(*_HEAD))
     click.echo(

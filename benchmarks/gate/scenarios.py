@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 
 from policy_api.v1.gate_pb2 import GateConfig
-from trainer.gate.intervals import Floats
+from policyd_trainer.gate.intervals import Floats
 
 # Returns of so many episodes, [n].
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -42,7 +42,10 @@ def failing(rate: float, worst: float = 50.0, best: float = 500.0) -> Draw:
 
 
 def breaking(rate: float, best: float = 500.0) -> Draw:
-    """The best return, but for a share of episodes that return nothing at all: unseen, then all is lost."""
+    """The best return, but for a share of episodes that return nothing at all.
+
+    Unseen, then all is lost.
+    """
     return lambda rng, n: np.where(rng.random(n) < rate, 0.0, best)
 
 

@@ -11,9 +11,9 @@ from scipy.stats import beta
 
 from benchmarks.gate.scenarios import Scenario
 from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
-from trainer.gate.config import Gate
-from trainer.gate.decision import Returns, compare
-from trainer.gate.judging import PROMOTING
+from policyd_trainer.gate.config import Gate
+from policyd_trainer.gate.decision import Returns, compare
+from policyd_trainer.gate.judging import PROMOTING
 
 
 @dataclass

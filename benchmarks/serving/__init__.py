@@ -1,1 +1,4 @@
-"""Side-by-side measurement of serving: this server, its limits and its peers, interleaved in one run."""
+"""Side-by-side measurement of serving.
+
+This server, its limits and its peers, interleaved in one run.
+"""

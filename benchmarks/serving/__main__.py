@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -9,17 +10,51 @@ from pathlib import Path
 import click
 
 from benchmarks.serving import chart, processes, report
-from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS
-from benchmarks.serving.measure import Plan, run
+from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, available
+from benchmarks.serving.measure import CELLS, Plan, run
+from benchmarks.serving.results import Cell, label
+
+STREAMS, IMAGES, ACTORS = "streams", "images", "actors"
+_CELL = re.compile(r"b(\d+) c=(\d+)(?: m=(\d+))?")
+
+
+class CellType(click.ParamType[Cell]):
+    """A cell as tables name it: "b1 c=8" or "b1 c=8 m=32"."""
+
+    name = "CELL"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Cell:
+        """The cell. A wrong one is a usage error."""
+        found = _CELL.fullmatch(str(value))
+        numbers = [int(number) for number in found.groups("1")] if found else [0]
+        if 0 in numbers:
+            self.fail(f'{value!r} is no cell, expected "b1 c=8" or "b1 c=8 m=32"', param, ctx)
+        return Cell(*numbers)
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--only", multiple=True, type=click.Choice(list(CONTESTANTS)), help="Repeatable. Default: all.")
-@click.option("--batch", "batches", multiple=True, type=int, default=(1, 64, 1024))
-@click.option("--connections", multiple=True, type=int, default=(1, 8, 32))
-@click.option("--runs", type=click.IntRange(1), default=5, help="Rounds through all cells.")
-@click.option("--seconds", type=click.FloatRange(0.2), default=1.0, help="Length of one cell.")
-@click.option("--streams/--no-streams", default=True, help="Also bidirectional streams.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(CONTESTANTS)),
+    help="Repeatable. Default: all; the image only where an engine has it.",
+)
+@click.option(
+    "--cell",
+    "cells",
+    multiple=True,
+    type=CellType(),
+    default=[label(cell) for cell in CELLS],
+    help="Rows, connections and requests in flight on each. Repeatable.",
+)
+@click.option("--runs", type=click.IntRange(1), default=8, help="Rounds through all cells.")
+@click.option("--seconds", type=click.FloatRange(0.2), default=0.5, help="Length of one cell.")
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([STREAMS, IMAGES, ACTORS]),
+    help="Leaves out bidirectional streams, a policy for images, an actor's loop. Repeatable.",
+)
 @click.option("--swaps", type=click.IntRange(0), default=0, help="Rounds of 20 swaps under load.")
 @click.option(
     "--output",
@@ -29,22 +64,22 @@ from benchmarks.serving.measure import Plan, run
 )
 def main(
     only: tuple[str, ...],
-    batches: tuple[int, ...],
-    connections: tuple[int, ...],
+    cells: tuple[Cell, ...],
     runs: int,
     seconds: float,
-    streams: bool,
+    without: tuple[str, ...],
     swaps: int,
     output: Path,
 ) -> None:
-    """Measures policyd on both transports, bare echo servers (the limit), Triton and MLServer."""
+    """Measures policyd on both transports, servers in C (the limit), Triton and MLServer."""
     plan = Plan(
-        contestants=only or tuple(CONTESTANTS),
-        batches=batches,
-        connections=connections,
+        contestants=only or available(),
+        cells=cells,
         runs=runs,
         seconds=seconds,
-        in_flight=(1, 32) if streams else (),
+        streams=() if STREAMS in without else (1, 32),
+        images=IMAGES not in without,
+        actors=ACTORS not in without,
         swap_rounds=swaps,
     )
     processes.stop_in_order()

@@ -9,24 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.serving.results import Measurement, Results, median, p99, rate
+from benchmarks.serving.results import Cell, Measurement, Results, label, median, p99, rate
 
 COLOURS = {"ours": "#1f6fb4", "limit": "#b0b0b0", "peer": "#d9822b"}
 
 
 def draw(results: Results, path: Path) -> None:
-    """A grid of bar charts, a row for each batch size and quantity, a column for each connection count."""
-    batches = sorted({m.batch for m in results.cells})
-    columns = sorted({m.connections for m in results.cells})
-    rows = [(batch, value, label) for batch in batches for value, label in _QUANTITIES]
-    figure = Figure(figsize=(4.6 * len(columns), 2.3 * len(rows)))
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
-    for line, (batch, value, label) in zip(axes, rows, strict=True):
-        for axis, connections in zip(line, columns, strict=True):
-            _bars(axis, results, (batch, connections), value)
-            axis.set_title(f"{label}, batch {batch}, {connections} connections", fontsize=9)
+    """A grid of bar charts: a row for each cell, a column for each quantity."""
+    cells = results.grid()
+    height = 0.6 + 0.18 * len(results.names())
+    figure = Figure(figsize=(11, height * len(cells)))
+    axes = figure.subplots(len(cells), len(_QUANTITIES), squeeze=False)
+    for line, cell in zip(axes, cells, strict=True):
+        for axis, (value, title) in zip(line, _QUANTITIES, strict=True):
+            _bars(axis, results, cell, value)
+            axis.set_title(f"{title}, {label(cell)}", fontsize=9)
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
-    figure.legend(handles, ["policyd", "bare echo (limit)", "peers"], loc="upper center", ncols=3, fontsize=9)
+    figure.legend(handles, ["policyd", "in C (limit)", "peers"], loc="upper center", ncols=3, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.35 / figure.get_figheight()))
     figure.savefig(path, dpi=110)
 
@@ -34,9 +33,9 @@ def draw(results: Results, path: Path) -> None:
 _QUANTITIES = ((rate, "requests/s"), (p99, "p99 ms"))
 
 
-def _bars(axis: Axes, results: Results, cell: tuple[int, int], value: Callable[[Measurement], float]) -> None:
-    names = [name for name in reversed(results.names()) if results.of(name, *cell)]
-    rounds: list[list[Measurement]] = [results.of(name, *cell) for name in names]
+def _bars(axis: Axes, results: Results, cell: Cell, value: Callable[[Measurement], float]) -> None:
+    names = [name for name in reversed(results.names()) if results.of(name, cell)]
+    rounds: list[list[Measurement]] = [results.of(name, cell) for name in names]
     middle = [median(value(m) for m in measured) for measured in rounds]
     low = [centre - min(value(m) for m in measured) for centre, measured in zip(middle, rounds, strict=True)]
     high = [max(value(m) for m in measured) - centre for centre, measured in zip(middle, rounds, strict=True)]

@@ -13,13 +13,15 @@ import grpc
 import numpy as np
 import onnxruntime
 
-from benchmarks.serving import peers, processes
+from benchmarks.serving import container, limit, peers, processes
 from benchmarks.serving.policy import observations
 from benchmarks.serving.processes import Running
 from benchmarks.serving.protocols import ACT, ECHO, INFER, InvalidAnswer, Protocol
+from benchmarks.serving.secured import Secrets, Secured, with_roles, with_tls
 
 CHECKOUT = Path(__file__).parents[2]
 START_SECONDS = 90.0
+IMAGE = "policyd image"
 
 
 @dataclass(frozen=True)
@@ -42,34 +44,35 @@ class Contestant:
     start: Callable[[Path, Workplace], Running]
 
 
-def ours(*flags: str) -> Callable[[Path, Workplace], Running]:
+def ours(*flags: str, secured: Secured | None = None) -> Callable[[Path, Workplace], Running]:
     """How this server is started with more flags."""
 
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
+        secrets = None if secured is None else Secrets.made(folder / "secrets")
+        environment, token = ({}, "") if secured is None or secrets is None else secured(secrets)
         port_file = folder / "port"
-        command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0"]
+        command = [sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0"]
         command += ["--repository", str(place.repository), "--port-file", str(port_file), *flags]
-        running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
+        running = processes.start([command], log=folder / "log", env=environment, cwd=CHECKOUT)
+        running.authority, running.token = None if secrets is None else secrets.authority, token
         running.address = _read_address(port_file, running, folder)
         return running
 
     return start
 
 
-def _echo(transport: str, count: int = 1) -> Callable[[Path, Workplace], Running]:
-    def start(folder: Path, _place: Workplace) -> Running:
+def _in_c(*, policy: bool) -> Callable[[Path, Workplace], Running]:
+    """The limit in C: with the policy, or only the echo."""
+
+    def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
-        port = processes.free_port()
-        files = [folder / f"port{number}" for number in range(count)]
-        command = [sys.executable, "-m", "benchmarks.serving.echo", "--transport", transport]
-        running = processes.start(
-            [[*command, "--port", str(port), "--port-file", str(file)] for file in files],
-            log=folder / "log",
-            cwd=CHECKOUT,
-        )
-        for file in files:
-            running.address = _read_address(file, running, folder)
+        port_file = folder / "port"
+        command = [str(limit.build(place.folder)), str(port_file)]
+        if policy:
+            command += [str(place.model), str(limit.onnxruntime_library())]
+        running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
+        running.address = _read_address(port_file, running, folder)
         return running
 
     return start
@@ -78,12 +81,24 @@ def _echo(transport: str, count: int = 1) -> Callable[[Path, Workplace], Running
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
-        Contestant("policyd native", "ours", ACT, ours("--transport", "native", "--workers", "1")),
+        Contestant("policyd front", "ours", ACT, ours("--transport", "front", "--workers", "1")),
         Contestant("policyd grpcio", "ours", ACT, ours("--transport", "grpcio", "--workers", "1")),
-        Contestant("policyd grpcio x2", "ours", ACT, ours("--transport", "grpcio", "--workers", "2")),
-        Contestant("echo native", "limit", ECHO, _echo("native")),
-        Contestant("echo grpc.aio", "limit", ECHO, _echo("grpcio")),
-        Contestant("echo grpc.aio x2", "limit", ECHO, _echo("grpcio", 2)),
+        Contestant("policyd front x2", "ours", ACT, ours("--transport", "front", "--workers", "2")),
+        Contestant(
+            "policyd front TLS",
+            "ours",
+            ACT,
+            ours("--transport", "front", "--workers", "1", secured=with_tls),
+        ),
+        Contestant(
+            "policyd front TLS, roles",
+            "ours",
+            ACT,
+            ours("--transport", "front", "--workers", "1", secured=with_roles),
+        ),
+        Contestant(IMAGE, "ours", ACT, lambda folder, place: container.start(folder, place.repository)),
+        Contestant("C + ONNX Runtime", "limit", ACT, _in_c(policy=True)),
+        Contestant("C echo", "limit", ECHO, _in_c(policy=False)),
         Contestant(
             "Triton",
             "peer",
@@ -112,19 +127,32 @@ def ready(contestant: Contestant, running: Running, place: Workplace, batches: l
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            return {batch: _checked(contestant.protocol, running.address, place, batch) for batch in batches}
+            return {batch: _checked(contestant.protocol, running, place, batch) for batch in batches}
         except grpc.RpcError as error:
             if running.exited() or time.monotonic() > deadline:
                 raise InvalidAnswer(f"{contestant.name}: {error}\n{_tail(running)}") from None
             time.sleep(0.2)  # servers of others offer no event to wait for
 
 
-def _checked(protocol: Protocol, address: str, place: Workplace, batch: int) -> int:
-    with grpc.insecure_channel(address) as channel:
+def available() -> tuple[str, ...]:
+    """Every contestant that can stand here; the image takes a container engine."""
+    return tuple(name for name in CONTESTANTS if name != IMAGE or container.is_there())
+
+
+def _checked(protocol: Protocol, running: Running, place: Workplace, batch: int) -> int:
+    with _channel(running) as channel:
         call: Any = channel.unary_unary(protocol.method)
-        answer: bytes = call(protocol.request(batch), timeout=10)
+        metadata = tuple(tuple(header.split(": ", 1)) for header in running.headers)
+        answer: bytes = call(protocol.request(batch), timeout=10, metadata=metadata)
     protocol.check(answer, place.expected(batch))
     return len(answer)
+
+
+def _channel(running: Running) -> grpc.Channel:
+    if running.authority is None:
+        return grpc.insecure_channel(running.address)
+    secrets = grpc.ssl_channel_credentials(running.authority.read_bytes())
+    return grpc.secure_channel(running.address, secrets)
 
 
 def expected_by(model: bytes) -> Callable[[int], np.ndarray]:

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,33 +49,65 @@ def install() -> None:
 
 
 def run(
-    address: str, method: str, message: bytes, *, connections: int, seconds: float, answer_bytes: int
+    url: str,
+    method: str,
+    message: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    answer_bytes: int,
+    in_flight: int = 1,
+    headers: Sequence[str] = (),
 ) -> Load:
-    """Sends `message` on each connection, one in flight, and checks the size of every answer.
+    """Sends `message` on each connection and checks the size of every answer.
+
+    `url`: of the server. `in_flight`: requests on each connection at a time. `headers`: more of
+    them, as `NAME: VALUE`.
 
     Raises:
-        InvalidAnswer: an answer failed, or the bytes that came are not `answer_bytes` times the answers.
+        InvalidAnswer: an answer failed, or the bytes that came are not `answer_bytes` times the
+            answers.
     """
+    frame = b"\0" + struct.pack(">I", len(message)) + message
+    flags = ["-m", str(in_flight)]
+    for header in ("content-type: application/grpc", "te: trailers", *headers):
+        flags += ["-H", header]
+    size = answer_bytes + 5  # the length prefix
+    return _load(url + method, frame, flags, connections, seconds, size, in_flight)
+
+
+def run_http(
+    address: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    connections: int,
+    seconds: float,
+    answer_bytes: int,
+) -> Load:
+    """The same over HTTP/1.1."""
+    flags = ["--h1", *(part for item in headers.items() for part in ("-H", ": ".join(item)))]
+    return _load(f"http://{address}{path}", body, flags, connections, seconds, answer_bytes)
+
+
+def _load(
+    url: str,
+    body: bytes,
+    flags: list[str],
+    connections: int,
+    seconds: float,
+    size: int,
+    in_flight: int = 1,
+) -> Load:
+    """One run of h2load; `size`: of the body of each answer."""
     with tempfile.TemporaryDirectory() as folder:
-        frame, log = Path(folder) / "frame", Path(folder) / "log"
-        frame.write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
+        data, log = Path(folder) / "data", Path(folder) / "log"
+        data.write_bytes(body)
         before = _children_cpu()
+        command = ["h2load", "-D", f"{seconds * 1e3:.0f}ms", "-c", str(connections), "-d", str(data)]
         output = subprocess.run(
-            [
-                *(
-                    "h2load",
-                    "-D",
-                    f"{seconds * 1e3:.0f}ms",
-                    "-c",
-                    str(connections),
-                    "-m",
-                    "1",
-                    "-d",
-                    str(frame),
-                ),
-                *("-H", "content-type: application/grpc", "-H", "te: trailers", f"--log-file={log}"),
-                f"http://{address}{method}",
-            ],
+            [*command, *flags, f"--log-file={log}", url],
             check=True,
             capture_output=True,
             text=True,
@@ -82,13 +115,12 @@ def run(
         ).stdout
         client_cpu = _children_cpu() - before
         latencies = np.array(log.read_text().split(), np.int64).reshape(-1, 3)[:, 2] / 1e3
-    done, succeeded, data = parse(output)
-    expected = answer_bytes + 5  # the length prefix
+    done, succeeded, received = parse(output)
     if done == 0:
         raise NoAnswer(f"nothing came within {seconds:g} s")
-    if succeeded != done or not done * expected <= data <= (done + connections) * expected:
+    if succeeded != done or not done * size <= received <= (done + connections * in_flight) * size:
         raise InvalidAnswer(
-            f"{succeeded} of {done} answers succeeded with {data} bytes, wanted {done} times {expected}"
+            f"{succeeded} of {done} answers succeeded with {received} bytes, wanted {done} times {size}"
         )
     return Load(done, seconds, latencies, client_cpu)
 

@@ -8,9 +8,9 @@ import random
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from subprocess import SubprocessError
@@ -18,35 +18,49 @@ from typing import Any
 
 import grpc
 
-from benchmarks.serving import h2load, processes, streaming, swaps
+from benchmarks.serving import actor, h2load, images, processes, streaming, swaps
 from benchmarks.serving.contestants import (
     CHECKOUT,
     CONTESTANTS,
     Contestant,
     Workplace,
+    available,
     expected_by,
+    ours,
     own_session,
     ready,
 )
 from benchmarks.serving.policy import POLICY, observations, publish
 from benchmarks.serving.processes import Running
 from benchmarks.serving.protocols import InvalidAnswer
-from benchmarks.serving.results import SWAPS, Failure, Measurement, Results, StreamMeasurement, label
+from benchmarks.serving.results import SWAPS, Cell, Failure, Measurement, Results, StreamMeasurement, label
+from benchmarks.serving.targets import FRONT
+from policyd.errors import PolicydError
+from policyd.repository import ModelRepository
+from policyd.repository.records import MODEL
 
 WARM_UP_SECONDS = 0.3
+# Few and many connections, small and large requests, and many requests in flight on a connection.
+CELLS = (Cell(1, 1), Cell(1, 8), Cell(1, 32), Cell(64, 32), Cell(1024, 8), Cell(1, 8, 32))
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to measure. Lists say which; `runs` rounds of cells of `seconds` each."""
 
-    contestants: tuple[str, ...] = tuple(CONTESTANTS)
-    batches: tuple[int, ...] = (1, 64, 1024)
-    connections: tuple[int, ...] = (1, 8, 32)
-    runs: int = 5
-    seconds: float = 1.0
-    in_flight: tuple[int, ...] = (1, 32)
+    contestants: tuple[str, ...] = field(default_factory=available)
+    cells: tuple[Cell, ...] = CELLS
+    runs: int = 8
+    seconds: float = 0.5
+    streams: tuple[int, ...] = (1, 32)  # requests in flight
+    images: bool = True
+    actors: bool = True
     swap_rounds: int = 0
+
+    @property
+    def batches(self) -> list[int]:
+        """The batch sizes of all cells, and 1."""
+        return sorted({1, *(cell.batch for cell in self.cells)})
 
 
 @dataclass
@@ -57,6 +71,11 @@ class Server:
     running: Running
     answer_bytes: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it takes calls without TLS, and promotions."""
+        return self.running.authority is None and not self.running.roots
+
 
 def run(plan: Plan, folder: Path) -> Results:
     """Starts everything, measures round by round, stops everything."""
@@ -65,17 +84,20 @@ def run(plan: Plan, folder: Path) -> Results:
     results.kinds = {name: CONTESTANTS[name].kind for name in plan.contestants}
     models = publish(folder / "repository")
     model = models.read_model(POLICY, 1)
-    place = Workplace(folder, folder / "repository", models.read(POLICY, 1).model_path, expected_by(model))
+    place = Workplace(
+        folder, folder / "repository", models.root / models.read(POLICY, 1).path / MODEL, expected_by(model)
+    )
     session = own_session(model)
-    with _standing(plan, place) as servers:
+    with _standing(plan, place) as servers, _images(plan, place, results) as measure_images:
         for number in range(plan.runs):
             _onnxruntime(session, plan, results)
-            for batch in plan.batches:
-                for connections in plan.connections:
-                    for server in random.sample(servers, len(servers)):
-                        with _noting(results, server, number, label((batch, connections))):
-                            results.cells.append(_cell(server, batch, connections, number, plan.seconds))
+            for cell in plan.cells:
+                for server in random.sample(servers, len(servers)):
+                    with _noting(results, server.contestant.name, number, label(cell)):
+                        results.cells.append(_cell(server, cell, number, plan.seconds))
             _streams(servers, number, plan, results)
+            _actors(servers, number, plan, results)
+            measure_images(number)
             print(f"round {number + 1} of {plan.runs} done", flush=True)
         for number in range(plan.swap_rounds):
             _swaps(servers, number, results)
@@ -94,31 +116,54 @@ def _standing(plan: Plan, place: Workplace) -> Iterator[list[Server]]:
             print(f"starting {name}", flush=True)
             running = contestant.start(place.folder / str(index), place)
             stack.callback(running.stop)
-            sizes = ready(contestant, running, place, sorted({1, *plan.batches}))
-            servers.append(Server(contestant, running, sizes))
+            servers.append(Server(contestant, running, ready(contestant, running, place, plan.batches)))
         yield servers
 
 
 @contextmanager
-def _noting(results: Results, server: Server, number: int, part: str) -> Iterator[None]:
+def _images(plan: Plan, place: Workplace, results: Results) -> Iterator[Callable[[int], None]]:
+    """What measures a round of the image policy. It has a server of its own: memory counts."""
+    if not plan.images:
+        yield lambda _: None
+        return
+    repository = ModelRepository(place.folder / "images")
+    session = own_session(images.publish(repository))
+    its_place = replace(place, repository=repository.root)
+    running = ours("--transport", "front", "--workers", "1")(place.folder / "image-server", its_place)
+
+    def measure(number: int) -> None:
+        for batch in images.BATCHES:
+            with _noting(results, FRONT, number, images.part(batch)):
+                measured = images.measure(FRONT, running, session, batch, number, plan.seconds)
+                results.images.append(measured)
+
+    try:
+        yield measure
+    finally:
+        running.stop()
+
+
+@contextmanager
+def _noting(results: Results, name: str, number: int, part: str) -> Iterator[None]:
     """A part of the run that fails is noted, and the run goes on."""
     try:
         yield
-    except (InvalidAnswer, SubprocessError, grpc.RpcError, TimeoutError) as error:
-        name = server.contestant.name
+    except (InvalidAnswer, SubprocessError, grpc.RpcError, PolicydError, TimeoutError) as error:
         results.failures.append(Failure(name, number, part, str(error) or type(error).__name__))
         print(f"{name}, {part}: {error}", flush=True)
 
 
-def _cell(server: Server, batch: int, connections: int, number: int, seconds: float) -> Measurement:
+def _cell(server: Server, cell: Cell, number: int, seconds: float) -> Measurement:
     def load(duration: float) -> h2load.Load:
         return h2load.run(
-            server.running.address,
+            server.running.url,
             server.contestant.protocol.method,
-            server.contestant.protocol.request(batch),
-            connections=connections,
+            server.contestant.protocol.request(cell.batch),
+            connections=cell.connections,
+            in_flight=cell.in_flight,
             seconds=duration,
-            answer_bytes=server.answer_bytes[batch],
+            answer_bytes=server.answer_bytes[cell.batch],
+            headers=server.running.headers,
         )
 
     with suppress(h2load.NoAnswer):  # on a machine that is busy with other things
@@ -130,8 +175,7 @@ def _cell(server: Server, batch: int, connections: int, number: int, seconds: fl
     others = processes.machine_busy_seconds() - machine - used - done.client_cpu_seconds
     return Measurement(
         contestant=server.contestant.name,
-        batch=batch,
-        connections=connections,
+        cell=cell,
         round=number,
         rate=done.rate,
         p50_ms=done.percentile(50),
@@ -143,29 +187,37 @@ def _cell(server: Server, batch: int, connections: int, number: int, seconds: fl
 
 
 def _streams(servers: list[Server], number: int, plan: Plan, results: Results) -> None:
-    for in_flight in plan.in_flight:
+    for in_flight in plan.streams:
         for server in random.sample(servers, len(servers)):
             contestant = server.contestant
-            if not _has_stream(contestant):
+            if not _has_stream(server):
                 continue
-            with _noting(results, server, number, f"stream, {in_flight} in flight"):
+            with _noting(results, contestant.name, number, f"stream, {in_flight} in flight"):
                 rate = streaming.answers_per_second(
                     server.running.address, contestant.protocol, in_flight=in_flight, seconds=plan.seconds
                 )
                 results.streams.append(StreamMeasurement(contestant.name, in_flight, number, rate))
 
 
-def _has_stream(contestant: Contestant) -> bool:
-    """The native front serves no bidirectional streams; MLServer streams only for runtimes that generate."""
-    return contestant.name not in ("echo native", "MLServer")
+def _has_stream(server: Server) -> bool:
+    """The limits serve unary calls only; MLServer streams only for runtimes that generate."""
+    contestant = server.contestant
+    return server.is_plain and contestant.kind != "limit" and contestant.name != "MLServer"
+
+
+def _actors(servers: list[Server], number: int, plan: Plan, results: Results) -> None:
+    for server in servers:
+        if plan.actors and server.contestant.name == FRONT:
+            with _noting(results, FRONT, number, actor.PART):
+                results.actors += actor.measure(server.running, server.answer_bytes[1], number, plan.seconds)
 
 
 def _swaps(servers: list[Server], number: int, results: Results) -> None:
     for server in servers:
-        if server.contestant.kind == "ours":
-            name, address, size = server.contestant.name, server.running.address, server.answer_bytes[1]
-            with _noting(results, server, number, SWAPS):
-                results.swaps.append(swaps.measure(name, address, size, number, swaps.SwapPlan()))
+        if server.contestant.kind == "ours" and server.is_plain:
+            name, running, size = server.contestant.name, server.running, server.answer_bytes[1]
+            with _noting(results, name, number, SWAPS):
+                results.swaps.append(swaps.measure(name, running, size, number, swaps.SwapPlan()))
 
 
 def _onnxruntime(session: Any, plan: Plan, results: Results) -> None:
@@ -184,14 +236,14 @@ def _environment(plan: Plan) -> dict[str, object]:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    packages = ("grpcio", "onnxruntime", "pygrpc-native", "numpy", "protobuf")
+    packages = ("grpcio", "onnxruntime", "numpy", "protobuf")
     return {
         "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "commit": commit,
         "machine": f"{os.cpu_count()} cores, {_cpu_model()}, Linux {platform.release()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
-        "plan": f"{plan.runs} rounds, {plan.seconds:g} s a cell, one request in flight a connection",
+        "plan": f"{plan.runs} rounds, {plan.seconds:g} s a cell",
         "load average at the start": os.getloadavg(),
     }
 

@@ -1,6 +1,7 @@
 """What measuring costs: one server with metrics and one without, loaded in turn.
 
-`python -m benchmarks.serving.metrics_cost`. CPU time a request bears other load better than latency does.
+`python -m benchmarks.serving.metrics_cost`. CPU time a request bears other load better than latency
+does.
 """
 
 from __future__ import annotations
@@ -18,22 +19,26 @@ from benchmarks.serving.contestants import Contestant, Workplace, expected_by, o
 from benchmarks.serving.policy import POLICY, publish
 from benchmarks.serving.processes import Running
 from benchmarks.serving.protocols import ACT
+from policyd.repository.records import MODEL
 
 WITH = ("--metrics", "127.0.0.1:0")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--transport", type=click.Choice(["grpcio", "native"]), default="grpcio")
+@click.option("--transport", type=click.Choice(["front", "grpcio"]), default="front")
 @click.option("--rounds", type=click.IntRange(2), default=15, help="With and without, each.")
 @click.option("--seconds", type=click.FloatRange(0.2), default=1.0, help="Of load a round.")
 @click.option("--connections", type=click.IntRange(1), default=8, help="Each with one request of one row.")
 def main(transport: str, rounds: int, seconds: float, connections: int) -> None:
-    """CPU time of the server a request, with metrics over without: median and quartiles of the rounds."""
+    """CPU time of the server a request, with metrics over without.
+
+    Median and quartiles of the rounds.
+    """
     processes.stop_in_order()
     h2load.install()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder, ExitStack() as stack:
         repository = publish(Path(folder) / "repository")
-        model = repository.read(POLICY, 1).model_path
+        model = repository.root / repository.read(POLICY, 1).path / MODEL
         place = Workplace(Path(folder), repository.root, model, expected_by(model.read_bytes()))
         servers = []
         for name, flags in (("with", WITH), ("without", ())):
@@ -58,7 +63,7 @@ def _cost(running: Running, answer_bytes: int, connections: int, seconds: float)
     """CPU seconds a request."""
     before = running.cpu_seconds()
     load = h2load.run(
-        running.address,
+        running.url,
         ACT.method,
         ACT.request(1),
         connections=connections,

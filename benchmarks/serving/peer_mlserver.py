@@ -1,4 +1,7 @@
-"""MLServer's custom runtime. Runs in the peer's own environment; imports nothing of this project."""
+"""MLServer's custom runtime.
+
+Runs in the peer's own environment; imports nothing of this project.
+"""
 
 import os
 

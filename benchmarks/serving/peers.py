@@ -73,7 +73,7 @@ def start_triton(folder: Path, model: Path, *, dynamic_batching: bool) -> Runnin
     """Triton's server binary with its Python backend calling ONNX Runtime."""
     packages = _packages(install("triton"))
     triton = packages / "pytriton/tritonserver"
-    port = processes.free_port()
+    port, http = processes.free_port(), processes.free_port()
     version = folder / "models" / POLICY / "1"
     version.mkdir(parents=True)
     shutil.copy(HERE / "peer_triton.py", version / "model.py")
@@ -84,7 +84,8 @@ def start_triton(folder: Path, model: Path, *, dynamic_batching: bool) -> Runnin
             [
                 *(str(triton / "bin/tritonserver"), f"--model-repository={folder / 'models'}"),
                 *(f"--backend-directory={triton / 'backends'}", "--grpc-address=127.0.0.1"),
-                *(f"--grpc-port={port}", "--allow-http=false", "--allow-metrics=false"),
+                *(f"--grpc-port={port}", "--allow-metrics=false"),
+                *("--http-address=127.0.0.1", f"--http-port={http}"),
             ]
         ],
         log=folder / "log",
@@ -95,7 +96,7 @@ def start_triton(folder: Path, model: Path, *, dynamic_batching: bool) -> Runnin
         },
         cwd=folder,
     )
-    running.address = f"127.0.0.1:{port}"
+    running.address, running.http = f"127.0.0.1:{port}", f"127.0.0.1:{http}"
     return running
 
 

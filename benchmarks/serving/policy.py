@@ -1,4 +1,7 @@
-"""The policy that every contestant serves: 8 observations, two layers of 64, 4 actions and a value."""
+"""The policy that every contestant serves.
+
+8 observations, two layers of 64, 4 actions and a value.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from google.protobuf import json_format
 from onnx import TensorProto, helper, numpy_helper
 
 from policy_api.v1 import artifact_pb2
-from repository import ModelRepository
+from policyd.repository import ModelRepository
 
 POLICY = "bench"
 OBSERVATION_SIZE = 8

@@ -1,6 +1,6 @@
 """A server's processes: started, found by their parent, measured through /proc, and ended.
 
-They die with the process that started them (the trainer's own launcher sees to it), however that ends.
+They die with the process that started them (`launch.py` sees to it), however that ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from trainer.jobs import launch
+from benchmarks.serving import launch
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 15.0
@@ -29,7 +29,21 @@ class Running:
     processes: list[subprocess.Popen[bytes]]
     log: IO[bytes]
     address: str = ""
+    http: str = ""  # HOST:PORT where it answers HTTP
+    authority: Path | None = None  # of its certificate, where it speaks TLS
+    token: str = ""  # that it wants to see
+    roots: list[int] = field(default_factory=list)  # of processes that others started for it
     _peaks: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where it answers gRPC."""
+        return f"{'http' if self.authority is None else 'https'}://{self.address}"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """What a request carries besides gRPC's own headers."""
+        return (f"authorization: Bearer {self.token}",) if self.token else ()
 
     def pids(self) -> list[int]:
         """The processes and all that descend from them."""
@@ -38,7 +52,7 @@ class Running:
             fields = _fields(stat)
             if fields:
                 children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-        found = [process.pid for process in self.processes]
+        found = [process.pid for process in self.processes] + self.roots
         for pid in found:
             found += children.get(pid, [])
         return found
@@ -98,7 +112,10 @@ def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = 
 
 
 def stop_in_order() -> None:
-    """From now on SIGTERM and SIGINT raise SystemExit, once: what stands is stopped on the way out."""
+    """From now on SIGTERM and SIGINT raise SystemExit, once.
+
+    What stands is stopped on the way out.
+    """
 
     def end(number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):

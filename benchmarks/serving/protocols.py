@@ -25,7 +25,7 @@ class InvalidAnswer(Exception):
 
 @dataclass(frozen=True)
 class Protocol:
-    """Unary (and, where there is one, bidirectional) method, request bytes, and the check of an answer."""
+    """Unary method, bidirectional method or None, request bytes, and the check of an answer."""
 
     method: str
     request: Callable[[int], bytes]

@@ -1,12 +1,13 @@
-"""A run's results as the Markdown that docs/serving-benchmark.md holds, and as JSON."""
+"""A run's results as the Markdown that docs/notes/serving.md holds, and as JSON."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.serving.results import Measurement, Results, label, median
+from benchmarks.serving.results import Cell, Measurement, Results, label, median
 from benchmarks.serving.targets import MEGABYTE, targets
 
 VERDICTS = {True: "met", False: "not met", None: "not measured"}
@@ -19,6 +20,10 @@ def markdown(results: Results) -> str:
         parts += [_by_cell(results, title, text) for title, text in _QUANTITIES]
     if results.streams:
         parts.append(_streams(results))
+    if results.actors:
+        parts.append(_actors(results))
+    if results.images:
+        parts.append(_images(results))
     if results.swaps:
         parts.append(_swaps(results))
     parts.append(_memory(results))
@@ -81,8 +86,8 @@ def _by_cell(results: Results, title: str, text: Callable[[list[Measurement]], s
     """A row for each contestant, a column for each cell."""
     grid = results.grid()
 
-    def entry(name: str, cell: tuple[int, int]) -> str:
-        rounds, failed = results.of(name, *cell), results.failed([name], [label(cell)])
+    def entry(name: str, cell: Cell) -> str:
+        rounds, failed = results.of(name, cell), results.failed([name], [label(cell)])
         if not failed:
             return text(rounds) if rounds else ""
         return f"{text(rounds)}, {failed} failed" if rounds else "failed"
@@ -97,6 +102,23 @@ def _streams(results: Results) -> str:
         rates = [m.rate for m in results.streams if (m.contestant, m.in_flight) == (name, in_flight)]
         rows.append([name, str(in_flight), _spread(rates)])
     return _table(["one stream, b1", "in flight", "answers/s, median (min to max)"], rows)
+
+
+def _actors(results: Results) -> str:
+    rows = []
+    for way in dict.fromkeys(m.way for m in results.actors):
+        rounds = [m for m in results.actors if m.way == way]
+        rows.append([way, *(_times([getattr(m, name) for m in rounds]) for name in ("p50_ms", "p99_ms"))])
+    return _table(["one actor, b1", "p50 ms, median (min to max)", "p99 ms"], rows)
+
+
+def _images(results: Results) -> str:
+    rows = []
+    for name, batch in sorted({(m.contestant, m.batch) for m in results.images}):
+        rounds = [m for m in results.images if (m.contestant, m.batch) == (name, batch)]
+        served, alone = [m.p50_ms for m in rounds], [m.in_process_ms for m in rounds]
+        rows.append([f"{name}, b{batch}", _times(served), _times(alone)])
+    return _table(["84x84x4 uint8 image policy", "p50 ms served, median (min to max)", "in process"], rows)
 
 
 def _swaps(results: Results) -> str:
@@ -117,7 +139,10 @@ def _memory(results: Results) -> str:
 
 
 def _failures(results: Results) -> str:
-    rows = [[f.contestant, f.part, str(f.round + 1), " ".join(f.reason.split())] for f in results.failures]
+    rows = [
+        [f.contestant, f.part, str(f.round + 1), textwrap.shorten(f.reason, 110, placeholder=" ...")]
+        for f in results.failures
+    ]
     return _table(["gave no figure", "in", "round", "because"], rows)
 
 
@@ -134,6 +159,10 @@ def _targets(results: Results) -> str:
 
 def _spread(values: Sequence[float]) -> str:
     return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+
+
+def _times(values: Sequence[float]) -> str:
+    return f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 SWAPS = "swaps"  # the part of a run, in `Failure`
+
+
+class Cell(NamedTuple):
+    """A load: rows a request, connections, and requests in flight on each connection."""
+
+    batch: int
+    connections: int
+    in_flight: int = 1
 
 
 @dataclass(frozen=True)
@@ -14,8 +23,7 @@ class Measurement:
     """One contestant in one cell of one round."""
 
     contestant: str
-    batch: int
-    connections: int
+    cell: Cell
     round: int
     rate: float  # answers a second
     p50_ms: float
@@ -33,6 +41,27 @@ class StreamMeasurement:
     in_flight: int
     round: int
     rate: float  # answers a second
+
+
+@dataclass(frozen=True)
+class ImageMeasurement:
+    """The image policy: one client's requests, and the same rows in process."""
+
+    contestant: str
+    batch: int
+    round: int
+    p50_ms: float
+    in_process_ms: float  # the median of ONNX Runtime's own calls, measured in the same round
+
+
+@dataclass(frozen=True)
+class ActorMeasurement:
+    """One actor that waits for each action before it asks for the next."""
+
+    way: str  # how it asks
+    round: int
+    p50_ms: float
+    p99_ms: float
 
 
 @dataclass(frozen=True)
@@ -65,6 +94,8 @@ class Results:
     kinds: dict[str, str] = field(default_factory=dict)  # contestant -> ours | limit | peer
     cells: list[Measurement] = field(default_factory=list)
     streams: list[StreamMeasurement] = field(default_factory=list)
+    images: list[ImageMeasurement] = field(default_factory=list)
+    actors: list[ActorMeasurement] = field(default_factory=list)
     swaps: list[SwapMeasurement] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     memory: dict[str, list[int]] = field(default_factory=dict)  # peak bytes of each process
@@ -74,28 +105,25 @@ class Results:
         """Contestants, of one kind where it is given."""
         return [name for name, own in self.kinds.items() if kind in (None, own)]
 
-    def grid(self) -> list[tuple[int, int]]:
-        """(batch, connections) of every cell that anybody answered in, ascending."""
-        return sorted({(m.batch, m.connections) for m in self.cells})
+    def grid(self) -> list[Cell]:
+        """Every cell that anybody answered in: one request in flight first, then ascending."""
+        return sorted({m.cell for m in self.cells}, key=lambda cell: (cell.in_flight, cell))
 
-    def of(self, contestant: str, batch: int, connections: int) -> list[Measurement]:
+    def of(self, contestant: str, cell: Cell) -> list[Measurement]:
         """The rounds of one cell."""
-        wanted = (contestant, batch, connections)
-        return [m for m in self.cells if (m.contestant, m.batch, m.connections) == wanted]
+        return [m for m in self.cells if (m.contestant, m.cell) == (contestant, cell)]
 
     def failed(self, names: Collection[str], parts: Collection[str]) -> int:
         """How many measurements of these contestants and these parts of the run gave no figure."""
         return sum(f.contestant in names and f.part in parts for f in self.failures)
 
-    def ratio(
-        self, ours: str, other: str, cell: tuple[int, int], value: Callable[[Measurement], float]
-    ) -> float | None:
-        """Median over the rounds of value(ours) / value(other), each pair measured in the same round.
+    def ratio(self, ours: str, other: str, cell: Cell, value: Callable[[Measurement], float]) -> float | None:
+        """Median over the rounds of value(ours) / value(other), paired within each round.
 
         Rounds in which one of them failed are left out; `failed` counts them.
         """
-        others = {m.round: value(m) for m in self.of(other, *cell)}
-        pairs = [value(m) / others[m.round] for m in self.of(ours, *cell) if m.round in others]
+        others = {m.round: value(m) for m in self.of(other, cell)}
+        pairs = [value(m) / others[m.round] for m in self.of(ours, cell) if m.round in others]
         return statistics.median(pairs) if pairs else None
 
     def as_json(self) -> dict[str, object]:
@@ -103,9 +131,10 @@ class Results:
         return asdict(self)
 
 
-def label(cell: tuple[int, int]) -> str:
-    """How (batch, connections) is called in tables."""
-    return f"b{cell[0]} c={cell[1]}"
+def label(cell: Cell) -> str:
+    """How a cell is called in tables; m: requests in flight on each connection."""
+    more = f" m={cell.in_flight}" if cell.in_flight > 1 else ""
+    return f"b{cell.batch} c={cell.connections}{more}"
 
 
 def rate(measurement: Measurement) -> float:

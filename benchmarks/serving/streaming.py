@@ -1,4 +1,7 @@
-"""A small client for bidirectional streams: raw bytes, a fixed number in flight, answers counted."""
+"""A small client for bidirectional streams.
+
+Raw bytes, a fixed number in flight, answers counted.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import grpc
 
 from benchmarks.serving import h2load
 from benchmarks.serving.policy import POLICY
+from benchmarks.serving.processes import Running
 from benchmarks.serving.protocols import ACT, InvalidAnswer
 from benchmarks.serving.results import SwapMeasurement
 from policy_api.v1 import policy_pb2, policy_pb2_grpc
@@ -30,13 +31,15 @@ class SwapPlan:
         return self.swaps * self.interval + 1.0
 
 
-def measure(contestant: str, address: str, answer_bytes: int, number: int, plan: SwapPlan) -> SwapMeasurement:
+def measure(
+    contestant: str, running: Running, answer_bytes: int, number: int, plan: SwapPlan
+) -> SwapMeasurement:
     """One round: the load alone, then the load with swaps."""
-    quiet = _load(address, answer_bytes, plan.seconds)
+    quiet = _load(running.url, answer_bytes, plan.seconds)
     failures: list[Exception] = []
-    swapper = threading.Thread(target=_swap, args=(address, plan, failures))
+    swapper = threading.Thread(target=_swap, args=(running.address, plan, failures))
     swapper.start()
-    busy = _load(address, answer_bytes, plan.seconds)
+    busy = _load(running.url, answer_bytes, plan.seconds)
     swapper.join()
     if failures:
         raise failures[0]
@@ -45,9 +48,9 @@ def measure(contestant: str, address: str, answer_bytes: int, number: int, plan:
     )
 
 
-def _load(address: str, answer_bytes: int, seconds: float) -> h2load.Load:
+def _load(url: str, answer_bytes: int, seconds: float) -> h2load.Load:
     return h2load.run(
-        address,
+        url,
         ACT.method,
         ACT.request(1),
         connections=CONNECTIONS,
@@ -57,7 +60,10 @@ def _load(address: str, answer_bytes: int, seconds: float) -> h2load.Load:
 
 
 def _swap(address: str, plan: SwapPlan, failures: list[Exception]) -> None:
-    """Points the alias at the other version again and again, and sees that the other version answers."""
+    """Points the alias at the other version again and again.
+
+    It checks each time that the other version answers.
+    """
     try:
         with grpc.insecure_channel(address) as channel:
             stub = policy_pb2_grpc.PolicyServiceStub(channel)

@@ -1,1 +1,4 @@
-"""Training side by side: policyd, Stable-Baselines3 and tianshou from process start to a solved task."""
+"""Training side by side.
+
+Policyd, Stable-Baselines3 and tianshou from process start to a solved task.
+"""

@@ -44,7 +44,7 @@ def main(
     episodes: int,
     output: Path,
 ) -> None:
-    """Trains with policyd, Stable-Baselines3 and tianshou in turn, from process start to a solved task."""
+    """Trains with policyd and its peers in turn, from process start to a solved task."""
     contestants, env_ids = only or tuple(CONTESTANTS), env_ids or tuple(TASKS)
     plan = Plan(contestants, env_ids, seeds, _budgets(peer_steps), max_seconds, episodes)
     needs_peers = any(CONTESTANTS[name].peer for name in contestants)

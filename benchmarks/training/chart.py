@@ -1,4 +1,7 @@
-"""Return over wall clock as a picture: the mean over seeds, and the band from the worst to the best."""
+"""Return over wall clock as a picture.
+
+The mean over seeds, and the band from the worst to the best.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ class Contestant:
     module: str  # run with -m
     algorithm: str
     peer: bool  # in the peers' environment
+    env_ids: tuple[str, ...] = ()  # the tasks that it can learn; (): all
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "policyd A2C": Contestant("benchmarks.training.ours", "a2c", peer=False),
     "policyd REINFORCE": Contestant("benchmarks.training.ours", "reinforce", peer=False),
     "SB3 A2C": Contestant("benchmarks.training.peer_sb3", "a2c", peer=True),
+    "JAX A2C": Contestant("benchmarks.training.peer_jax", "a2c", peer=True, env_ids=("CartPole-v1",)),
     "tianshou A2C": Contestant("benchmarks.training.peer_tianshou", "a2c", peer=True),
     "tianshou Reinforce": Contestant("benchmarks.training.peer_tianshou", "reinforce", peer=True),
 }

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from trainer.config import resolve_config
-from trainer.environments.make import inspect, make_environments
+from policyd_trainer.config import resolve_config
+from policyd_trainer.environments.make import inspect, make_environments
 
 
 def env_steps_per_second(env_id: str, algorithm: str, seconds: float = 2.0) -> float:

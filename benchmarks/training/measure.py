@@ -43,7 +43,10 @@ class Usage:
 
 
 def run(plan: Plan, python_of_peers: Path, folder: Path, environment: dict[str, object]) -> Results:
-    """Round by round: a round is every contestant once on every task, so that a busy minute hits all."""
+    """Measures round by round.
+
+    A round is every contestant once on every task, so that a busy minute hits all.
+    """
     results = Results(environment)
     for env_id in plan.env_ids:
         for name in (n for n in plan.contestants if not CONTESTANTS[n].peer):
@@ -52,6 +55,8 @@ def run(plan: Plan, python_of_peers: Path, folder: Path, environment: dict[str, 
     for seed in plan.seeds:
         for env_id in plan.env_ids:
             for name in plan.contestants:
+                if env_id not in (CONTESTANTS[name].env_ids or plan.env_ids):
+                    continue
                 result = _one(plan, name, env_id, seed, python_of_peers, folder)
                 results.runs.append(result)
                 print(_line(result), file=sys.stderr, flush=True)

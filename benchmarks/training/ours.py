@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from benchmarks.training.arguments import parse
 from benchmarks.training.recorder import Recorder, Snapshot
-from trainer.algorithms.build import network_specs
-from trainer.algorithms.loop import TrainingLoop
-from trainer.algorithms.start import start
-from trainer.config import resolve_config
-from trainer.environments.make import inspect
-from trainer.networks.mlp import MlpSpec, layer_views
+from policyd_trainer.algorithms.build import network_specs
+from policyd_trainer.algorithms.loop import TrainingLoop
+from policyd_trainer.algorithms.start import start
+from policyd_trainer.config import resolve_config
+from policyd_trainer.environments.make import inspect
+from policyd_trainer.networks.mlp import MlpSpec, layer_views
 
 
 def main() -> None:

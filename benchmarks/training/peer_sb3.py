@@ -1,6 +1,7 @@
 """Stable-Baselines3's A2C with rl-zoo's settings (hyperparams/a2c.yml of rl-baselines3-zoo).
 
-Runs in the peers' environment. rl-zoo's LunarLander row is written for version 2 of that environment.
+Runs in the peers' environment. rl-zoo's LunarLander row is written for version 2 of that
+environment.
 """
 
 import torch

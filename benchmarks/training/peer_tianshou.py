@@ -1,6 +1,7 @@
 """tianshou's Reinforce and A2C with the settings of its own CartPole examples (test/discrete).
 
-Runs in the peers' environment. Its periodic tests are left out: every contestant is scored afterwards.
+Runs in the peers' environment. Its periodic tests are left out: every contestant is scored
+afterwards.
 """
 
 import contextlib

@@ -6,7 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = ("stable-baselines3==2.9.2", "tianshou==2.0.1", "gymnasium[classic-control,box2d]==1.4.0")
+REQUIREMENTS = (
+    "stable-baselines3==2.9.2",
+    "tianshou==2.0.1",
+    "gymnasium[classic-control,box2d]==1.4.0",
+    "gymnax==1.0.1",
+    "jax==0.10.2",
+    "optax==0.2.8",
+    "six==1.17.0",  # gymnax imports it and does not say so
+)
 CONSTRAINTS = ("torch==2.13.0",)  # the same torch as ours; the rest is what the peers ask for
 
 

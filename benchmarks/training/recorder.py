@@ -1,7 +1,7 @@
 """What every contestant writes down while it learns: its policy at moments of the wall clock.
 
-A snapshot costs some microseconds, and scoring happens after the run, outside the clock, with the same
-code and episodes for all. Needs numpy only: it also runs in the peers' environment.
+A snapshot costs some microseconds, and scoring happens after the run, outside the clock, with the
+same code and episodes for all. Needs numpy only: it also runs in the peers' environment.
 """
 
 from __future__ import annotations

@@ -83,6 +83,9 @@ def median_time(
 
 
 def band(runs: Sequence[RunResult], moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean, lowest, highest) return over runs at the moments [M]; a finished run keeps its last policy."""
+    """(mean, lowest, highest) return over runs at the moments [M].
+
+    A finished run keeps its last policy.
+    """
     returns = np.array([[run.at(moment) for moment in moments] for run in runs])  # [R, M]
     return returns.mean(axis=0), returns.min(axis=0), returns.max(axis=0)

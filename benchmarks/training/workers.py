@@ -1,7 +1,10 @@
-"""What rollout workers gain: `python -m benchmarks.training.workers`; in rounds, a busy minute hits all.
+"""What rollout workers gain: `python -m benchmarks.training.workers`.
 
-The wall clock needs an idle core for each process. CPU time does not: learner and workers take turns, so
-the CPU that the learner and the busiest worker use for a step says how fast they are on idle cores.
+In rounds, a busy minute hits all.
+
+The wall clock needs an idle core for each process. CPU time does not: learner and workers take
+turns, so the CPU that the learner and the busiest worker use for a step says how fast they are on
+idle cores. Workers that collect ahead do not wait for turns: then the busier of the two says it.
 """
 
 from __future__ import annotations
@@ -10,15 +13,16 @@ import itertools
 import multiprocessing
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import click
 
-from trainer.algorithms.start import start
-from trainer.config import resolve_config
-from trainer.environments.make import inspect
+from policyd_trainer.algorithms.start import start
+from policyd_trainer.config import resolve_config
+from policyd_trainer.environments.make import inspect
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second
 
@@ -31,15 +35,18 @@ class Speed:
     idle: float  # by CPU time, as if every process had a core
 
 
-def measure(env_id: str, algorithm: str, workers: int, rollouts: int) -> Speed:
+def measure(env_id: str, algorithm: str, workers: int, rollouts: int, backend: str, *, ahead: bool) -> Speed:
     """The preset's training loop with so many workers, their start left out."""
     settings = {"rollout_workers": str(workers), "total_timesteps": str(10**9)}
+    if workers:
+        settings["rollout_backend"] = f'"{backend}"'
+        settings["collect_ahead"] = "true" if ahead else "false"
     config = resolve_config("benchmark", env_id, algorithm, 2001, settings)
     loop = start(config, inspect(config))
     try:
         training = loop.run()
         next(training)
-        pids = [os.getpid(), *(process.pid or 0 for process in multiprocessing.active_children())]
+        pids = [os.getpid(), *_workers()]
         steps, began, used = loop.counters.env_steps, time.perf_counter(), [*map(_cpu_seconds, pids)]
         for _ in itertools.islice(training, rollouts):
             pass
@@ -47,7 +54,18 @@ def measure(env_id: str, algorithm: str, workers: int, rollouts: int) -> Speed:
         learner, *others = (_cpu_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
     finally:
         loop.collector.close()
-    return Speed(steps / seconds, steps / (learner + max(others, default=0.0)))
+    busiest = max(others, default=0.0)
+    return Speed(steps / seconds, steps / (max(learner, busiest) if ahead else learner + busiest))
+
+
+def _workers() -> list[int]:
+    """Process ids of the rollout workers of this machine: children, or actors of Ray."""
+    actors = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::RolloutActor"):
+                actors.append(int(entry.name))
+    return actors or [process.pid or 0 for process in multiprocessing.active_children()]
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -61,14 +79,28 @@ def _cpu_seconds(pid: int) -> float:
 @click.option("--algorithm", type=click.Choice(["a2c", "reinforce"]), default="a2c")
 @click.option("--workers", "counts", multiple=True, type=int, default=(0, 1, 2), help="Repeatable.")
 @click.option("--rollouts", type=click.IntRange(1), default=100, help="Of each run.")
+@click.option("--backend", type=click.Choice(["processes", "ray"]), default="processes", help="Of workers.")
 @click.option("--rounds", type=click.IntRange(1), default=3)
-def main(env_id: str, algorithm: str, counts: tuple[int, ...], rollouts: int, rounds: int) -> None:
+@click.option("--ahead/--no-ahead", default=False, help="Workers collect while the learner learns.")
+def main(
+    env_id: str,
+    algorithm: str,
+    counts: tuple[int, ...],
+    rollouts: int,
+    backend: str,
+    rounds: int,
+    ahead: bool,
+) -> None:
     """Prints env-steps/s of training per number of workers, medians over rounds."""
+    if backend == "ray":
+        import ray  # noqa: PLC0415 -- an extra
+
+        ray.init(num_cpus=max(counts), include_dashboard=False, log_to_driver=False)
     speeds: dict[int, list[Speed]] = {count: [] for count in counts}
     for _ in range(rounds):
         for count in counts:
-            speeds[count].append(measure(env_id, algorithm, count, rollouts))
-    print(f"{env_id}, {algorithm}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+            speeds[count].append(measure(env_id, algorithm, count, rollouts, backend, ahead=ahead))
+    print(f"{env_id}, {algorithm}, {backend}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     print("| workers | env-steps/s | ratio | on idle cores, by CPU time | ratio |\n|---|---|---|---|---|")
     walls = {count: median(speed.wall for speed in runs) for count, runs in speeds.items()}
     idles = {count: median(speed.idle for speed in runs) for count, runs in speeds.items()}

@@ -1,6 +1,7 @@
-"""A client written from proto/policy_api/v1/*.proto alone: generated stubs and plain bytes.
+r"""A client written from proto/policy_api/v1/*.proto alone: generated stubs and plain bytes.
 
-    python -m grpc_tools.protoc -Iproto --python_out=STUBS --grpc_python_out=STUBS proto/policy_api/v1/*.proto
+    python -m grpc_tools.protoc -Iproto --python_out=STUBS --grpc_python_out=STUBS \
+        proto/policy_api/v1/*.proto
     PYTHONPATH=STUBS python examples/clients/from_protos.py 127.0.0.1:50051 cartpole 0 0.1 0 -0.1
 
 The same steps work in every language that gRPC has a generator for.

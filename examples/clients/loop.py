@@ -10,7 +10,7 @@ import argparse
 import gymnasium
 import numpy as np
 
-from policyctl import PolicyClient
+from policyd import PolicyClient
 
 
 def episode(client: PolicyClient, policy: str, env_id: str, seed: int) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from examples.demo.steps import Demo, DemoFailure
 from examples.stack import ProcessFailure, Stack, StackSettings
-from policy_api.errors import PolicydError
+from policyd.errors import PolicydError
 
 
 def main() -> int:

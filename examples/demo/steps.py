@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from examples.stack import Stack
-from policy_api.errors import NotFound
-from policyctl import PolicyClient
+from policyd import PolicyClient
+from policyd.errors import NotFound
 
 POLICY = "cartpole"
 ENV = "CartPole-v1"
@@ -96,13 +96,22 @@ class Demo:
         print(f"right with {right:.4f}; sampled with seed 7: {('left', 'right')[answer.actions[0]]}.")
 
     def _learning_curve(self, version_path: str) -> None:
-        picture = self._stack.settings.repository / version_path / "learning_curve.png"
-        if not picture.is_file():
-            raise DemoFailure(f"there is no picture of the learning curve at {picture}")
-        print(f"\nThe learning curve: {picture}")
+        version = self._stack.settings.repository / version_path
+        self._report(version)
+        print(f"\nThe learning curve: {version / 'learning_curve.png'}")
+        print(f"The whole report: {version / 'report.html'}")
+
+    def _report(self, version: Path) -> None:
+        """The trainer draws it beside; this waits for it, and draws what is missing."""
+        repository = str(self._stack.settings.repository)
+        command = [sys.executable, "-m", "policyd_trainer", "report", "--repository", repository]
+        command += ["--policy", POLICY, "--version", version.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DemoFailure(f"there is no report at {version}: {done.stderr.strip()}")
 
     def _policyctl(self, *arguments: str) -> dict[str, Any]:
-        """Runs policyctl as a person would, with its progress on the terminal; what it printed as JSON."""
+        """Runs policyctl with its progress on the terminal. Returns what it printed as JSON."""
         print(f"  $ policyctl --server {self._stack.server_address} {shlex.join(arguments)}", flush=True)
         program = Path(sys.executable).with_name("policyctl")
         command = [str(program), "--server", self._stack.server_address, "--json", *arguments]
@@ -118,7 +127,7 @@ class Demo:
         return document
 
     def _printed(self, process: subprocess.Popen[bytes]) -> bytes:
-        """What it prints until it ends; ProcessFailure as soon as the trainer or the server has ended."""
+        """Returns what it prints. ProcessFailure as soon as the trainer or the server has ended."""
         while True:
             try:
                 return process.communicate(timeout=0.5)[0]

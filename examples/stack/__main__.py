@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from examples.stack import ProcessFailure, Stack, StackSettings
+from examples.stack.processes import START_SECONDS
 
 
 @click.command()
@@ -17,10 +18,20 @@ from examples.stack import ProcessFailure, Stack, StackSettings
 @click.option("--listen", envvar="POLICYD_LISTEN", default="127.0.0.1:50051", show_default=True)
 @click.option("--trainer", envvar="POLICYD_TRAINER", default="127.0.0.1:50052", show_default=True)
 @click.option("--metrics", envvar="POLICYD_METRICS", default="127.0.0.1:9464", show_default=True)
+@click.option(
+    "--start-seconds",
+    envvar="POLICYD_START_SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=START_SECONDS,
+    show_default=True,
+    help="Seconds in which each of the two must listen.",
+)
 @click.option("--port-file", type=click.Path(path_type=Path), help="Gets the server's address once both run.")
-def up(folder: Path, listen: str, trainer: str, metrics: str, port_file: Path | None) -> None:
+def up(
+    folder: Path, listen: str, trainer: str, metrics: str, start_seconds: float, port_file: Path | None
+) -> None:
     """Start trainer and server, say how to talk to them, stop both in order on Ctrl-C."""
-    settings = StackSettings(folder.resolve(), listen, trainer, metrics)
+    settings = StackSettings(folder.resolve(), listen, trainer, metrics, start_seconds)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Stack(settings) as stack:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Seconds.
-START_DEADLINE = 30.0
+START_SECONDS = 120.0  # a slow disk and many policies take long
 STOP_DEADLINE = 10.0
 _POLL = 0.05
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ProcessFailure(Exception):
@@ -27,7 +26,7 @@ class ProcessFailure(Exception):
 class ServiceProcess:
     """A service in a process group of its own; it ends when this process does.
 
-    `command` is run with `--port-file FILE` added, into which it writes the address that it listens on.
+    `command` is run with `--port-file FILE` added. It writes the address that it listens on there.
     """
 
     def __init__(
@@ -38,14 +37,14 @@ class ServiceProcess:
         self._port_file = folder / f"{name}.port"
         self._port_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
+            self._begin = log.tell()  # of what this start writes: earlier ones are in the file too
             self._popen = subprocess.Popen(
-                [*command, "--port-file", str(self._port_file)],
+                _ending_with_parent([*command, "--port-file", str(self._port_file)]),
                 env={**os.environ, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in a terminal reaches us alone: we stop them in order
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509  (the stack starts before any thread)
             )
 
     @property
@@ -53,16 +52,16 @@ class ServiceProcess:
         """The process id."""
         return self._popen.pid
 
-    def address(self) -> str:
-        """HOST:PORT as soon as it listens; ProcessFailure if it does not come to that."""
-        ends = time.monotonic() + START_DEADLINE
+    def address(self, seconds: float = START_SECONDS) -> str:
+        """HOST:PORT as soon as it listens; ProcessFailure if it does not come to that in time."""
+        ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self.check()
             with contextlib.suppress(FileNotFoundError):
                 if text := self._port_file.read_text().strip():
                     return text
             time.sleep(_POLL)
-        raise ProcessFailure(self._failure(f"did not listen within {START_DEADLINE:.0f} s"))
+        raise ProcessFailure(self._failure(f"did not listen within {seconds:g} s"))
 
     def check(self) -> None:
         """ProcessFailure if the process has ended."""
@@ -87,19 +86,30 @@ class ServiceProcess:
         return self._popen.wait()
 
     def _failure(self, what: str) -> str:
-        tail = self.log.read_text(errors="replace").splitlines()[-10:]
-        return "\n".join(
-            [f"the {self.name} {what}; its log {self.log} ends with:", *(f"  {t}" for t in tail)]
-        )
+        with self.log.open("rb") as log:
+            log.seek(self._begin)
+            lines = log.read().decode(errors="replace").splitlines()
+        reason = f": {found}" if (found := _reason(lines)) else ""
+        tail = [f"  {line}" for line in lines[-10:]]
+        return "\n".join([f"the {self.name} {what}{reason}", f"its log {self.log} ends with:", *tail])
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line that says why: the first error of this start, or else the last line."""
+    written = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in written if re.search(r"\b(ERROR|CRITICAL|[Ee]rror|\w+Error)\b", line)]
+    return next(iter(errors or written[-1:]), "")
 
 
 def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What the child runs before it becomes the service: on Linux, SIGTERM when this process dies."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _ending_with_parent(command: Sequence[str]) -> list[str]:
+    """The command, made to get SIGTERM when this process dies, where util-linux can do that.
+
+    By another program and not by a function in the child: between fork and exec the threads of
+    gRPC that are in this process would have to survive the fork, and do not always.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform.startswith("linux") else None
+    return [setpriv, "--pdeathsig", "TERM", "--", *command] if setpriv else list(command)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from examples.stack.processes import ServiceProcess
+from examples.stack.processes import START_SECONDS, ServiceProcess
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,12 @@ class StackSettings:
     server_listen: str = "127.0.0.1:0"
     trainer_listen: str = "127.0.0.1:0"
     metrics_listen: str = "127.0.0.1:0"
+    #: Seconds in which each of the two must listen.
+    start_seconds: float = START_SECONDS
     #: More command-line arguments of the trainer, such as an allow-list.
     trainer_arguments: tuple[str, ...] = ()
+    #: More command-line arguments of the server, such as `--http`.
+    server_arguments: tuple[str, ...] = ()
     #: More environment variables of both; they win.
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,22 +64,22 @@ class Stack:
         at = self.settings
         self.trainer = self._start(
             "trainer",
-            *("trainer", "serve", "--listen", at.trainer_listen, "--repository", str(at.repository)),
+            *("policyd_trainer", "serve", "--listen", at.trainer_listen, "--repository", str(at.repository)),
             *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
             POLICYD_METRICS="",  # the variable's address is the server's
         )
-        self.trainer_address = self.trainer.address()
+        self.trainer_address = self.trainer.address(at.start_seconds)
 
     def start_server(self) -> None:
         """Starts the server and waits until it listens."""
         at = self.settings
         self.server = self._start(
             "server",
-            *("server", "--listen", at.server_listen, "--repository", str(at.repository)),
-            *("--trainer", self.trainer_address),
+            *("policyd_server", "--listen", at.server_listen, "--repository", str(at.repository)),
+            *("--trainer", self.trainer_address, *at.server_arguments),
             POLICYD_METRICS=at.metrics_listen,
         )
-        self.server_address = self.server.address()
+        self.server_address = self.server.address(at.start_seconds)
 
     def check(self) -> None:
         """ProcessFailure if one of the two has ended."""
@@ -83,7 +87,7 @@ class Stack:
         self.server.check()
 
     def close(self) -> None:
-        """Stops the server, then the trainer; a job that runs goes on when a trainer starts again."""
+        """Stops the server, then the trainer. A running job goes on when a trainer starts again."""
         self._running.close()
 
     def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:

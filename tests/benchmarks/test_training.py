@@ -36,7 +36,10 @@ def test_snapshot_acts_as_the_network_it_holds() -> None:
 
 
 def test_score_depends_on_the_seed_alone() -> None:
-    """A policy that always pushes left falls within some ten steps, the same ones for the same seed."""
+    """A policy that always pushes left falls within some ten steps.
+
+    The same seed gives the same steps.
+    """
     scorer = Scorer("CartPole-v1", episodes=5)
     first, again, other = (scorer.mean_return(ALWAYS_LEFT, seed) for seed in ((1, 0), (1, 0), (2, 0)))
     scorer.close()
@@ -45,7 +48,7 @@ def test_score_depends_on_the_seed_alone() -> None:
 
 
 def test_snapshots_grow_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a snapshot the next is due after the gap, or after a part of the learning time so far."""
+    """The next snapshot is due after the gap, or after a part of the learning time so far."""
     monkeypatch.setenv(STARTED, str(time.time() - 100.0))
     recorder = Recorder(gap=1.0, growth=0.1, max_seconds=101.5)
     assert recorder.due()

@@ -8,12 +8,13 @@ import grpc
 import numpy as np
 import pytest
 
-from policy_api import sampling, status
-from policy_api.errors import Exhausted, Internal, InvalidArgument, NotFound, PolicydError
 from policy_api.v1 import policy_pb2 as pb
-from repository import ModelRepository
+from policyd import sampling
+from policyd.errors import Exhausted, Internal, InvalidArgument, NotFound, PolicydError
+from policyd.repository import ModelRepository
+from policyd.runtime import status
 from tests.contract.conftest import Publish, ServerProcess, StartServer
-from tests.server import artifacts
+from tests.policyd_server import artifacts
 
 
 def _observations(rows: int) -> Any:
@@ -66,7 +67,10 @@ def test_a_drawn_seed_is_told(publish: Publish, start_server: StartServer) -> No
 
 
 def test_many_alike_at_once_each_get_their_own_answer(publish: Publish, start_server: StartServer) -> None:
-    """Requests that differ only in their numbers, one of them wrong, are answered as each is alone."""
+    """Requests that differ only in their numbers are answered as each is alone.
+
+    One of them is wrong.
+    """
     publish()
     server = start_server()
     rows = _observations(300)
@@ -130,8 +134,12 @@ RAW_NAN = np.array([0, np.nan, 0, 0], np.float32).tobytes()
 NAN, INFINITY = float("nan"), float("inf")
 NOTHING_ALLOWED = pb.BoolArray(values=[True, False, False, False, True, True])
 WRONG = {
-    "no observations": (_wrong(observations=None), "observations", "0 bytes"),
-    "half a row": (_wrong(observations=pb.FloatArray(raw=b"12345678")), "observations", "8 bytes"),
+    "no observations": (_wrong(observations=None), "observations", "no numbers"),
+    "half a row": (
+        _wrong(observations=pb.FloatArray(raw=b"12345678")),
+        "observations",
+        "got 2 numbers, expected a multiple of 4 (one row of Test-v0 has 4)",
+    ),
     "nan": (_wrong(observations=_floats(0, 0, 0, NAN)), "observations", "nan at element 3"),
     "raw nan": (_wrong(observations=pb.FloatArray(raw=RAW_NAN)), "observations", "nan at element 1"),
     "infinity": (_wrong(observations=_floats(0, INFINITY, 0, 0)), "observations", "inf at element 1"),
@@ -155,7 +163,10 @@ ABSENT = {
 
 
 def test_every_wrong_field_is_named(publish: Publish, start_server: StartServer) -> None:
-    """Each bad request is refused with its field, what came and what was wanted; the server goes on."""
+    """Each bad request is refused with its field, what came and what was wanted.
+
+    The server goes on.
+    """
     publish()
     server = start_server()
     for name, (request, field, says) in WRONG.items():
@@ -216,7 +227,7 @@ def test_any_published_version_answers_on_request(publish: Publish, start_server
 def test_a_failing_inference_harms_nobody_else(
     repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """What the model itself cannot take ends as INTERNAL, its neighbours in the call are answered."""
+    """What the model itself cannot take ends as INTERNAL; its neighbours are answered."""
     described = artifacts.metadata("fragile")
     repository.publish("fragile", {"model.onnx": artifacts.fragile(described)}, metadata=described)
     repository.set_alias("fragile", "champion", 1, actor="", reason="")

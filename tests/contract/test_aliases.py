@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 import pytest
 
-from policy_api import status
-from policy_api.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PolicydError
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
-from repository import ModelRepository
+from policyd.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PolicydError
+from policyd.repository import ModelRepository
+from policyd.runtime import status
 from tests.contract.conftest import Publish, StartServer
 
 OBSERVATION = pb.FloatArray(values=[0.1, 0.2, 0.3, 0.4])
@@ -25,7 +25,10 @@ def _refusal(call: Callable[..., Any], request: Any) -> PolicydError:
 
 
 def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server: StartServer) -> None:
-    """SetAlias and RollbackAlias: the next answer already comes from the version that the alias names."""
+    """SetAlias and RollbackAlias.
+
+    The next answer already comes from the version that the alias names.
+    """
     for _ in range(3):
         publish(promote=False)
     server = start_server("--poll-interval", "3600")
@@ -43,6 +46,26 @@ def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server
     history = server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy.aliases[0].history
     assert [change.version for change in history] == [1, 2, 3, 2, 1]
     assert (history[0].actor, history[0].reason) == ("me", "better")
+
+
+def test_who_asks_before_the_next_poll_is_told_what_serves(
+    publish: Publish, start_server: StartServer
+) -> None:
+    """Promoted a moment ago, the first time and again: whoever asks, and how, has it loaded."""
+    server = start_server("--poll-interval", "3600")
+
+    def one() -> pb.Policy:
+        return server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy
+
+    def all_of_them() -> pb.Policy:
+        [policy] = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
+        return policy
+
+    for version, ask in enumerate((all_of_them, one, one, all_of_them), start=1):
+        publish()
+        policy = ask()
+        assert [(a.version, a.serving_version) for a in policy.aliases] == [(version, version)]
+        assert [v.version for v in policy.versions if v.loaded][-1] == version
 
 
 def test_aliases_are_refused_as_the_contract_says(publish: Publish, start_server: StartServer) -> None:
@@ -63,11 +86,15 @@ def test_aliases_are_refused_as_the_contract_says(publish: Publish, start_server
 def test_a_damaged_version_is_not_promoted(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """SetAlias verifies before the alias moves; the alias stays and the last good version answers."""
+    """SetAlias verifies before the alias moves.
+
+    The alias stays and the last good version answers.
+    """
     publish()
     damaged = publish(promote=False)
-    damaged.model_path.chmod(0o644)
-    damaged.model_path.write_bytes(damaged.model_path.read_bytes()[:-1] + b"x")
+    model = repository.root / damaged.path / "model.onnx"
+    model.chmod(0o644)
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
     server = start_server()
     error = _refusal(server.policy.SetAlias, pb.SetAliasRequest(version=2))
     assert isinstance(error, FailedPrecondition)
@@ -95,7 +122,10 @@ def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server
 def test_a_version_tells_its_verdict(
     repository: ModelRepository, publish: Publish, start_server: StartServer
 ) -> None:
-    """The last one, with its numbers but without the episodes' returns; none where the gate was not asked."""
+    """The last one, with its numbers but without the episodes' returns.
+
+    None where the gate was not asked.
+    """
     publish()
     publish(promote=False)
     judged = GateVerdict(

@@ -1,4 +1,7 @@
-"""Actions as a real server draws them: frequencies, and independence of batch, worker and transport."""
+"""Actions as a real server draws them.
+
+Frequencies, and independence of batch, worker and transport.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from policy_api import sampling
-from policyctl import Actions, PolicyClient
+from policyd import Actions, PolicyClient, sampling
 from tests.contract.conftest import Publish, StartServer
 
 SEED = 20_26
 
 
 def _drawn(answer: Actions, first_row: int) -> list[int]:
-    """What docs/SAMPLING.md says about these probabilities."""
+    """What docs/guide/sampling.md says about these probabilities."""
     rows = enumerate(answer.action_probs.tolist(), start=first_row)
     return [sampling.sample(probs, SEED, row) for row, probs in rows]
 
@@ -39,7 +41,10 @@ def test_frequencies_are_the_probabilities(publish: Publish, start_server: Start
 def test_a_row_draws_the_same_action_wherever_it_stands(
     publish: Publish, start_server: StartServer, workers: str
 ) -> None:
-    """In batches of 1 to 1024 rows, at any place in them, from any worker: what the definition says."""
+    """In batches of 1 to 1024 rows, at any place in them, from any worker.
+
+    What the definition says.
+    """
     publish(n=5)
     server = start_server("--workers", workers)
     x: NDArray[np.float32] = np.random.default_rng(3).normal(size=(1024, 4)).astype(np.float32)

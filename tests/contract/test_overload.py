@@ -1,4 +1,7 @@
-"""What a busy server does: refuses, drops, takes turns. Over both transports, with a policy that is slow."""
+"""What a busy server does: refuses, drops, takes turns.
+
+Over both transports, with a policy that is slow.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,23 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from policy_api import status
-from policy_api.errors import Exhausted
 from policy_api.v1.policy_pb2 import ActRequest, FloatArray
-from repository import ModelRepository
+from policyd.errors import Exhausted
+from policyd.repository import ModelRepository
+from policyd.runtime import status
 from tests.contract.conftest import Publish, ServerProcess, StartServer
-from tests.contract.test_metrics import await_value, value
-from tests.server import artifacts
+from tests.policyd_server import artifacts
+from tests.policyd_server.metrics.test_metrics import await_value, value
 
 ROWS_OF_8_CALLS = 8 * 1024
 
 
 @pytest.fixture(autouse=True)
 def policies(repository: ModelRepository, publish: Publish) -> None:
-    """`slow`, two versions that compute for tens of milliseconds whatever they are asked, and a quick one."""
+    """`slow` computes for tens of milliseconds, whatever it is asked; beside it a quick policy.
+
+    `slow` has two versions.
+    """
     described = artifacts.metadata("slow")
     for _ in range(2):
         repository.publish("slow", {"model.onnx": artifacts.slow(described)}, metadata=described)
@@ -42,7 +48,10 @@ def _call(server: ServerProcess, request: ActRequest, timeout: float = 60) -> An
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(start_server: StartServer) -> None:
-    """Beyond --max-queue-rows: RESOURCE_EXHAUSTED with RetryInfo; who waits is answered, later ones too."""
+    """Beyond --max-queue-rows: RESOURCE_EXHAUSTED with RetryInfo.
+
+    Who waits is answered, later ones too.
+    """
     server = start_server("--max-queue-rows", "4")
     calls = [_call(server, _request()) for _ in range(200)]
     refused = [error for call in calls if (error := call.exception()) is not None]
@@ -73,7 +82,7 @@ def test_who_has_no_time_left_is_not_computed_for(start_server: StartServer) -> 
 
 
 def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None:
-    """A request of eight calls is still being answered when a small one that came later has its answer."""
+    """A small request overtakes one of eight calls that came before it."""
     server = start_server()
     large = _call(server, _request(rows=ROWS_OF_8_CALLS))
     small = _call(server, _request())
@@ -85,7 +94,8 @@ def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None
 def test_a_draining_server_finishes_and_says_that_it_goes(start_server: StartServer, transport: str) -> None:
     """After SIGTERM new calls get UNAVAILABLE, and those under way their answers.
 
-    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED, the latest when the drain ends.
+    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED, the latest when the
+    drain ends.
     """
     server = start_server("--drain-seconds", "20")
     large = _call(server, _request(rows=ROWS_OF_8_CALLS))

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 import pytest
 
-from policy_api.tls import channel_credentials
-from policy_api.v1 import policy_pb2, training_pb2
-from repository import ModelRepository
+from policy_api.v1 import policy_pb2, traffic_pb2, training_pb2
+from policyd.repository import ModelRepository
+from policyd.runtime.tls import channel_credentials
 from tests.conftest import Authority
 from tests.contract.conftest import ServerProcess
-from tests.server import artifacts
+from tests.policyd_server import artifacts
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -28,6 +28,9 @@ METHODS = {
     "/policy_api.v1.PolicyService/StreamAct": "act",
     "/policy_api.v1.PolicyService/GetPolicy": "act",
     "/policy_api.v1.PolicyService/ListPolicies": "act",
+    "/policy_api.v1.PolicyService/ExportVersion": "train",
+    "/policy_api.v1.PolicyService/ImportVersion": "admin",
+    "/policy_api.v1.PolicyService/GetServerInfo": "act",
     "/policy_api.v1.PolicyService/SetAlias": "admin",
     "/policy_api.v1.PolicyService/RollbackAlias": "admin",
     "/policy_api.v1.TrainingService/CreateTrainingJob": "train",
@@ -35,6 +38,15 @@ METHODS = {
     "/policy_api.v1.TrainingService/ListTrainingJobs": "train",
     "/policy_api.v1.TrainingService/WatchTrainingJob": "train",
     "/policy_api.v1.TrainingService/CancelTrainingJob": "train",
+    "/policy_api.v1.TrainingService/ReadTrainingJobLog": "train",
+    "/policy_api.v1.TrainingService/CheckTrainingSpec": "train",
+    "/policy_api.v1.TrafficService/SetTraffic": "admin",
+    "/policy_api.v1.TrafficService/GetTraffic": "act",
+    "/policy_api.v1.TrafficService/SetShadow": "admin",
+    "/policy_api.v1.TrafficService/CompareVersions": "act",
+    "/policy_api.v1.TrafficService/StartCanary": "admin",
+    "/policy_api.v1.TrafficService/CancelCanary": "admin",
+    "/policy_api.v1.TrafficService/EvaluateVersion": "train",
     "/inference.GRPCInferenceService/ServerLive": "act",
     "/inference.GRPCInferenceService/ModelMetadata": "act",
     "/inference.GRPCInferenceService/ModelInfer": "act",
@@ -51,7 +63,10 @@ def token(role: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one policy, and a callers' file with a token and a certificate for each role."""
+    """A repository with one policy, and a callers' file.
+
+    The file has a token and a certificate for each role.
+    """
     folder = tmp_path_factory.mktemp("roles")
     described = artifacts.metadata("cartpole")
     repository = ModelRepository(folder / "repository")
@@ -106,7 +121,9 @@ def end_of(channel: Any, method: str, bearer: str | None = None) -> grpc.StatusC
     try:
         if method.endswith(("StreamAct", "ServerReflectionInfo")):
             next(iter(channel.stream_stream(method)(iter([b""]), metadata=metadata, timeout=20)), None)
-        elif method.endswith("WatchTrainingJob"):
+        elif method.endswith("ImportVersion"):
+            channel.stream_unary(method)(iter([b""]), metadata=metadata, timeout=20)
+        elif method.endswith(("WatchTrainingJob", "ReadTrainingJobLog", "ExportVersion")):
             next(iter(channel.unary_stream(method)(b"", metadata=metadata, timeout=20)), None)
         else:
             channel.unary_unary(method)(b"", metadata=metadata, timeout=20)
@@ -121,6 +138,7 @@ def test_the_table_names_every_method_of_the_contract() -> None:
     services = [
         policy_pb2.DESCRIPTOR.services_by_name["PolicyService"],
         training_pb2.DESCRIPTOR.services_by_name["TrainingService"],
+        traffic_pb2.DESCRIPTOR.services_by_name["TrafficService"],
     ]
     wanted = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
     assert {name for name in METHODS if name.startswith("/policy_api.")} == wanted
@@ -202,11 +220,9 @@ def test_a_server_refuses_to_listen_beyond_loopback_without_tls(
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [
-        (["--tls-cert", "x.crt"], "tls_cert and tls_key come together"),
+        (["--tls-cert", "x.crt"], "tls_cert and tls_key go together"),
         (["--tls-cert", "x.crt", "--tls-key", "x.key"], "No such file"),
         (["--callers", "x.yaml"], "x.yaml"),
-        (["--transport", "native", "--callers", "x.yaml"], "speaks no TLS"),
-        (["--transport", "native", "--tls-cert", "x.crt", "--tls-key", "x.key"], "speaks no TLS"),
         (["--trainer-cert", "x.crt", "--trainer-key", "x.key"], "trainer_cert needs trainer_ca"),
     ],
 )

@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
-from policy_api import status
-from policy_api.errors import FailedPrecondition, InvalidArgument
 from policy_api.v1 import policy_pb2 as pb
+from policyd.errors import FailedPrecondition, InvalidArgument
+from policyd.runtime import status
 from tests.contract.conftest import Publish, StartServer
 
 
@@ -51,7 +51,10 @@ def test_answers_come_in_order(publish: Publish, start_server: StartServer) -> N
 
 
 def test_a_pin_keeps_its_version_through_promotions(publish: Publish, start_server: StartServer) -> None:
-    """From pin_version to unpin_version one version answers, even one that nothing else keeps in memory."""
+    """From pin_version to unpin_version one version answers.
+
+    Even one that nothing else keeps in memory.
+    """
     publish()
     publish(promote=False)
     server = start_server("--extra-versions", "0")

@@ -47,8 +47,19 @@ def test_the_trainer_is_reached_over_its_own_network_only(services: dict[str, di
 @pytest.mark.parametrize("name", ["server", "trainer"])
 def test_images_run_as_a_fixed_user_and_check_health_over_grpc(name: str) -> None:
     """The last USER is a number above 10000, and the health check is ours, not an open port."""
-    lines = (TOP / "deploy" / f"{name}.Dockerfile").read_text().splitlines()
+    lines = (TOP / name / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
     health = next(line for line in lines if line.startswith("HEALTHCHECK"))
-    assert health.endswith('CMD ["python", "-m", "policy_api.health"]')
+    assert health.endswith('CMD ["python", "-m", "policyd.runtime.health"]')
     assert not any("--mount" in line or "# syntax" in line or "--link" in line for line in lines)
+
+
+def test_the_gpu_file_asks_for_a_gpu_and_the_cuda_build() -> None:
+    """It changes the trainer only, by keys that it has; the Dockerfile knows the argument."""
+    [(name, changed)] = yaml.safe_load((TOP / "docker-compose.gpu.yml").read_text())["services"].items()
+    assert name == "trainer"
+    [device] = changed["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert changed["build"]["args"] == {"TORCH": "cuda"}
+    assert "cuda)" in (TOP / "trainer" / "Dockerfile").read_text()
+    assert changed["image"].endswith("-cuda"), "the image for CPUs keeps its name"

@@ -28,16 +28,16 @@ def test_promtool_accepts_the_alert_rules(command: list[str]) -> None:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """A heading of docs/operations.md under the alert's name, and none for an alert that is gone."""
+    """docs/guide/operations.md has a heading for each alert, and none for an alert that is gone."""
     groups = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
     alerts = {rule["alert"] for group in groups for rule in group["rules"]}
-    operations = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    operations = (DEPLOY.parent / "docs/guide/operations.md").read_text()
     assert set(re.findall(r"^### (Policyd\w+)$", operations, re.MULTILINE)) == alerts
 
 
-@pytest.mark.parametrize("name", ["serving", "training"])
+@pytest.mark.parametrize("name", ["experience", "serving", "training"])
 def test_a_dashboard_asks_the_provisioned_data_source(name: str) -> None:
-    """Every panel has a description, a unit and queries against the data source that is provisioned."""
+    """Every panel has a description, a unit, and queries against the provisioned data source."""
     dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / f"{name}.json").read_text())
     assert dashboard["uid"] == f"policyd-{name}"
     identifiers = [panel["id"] for panel in dashboard["panels"]]

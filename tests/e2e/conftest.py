@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from examples.stack import Stack, StackSettings
-from policyctl import PolicyClient
+from policyd import PolicyClient
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,7 @@
-"""The demo and `make up` when things go wrong: a clear message, an exit code, no process left behind."""
+"""The demo and `make up` when things go wrong.
+
+A clear message, an exit code, no process left behind.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo, in a process group of its own as a terminal would start it, where another stack is set up."""
+    """The demo, where another stack is set up.
+
+    It runs in a process group of its own, as a terminal would start it.
+    """
     variables = os.environ | {"PYTHONPATH": str(ROOT), "POLICYD_ALLOW_ENV": "no:*", "POLICYD_LISTEN": "x:1"}
     command = (sys.executable, "-m", "examples.demo")
     process = subprocess.Popen(
@@ -86,7 +92,10 @@ def test_ctrl_c_before_it_begins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["trainer", "server"])
 def test_a_process_that_dies_ends_the_demo(demo: subprocess.Popen[str], victim: int) -> None:
-    """Kill -9 of either service in the middle: exit code 1, its name and signal, the other one gone too."""
+    """Kill -9 of either service in the middle.
+
+    Exit code 1, its name and signal, the other one gone too.
+    """
     printed = _read_until(demo, "running")
     services = _services(printed)
     os.kill(services[victim], signal.SIGKILL)

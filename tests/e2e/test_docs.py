@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,48 +10,97 @@ from pathlib import Path
 import click
 import pytest
 
-from policyctl.app import app
-from server import __main__ as server
-from server.settings import Settings
-from trainer.service.command import serve
+from policyd.cli.app import app
+from policyd_server.command import serve_command
+from policyd_server.settings import Settings
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.service.command import serve
 
 ROOT = Path(__file__).parents[2]
+TRAINING = ROOT / "docs/guide/training.md"
+SETTINGS = ROOT / "docs/guide/settings.md"
+PACKAGES = ("policyd", "proto/policy_api", "server/policyd_server", "trainer/policyd_trainer")
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link of a document points at a file or folder."""
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+COMMON = {"-V", "-h", "--help", "--version", "--json"}  # of any command; policyctl.md explains --json
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link points at a file or folder, and its fragment at a heading there."""
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
+    assert [link for link in links if not _leads_somewhere(page, link)] == []
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    path, _, fragment = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not fragment or fragment in _fragments(target.read_text()))
+
+
+def _fragments(text: str) -> set[str]:
+    """The names under which GitHub offers a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("folder", ["guide", "notes"])
+def test_every_page_is_found(folder: str) -> None:
+    """README.md links to each page of the guide, docs/notes/README.md to each of the notes."""
+    contents = ROOT / {"guide": "README.md", "notes": "docs/notes/README.md"}[folder]
+    linked = {
+        (contents.parent / link).resolve() for link in re.findall(r"\]\(([^)#]+)", contents.read_text())
+    }
+    assert [page for page in (ROOT / "docs" / folder).glob("*.md") if page not in linked | {contents}] == []
+
+
+def test_a_page_of_the_guide_says_what_it_is_for() -> None:
+    """Each begins with what the reader can do or knows after it."""
+    for page in (ROOT / "docs/guide").glob("*.md"):
+        assert page.read_text().split("\n\n")[1].startswith("After this page "), page.name
+
+
+def test_the_settings_of_a_run_are_listed() -> None:
+    """docs/guide/training.md has each setting of TrainingConfig with its default, and no other."""
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| ", TRAINING.read_text(), re.MULTILINE)
+    given = {"policy", "env_id", "algorithm", "seed"}  # the options of `retrain`
+    defaults = {name: field.default for name, field in TrainingConfig.model_fields.items()}
+    assert {name for name, _ in rows} == defaults.keys() - given
+    for name, told in rows:
+        assert _value(told) == json.loads(json.dumps(defaults[name])), name
+
+
+def _value(told: str) -> object:
+    """A default as the page writes it: JSON, a `word`, or none."""
+    if told == "none":
+        return None
+    try:
+        return json.loads(told.strip("`"))
+    except ValueError:
+        return told.strip("`")
 
 
 def test_architecture_names_real_files() -> None:
     """Every path with a folder in ARCHITECTURE.md is a file or folder of some package."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    bases = [ROOT, ROOT / "proto", ROOT / "trainer", ROOT / "server", ROOT / "policyctl", ROOT / "repository"]
     paths = re.findall(r"`([a-z_]+/[a-z0-9_/.]*)`", text)
     in_repository = {"models/", "aliases/", "staging/"}  # folders of the model repository on disk
-    missing = [p for p in paths if p not in in_repository and not any((base / p).exists() for base in bases)]
+    missing = [
+        p
+        for p in paths
+        if p not in in_repository
+        and not any(
+            (base / p).exists() for base in (ROOT, ROOT / "proto", *(ROOT / package for package in PACKAGES))
+        )
+    ]
     assert missing == []
 
 
-def test_architecture_maps_every_folder() -> None:
-    """Each folder of a package has a row in ARCHITECTURE.md, and each name in the row is one of its files."""
-    text = (ROOT / "ARCHITECTURE.md").read_text().partition("## Where to find what")[2]
-    rows = re.findall(r"^\| `([a-z_/0-9]+)/` \| (.+) \|$", text, re.MULTILINE)
-    packages = [ROOT / name for name in ("server", "trainer", "repository", "policyctl", "proto/policy_api")]
-    folders = {path.parent.relative_to(ROOT) for package in packages for path in package.rglob("*.py")}
-    migrations = {Path("trainer/jobs/migrations"), Path("trainer/jobs/migrations/versions")}
-    assert folders - migrations - {Path(folder) for folder, _ in rows} == set()
-    named = [(folder, name) for folder, told in rows for name in re.findall(r"`([a-z_]+)`", told)]
-    unknown = [(folder, name) for folder, name in named if not any((ROOT / folder).glob(f"{name}.py*"))]
-    assert unknown == [("trainer/presets", "course")]  # a preset's name
-
-
 def test_the_table_of_configuration_is_true() -> None:
-    """Each flag of README.md is an option of the commands that it names, with that variable and default."""
-    commands = {"server": server.main, "trainer": serve, "policyctl": app}
-    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `--")]
+    """Each flag of the guide is an option of its commands, with that variable and default."""
+    commands = {"server": serve_command, "trainer": serve, "policyctl": app}
+    lines = [line for line in SETTINGS.read_text().splitlines() if line.startswith("| `--")]
     assert len(lines) > 10
     for flags, variables, of, default in (line.strip("| ").split(" | ") for line in lines):
         for name in of.split(", "):
@@ -63,6 +113,14 @@ def test_the_table_of_configuration_is_true() -> None:
                 assert own is None or not default.startswith("none"), (name, flags, own)
 
 
+def test_no_setting_is_left_out() -> None:
+    """The guide's page of settings names every option of the services and of policyctl."""
+    text = SETTINGS.read_text()
+    for command in (serve_command, serve, app):
+        options = {p.opts[0] for p in command.params if isinstance(p, click.Option)}
+        assert {option for option in options - COMMON if f"`{option}`" not in text} == set(), command.name
+
+
 def _default(command: str, option: click.Option) -> object:
     """What holds without the option; None: nothing does."""
     field = Settings.model_fields.get(str(option.name)) if command == "server" else None
@@ -71,13 +129,13 @@ def _default(command: str, option: click.Option) -> object:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    """Each package of pyproject.toml stands in ARCHITECTURE.md and, with its version, in constraints.txt."""
+    """Each package of pyproject.toml has a reason in ARCHITECTURE.md and a pinned version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + [
         p for extra in project["optional-dependencies"].values() for p in extra
     ]
     names = {re.split(r"[\[<>=~! ]", requirement)[0] for requirement in wanted}
-    text = (ROOT / "ARCHITECTURE.md").read_text().partition("## Dependencies")[2]
+    text = (ROOT / "ARCHITECTURE.md").read_text().partition("## Dependencies")[2].partition("\n## ")[0]
     explained = {name for name in names if name in text or name.startswith("types-")}
     explained |= {"opentelemetry-exporter-otlp-proto-grpc"} & names  # `-exporter-...` in its row
     assert names - explained == set()

@@ -1,4 +1,7 @@
-"""What CI is told, by the real system: the exit code of every way in which `policyctl retrain` can end."""
+"""What CI is told, by the real system.
+
+The exit code of every way in which `policyctl retrain` can end.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from examples.stack import Stack, StackSettings
-from policyctl.exits import Exit
+from policyd.cli.exits import Exit
 
 TINY = "policy: cartpole\nenv: CartPole-v1\nalgorithm: a2c\n"
 TINY += "settings: {total_timesteps: 4000, evaluation_episodes: 10}\n"
@@ -55,7 +58,10 @@ def retrain(stack: Stack, tmp_path: Path) -> Retrain:
 
 
 def test_promoted_then_not_to_be_told_apart(retrain: Retrain) -> None:
-    """The first version is promoted; the same once more, on the same seeds, cannot be told from it."""
+    """The first version is promoted.
+
+    The same once more, on the same seeds, cannot be told from it.
+    """
     code, document = retrain(TINY)
     assert (code, document["outcome"], document["promoted"]) == (Exit.OK, "promoted", True)
     again = TINY + "promotion: {gate: {block_episodes: 10, max_episodes: 10}}\n"
@@ -85,7 +91,10 @@ def test_a_wrong_setting_is_shown_in_the_file(retrain: Retrain) -> None:
 
 
 def test_timed_out_killed_attached_cancelled(stack: Stack, retrain: Retrain, tmp_path: Path) -> None:
-    """A time-out leaves the job, and so does kill -9; the next run attaches and sees it cancelled."""
+    """A time-out leaves the job, and so does kill -9.
+
+    The next run attaches and sees it cancelled.
+    """
     code, document = retrain(LONG, "--timeout", "3s")
     assert (code, document["outcome"]) == (Exit.TIMED_OUT, "timed_out")
     job_id = document["job_id"]

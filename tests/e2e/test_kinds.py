@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 
 from examples.stack.processes import ServiceProcess
-from policy_api import spaces
-from policy_api.errors import InvalidArgument
-from policyctl import PolicyClient
-from policyctl.acting import act_request
-from policyctl.episodes import Play, play
-from policyctl.exits import Exit
-from policyctl.run import run
-from repository import ModelRepository
-from tests.server.artifacts import model
-from tests.server.kinds import ACTIONS, OBSERVATIONS, metadata
+from policyd import PolicyClient, spaces
+from policyd.cli.app import run
+from policyd.cli.episodes import EpisodePlan, play
+from policyd.cli.exits import Exit
+from policyd.client.acting import ActCodec
+from policyd.errors import InvalidArgument
+from policyd.repository import ModelRepository
+from tests.policyd_server.artifacts import model
+from tests.policyd_server.kinds import ACTIONS, OBSERVATIONS, metadata
 
 GYM = {
     "discrete": gym.spaces.Discrete(3, start=5),
@@ -67,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     seeing = metadata("discrete", "mixed", policy="seeing")
     repository.publish("seeing", {"model.onnx": model(seeing)}, metadata=seeing)
     repository.set_alias("seeing", "champion", 1, actor="test", reason="test")
-    command = (sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
+    command = (sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
     free = {"POLICYD_METRICS": "127.0.0.1:0"}
     process = ServiceProcess("server", [*command, "--repository", str(repository.root)], folder, free)
     yield process.address()
@@ -109,7 +108,7 @@ def test_episodes_play_what_the_space_contains(server: str, kind: str) -> None:
     gym.register(env_id, lambda **_: Strict(kind), disable_env_checker=True)
     with PolicyClient(server) as client:
         version = client.get_policy(name).versions[0]
-        plan = Play(env_id, name, 1, version.metadata, episodes=2, seed=3, deterministic=False)
+        plan = EpisodePlan(env_id, name, 1, version.metadata, episodes=2, seed=3, deterministic=False)
         assert play(client, plan).returns == [5.0, 5.0]
     del gym.registry[env_id]
 
@@ -123,7 +122,10 @@ def _seen(count: int) -> list[dict[str, object]]:
 
 
 def test_observations_go_in_their_own_types(server: str) -> None:
-    """With the policy's space the client takes what an environment answers, and asks the same question."""
+    """With the policy's space the client takes what an environment answers.
+
+    It asks the same question.
+    """
     seen = _seen(3)
     with PolicyClient(server) as client:
         space = client.get_policy("seeing").versions[0].metadata.observation_space
@@ -133,16 +135,19 @@ def test_observations_go_in_their_own_types(server: str) -> None:
         plain = client.act(rows, policy="seeing", seed=3)
         for name in ("actions", "action_probs", "log_probs"):
             np.testing.assert_array_equal(getattr(typed, name), getattr(plain, name))
-        request = act_request(seen, space=space)
+        request = ActCodec(seen, space=space).request
         assert len(request.typed_observations) == 3 * (90 + 8)
         with pytest.raises(InvalidArgument, match=r"observations\.camera: got none"):
             client.act([{"choice": 1}], space=space, policy="seeing")
-        with pytest.raises(InvalidArgument, match="observations: got dict, wanted a sequence"):
+        with pytest.raises(InvalidArgument, match=r"observations: got dict .*, expected a sequence"):
             client.act(seen[0], space=space, policy="seeing")  # type: ignore[arg-type]  # that is the mistake
 
 
 class Seeing(Strict):
-    """The same, seen by a camera and a choice; `blurred` pixels have another type than the space's."""
+    """The same, seen by a camera and a choice.
+
+    `blurred` pixels have another type than the space's.
+    """
 
     observation_space = gym.spaces.Dict(
         camera=gym.spaces.Box(0, 255, (6, 5, 3), np.uint8), choice=gym.spaces.Discrete(7, start=-2)
@@ -173,7 +178,9 @@ def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
     gym.register("Seeing-v0", entry_point=lambda **_: Seeing(blurred), disable_env_checker=True)
     with PolicyClient(server) as client:
         version = client.get_policy("seeing").versions[0]
-        plan = Play("Seeing-v0", "seeing", 1, version.metadata, episodes=2, seed=3, deterministic=False)
+        plan = EpisodePlan(
+            "Seeing-v0", "seeing", 1, version.metadata, episodes=2, seed=3, deterministic=False
+        )
         assert play(client, plan).returns == [5.0, 5.0]
     del gym.registry["Seeing-v0"]
 
@@ -181,7 +188,10 @@ def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
 def test_composite_observations_on_the_command_line(
     server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Members as JSON are asked as a row is, and the receipt is verified; what is no object is refused."""
+    """Members as JSON are asked as a row is, and the receipt is verified.
+
+    What is no object is refused.
+    """
     one = {name: np.asarray(part).tolist() for name, part in _seen(1)[0].items()}
     receipt = str(tmp_path / "receipt.json")
     ask = ("--server", server, "act", "--policy", "seeing", "--seed", "9", "--receipt", receipt)

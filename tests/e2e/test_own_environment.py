@@ -1,4 +1,7 @@
-"""An environment of a user's own: packaged, installed, trained, served, played, asked by other clients."""
+"""An environment of a user's own.
+
+Packaged, installed, trained, served, played, asked by other clients.
+"""
 
 from __future__ import annotations
 
@@ -69,11 +72,14 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _from_protos(stubs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the client where grpc is installed and policyd is not (-S: no editable installs)."""
+    """Runs the client where grpc is installed and policyd is not.
+
+    -S, -P: neither editable nor here.
+    """
     variables = os.environ | {"PYTHONPATH": f"{stubs}:{sysconfig.get_path('purelib')}"}
     python = (sys.executable, "-S")
     no_policyd = subprocess.run(
-        [*python, "-c", "import policyctl.client"], env=variables, capture_output=True, check=False
+        [*python, "-P", "-c", "import policyd"], env=variables, capture_output=True, check=False
     )
     assert b"ImportError" in no_policyd.stderr or b"ModuleNotFoundError" in no_policyd.stderr
     command = [*python, str(ROOT / "examples/clients/from_protos.py"), *arguments]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from examples.stack.processes import ServiceProcess
-from policyctl import PolicyClient
-from policyctl.exits import Exit
-from policyctl.run import run
-from repository import ModelRepository
-from tests.server.artifacts import metadata, model
+from policyd import PolicyClient
+from policyd.cli.app import run
+from policyd.cli.exits import Exit
+from policyd.repository import ModelRepository
+from tests.policyd_server.artifacts import metadata, model
 
 # Seconds. What is promised, by the quickest of three: a machine under load is no reason to fail.
 WITHIN = 2.0
@@ -25,7 +25,10 @@ STATE = np.zeros((1, 4), np.float32)
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[list[str]]:
-    """Two servers over one repository with versions 1 and 2, champion 2; their trainer is not there."""
+    """Two servers over one repository with versions 1 and 2, champion 2.
+
+    Their trainer is not there.
+    """
     repository = ModelRepository(tmp_path / "repository")
     for seed in (1, 2):
         described = metadata("cartpole")
@@ -33,7 +36,7 @@ def servers(tmp_path: Path) -> Iterator[list[str]]:
             "cartpole", {"model.onnx": model(described, seed=seed)}, metadata=described
         )
         repository.set_alias("cartpole", "champion", version.version, actor="setup", reason="first")
-    command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1"]
+    command = [sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1"]
     command += ["--repository", str(repository.root)]
     free = {"POLICYD_METRICS": "127.0.0.1:0"}
     running = [ServiceProcess(name, command, tmp_path, free) for name in ("first", "second")]

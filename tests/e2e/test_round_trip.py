@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from examples.stack.processes import ServiceProcess
-from policyctl import PolicyClient
-from policyctl.exits import Exit
-from policyctl.run import run
-from repository import ModelRepository
-from trainer.config import resolve_config
-from trainer.gate.judging import Promotion
-from trainer.runs.phases import RunOptions, execute
-from trainer.runs.reporting import JsonReporter
+from policyd import PolicyClient
+from policyd.cli.app import run
+from policyd.cli.exits import Exit
+from policyd.repository import ModelRepository
+from policyd_trainer.config import resolve_config
+from policyd_trainer.gate.judging import Promotion
+from policyd_trainer.runs.phases import RunOptions, execute
+from policyd_trainer.runs.reporting import JsonReporter
 
-ENV = "tests.trainer.kinds:Kinds-v0"
+ENV = "tests.policyd_trainer.kinds:Kinds-v0"
 SETTINGS = {
     "total_timesteps": "6000",
     "n_envs": "8",
@@ -35,8 +35,8 @@ NARROW = {"log_std_init": "-1"}
 WRAPPED = {"wrappers": '["gymnasium.wrappers:FlattenObservation"]'}
 #: On the preset for Box actions, as a run chooses it.
 REINFORCE = {"algorithm": "reinforce", "preset": "continuous"}
-#: Policy: keyword arguments of the environment, further settings, a return that random actions do not reach,
-#: and an observation.
+#: Policy: keyword arguments of the environment, further settings, a return that random actions do
+#: not reach, and an observation.
 KINDS: dict[str, tuple[dict[str, object], dict[str, str], float, str]] = {
     "masked": ({"actions": "discrete", "observations": "choice", "masked": True}, {}, 5.5, "3"),
     "branches": ({"actions": "branches", "observations": "dict"}, {}, 5.5, '{"z": 0, "a": [[3, 9]]}'),
@@ -64,7 +64,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
 def server(repository: ModelRepository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one server for all of them."""
     folder = tmp_path_factory.mktemp("server")
-    command = (sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
+    command = (sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
     free = {"POLICYD_METRICS": "127.0.0.1:0"}
     process = ServiceProcess("server", [*command, "--repository", str(repository.root)], folder, free)
     yield process.address()
@@ -79,7 +79,10 @@ def test_train_serve_play(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The policy learns its task, plays through the server as the trainer found; answers are verified."""
+    """The policy learns its task, plays through the server as the trainer found.
+
+    Answers are verified.
+    """
     arguments, settings, least, observation = KINDS[policy]
     chosen: dict[str, Any] = {**SETTINGS, **settings, "env_kwargs": json.dumps(arguments)}
     config = resolve_config(policy, ENV, chosen.pop("algorithm", "a2c"), 1, chosen)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from examples.stack import Stack
-from policy_api import errors
-from policyctl import PolicyClient
+from policyd import PolicyClient, errors
 
 
 def test_training_calls_go_through_the_server(stack: Stack, client: PolicyClient) -> None:

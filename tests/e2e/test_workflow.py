@@ -1,4 +1,4 @@
-"""The pipelines that we ship, run as they stand: the GitHub workflow's steps and the shell script."""
+"""The pipelines that we ship, run as they are: the GitHub workflow's steps and the shell script."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,7 +15,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from policyctl.exits import Exit
+from policyd.cli.exits import Exit
+from policyd.repository import ModelRepository
+from tests.policyd_server import artifacts
+from tests.policyd_server.process import ServerProcess
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/retrain.yml"
@@ -34,16 +40,30 @@ def _config(folder: Path, floor: float) -> Path:
     return path
 
 
-def test_the_workflow_is_linted() -> None:
+@pytest.mark.parametrize("workflow", sorted(WORKFLOW.parent.glob("*.yml")), ids=lambda path: path.stem)
+def test_each_workflow_is_linted(workflow: Path) -> None:
     """Actionlint finds nothing."""
     actionlint = str(Path(sys.executable).with_name("actionlint"))
-    done = subprocess.run([actionlint, str(WORKFLOW)], capture_output=True, text=True, check=False)
+    done = subprocess.run([actionlint, str(workflow)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_pull_request_is_checked_by_what_ci_is_here() -> None:
+    """The workflow `ci` starts on pull requests and runs `.ci/run`, which is executable."""
+    workflow = yaml.load((WORKFLOW.parent / "ci.yml").read_text(), yaml.BaseLoader)  # `on` stays a word
+    assert "pull_request" in workflow["on"]
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert ".ci/run" in [step.get("run") for step in steps]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
 def _run_workflow(folder: Path, config: Path) -> dict[str, int]:
-    """Each step's exit code by name; after a failure only steps that always run, as GitHub does it."""
-    values = {"inputs.config": str(config), "github.event.before": ""}
+    """Each step's exit code by name.
+
+    After a failure only steps that always run, as GitHub does it.
+    """
+    values = dict.fromkeys(("vars.POLICYD_PRODUCTION", "secrets.POLICYD_PRODUCTION_TOKEN"), "")
+    values |= {"inputs.config": str(config), "github.event.before": "0" * 40}
     job: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text())["jobs"]["retrain"]
     environment = {
         name: re.sub(r"\$\{\{ (\S+) \}\}", lambda match: values[match[1]], value)
@@ -84,7 +104,10 @@ def _run_step(script: str, environment: dict[str, str], log: Path) -> int:
 def test_the_workflows_steps_run_as_they_stand(
     tmp_path: Path, floor: float, code: Exit, outcome: str
 ) -> None:
-    """Only the retraining fails, where the gate refuses; what came out is posted and kept in any case."""
+    """If the gate refuses, only the retraining fails.
+
+    What came out is posted and kept in any case.
+    """
     codes = _run_workflow(tmp_path, _config(tmp_path, floor))
     log = (tmp_path / "step.log").read_text()
     assert codes.pop("Retrain") == code, log
@@ -97,19 +120,43 @@ def test_the_workflows_steps_run_as_they_stand(
     assert {"model.onnx", "report.html", "learning_curve.png"} <= kept
 
 
-def test_the_shell_script(tmp_path: Path) -> None:
-    """The script for other CI systems leaves the same files and the same exit code, and no process."""
+@pytest.fixture
+def production(tmp_path: Path) -> Iterator[tuple[ServerProcess, ModelRepository]]:
+    """A server with a champion of its own."""
+    repository = ModelRepository(tmp_path / "production")
+    described = artifacts.metadata("cartpole")
+    repository.publish("cartpole", {"model.onnx": artifacts.model(described, seed=0)}, metadata=described)
+    repository.set_alias("cartpole", "champion", 1, actor="", reason="")
+    server = ServerProcess(tmp_path, repository.root)
+    yield server, repository
+    assert server.stop() == 0
+
+
+@pytest.mark.timeout(300)  # a stack, a server and a training on a shared machine
+def test_the_shell_script(tmp_path: Path, production: tuple[ServerProcess, ModelRepository]) -> None:
+    """The script for other CI systems compares with production's champion.
+
+    It brings the new champion to production.
+
+    It leaves the same files and the same exit code as the workflow, and no process.
+    """
+    server, repository = production
     out = tmp_path / "out"
     done = subprocess.run(
         [str(ROOT / "examples/ci/retrain.sh"), str(out), str(_config(tmp_path, floor=1))],
         cwd=ROOT,
-        env=os.environ | {"PYTHON": sys.executable, "STACK": str(tmp_path / "stack")},
+        env=os.environ
+        | {"PYTHON": sys.executable, "STACK": str(tmp_path / "stack"), "PRODUCTION": server.address},
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=250,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((out / "tiny.json").read_text())["outcome"] == "promoted"
-    assert (out / "tiny" / "model.onnx").exists()
+    assert {"model.onnx", "report.html"} <= {path.name for path in (out / "tiny").iterdir()}
+    state = repository.aliases("cartpole")
+    assert state.aliases["champion"] == 2
+    assert "imported" in state.history[-1].reason
+    assert json.loads((out / "tiny.json").read_text())["version"] == 2  # 1 is production's
     assert "both stopped" in (out / "stack.log").read_text()

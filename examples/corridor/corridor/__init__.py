@@ -1,4 +1,4 @@
-"""Registers Corridor-v0, which policyd knows as `corridor:Corridor-v0`: importing the module registers it."""
+"""Importing this module registers Corridor-v0, which policyd calls `corridor:Corridor-v0`."""
 
 from gymnasium.envs.registration import register
 

@@ -27,7 +27,7 @@ from policy_api.v1 import artifact_pb2 as policy__api_dot_v1_dot_artifact__pb2
 from policy_api.v1 import gate_pb2 as policy__api_dot_v1_dot_gate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolicy_api/v1/policy.proto\x12\rpolicy_api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpolicy_api/v1/artifact.proto\x1a\x18policy_api/v1/gate.proto\")\n\nFloatArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\'\n\x08IntArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x03\"(\n\tBoolArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x08\"\xd7\x02\n\nActRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x12/\n\x0cobservations\x18\x04 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12\x11\n\x04seed\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x11\n\tfirst_row\x18\x06 \x01(\x04\x12\x15\n\rdeterministic\x18\x07 \x01(\x08\x12-\n\x0b\x61\x63tion_mask\x18\x08 \x01(\x0b\x32\x18.policy_api.v1.BoolArray\x12\x18\n\x0btemperature\x18\t \x01(\x02H\x02\x88\x01\x01\x12\x1a\n\x12typed_observations\x18\x10 \x01(\x0c\x42\n\n\x08selectorB\x07\n\x05_seedB\x0e\n\x0c_temperatureJ\x04\x08\x0c\x10\x10R\x0b\x64\x65\x63ision_idR\nepisode_id\"\xf3\x03\n\x0b\x41\x63tResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbatch_size\x18\x04 \x01(\r\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12(\n\x07\x61\x63tions\x18\x06 \x01(\x0b\x32\x17.policy_api.v1.IntArray\x12/\n\x0c\x61\x63tion_probs\x18\x07 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12,\n\tlog_probs\x18\x08 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12)\n\x06values\x18\t \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12*\n\x07vectors\x18\x10 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12.\n\x0b\x61\x63tion_mean\x18\x11 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12-\n\naction_std\x18\x12 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12\x33\n\x10gaussian_samples\x18\x13 \x01(\x0b\x32\x19.policy_api.v1.FloatArrayJ\x04\x08\x0c\x10\x10R\x0b\x64\x65\x63ision_idR\nepisode_id\"j\n\x10StreamActRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.policy_api.v1.ActRequest\x12\x13\n\x0bpin_version\x18\x02 \x01(\x08\x12\x15\n\runpin_version\x18\x03 \x01(\x08\"Q\n\x11StreamActResponse\x12,\n\x08response\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.ActResponse\x12\x0e\n\x06pinned\x18\x02 \x01(\x08\"\"\n\x10GetPolicyRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\":\n\x11GetPolicyResponse\x12%\n\x06policy\x18\x01 \x01(\x0b\x32\x15.policy_api.v1.Policy\"\x15\n\x13ListPoliciesRequest\"?\n\x14ListPoliciesResponse\x12\'\n\x08policies\x18\x01 \x03(\x0b\x32\x15.policy_api.v1.Policy\"\x81\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12%\n\x07\x61liases\x18\x03 \x03(\x0b\x32\x14.policy_api.v1.Alias\x12.\n\x08versions\x18\x04 \x03(\x0b\x32\x1c.policy_api.v1.PolicyVersion\"l\n\x05\x41lias\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x17\n\x0fserving_version\x18\x03 \x01(\x03\x12+\n\x07history\x18\x04 \x03(\x0b\x32\x1a.policy_api.v1.AliasChange\"\xf0\x01\n\x0b\x41liasChange\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.policy_api.v1.AliasChange.Kind\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_SET\x10\x01\x12\x11\n\rKIND_ROLLBACK\x10\x02\"\xdf\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12/\n\x08metadata\x18\x05 \x01(\x0b\x32\x1d.policy_api.v1.PolicyMetadata\x12\x0e\n\x06loaded\x18\x06 \x01(\x08\x12+\n\x07verdict\x18\x07 \x01(\x0b\x32\x1a.policy_api.v1.GateVerdict\"\x9a\x01\n\x0fSetAliasRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12 \n\x13\x65xpected_generation\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x16\n\x14_expected_generation\"K\n\x10SetAliasResponse\x12#\n\x05\x61lias\x18\x01 \x01(\x0b\x32\x14.policy_api.v1.Alias\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"\x8e\x01\n\x14RollbackAliasRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12 \n\x13\x65xpected_generation\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\tB\x16\n\x14_expected_generation\"P\n\x15RollbackAliasResponse\x12#\n\x05\x61lias\x18\x01 \x01(\x0b\x32\x14.policy_api.v1.Alias\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x32\xf3\x03\n\rPolicyService\x12<\n\x03\x41\x63t\x12\x19.policy_api.v1.ActRequest\x1a\x1a.policy_api.v1.ActResponse\x12R\n\tStreamAct\x12\x1f.policy_api.v1.StreamActRequest\x1a .policy_api.v1.StreamActResponse(\x01\x30\x01\x12N\n\tGetPolicy\x12\x1f.policy_api.v1.GetPolicyRequest\x1a .policy_api.v1.GetPolicyResponse\x12W\n\x0cListPolicies\x12\".policy_api.v1.ListPoliciesRequest\x1a#.policy_api.v1.ListPoliciesResponse\x12K\n\x08SetAlias\x12\x1e.policy_api.v1.SetAliasRequest\x1a\x1f.policy_api.v1.SetAliasResponse\x12Z\n\rRollbackAlias\x12#.policy_api.v1.RollbackAliasRequest\x1a$.policy_api.v1.RollbackAliasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apolicy_api/v1/policy.proto\x12\rpolicy_api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpolicy_api/v1/artifact.proto\x1a\x18policy_api/v1/gate.proto\")\n\nFloatArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\'\n\x08IntArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x03\"(\n\tBoolArray\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x08\"\x98\x03\n\nActRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x12/\n\x0cobservations\x18\x04 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12\x11\n\x04seed\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x11\n\tfirst_row\x18\x06 \x01(\x04\x12\x15\n\rdeterministic\x18\x07 \x01(\x08\x12-\n\x0b\x61\x63tion_mask\x18\x08 \x01(\x0b\x32\x18.policy_api.v1.BoolArray\x12\x18\n\x0btemperature\x18\t \x01(\x02H\x02\x88\x01\x01\x12\x1a\n\x12typed_observations\x18\x10 \x01(\x0c\x12*\n\tdecisions\x18\x0c \x03(\x0b\x32\x17.policy_api.v1.Decision\x12\x13\n\x0btraffic_key\x18\x11 \x01(\tB\n\n\x08selectorB\x07\n\x05_seedB\x0e\n\x0c_temperatureJ\x04\x08\r\x10\x10R\x0b\x64\x65\x63ision_idR\nepisode_id\"O\n\x08\x44\x65\x63ision\x12\x12\n\nepisode_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\x0f\n\x07subject\x18\x04 \x01(\t\"\xf3\x03\n\x0b\x41\x63tResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbatch_size\x18\x04 \x01(\r\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12(\n\x07\x61\x63tions\x18\x06 \x01(\x0b\x32\x17.policy_api.v1.IntArray\x12/\n\x0c\x61\x63tion_probs\x18\x07 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12,\n\tlog_probs\x18\x08 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12)\n\x06values\x18\t \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12*\n\x07vectors\x18\x10 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12.\n\x0b\x61\x63tion_mean\x18\x11 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12-\n\naction_std\x18\x12 \x01(\x0b\x32\x19.policy_api.v1.FloatArray\x12\x33\n\x10gaussian_samples\x18\x13 \x01(\x0b\x32\x19.policy_api.v1.FloatArrayJ\x04\x08\x0c\x10\x10R\x0b\x64\x65\x63ision_idR\nepisode_id\"j\n\x10StreamActRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.policy_api.v1.ActRequest\x12\x13\n\x0bpin_version\x18\x02 \x01(\x08\x12\x15\n\runpin_version\x18\x03 \x01(\x08\"Q\n\x11StreamActResponse\x12,\n\x08response\x18\x01 \x01(\x0b\x32\x1a.policy_api.v1.ActResponse\x12\x0e\n\x06pinned\x18\x02 \x01(\x08\"\"\n\x10GetPolicyRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\":\n\x11GetPolicyResponse\x12%\n\x06policy\x18\x01 \x01(\x0b\x32\x15.policy_api.v1.Policy\"\x15\n\x13ListPoliciesRequest\"?\n\x14ListPoliciesResponse\x12\'\n\x08policies\x18\x01 \x03(\x0b\x32\x15.policy_api.v1.Policy\"\x91\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12%\n\x07\x61liases\x18\x03 \x03(\x0b\x32\x14.policy_api.v1.Alias\x12.\n\x08versions\x18\x04 \x03(\x0b\x32\x1c.policy_api.v1.PolicyVersion\x12\x0e\n\x06\x64\x61mage\x18\x05 \x03(\t\"l\n\x05\x41lias\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x17\n\x0fserving_version\x18\x03 \x01(\x03\x12+\n\x07history\x18\x04 \x03(\x0b\x32\x1a.policy_api.v1.AliasChange\"\xf0\x01\n\x0b\x41liasChange\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.policy_api.v1.AliasChange.Kind\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_SET\x10\x01\x12\x11\n\rKIND_ROLLBACK\x10\x02\"\xef\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12/\n\x08metadata\x18\x05 \x01(\x0b\x32\x1d.policy_api.v1.PolicyMetadata\x12\x0e\n\x06loaded\x18\x06 \x01(\x08\x12+\n\x07verdict\x18\x07 \x01(\x0b\x32\x1a.policy_api.v1.GateVerdict\x12\x0e\n\x06\x64\x61mage\x18\x08 \x01(\t\"\x9a\x01\n\x0fSetAliasRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12 \n\x13\x65xpected_generation\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x16\n\x14_expected_generation\"K\n\x10SetAliasResponse\x12#\n\x05\x61lias\x18\x01 \x01(\x0b\x32\x14.policy_api.v1.Alias\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"\x8e\x01\n\x14RollbackAliasRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12 \n\x13\x65xpected_generation\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\tB\x16\n\x14_expected_generation\"P\n\x15RollbackAliasResponse\x12#\n\x05\x61lias\x18\x01 \x01(\x0b\x32\x14.policy_api.v1.Alias\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"e\n\x14\x45xportVersionRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x12\r\n\x05\x66iles\x18\x04 \x03(\tB\n\n\x08selector\"~\n\x15\x45xportVersionResponse\x12\x32\n\x08\x63ontents\x18\x01 \x01(\x0b\x32\x1e.policy_api.v1.VersionContentsH\x00\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x18.policy_api.v1.FileChunkH\x00\x42\x06\n\x04part\"}\n\x14ImportVersionRequest\x12\x32\n\x08\x63ontents\x18\x01 \x01(\x0b\x32\x1e.policy_api.v1.VersionContentsH\x00\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x18.policy_api.v1.FileChunkH\x00\x42\x06\n\x04part\"W\n\x15ImportVersionResponse\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.policy_api.v1.PolicyVersion\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"\x8e\x01\n\x0fVersionContents\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12/\n\x08metadata\x18\x03 \x01(\x0b\x32\x1d.policy_api.v1.PolicyMetadata\x12)\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x1a.policy_api.v1.VersionFile\"+\n\x0bVersionFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\'\n\tFileChunk\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x16\n\x14GetServerInfoRequest\"@\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x16\n\x0emax_batch_rows\x18\x02 \x01(\x03\x32\x8b\x06\n\rPolicyService\x12<\n\x03\x41\x63t\x12\x19.policy_api.v1.ActRequest\x1a\x1a.policy_api.v1.ActResponse\x12R\n\tStreamAct\x12\x1f.policy_api.v1.StreamActRequest\x1a .policy_api.v1.StreamActResponse(\x01\x30\x01\x12N\n\tGetPolicy\x12\x1f.policy_api.v1.GetPolicyRequest\x1a .policy_api.v1.GetPolicyResponse\x12W\n\x0cListPolicies\x12\".policy_api.v1.ListPoliciesRequest\x1a#.policy_api.v1.ListPoliciesResponse\x12\\\n\rExportVersion\x12#.policy_api.v1.ExportVersionRequest\x1a$.policy_api.v1.ExportVersionResponse0\x01\x12\\\n\rImportVersion\x12#.policy_api.v1.ImportVersionRequest\x1a$.policy_api.v1.ImportVersionResponse(\x01\x12K\n\x08SetAlias\x12\x1e.policy_api.v1.SetAliasRequest\x1a\x1f.policy_api.v1.SetAliasResponse\x12Z\n\rRollbackAlias\x12#.policy_api.v1.RollbackAliasRequest\x1a$.policy_api.v1.RollbackAliasResponse\x12Z\n\rGetServerInfo\x12#.policy_api.v1.GetServerInfoRequest\x1a$.policy_api.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,39 +41,59 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOLARRAY']._serialized_start=218
   _globals['_BOOLARRAY']._serialized_end=258
   _globals['_ACTREQUEST']._serialized_start=261
-  _globals['_ACTREQUEST']._serialized_end=604
-  _globals['_ACTRESPONSE']._serialized_start=607
-  _globals['_ACTRESPONSE']._serialized_end=1106
-  _globals['_STREAMACTREQUEST']._serialized_start=1108
-  _globals['_STREAMACTREQUEST']._serialized_end=1214
-  _globals['_STREAMACTRESPONSE']._serialized_start=1216
-  _globals['_STREAMACTRESPONSE']._serialized_end=1297
-  _globals['_GETPOLICYREQUEST']._serialized_start=1299
-  _globals['_GETPOLICYREQUEST']._serialized_end=1333
-  _globals['_GETPOLICYRESPONSE']._serialized_start=1335
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1393
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1395
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1416
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1418
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1481
-  _globals['_POLICY']._serialized_start=1484
-  _globals['_POLICY']._serialized_end=1613
-  _globals['_ALIAS']._serialized_start=1615
-  _globals['_ALIAS']._serialized_end=1723
-  _globals['_ALIASCHANGE']._serialized_start=1726
-  _globals['_ALIASCHANGE']._serialized_end=1966
-  _globals['_ALIASCHANGE_KIND']._serialized_start=1905
-  _globals['_ALIASCHANGE_KIND']._serialized_end=1966
-  _globals['_POLICYVERSION']._serialized_start=1969
-  _globals['_POLICYVERSION']._serialized_end=2192
-  _globals['_SETALIASREQUEST']._serialized_start=2195
-  _globals['_SETALIASREQUEST']._serialized_end=2349
-  _globals['_SETALIASRESPONSE']._serialized_start=2351
-  _globals['_SETALIASRESPONSE']._serialized_end=2426
-  _globals['_ROLLBACKALIASREQUEST']._serialized_start=2429
-  _globals['_ROLLBACKALIASREQUEST']._serialized_end=2571
-  _globals['_ROLLBACKALIASRESPONSE']._serialized_start=2573
-  _globals['_ROLLBACKALIASRESPONSE']._serialized_end=2653
-  _globals['_POLICYSERVICE']._serialized_start=2656
-  _globals['_POLICYSERVICE']._serialized_end=3155
+  _globals['_ACTREQUEST']._serialized_end=669
+  _globals['_DECISION']._serialized_start=671
+  _globals['_DECISION']._serialized_end=750
+  _globals['_ACTRESPONSE']._serialized_start=753
+  _globals['_ACTRESPONSE']._serialized_end=1252
+  _globals['_STREAMACTREQUEST']._serialized_start=1254
+  _globals['_STREAMACTREQUEST']._serialized_end=1360
+  _globals['_STREAMACTRESPONSE']._serialized_start=1362
+  _globals['_STREAMACTRESPONSE']._serialized_end=1443
+  _globals['_GETPOLICYREQUEST']._serialized_start=1445
+  _globals['_GETPOLICYREQUEST']._serialized_end=1479
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1481
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1539
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1541
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1562
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1564
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1627
+  _globals['_POLICY']._serialized_start=1630
+  _globals['_POLICY']._serialized_end=1775
+  _globals['_ALIAS']._serialized_start=1777
+  _globals['_ALIAS']._serialized_end=1885
+  _globals['_ALIASCHANGE']._serialized_start=1888
+  _globals['_ALIASCHANGE']._serialized_end=2128
+  _globals['_ALIASCHANGE_KIND']._serialized_start=2067
+  _globals['_ALIASCHANGE_KIND']._serialized_end=2128
+  _globals['_POLICYVERSION']._serialized_start=2131
+  _globals['_POLICYVERSION']._serialized_end=2370
+  _globals['_SETALIASREQUEST']._serialized_start=2373
+  _globals['_SETALIASREQUEST']._serialized_end=2527
+  _globals['_SETALIASRESPONSE']._serialized_start=2529
+  _globals['_SETALIASRESPONSE']._serialized_end=2604
+  _globals['_ROLLBACKALIASREQUEST']._serialized_start=2607
+  _globals['_ROLLBACKALIASREQUEST']._serialized_end=2749
+  _globals['_ROLLBACKALIASRESPONSE']._serialized_start=2751
+  _globals['_ROLLBACKALIASRESPONSE']._serialized_end=2831
+  _globals['_EXPORTVERSIONREQUEST']._serialized_start=2833
+  _globals['_EXPORTVERSIONREQUEST']._serialized_end=2934
+  _globals['_EXPORTVERSIONRESPONSE']._serialized_start=2936
+  _globals['_EXPORTVERSIONRESPONSE']._serialized_end=3062
+  _globals['_IMPORTVERSIONREQUEST']._serialized_start=3064
+  _globals['_IMPORTVERSIONREQUEST']._serialized_end=3189
+  _globals['_IMPORTVERSIONRESPONSE']._serialized_start=3191
+  _globals['_IMPORTVERSIONRESPONSE']._serialized_end=3278
+  _globals['_VERSIONCONTENTS']._serialized_start=3281
+  _globals['_VERSIONCONTENTS']._serialized_end=3423
+  _globals['_VERSIONFILE']._serialized_start=3425
+  _globals['_VERSIONFILE']._serialized_end=3468
+  _globals['_FILECHUNK']._serialized_start=3470
+  _globals['_FILECHUNK']._serialized_end=3509
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=3511
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=3533
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=3535
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=3599
+  _globals['_POLICYSERVICE']._serialized_start=3602
+  _globals['_POLICYSERVICE']._serialized_end=4381
 # @@protoc_insertion_point(module_scope)

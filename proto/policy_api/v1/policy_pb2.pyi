@@ -114,6 +114,8 @@ class ActRequest(_message.Message):
     ACTION_MASK_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     TYPED_OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    TRAFFIC_KEY_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """The policy's name. May be empty where the server has exactly one policy."""
     version: _builtins.int
@@ -122,7 +124,7 @@ class ActRequest(_message.Message):
     """An alias of the policy."""
     seed: _builtins.int
     """Seed of the sampling. With a seed, the action of row i depends only on the seed, on
-    first_row + i and on row i's probabilities (SAMPLING.md says how, bit for bit).
+    first_row + i and on row i's probabilities (docs/guide/sampling.md says how, bit for bit).
     Without, the server draws one; the answer carries it.
     """
     first_row: _builtins.int
@@ -138,6 +140,12 @@ class ActRequest(_message.Message):
     after another, row-major, little-endian, without padding (a uint8 image: one byte a number).
     A Box has its dtype, bool one byte; Discrete and MultiDiscrete are int64, MultiBinary int8; the members of a
     Dict or Tuple follow each other within an observation, each in its own type. The answer's arrays are raw.
+    """
+    traffic_key: _builtins.str
+    """Where an alias answers from several versions by share, requests of one key have one version: of a user, a
+    session, a robot. Empty: the episode of the first decision; without decisions each request on its own.
+    A batch whose rows are of several episodes needs a key, since one answer comes from one version.
+    At most 128 characters.
     """
     @_builtins.property
     def observations(self) -> Global___FloatArray:
@@ -157,6 +165,15 @@ class ActRequest(_message.Message):
         Not for policies with Box actions.
         """
 
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+        """One a row, or none: what the decisions are called, so that their outcomes can be reported
+        (experience.proto). A named decision is recorded where the policy records experience. The same name again
+        replaces the decision until an outcome has been reported for it, so that a request can be retried: without
+        `seed` the seed follows from the name, and the retry draws the same action.
+        Not with `deterministic`: such actions teach nothing.
+        """
+
     def __init__(
         self,
         *,
@@ -170,10 +187,12 @@ class ActRequest(_message.Message):
         action_mask: Global___BoolArray | None = ...,
         temperature: _builtins.float | None = ...,
         typed_observations: _builtins.bytes = ...,
+        decisions: _abc.Iterable[Global___Decision] | None = ...,
+        traffic_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "observations", b"observations", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "deterministic", b"deterministic", "first_row", b"first_row", "observations", b"observations", "policy", b"policy", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "typed_observations", b"typed_observations", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "action_mask", b"action_mask", "alias", b"alias", "decisions", b"decisions", "deterministic", b"deterministic", "first_row", b"first_row", "observations", b"observations", "policy", b"policy", "seed", b"seed", "selector", b"selector", "temperature", b"temperature", "traffic_key", b"traffic_key", "typed_observations", b"typed_observations", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -189,6 +208,40 @@ class ActRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 
 Global___ActRequest: _TypeAlias = ActRequest  # noqa: Y015
+
+@_typing.final
+class Decision(_message.Message):
+    """The name of one decision. It is chosen by the client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPISODE_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    episode_id: _builtins.str
+    """One episode of the client's world, best a UUID. 1 to 64 characters."""
+    agent_id: _builtins.str
+    """Which agent of the episode decides; empty where there is one. At most 64 characters."""
+    step: _builtins.int
+    """0 for the agent's first decision of the episode, then 1, 2, 3 without holes."""
+    subject: _builtins.str
+    """Whom the decision is about, as a pseudonym: for deletion and for caps. At most 128 characters."""
+    def __init__(
+        self,
+        *,
+        episode_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        step: _builtins.int = ...,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "episode_id", b"episode_id", "step", b"step", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
 class ActResponse(_message.Message):
@@ -424,6 +477,7 @@ class Policy(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    DAMAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     generation: _builtins.int
     """Rises by one with every change of any alias of this policy; 0 before the first."""
@@ -433,6 +487,12 @@ class Policy(_message.Message):
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVersion]:
         """Ascending by number."""
 
+    @_builtins.property
+    def damage(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of it cannot be read from the repository, a line each; empty in the usual case. What the
+        server had in memory before goes on.
+        """
+
     def __init__(
         self,
         *,
@@ -440,10 +500,11 @@ class Policy(_message.Message):
         generation: _builtins.int = ...,
         aliases: _abc.Iterable[Global___Alias] | None = ...,
         versions: _abc.Iterable[Global___PolicyVersion] | None = ...,
+        damage: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "generation", b"generation", "name", b"name", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "damage", b"damage", "generation", b"generation", "name", b"name", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,6 +608,7 @@ class PolicyVersion(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     LOADED_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    DAMAGE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     digest: _builtins.str
     """SHA-256 of model.onnx, lower-case hexadecimal."""
@@ -554,6 +616,8 @@ class PolicyVersion(_message.Message):
     """The training job that published it; empty for a run outside a job."""
     loaded: _builtins.bool
     """Whether this server has it in memory."""
+    damage: _builtins.str
+    """Why its description cannot be read; empty in the usual case. Only `version` and `loaded` are then set."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -572,10 +636,11 @@ class PolicyVersion(_message.Message):
         metadata: _artifact_pb2.PolicyMetadata | None = ...,
         loaded: _builtins.bool = ...,
         verdict: _gate_pb2.GateVerdict | None = ...,
+        damage: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "metadata", b"metadata", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "job_id", b"job_id", "loaded", b"loaded", "metadata", b"metadata", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "damage", b"damage", "digest", b"digest", "job_id", b"job_id", "loaded", b"loaded", "metadata", b"metadata", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -702,3 +767,246 @@ class RollbackAliasResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollbackAliasResponse: _TypeAlias = RollbackAliasResponse  # noqa: Y015
+
+@_typing.final
+class ExportVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """May be empty where the server has exactly one policy."""
+    version: _builtins.int
+    alias: _builtins.str
+    @_builtins.property
+    def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the wanted files, such as `report.html`; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        version: _builtins.int = ...,
+        alias: _builtins.str = ...,
+        files: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "selector", b"selector", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "files", b"files", "policy", b"policy", "selector", b"selector", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["version", "alias"]  # noqa: Y015
+    _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
+
+Global___ExportVersionRequest: _TypeAlias = ExportVersionRequest  # noqa: Y015
+
+@_typing.final
+class ExportVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def contents(self) -> Global___VersionContents:
+        """The first message."""
+
+    @_builtins.property
+    def chunk(self) -> Global___FileChunk:
+        """All others."""
+
+    def __init__(
+        self,
+        *,
+        contents: Global___VersionContents | None = ...,
+        chunk: Global___FileChunk | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "contents", b"contents", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "contents", b"contents", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["contents", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ExportVersionResponse: _TypeAlias = ExportVersionResponse  # noqa: Y015
+
+@_typing.final
+class ImportVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def contents(self) -> Global___VersionContents:
+        """The first message."""
+
+    @_builtins.property
+    def chunk(self) -> Global___FileChunk:
+        """All others."""
+
+    def __init__(
+        self,
+        *,
+        contents: Global___VersionContents | None = ...,
+        chunk: Global___FileChunk | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "contents", b"contents", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "contents", b"contents", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["contents", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ImportVersionRequest: _TypeAlias = ImportVersionRequest  # noqa: Y015
+
+@_typing.final
+class ImportVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXISTED_FIELD_NUMBER: _builtins.int
+    existed: _builtins.bool
+    """Whether the same content had been imported before."""
+    @_builtins.property
+    def version(self) -> Global___PolicyVersion: ...
+    def __init__(
+        self,
+        *,
+        version: Global___PolicyVersion | None = ...,
+        existed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existed", b"existed", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportVersionResponse: _TypeAlias = ImportVersionResponse  # noqa: Y015
+
+@_typing.final
+class VersionContents(_message.Message):
+    """What a version consists of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """ImportVersion: the policy to publish to."""
+    version: _builtins.int
+    """Its number where it comes from; ImportVersion gives it a new one."""
+    @_builtins.property
+    def metadata(self) -> _artifact_pb2.PolicyMetadata: ...
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionFile]:
+        """`model.onnx` is among them."""
+
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        version: _builtins.int = ...,
+        metadata: _artifact_pb2.PolicyMetadata | None = ...,
+        files: _abc.Iterable[Global___VersionFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "metadata", b"metadata", "policy", b"policy", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionContents: _TypeAlias = VersionContents  # noqa: Y015
+
+@_typing.final
+class VersionFile(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A plain file name."""
+    digest: _builtins.str
+    """SHA-256 of its bytes, lower-case hexadecimal."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionFile: _TypeAlias = VersionFile  # noqa: Y015
+
+@_typing.final
+class FileChunk(_message.Message):
+    """Bytes of one file. A file's chunks follow one another, and an empty file has one empty chunk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    file: _builtins.int
+    """Position of the file in `VersionContents.files`."""
+    data: _builtins.bytes
+    """At most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
+
+@_typing.final
+class GetServerInfoRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
+
+@_typing.final
+class GetServerInfoResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Version of the package policyd that the server runs, such as `0.2.0`."""
+    max_batch_rows: _builtins.int
+    """Largest batch of one request, in rows."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        max_batch_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_rows", b"max_batch_rows", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015

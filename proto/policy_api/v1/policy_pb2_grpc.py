@@ -60,6 +60,16 @@ class PolicyServiceStub:
                 request_serializer=policy__api_dot_v1_dot_policy__pb2.ListPoliciesRequest.SerializeToString,
                 response_deserializer=policy__api_dot_v1_dot_policy__pb2.ListPoliciesResponse.FromString,
                 _registered_method=True)
+        self.ExportVersion = channel.unary_stream(
+                '/policy_api.v1.PolicyService/ExportVersion',
+                request_serializer=policy__api_dot_v1_dot_policy__pb2.ExportVersionRequest.SerializeToString,
+                response_deserializer=policy__api_dot_v1_dot_policy__pb2.ExportVersionResponse.FromString,
+                _registered_method=True)
+        self.ImportVersion = channel.stream_unary(
+                '/policy_api.v1.PolicyService/ImportVersion',
+                request_serializer=policy__api_dot_v1_dot_policy__pb2.ImportVersionRequest.SerializeToString,
+                response_deserializer=policy__api_dot_v1_dot_policy__pb2.ImportVersionResponse.FromString,
+                _registered_method=True)
         self.SetAlias = channel.unary_unary(
                 '/policy_api.v1.PolicyService/SetAlias',
                 request_serializer=policy__api_dot_v1_dot_policy__pb2.SetAliasRequest.SerializeToString,
@@ -69,6 +79,11 @@ class PolicyServiceStub:
                 '/policy_api.v1.PolicyService/RollbackAlias',
                 request_serializer=policy__api_dot_v1_dot_policy__pb2.RollbackAliasRequest.SerializeToString,
                 response_deserializer=policy__api_dot_v1_dot_policy__pb2.RollbackAliasResponse.FromString,
+                _registered_method=True)
+        self.GetServerInfo = channel.unary_unary(
+                '/policy_api.v1.PolicyService/GetServerInfo',
+                request_serializer=policy__api_dot_v1_dot_policy__pb2.GetServerInfoRequest.SerializeToString,
+                response_deserializer=policy__api_dot_v1_dot_policy__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
 
 
@@ -117,6 +132,30 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportVersion(self, request, context):
+        """Streams the files of one version: first their list, then their bytes in the order of the list.
+        The receiver checks each file's digest.
+
+        NOT_FOUND: no such policy, version, alias or file.
+        FAILED_PRECONDITION: a file is damaged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportVersion(self, request_iterator, context):
+        """Publishes files as the policy's next version: first their list, then their bytes in its order.
+        The server checks digests and bounds, loads the model and computes with it, and then publishes.
+        The same model and metadata again answer the version that they were published as before.
+
+        INVALID_ARGUMENT: no `model.onnx`, a name that is no plain file name, bytes that do not match a digest.
+        FAILED_PRECONDITION: the model does not load or does not answer as its metadata says.
+        RESOURCE_EXHAUSTED: larger than the server's limit, or too many imports at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetAlias(self, request, context):
         """Points an alias at a version (promotes it). The version is loaded and verified
         before the alias moves; this server serves it when the call returns, others
@@ -135,6 +174,13 @@ class PolicyServiceServicer:
         twice goes back two steps, it does not toggle.
 
         FAILED_PRECONDITION: the history has no earlier version. Otherwise as SetAlias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetServerInfo(self, request, context):
+        """The server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +209,16 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=policy__api_dot_v1_dot_policy__pb2.ListPoliciesRequest.FromString,
                     response_serializer=policy__api_dot_v1_dot_policy__pb2.ListPoliciesResponse.SerializeToString,
             ),
+            'ExportVersion': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportVersion,
+                    request_deserializer=policy__api_dot_v1_dot_policy__pb2.ExportVersionRequest.FromString,
+                    response_serializer=policy__api_dot_v1_dot_policy__pb2.ExportVersionResponse.SerializeToString,
+            ),
+            'ImportVersion': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportVersion,
+                    request_deserializer=policy__api_dot_v1_dot_policy__pb2.ImportVersionRequest.FromString,
+                    response_serializer=policy__api_dot_v1_dot_policy__pb2.ImportVersionResponse.SerializeToString,
+            ),
             'SetAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.SetAlias,
                     request_deserializer=policy__api_dot_v1_dot_policy__pb2.SetAliasRequest.FromString,
@@ -172,6 +228,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.RollbackAlias,
                     request_deserializer=policy__api_dot_v1_dot_policy__pb2.RollbackAliasRequest.FromString,
                     response_serializer=policy__api_dot_v1_dot_policy__pb2.RollbackAliasResponse.SerializeToString,
+            ),
+            'GetServerInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServerInfo,
+                    request_deserializer=policy__api_dot_v1_dot_policy__pb2.GetServerInfoRequest.FromString,
+                    response_serializer=policy__api_dot_v1_dot_policy__pb2.GetServerInfoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -299,6 +360,60 @@ class PolicyService:
             _registered_method=True)
 
     @staticmethod
+    def ExportVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/policy_api.v1.PolicyService/ExportVersion',
+            policy__api_dot_v1_dot_policy__pb2.ExportVersionRequest.SerializeToString,
+            policy__api_dot_v1_dot_policy__pb2.ExportVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportVersion(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/policy_api.v1.PolicyService/ImportVersion',
+            policy__api_dot_v1_dot_policy__pb2.ImportVersionRequest.SerializeToString,
+            policy__api_dot_v1_dot_policy__pb2.ImportVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetAlias(request,
             target,
             options=(),
@@ -342,6 +457,33 @@ class PolicyService:
             '/policy_api.v1.PolicyService/RollbackAlias',
             policy__api_dot_v1_dot_policy__pb2.RollbackAliasRequest.SerializeToString,
             policy__api_dot_v1_dot_policy__pb2.RollbackAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetServerInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.PolicyService/GetServerInfo',
+            policy__api_dot_v1_dot_policy__pb2.GetServerInfoRequest.SerializeToString,
+            policy__api_dot_v1_dot_policy__pb2.GetServerInfoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,22 @@ class PolicyServiceStub:
     """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]
     """Every policy in the repository, ordered by name."""
+    ExportVersion: _grpc.UnaryStreamMultiCallable[_policy_pb2.ExportVersionRequest, _policy_pb2.ExportVersionResponse]
+    """Streams the files of one version: first their list, then their bytes in the order of the list.
+    The receiver checks each file's digest.
+
+    NOT_FOUND: no such policy, version, alias or file.
+    FAILED_PRECONDITION: a file is damaged.
+    """
+    ImportVersion: _grpc.StreamUnaryMultiCallable[_policy_pb2.ImportVersionRequest, _policy_pb2.ImportVersionResponse]
+    """Publishes files as the policy's next version: first their list, then their bytes in its order.
+    The server checks digests and bounds, loads the model and computes with it, and then publishes.
+    The same model and metadata again answer the version that they were published as before.
+
+    INVALID_ARGUMENT: no `model.onnx`, a name that is no plain file name, bytes that do not match a digest.
+    FAILED_PRECONDITION: the model does not load or does not answer as its metadata says.
+    RESOURCE_EXHAUSTED: larger than the server's limit, or too many imports at a time.
+    """
     SetAlias: _grpc.UnaryUnaryMultiCallable[_policy_pb2.SetAliasRequest, _policy_pb2.SetAliasResponse]
     """Points an alias at a version (promotes it). The version is loaded and verified
     before the alias moves; this server serves it when the call returns, others
@@ -73,6 +89,8 @@ class PolicyServiceStub:
 
     FAILED_PRECONDITION: the history has no earlier version. Otherwise as SetAlias.
     """
+    GetServerInfo: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetServerInfoRequest, _policy_pb2.GetServerInfoResponse]
+    """The server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -104,6 +122,22 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]  # type: ignore[assignment]
     """Every policy in the repository, ordered by name."""
+    ExportVersion: _aio.UnaryStreamMultiCallable[_policy_pb2.ExportVersionRequest, _policy_pb2.ExportVersionResponse]  # type: ignore[assignment]
+    """Streams the files of one version: first their list, then their bytes in the order of the list.
+    The receiver checks each file's digest.
+
+    NOT_FOUND: no such policy, version, alias or file.
+    FAILED_PRECONDITION: a file is damaged.
+    """
+    ImportVersion: _aio.StreamUnaryMultiCallable[_policy_pb2.ImportVersionRequest, _policy_pb2.ImportVersionResponse]  # type: ignore[assignment]
+    """Publishes files as the policy's next version: first their list, then their bytes in its order.
+    The server checks digests and bounds, loads the model and computes with it, and then publishes.
+    The same model and metadata again answer the version that they were published as before.
+
+    INVALID_ARGUMENT: no `model.onnx`, a name that is no plain file name, bytes that do not match a digest.
+    FAILED_PRECONDITION: the model does not load or does not answer as its metadata says.
+    RESOURCE_EXHAUSTED: larger than the server's limit, or too many imports at a time.
+    """
     SetAlias: _aio.UnaryUnaryMultiCallable[_policy_pb2.SetAliasRequest, _policy_pb2.SetAliasResponse]  # type: ignore[assignment]
     """Points an alias at a version (promotes it). The version is loaded and verified
     before the alias moves; this server serves it when the call returns, others
@@ -119,6 +153,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     FAILED_PRECONDITION: the history has no earlier version. Otherwise as SetAlias.
     """
+    GetServerInfo: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetServerInfoRequest, _policy_pb2.GetServerInfoResponse]  # type: ignore[assignment]
+    """The server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves trained policies. One server serves many policies; each has immutable
@@ -173,6 +209,34 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Every policy in the repository, ordered by name."""
 
     @_abc_1.abstractmethod
+    def ExportVersion(
+        self,
+        request: _policy_pb2.ExportVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_policy_pb2.ExportVersionResponse], _abc.AsyncIterator[_policy_pb2.ExportVersionResponse]]:
+        """Streams the files of one version: first their list, then their bytes in the order of the list.
+        The receiver checks each file's digest.
+
+        NOT_FOUND: no such policy, version, alias or file.
+        FAILED_PRECONDITION: a file is damaged.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportVersion(
+        self,
+        request_iterator: _MaybeAsyncIterator[_policy_pb2.ImportVersionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.ImportVersionResponse, _abc.Awaitable[_policy_pb2.ImportVersionResponse]]:
+        """Publishes files as the policy's next version: first their list, then their bytes in its order.
+        The server checks digests and bounds, loads the model and computes with it, and then publishes.
+        The same model and metadata again answer the version that they were published as before.
+
+        INVALID_ARGUMENT: no `model.onnx`, a name that is no plain file name, bytes that do not match a digest.
+        FAILED_PRECONDITION: the model does not load or does not answer as its metadata says.
+        RESOURCE_EXHAUSTED: larger than the server's limit, or too many imports at a time.
+        """
+
+    @_abc_1.abstractmethod
     def SetAlias(
         self,
         request: _policy_pb2.SetAliasRequest,
@@ -198,5 +262,13 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         FAILED_PRECONDITION: the history has no earlier version. Otherwise as SetAlias.
         """
+
+    @_abc_1.abstractmethod
+    def GetServerInfo(
+        self,
+        request: _policy_pb2.GetServerInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.GetServerInfoResponse, _abc.Awaitable[_policy_pb2.GetServerInfoResponse]]:
+        """The server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,6 +31,39 @@ class TrainingSpec(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Source:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TrainingSpec._Source.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SOURCE_UNSPECIFIED: TrainingSpec._Source.ValueType  # 0
+        """The same as ENVIRONMENT."""
+        ENVIRONMENT: TrainingSpec._Source.ValueType  # 1
+        """The trainer steps `env_id` itself."""
+        EXPERIENCE: TrainingSpec._Source.ValueType  # 2
+        """Clients play and report; the job learns from their sealed episodes until it is cancelled.
+        A job that is cancelled after it published a version is SUCCEEDED, with the last version as its result.
+        `env_id` may be empty. Where it is given, the gate plays it before the alias moves; else the alias always
+        moves. `algorithm` may be empty: as the version that the job starts from, or `a2c`.
+        `promotion.alias` names the version that the job starts from, and follows the learning.
+        `init_from` must be empty.
+        """
+
+    class Source(_Source, metaclass=_SourceEnumTypeWrapper): ...
+    SOURCE_UNSPECIFIED: TrainingSpec.Source.ValueType  # 0
+    """The same as ENVIRONMENT."""
+    ENVIRONMENT: TrainingSpec.Source.ValueType  # 1
+    """The trainer steps `env_id` itself."""
+    EXPERIENCE: TrainingSpec.Source.ValueType  # 2
+    """Clients play and report; the job learns from their sealed episodes until it is cancelled.
+    A job that is cancelled after it published a version is SUCCEEDED, with the last version as its result.
+    `env_id` may be empty. Where it is given, the gate plays it before the alias moves; else the alias always
+    moves. `algorithm` may be empty: as the version that the job starts from, or `a2c`.
+    `promotion.alias` names the version that the job starts from, and follows the learning.
+    `init_from` must be empty.
+    """
+
     @_typing.final
     class SettingsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -58,6 +91,8 @@ class TrainingSpec(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     PROMOTION_FIELD_NUMBER: _builtins.int
     INIT_FROM_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SPACES_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """Name of the policy, [a-z0-9][a-z0-9_-]{0,62}. Versions are published under it."""
     env_id: _builtins.str
@@ -69,6 +104,8 @@ class TrainingSpec(_message.Message):
     """A published version of the same policy whose weights training starts from: a number, or an alias, which is
     resolved when the job first starts. Empty: from scratch.
     """
+    source: Global___TrainingSpec.Source.ValueType
+    """What the policy learns from."""
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Settings that differ from the preset, by name. Values are JSON; a word that is not JSON
@@ -77,6 +114,12 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def promotion(self) -> Global___Promotion: ...
+    @_builtins.property
+    def spaces(self) -> Global___Spaces:
+        """Only with EXPERIENCE: the spaces of a policy that has no version yet. The job then publishes an untrained
+        version first. Ignored where the policy has a version.
+        """
+
     def __init__(
         self,
         *,
@@ -87,14 +130,46 @@ class TrainingSpec(_message.Message):
         settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         promotion: Global___Promotion | None = ...,
         init_from: _builtins.str = ...,
+        source: Global___TrainingSpec.Source.ValueType = ...,
+        spaces: Global___Spaces | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["promotion", b"promotion"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["promotion", b"promotion", "spaces", b"spaces"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "env_id", b"env_id", "init_from", b"init_from", "policy", b"policy", "promotion", b"promotion", "seed", b"seed", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "env_id", b"env_id", "init_from", b"init_from", "policy", b"policy", "promotion", b"promotion", "seed", b"seed", "settings", b"settings", "source", b"source", "spaces", b"spaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class Spaces(_message.Message):
+    """What a policy sees and does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBSERVATION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    HAS_ACTION_MASK_FIELD_NUMBER: _builtins.int
+    has_action_mask: _builtins.bool
+    """Whether clients send action masks."""
+    @_builtins.property
+    def observation(self) -> _artifact_pb2.Space: ...
+    @_builtins.property
+    def action(self) -> _artifact_pb2.Space: ...
+    def __init__(
+        self,
+        *,
+        observation: _artifact_pb2.Space | None = ...,
+        action: _artifact_pb2.Space | None = ...,
+        has_action_mask: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "observation", b"observation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "has_action_mask", b"has_action_mask", "observation", b"observation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spaces: _TypeAlias = Spaces  # noqa: Y015
 
 @_typing.final
 class Promotion(_message.Message):
@@ -161,6 +236,63 @@ class JobLimits(_message.Message):
 Global___JobLimits: _TypeAlias = JobLimits  # noqa: Y015
 
 @_typing.final
+class JobResources(_message.Message):
+    """What a job's worker needs, where the trainer starts workers on other machines (`--launcher ray`). A trainer that
+    starts them beside itself answers INVALID_ARGUMENT to any of these.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CPUS_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    cpus: _builtins.float
+    """Processors that are reserved. 0: 1."""
+    gpus: _builtins.float
+    memory_bytes: _builtins.int
+    """Bytes of memory that are reserved; a worker that takes more is not ended for it."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that a machine must have: `zone`: `a`."""
+
+    def __init__(
+        self,
+        *,
+        cpus: _builtins.float = ...,
+        gpus: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "gpus", b"gpus", "labels", b"labels", "memory_bytes", b"memory_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobResources: _TypeAlias = JobResources  # noqa: Y015
+
+@_typing.final
 class CreateTrainingJobRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -168,14 +300,23 @@ class CreateTrainingJobRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """At most 128 characters. The same id and the same spec answer the same job. Empty: a new job each time."""
     priority: _builtins.int
     """Jobs with a higher number run first, those with the same in the order of their creation: -100 to 100."""
+    actor: _builtins.str
+    """Who asks, as the client says it, for people to read: `alice@laptop`. At most 256 characters."""
+    reason: _builtins.str
+    """Why it is asked for, for the audit log. It is not part of what a request id stands for."""
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
     @_builtins.property
     def limits(self) -> Global___JobLimits: ...
+    @_builtins.property
+    def resources(self) -> Global___JobResources: ...
     def __init__(
         self,
         *,
@@ -183,14 +324,79 @@ class CreateTrainingJobRequest(_message.Message):
         request_id: _builtins.str = ...,
         priority: _builtins.int = ...,
         limits: Global___JobLimits | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        resources: Global___JobResources | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "resources", b"resources", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "priority", b"priority", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "limits", b"limits", "priority", b"priority", "reason", b"reason", "request_id", b"request_id", "resources", b"resources", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateTrainingJobRequest: _TypeAlias = CreateTrainingJobRequest  # noqa: Y015
+
+@_typing.final
+class CheckTrainingSpecRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spec(self) -> Global___TrainingSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: Global___TrainingSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTrainingSpecRequest: _TypeAlias = CheckTrainingSpecRequest  # noqa: Y015
+
+@_typing.final
+class CheckTrainingSpecResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Every setting that the run would have, by name, each value JSON."""
+
+    def __init__(
+        self,
+        *,
+        settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTrainingSpecResponse: _TypeAlias = CheckTrainingSpecResponse  # noqa: Y015
 
 @_typing.final
 class CreateTrainingJobResponse(_message.Message):
@@ -347,15 +553,19 @@ class CancelTrainingJobRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    reason: _builtins.str
+    """Why, for the audit log."""
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,6 +590,49 @@ class CancelTrainingJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelTrainingJobResponse: _TypeAlias = CancelTrainingJobResponse  # noqa: Y015
+
+@_typing.final
+class ReadTrainingJobLogRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    follow: _builtins.bool
+    """Whether to go on with what is written later, until the job has ended."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadTrainingJobLogRequest: _TypeAlias = ReadTrainingJobLogRequest  # noqa: Y015
+
+@_typing.final
+class ReadTrainingJobLogResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """Bytes as they were written, usually UTF-8; a line or a character may be cut in two."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadTrainingJobLogResponse: _TypeAlias = ReadTrainingJobLogResponse  # noqa: Y015
 
 @_typing.final
 class TrainingJob(_message.Message):
@@ -428,12 +681,20 @@ class TrainingJob(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    QUEUE_PLACE_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     request_id: _builtins.str
     state: Global___TrainingJob.State.ValueType
     attempts: _builtins.int
     """Workers started so far."""
     priority: _builtins.int
+    queue_place: _builtins.int
+    """QUEUED: the job's place in the queue, from 1. Otherwise 0."""
+    requested_by: _builtins.str
+    """Who asked for the job: the authenticated caller's name, and what the request said as `actor`."""
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
     @_builtins.property
@@ -456,6 +717,12 @@ class TrainingJob(_message.Message):
     def limits(self) -> Global___JobLimits:
         """As applied; absent fields: no limit."""
 
+    @_builtins.property
+    def waits_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """QUEUED: the jobs that run now. One of them must end before the queue moves."""
+
+    @_builtins.property
+    def resources(self) -> Global___JobResources: ...
     def __init__(
         self,
         *,
@@ -472,10 +739,14 @@ class TrainingJob(_message.Message):
         failure: Global___TrainingFailure | None = ...,
         priority: _builtins.int = ...,
         limits: Global___JobLimits | None = ...,
+        queue_place: _builtins.int = ...,
+        waits_for: _abc.Iterable[_builtins.str] | None = ...,
+        requested_by: _builtins.str = ...,
+        resources: Global___JobResources | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "limits", b"limits", "progress", b"progress", "result", b"result", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "limits", b"limits", "progress", b"progress", "resources", b"resources", "result", b"result", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "limits", b"limits", "priority", b"priority", "progress", b"progress", "request_id", b"request_id", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "limits", b"limits", "priority", b"priority", "progress", b"progress", "queue_place", b"queue_place", "request_id", b"request_id", "requested_by", b"requested_by", "resources", b"resources", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +770,8 @@ class TrainingProgress(_message.Message):
         PROMOTING: TrainingProgress._Phase.ValueType  # 5
         COMPARING: TrainingProgress._Phase.ValueType  # 6
         """The gate plays challenger and champion; between EXPORTING and PUBLISHING."""
+        WAITING: TrainingProgress._Phase.ValueType  # 7
+        """A continuous job has too few episodes for a batch, or the policy's mode is not LEARN."""
 
     class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper): ...
     PHASE_UNSPECIFIED: TrainingProgress.Phase.ValueType  # 0
@@ -509,6 +782,8 @@ class TrainingProgress(_message.Message):
     PROMOTING: TrainingProgress.Phase.ValueType  # 5
     COMPARING: TrainingProgress.Phase.ValueType  # 6
     """The gate plays challenger and champion; between EXPORTING and PUBLISHING."""
+    WAITING: TrainingProgress.Phase.ValueType  # 7
+    """A continuous job has too few episodes for a batch, or the policy's mode is not LEARN."""
 
     PHASE_FIELD_NUMBER: _builtins.int
     FRACTION_FIELD_NUMBER: _builtins.int
@@ -518,6 +793,9 @@ class TrainingProgress(_message.Message):
     ELAPSED_FIELD_NUMBER: _builtins.int
     ETA_FIELD_NUMBER: _builtins.int
     ENV_STEPS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    EVALUATION_STEPS_FIELD_NUMBER: _builtins.int
+    TOTAL_EVALUATION_STEPS_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     phase: Global___TrainingProgress.Phase.ValueType
     fraction: _builtins.float
     """Of the whole job, 0 to 1; never falls within an attempt."""
@@ -526,6 +804,9 @@ class TrainingProgress(_message.Message):
     mean_return: _builtins.float
     """Mean undiscounted return of the last training episodes (100 at most); absent before the first ended."""
     env_steps_per_second: _builtins.float
+    evaluation_steps: _builtins.int
+    """Environment steps of selection, evaluation and gate so far, and about as many as they may take."""
+    total_evaluation_steps: _builtins.int
     @_builtins.property
     def elapsed(self) -> _duration_pb2.Duration:
         """Since the attempt began."""
@@ -533,6 +814,12 @@ class TrainingProgress(_message.Message):
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
         """Estimated time to the end of the job."""
+
+    @_builtins.property
+    def learning(self) -> Global___LearningProgress:
+        """Only of a job that learns from experience, which has no end: `fraction`, `total_env_steps` and `eta` are 0
+        unless the setting `max_steps` gives it one. `env_steps` are steps of clients that were learned from.
+        """
 
     def __init__(
         self,
@@ -545,16 +832,57 @@ class TrainingProgress(_message.Message):
         elapsed: _duration_pb2.Duration | None = ...,
         eta: _duration_pb2.Duration | None = ...,
         env_steps_per_second: _builtins.float = ...,
+        evaluation_steps: _builtins.int = ...,
+        total_evaluation_steps: _builtins.int = ...,
+        learning: Global___LearningProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_return", b"_mean_return", "elapsed", b"elapsed", "eta", b"eta", "mean_return", b"mean_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_return", b"_mean_return", "elapsed", b"elapsed", "eta", b"eta", "learning", b"learning", "mean_return", b"mean_return"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_return", b"_mean_return", "elapsed", b"elapsed", "env_steps", b"env_steps", "env_steps_per_second", b"env_steps_per_second", "eta", b"eta", "fraction", b"fraction", "mean_return", b"mean_return", "phase", b"phase", "total_env_steps", b"total_env_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_return", b"_mean_return", "elapsed", b"elapsed", "env_steps", b"env_steps", "env_steps_per_second", b"env_steps_per_second", "eta", b"eta", "evaluation_steps", b"evaluation_steps", "fraction", b"fraction", "learning", b"learning", "mean_return", b"mean_return", "phase", b"phase", "total_env_steps", b"total_env_steps", "total_evaluation_steps", b"total_evaluation_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mean_return: _TypeAlias = _typing.Literal["mean_return"]  # noqa: Y015
     _WhichOneofArgType__mean_return: _TypeAlias = _typing.Literal["_mean_return", b"_mean_return"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_return) -> _WhichOneofReturnType__mean_return | None: ...
 
 Global___TrainingProgress: _TypeAlias = TrainingProgress  # noqa: Y015
+
+@_typing.final
+class LearningProgress(_message.Message):
+    """How far a continuous job is, all attempts together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCHES_FIELD_NUMBER: _builtins.int
+    EPISODES_FIELD_NUMBER: _builtins.int
+    DROPPED_EPISODES_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    batches: _builtins.int
+    """Batches that were learned from."""
+    episodes: _builtins.int
+    """Episodes in them."""
+    dropped_episodes: _builtins.int
+    """Episodes that were read and not learned from, for whatever reason."""
+    version: _builtins.int
+    """The newest version that the job published; 0: none yet."""
+    versions: _builtins.int
+    """Versions that it published."""
+    def __init__(
+        self,
+        *,
+        batches: _builtins.int = ...,
+        episodes: _builtins.int = ...,
+        dropped_episodes: _builtins.int = ...,
+        version: _builtins.int = ...,
+        versions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "dropped_episodes", b"dropped_episodes", "episodes", b"episodes", "version", b"version", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LearningProgress: _TypeAlias = LearningProgress  # noqa: Y015
 
 @_typing.final
 class TrainingResult(_message.Message):
@@ -639,8 +967,8 @@ Global___TrainingFailure: _TypeAlias = TrainingFailure  # noqa: Y015
 
 @_typing.final
 class WorkerEvent(_message.Message):
-    """One line that a worker process (`python -m trainer train --progress json`) writes to its
-    standard output, JSON-encoded. The last line is a result or a failure.
+    """One line that a worker process (`policyd-trainer train --progress json`) writes to its
+    standard output, JSON-encoded. The last line of the worker itself is a result or a failure.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -648,25 +976,69 @@ class WorkerEvent(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> Global___TrainingProgress: ...
     @_builtins.property
     def result(self) -> Global___TrainingResult: ...
     @_builtins.property
     def failure(self) -> Global___TrainingFailure: ...
+    @_builtins.property
+    def ending(self) -> Global___WorkerEnding:
+        """Written last, by the process that watches over a job's worker."""
+
     def __init__(
         self,
         *,
         progress: Global___TrainingProgress | None = ...,
         result: Global___TrainingResult | None = ...,
         failure: Global___TrainingFailure | None = ...,
+        ending: Global___WorkerEnding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ending", b"ending", "event", b"event", "failure", b"failure", "progress", b"progress", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "failure", b"failure", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ending", b"ending", "event", b"event", "failure", b"failure", "progress", b"progress", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result", "failure"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result", "failure", "ending"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WorkerEvent: _TypeAlias = WorkerEvent  # noqa: Y015
+
+@_typing.final
+class WorkerEnding(_message.Message):
+    """How a worker process ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    LEFTOVERS_FIELD_NUMBER: _builtins.int
+    UNKILLABLE_FIELD_NUMBER: _builtins.int
+    exit_code: _builtins.int
+    """Its exit code; negative: the signal that ended it."""
+    call: _builtins.str
+    """The call into the environment that was running, for example `step`; empty: none."""
+    @_builtins.property
+    def leftovers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Processes that the worker left behind and that were ended, in words."""
+
+    @_builtins.property
+    def unkillable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Processes that it left behind and that would not end."""
+
+    def __init__(
+        self,
+        *,
+        exit_code: _builtins.int = ...,
+        call: _builtins.str = ...,
+        leftovers: _abc.Iterable[_builtins.str] | None = ...,
+        unkillable: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "exit_code", b"exit_code", "leftovers", b"leftovers", "unkillable", b"unkillable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerEnding: _TypeAlias = WorkerEnding  # noqa: Y015

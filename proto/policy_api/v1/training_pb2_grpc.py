@@ -41,6 +41,11 @@ class TrainingServiceStub:
                 request_serializer=policy__api_dot_v1_dot_training__pb2.CreateTrainingJobRequest.SerializeToString,
                 response_deserializer=policy__api_dot_v1_dot_training__pb2.CreateTrainingJobResponse.FromString,
                 _registered_method=True)
+        self.CheckTrainingSpec = channel.unary_unary(
+                '/policy_api.v1.TrainingService/CheckTrainingSpec',
+                request_serializer=policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecRequest.SerializeToString,
+                response_deserializer=policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecResponse.FromString,
+                _registered_method=True)
         self.GetTrainingJob = channel.unary_unary(
                 '/policy_api.v1.TrainingService/GetTrainingJob',
                 request_serializer=policy__api_dot_v1_dot_training__pb2.GetTrainingJobRequest.SerializeToString,
@@ -61,6 +66,11 @@ class TrainingServiceStub:
                 request_serializer=policy__api_dot_v1_dot_training__pb2.CancelTrainingJobRequest.SerializeToString,
                 response_deserializer=policy__api_dot_v1_dot_training__pb2.CancelTrainingJobResponse.FromString,
                 _registered_method=True)
+        self.ReadTrainingJobLog = channel.unary_stream(
+                '/policy_api.v1.TrainingService/ReadTrainingJobLog',
+                request_serializer=policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogRequest.SerializeToString,
+                response_deserializer=policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -76,6 +86,15 @@ class TrainingServiceServicer:
         PERMISSION_DENIED: the environment is not on the trainer's allow-list.
         ALREADY_EXISTS: request_id is known with other content.
         RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckTrainingSpec(self, request, context):
+        """Validates a spec as CreateTrainingJob does, and queues nothing.
+
+        INVALID_ARGUMENT and PERMISSION_DENIED: as CreateTrainingJob.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +130,16 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadTrainingJobLog(self, request, context):
+        """What the job's workers and its environment have written to standard output and standard error,
+        oldest first. Of a long log only the newest part is kept.
+
+        NOT_FOUND: no such job, or its log is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -118,6 +147,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.CreateTrainingJob,
                     request_deserializer=policy__api_dot_v1_dot_training__pb2.CreateTrainingJobRequest.FromString,
                     response_serializer=policy__api_dot_v1_dot_training__pb2.CreateTrainingJobResponse.SerializeToString,
+            ),
+            'CheckTrainingSpec': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckTrainingSpec,
+                    request_deserializer=policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecRequest.FromString,
+                    response_serializer=policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecResponse.SerializeToString,
             ),
             'GetTrainingJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrainingJob,
@@ -138,6 +172,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.CancelTrainingJob,
                     request_deserializer=policy__api_dot_v1_dot_training__pb2.CancelTrainingJobRequest.FromString,
                     response_serializer=policy__api_dot_v1_dot_training__pb2.CancelTrainingJobResponse.SerializeToString,
+            ),
+            'ReadTrainingJobLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadTrainingJobLog,
+                    request_deserializer=policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogRequest.FromString,
+                    response_serializer=policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -169,6 +208,33 @@ class TrainingService:
             '/policy_api.v1.TrainingService/CreateTrainingJob',
             policy__api_dot_v1_dot_training__pb2.CreateTrainingJobRequest.SerializeToString,
             policy__api_dot_v1_dot_training__pb2.CreateTrainingJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckTrainingSpec(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/policy_api.v1.TrainingService/CheckTrainingSpec',
+            policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecRequest.SerializeToString,
+            policy__api_dot_v1_dot_training__pb2.CheckTrainingSpecResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -277,6 +343,33 @@ class TrainingService:
             '/policy_api.v1.TrainingService/CancelTrainingJob',
             policy__api_dot_v1_dot_training__pb2.CancelTrainingJobRequest.SerializeToString,
             policy__api_dot_v1_dot_training__pb2.CancelTrainingJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadTrainingJobLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/policy_api.v1.TrainingService/ReadTrainingJobLog',
+            policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogRequest.SerializeToString,
+            policy__api_dot_v1_dot_training__pb2.ReadTrainingJobLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,11 @@ class TrainingServiceStub:
     ALREADY_EXISTS: request_id is known with other content.
     RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
     """
+    CheckTrainingSpec: _grpc.UnaryUnaryMultiCallable[_training_pb2.CheckTrainingSpecRequest, _training_pb2.CheckTrainingSpecResponse]
+    """Validates a spec as CreateTrainingJob does, and queues nothing.
+
+    INVALID_ARGUMENT and PERMISSION_DENIED: as CreateTrainingJob.
+    """
     GetTrainingJob: _grpc.UnaryUnaryMultiCallable[_training_pb2.GetTrainingJobRequest, _training_pb2.GetTrainingJobResponse]
     """NOT_FOUND: no such job."""
     ListTrainingJobs: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListTrainingJobsRequest, _training_pb2.ListTrainingJobsResponse]
@@ -57,6 +62,12 @@ class TrainingServiceStub:
     CancelTrainingJob: _grpc.UnaryUnaryMultiCallable[_training_pb2.CancelTrainingJobRequest, _training_pb2.CancelTrainingJobResponse]
     """Asks for the end of a job and returns at once. A job in a terminal state stays as it
     is and is returned. NOT_FOUND: no such job.
+    """
+    ReadTrainingJobLog: _grpc.UnaryStreamMultiCallable[_training_pb2.ReadTrainingJobLogRequest, _training_pb2.ReadTrainingJobLogResponse]
+    """What the job's workers and its environment have written to standard output and standard error,
+    oldest first. Of a long log only the newest part is kept.
+
+    NOT_FOUND: no such job, or its log is gone.
     """
 
 @_typing.type_check_only
@@ -75,6 +86,11 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     ALREADY_EXISTS: request_id is known with other content.
     RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
     """
+    CheckTrainingSpec: _aio.UnaryUnaryMultiCallable[_training_pb2.CheckTrainingSpecRequest, _training_pb2.CheckTrainingSpecResponse]  # type: ignore[assignment]
+    """Validates a spec as CreateTrainingJob does, and queues nothing.
+
+    INVALID_ARGUMENT and PERMISSION_DENIED: as CreateTrainingJob.
+    """
     GetTrainingJob: _aio.UnaryUnaryMultiCallable[_training_pb2.GetTrainingJobRequest, _training_pb2.GetTrainingJobResponse]  # type: ignore[assignment]
     """NOT_FOUND: no such job."""
     ListTrainingJobs: _aio.UnaryUnaryMultiCallable[_training_pb2.ListTrainingJobsRequest, _training_pb2.ListTrainingJobsResponse]  # type: ignore[assignment]
@@ -86,6 +102,12 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     CancelTrainingJob: _aio.UnaryUnaryMultiCallable[_training_pb2.CancelTrainingJobRequest, _training_pb2.CancelTrainingJobResponse]  # type: ignore[assignment]
     """Asks for the end of a job and returns at once. A job in a terminal state stays as it
     is and is returned. NOT_FOUND: no such job.
+    """
+    ReadTrainingJobLog: _aio.UnaryStreamMultiCallable[_training_pb2.ReadTrainingJobLogRequest, _training_pb2.ReadTrainingJobLogResponse]  # type: ignore[assignment]
+    """What the job's workers and its environment have written to standard output and standard error,
+    oldest first. Of a long log only the newest part is kept.
+
+    NOT_FOUND: no such job, or its log is gone.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -106,6 +128,17 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         PERMISSION_DENIED: the environment is not on the trainer's allow-list.
         ALREADY_EXISTS: request_id is known with other content.
         RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckTrainingSpec(
+        self,
+        request: _training_pb2.CheckTrainingSpecRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.CheckTrainingSpecResponse, _abc.Awaitable[_training_pb2.CheckTrainingSpecResponse]]:
+        """Validates a spec as CreateTrainingJob does, and queues nothing.
+
+        INVALID_ARGUMENT and PERMISSION_DENIED: as CreateTrainingJob.
         """
 
     @_abc_1.abstractmethod
@@ -142,6 +175,18 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_training_pb2.CancelTrainingJobResponse, _abc.Awaitable[_training_pb2.CancelTrainingJobResponse]]:
         """Asks for the end of a job and returns at once. A job in a terminal state stays as it
         is and is returned. NOT_FOUND: no such job.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadTrainingJobLog(
+        self,
+        request: _training_pb2.ReadTrainingJobLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_training_pb2.ReadTrainingJobLogResponse], _abc.AsyncIterator[_training_pb2.ReadTrainingJobLogResponse]]:
+        """What the job's workers and its environment have written to standard output and standard error,
+        oldest first. Of a long log only the newest part is kept.
+
+        NOT_FOUND: no such job, or its log is gone.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

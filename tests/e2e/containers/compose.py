@@ -1,4 +1,7 @@
-"""The stack of docker-compose.yml under a project name of the test's own, and policyctl against it."""
+"""The stack of docker-compose.yml, and policyctl against it.
+
+Its project name is the test's own.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from policy_api.errors import PolicydError
-from policyctl import PolicyClient
+from policyd import PolicyClient
+from policyd.errors import PolicydError
 
 TOP = Path(__file__).parents[3]
 PROJECT = "policyd-e2e"
@@ -46,7 +49,11 @@ class Compose:
     def __init__(self, *files: str) -> None:
         self._files = [argument for file in files for argument in ("-f", file)]
         os.environ.update(
-            POLICYD_PORT="", POLICYD_METRICS_PORT="", POLICYD_ENVOY_PORT="0", PROMETHEUS_PORT="0"
+            POLICYD_PORT="",
+            POLICYD_HTTP_PORT="",
+            POLICYD_METRICS_PORT="",
+            POLICYD_ENVOY_PORT="0",
+            PROMETHEUS_PORT="0",
         )
         os.environ.update({f"{name.upper()}_IMAGE": f"policyd-e2e-{name}" for name in STAND_INS})
 
@@ -88,7 +95,7 @@ class Policyctl:
 
     def __call__(self, *arguments: str, seconds: float = 120) -> Any:
         """The document that it prints."""
-        command = [sys.executable, "-m", "policyctl", "--server", self.address, *self._options]
+        command = [sys.executable, "-m", "policyd", "--server", self.address, *self._options]
         command += ["--json", *arguments]
         return json.loads(run(*command, seconds=seconds).decode().splitlines()[-1])
 

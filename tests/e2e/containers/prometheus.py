@@ -21,7 +21,10 @@ def panels() -> Iterator[str]:
 
 
 def value(address: str, expression: str) -> float | None:
-    """The first number that an instant query finds (NaN is none: nothing was divided by nothing)."""
+    """The first number that an instant query finds.
+
+    NaN is none: nothing was divided by nothing.
+    """
     query = urllib.parse.urlencode({"query": expression})
     try:
         with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=10) as answer:

@@ -6,7 +6,9 @@ Run by `make e2e`. The tests of this file are one story: they share a stack and 
 from __future__ import annotations
 
 import functools
+import json
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,8 +56,11 @@ def policyctl(compose: Compose) -> Policyctl:
 
 
 def test_images_are_small_and_containers_have_no_privileges(compose: Compose) -> None:
-    """The server has no torch; both run as 10001, with a read-only root and without capabilities."""
-    size = run("docker", "image", "inspect", "-f", "{{.Size}}", "policyd-server:0.1.0")
+    """The server has no torch.
+
+    Both run as 10001, with a read-only root and without capabilities.
+    """
+    size = run("docker", "image", "inspect", "-f", "{{.Size}}", "policyd-server:0.2.0")
     assert int(size) < MAX_SERVER_BYTES
     for service in ("server", "trainer"):
         [container] = compose.containers(service)
@@ -67,7 +72,7 @@ def test_images_are_small_and_containers_have_no_privileges(compose: Compose) ->
         assert "0000000000000000" in said
         assert "NoNewPrivs:\t1" in said
         assert "Read-only file system" in said
-    probe = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('trainer'))"
+    probe = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('policyd_trainer'))"
     assert compose("exec", "-T", "server", "python", "-c", probe).split() == [b"None", b"None"]
 
 
@@ -82,13 +87,38 @@ def test_the_stack_becomes_healthy_and_learns(compose: Compose, policyctl: Polic
     assert played["version"] == 1
 
 
+def test_page_and_protocols_answer_over_http(compose: Compose) -> None:
+    """Through the published port: the page and its stream, /v1, the Open Inference Protocol."""
+    at = f"http://{compose.address('server', 8000)}"
+
+    def ask(path: str, body: Any = None) -> tuple[str, bytes]:
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(f"{at}{path}", data, timeout=30) as response:
+            return response.headers["content-type"], response.read()
+
+    kind, page = ask("/page")
+    assert kind.startswith("text/html")
+    assert b"cartpole" in page
+    with urllib.request.urlopen(f"{at}/page/live/now", timeout=30) as events:
+        assert events.headers["content-type"].startswith("text/event-stream")
+        told = [next(line for line in events if line.startswith(b"data: ")) for _ in range(2)]
+    assert any(b"cartpole" in part for part in told)
+    assert json.loads(ask("/v2/health/ready")[1]) == {"ready": True}
+    tensor = {"name": "observations", "datatype": "FP32", "shape": [1, 4], "data": [0, 0, 0, 0]}
+    inferred = json.loads(ask("/v2/models/cartpole/infer", {"inputs": [tensor]})[1])
+    assert (inferred["model_name"], inferred["model_version"]) == ("cartpole", "1")
+    acted = json.loads(ask("/v1/policies/cartpole:act", {"observations": [0, 0, 0, 0]})[1])
+    assert acted["version"] == 1
+    assert "/v2/models/{model}/infer" in json.loads(ask("/v1/openapi.json")[1])["paths"]
+
+
 def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> None:
     """Killed in the middle, the job goes on from its checkpoint when the trainer is back."""
     settings = (
         "--seed",
         "1",
         "--set",
-        "total_timesteps=60000",
+        "total_timesteps=2000000",
         "--set",
         "checkpoint_seconds=1",
         "--no-promote",
@@ -102,7 +132,7 @@ def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> N
     await_that(lambda: show().get("progress", {}).get("env_steps", 0) > 10_000, 120, "10,000 steps")
     [container] = compose.containers("trainer")
     run("docker", "kill", container)
-    assert policyctl("act", "0", "0", "0", "0", "--policy", "cartpole")
+    assert policyctl("act", "0,0,0,0", "--policy", "cartpole")
     compose("up", "--detach", "trainer")
     await_that(lambda: show_or_none(policyctl, job) == "SUCCEEDED", 300, "the job succeeds")
     assert show()["attempts"] >= 2
@@ -138,7 +168,10 @@ def test_a_promotion_is_rolled_back(policyctl: Policyctl) -> None:
 
 
 def test_a_backup_restores_into_an_empty_stack(compose: Compose, policyctl: Policyctl) -> None:
-    """The commands of docs/operations.md: the same champion serves, the same jobs are known."""
+    """The commands of docs/guide/operations.md.
+
+    The same champion serves, the same jobs are known.
+    """
     champion, jobs = policyctl.champion(), policyctl("jobs", "list")["jobs"]
     tar = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar")
     repository = compose(*tar, "server", "-C", "/var/lib/policyd/repository", "-c", "aliases", "models")
@@ -155,7 +188,7 @@ def test_a_backup_restores_into_an_empty_stack(compose: Compose, policyctl: Poli
 
 
 def test_three_servers_behind_envoy_converge(compose: Compose) -> None:
-    """A promotion through Envoy reaches every replica, and Envoy's answers come from all of them."""
+    """A promotion through Envoy reaches every replica, and all replicas answer."""
     scaled = Compose(*SCALED)
     scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
     scaled.await_health("server")
@@ -176,14 +209,17 @@ def serves(policyctl: Policyctl, version: int) -> bool:
 
 
 def test_an_upgrade_in_mid_job(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of docs/operations.md: no call fails, the champion stays, the job succeeds."""
+    """The commands of docs/guide/operations.md.
+
+    No call fails, the champion stays, the job succeeds.
+    """
     scaled = Compose(*SCALED)
     through_envoy = Policyctl(scaled.address("envoy", 50051))
     champion = through_envoy.champion()
     settings = ("--seed", "2", "--set", "total_timesteps=30000", "--set", "checkpoint_seconds=1")
     job = through_envoy("retrain", *CARTPOLE, *settings, "--no-promote")["job"]["job_id"]
     for service in ("server", "trainer"):
-        run("docker", "tag", f"policyd-{service}:0.1.0", f"policyd-{service}:upgraded")
+        run("docker", "tag", f"policyd-{service}:0.2.0", f"policyd-{service}:upgraded")
     with Acting(through_envoy.address) as acting, monkeypatch.context() as environment:
         environment.setenv("POLICYD_VERSION", "upgraded")
         old = scaled.containers("server")
@@ -242,7 +278,10 @@ def test_servers_that_are_gone_are_told_of(compose: Compose) -> None:
 
 
 def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
-    """docker-compose.secure.yml with what deploy/secrets makes; the trainer answers its server only."""
+    """docker-compose.secure.yml with what deploy/secrets makes.
+
+    The trainer answers its server only.
+    """
     scaled = Compose(*SCALED)
     assert error_lines(scaled) == []
     scaled("--profile", "observability", "down", "--remove-orphans")
@@ -258,7 +297,7 @@ def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
         token = (clients / f"{role}.token").read_text()
         return Policyctl(address, "--tls-ca", str(clients / "ca.crt"), "--token", token)
 
-    assert as_role("act")("act", "0", "0", "0", "0", "--policy", "cartpole")
+    assert as_role("act")("act", "0,0,0,0", "--policy", "cartpole")
     assert as_role("train")("jobs", "list")["jobs"]
     as_role("admin")("promote", "1", "--policy", "cartpole")
     with pytest.raises(AssertionError, match="ROLE_MISSING"):
@@ -268,7 +307,7 @@ def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
     past_the_server = (
         "python",
         "-m",
-        "policyctl",
+        "policyd",
         "--server",
         "trainer:50052",
         "--tls-ca",

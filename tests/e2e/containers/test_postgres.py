@@ -30,7 +30,7 @@ TRAIN = (
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The stack with Postgres, as docs/operations.md sets it up."""
+    """The stack with Postgres, as docs/guide/operations.md sets it up."""
     before = dict(os.environ)
     compose = Compose("docker-compose.yml")
     url = f"postgresql://policyd:{PASSWORD}@postgres/policyd"
@@ -49,7 +49,7 @@ def test_a_job_outlives_its_trainer(compose: Compose) -> None:
     """On Postgres as on SQLite; the password is in no log."""
     compose.await_health("postgres", "server", "trainer", seconds=180)
     policyctl = Policyctl(compose.address("server", 50051))
-    job = policyctl("retrain", *TRAIN, "--set", "total_timesteps=60000")["job"]["job_id"]
+    job = policyctl("retrain", *TRAIN, "--set", "total_timesteps=2000000")["job"]["job_id"]
 
     def shown() -> Any:
         found = policyctl("jobs", "show", job)
@@ -66,7 +66,7 @@ def test_a_job_outlives_its_trainer(compose: Compose) -> None:
 
 
 def test_a_backup_restores_into_an_empty_stack(compose: Compose) -> None:
-    """The commands of docs/operations.md: the same jobs are known."""
+    """The commands of docs/guide/operations.md: the same jobs are known."""
     before = Policyctl(compose.address("server", 50051))("jobs", "list")["jobs"]
     compose("stop", "trainer")
     dump = compose("exec", "-T", "postgres", "pg_dump", "-U", "policyd", "-Fc", "policyd")

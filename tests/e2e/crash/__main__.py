@@ -1,20 +1,30 @@
-"""`make soak`: the whole crash matrix, several times. Prints the table; exit code 1 if anything did not hold.
+"""`make soak`: the whole crash matrix, several times.
 
-python -m tests.e2e.crash [REPETITIONS] [ENV_ID] [--seed N] [--folder DIR]
+Prints the table; exit code 1 if anything did not hold.
+
+python -m tests.e2e.crash [REPETITIONS] [ENV_ID] [--ray] [--s3] [--minutes N]
+    [--seed N] [--folder DIR]
 """
 
 from __future__ import annotations
 
+import math
+import os
 import random
 import sys
 import tempfile
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
 
 from tests.e2e.crash.matrix import PHASES, VICTIMS, Outcome, table, trial
+from tests.e2e.crash.ray_system import VICTIMS as RAY_VICTIMS
+from tests.e2e.crash.ray_system import RaySystem
 from tests.e2e.crash.system import System
+from tests.s3 import ENVIRONMENT, S3Server
 
 LONGEST_DELAY = 0.1  # seconds between the sight of a phase and the kill
 
@@ -23,33 +33,71 @@ LONGEST_DELAY = 0.1  # seconds between the sight of a phase and the kill
 @click.argument("repetitions", type=click.IntRange(min=1), default=3)
 @click.argument("env_id", default="CartPole-v1")
 @click.option("--seed", type=click.IntRange(min=0), help="Of order, delays, trainings; default: any.")
+@click.option("--ray", is_flag=True, help="Jobs on a Ray cluster: kills its nodes and its head, too.")
+@click.option("--s3", is_flag=True, help="The repository on a real S3 server; with --ray checkpoints, too.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Starts no trial after them.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keeps repository and logs here.")
-def main(repetitions: int, env_id: str, seed: int | None, folder: Path | None) -> None:
+def main(
+    repetitions: int,
+    env_id: str,
+    *,
+    seed: int | None,
+    ray: bool,
+    s3: bool,
+    minutes: float | None,
+    folder: Path | None,
+) -> None:
     """Every victim at every phase, REPETITIONS times each, in random order."""
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     click.echo(f"{env_id}, {repetitions} times, seed {seed}")
-    with nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="policyd-crash-") as used:
-        outcomes = _soak(Path(used), repetitions, env_id, random.Random(seed))
-    click.echo(table(outcomes))
+    victims = RAY_VICTIMS if ray else VICTIMS
+    cells = [(victim, phase) for victim in victims for phase in PHASES] * repetitions
+    until = time.monotonic() + 60 * (minutes or math.inf)
+    temporary = nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="policyd-crash-")
+    with temporary as used, _system(Path(used), ray=ray, s3=s3) as system:
+        outcomes = _soak(system, cells, env_id, random.Random(seed), until)
+    click.echo(table(outcomes, victims))
     sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
 
 
-def _soak(folder: Path, repetitions: int, env_id: str, chance: random.Random) -> list[Outcome]:
-    cells = [(victim, phase) for victim in VICTIMS for phase in PHASES] * repetitions
+def _soak(
+    system: System, cells: list[tuple[str, str]], env_id: str, chance: random.Random, until: float
+) -> list[Outcome]:
+    """Trials in random order, none of which begins after `until`."""
     chance.shuffle(cells)
-    outcomes = []
-    system = System(folder)
+    outcomes: list[Outcome] = []
+    for number, (victim, phase) in enumerate(cells, start=1):
+        if time.monotonic() > until:
+            break
+        delay = chance.choice([0, chance.uniform(0, LONGEST_DELAY)])
+        seed = chance.randrange(2**31)
+        outcome = trial(system, victim, phase, delay=delay, env_id=env_id, seed=seed)
+        outcomes.append(outcome)
+        click.echo(f"{number}/{len(cells)} {outcome}")
+    if gaps := {policy: numbers for policy, numbers in system.gaps().items() if numbers}:
+        click.echo(f"numbers that are no versions: {gaps}")
+    return outcomes
+
+
+@contextmanager
+def _system(folder: Path, *, ray: bool, s3: bool) -> Iterator[System]:
+    store = _store(folder) if s3 else None
+    location = store.location() if store else ""
+    system = RaySystem(folder, location) if ray else System(folder, location)
     try:
-        for number, (victim, phase) in enumerate(cells, start=1):
-            delay = chance.choice([0, chance.uniform(0, LONGEST_DELAY)])
-            seed = chance.randrange(2**31)
-            outcome = trial(system, victim, phase, delay=delay, env_id=env_id, seed=seed)
-            outcomes.append(outcome)
-            click.echo(f"{number}/{len(cells)} {outcome}")
+        yield system
     finally:
         system.close()
-    return outcomes
+        if store:
+            store.stop()
+
+
+def _store(folder: Path) -> S3Server:
+    """A server of its own, with its credentials in the environment of all that is started."""
+    os.environ.update(ENVIRONMENT)
+    (place := folder / "s3").mkdir(parents=True, exist_ok=True)
+    return S3Server(place)
 
 
 if __name__ == "__main__":

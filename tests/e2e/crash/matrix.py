@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -66,7 +67,10 @@ def trial(
 
 
 def _behind_another(system: System, victim: str, *, delay: float, env_id: str, seed: int) -> Outcome:
-    """An idle trainer takes a job at once: one that stays queued waits for another, cancelled later."""
+    """An idle trainer takes a job at once.
+
+    One that stays queued waits for another, cancelled later.
+    """
     endless = _spec("endless", env_id, seed)
     endless.settings["total_timesteps"] = "500000000"
     request = CreateTrainingJobRequest(spec=endless)
@@ -99,12 +103,12 @@ def _trial(
     return Outcome(victim, phase, died_in, job.attempts, time.monotonic() - began, wrong)
 
 
-def table(outcomes: list[Outcome]) -> str:
+def table(outcomes: list[Outcome], victims: Sequence[str] = VICTIMS) -> str:
     """Trials that held, of all, by phase and victim; below it what did not hold."""
-    lines = ["phase".ljust(12) + "".join(victim.rjust(14) for victim in VICTIMS)]
+    lines = ["phase".ljust(12) + "".join(victim.rjust(14) for victim in victims)]
     for phase in PHASES:
         cells = []
-        for victim in VICTIMS:
+        for victim in victims:
             trials = [o for o in outcomes if (o.victim, o.phase) == (victim, phase)]
             held = sum(not o.wrong for o in trials)
             hit = sum(o.died_in == phase for o in trials)
@@ -170,7 +174,7 @@ def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
     promotions = [change for change in state.history if change.version == job.result.version]
     if not job.result.promoted or len(promotions) != 1 or state.aliases["champion"] != job.result.version:
         wrong.append(f"promoted {len(promotions)} times; {job.result.promotion_reason}")
-    if left := list((repository.root / "staging").iterdir()):
+    if left := system.leftovers():
         wrong.append(f"{len(left)} leftovers in staging")
     if left_over := system.workers(job.job_id):
         wrong.append(f"processes left: {left_over}")
@@ -180,10 +184,18 @@ def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
 
 
 def _served(system: System, policy: str, wanted: int) -> int:
-    """What the server answers with, after a few of its polls at most."""
+    """What the server answers with, after a few of its polls at most.
+
+    On S3 a new policy is unknown until the next listing.
+    """
     served = 0
     for _ in range(50):
-        aliases = {alias.name: alias.serving_version for alias in system.serving(policy).aliases}
+        try:
+            aliases = {alias.name: alias.serving_version for alias in system.serving(policy).aliases}
+        except grpc.RpcError as failure:
+            if failure.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            aliases = {}
         if (served := aliases.get("champion", 0)) == wanted:
             break
         time.sleep(0.1)

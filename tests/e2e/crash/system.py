@@ -16,19 +16,22 @@ from examples.stack.processes import ServiceProcess
 from policy_api.v1 import policy_pb2, training_pb2
 from policy_api.v1.policy_pb2_grpc import PolicyServiceStub
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
-from repository import ModelRepository
+from policyd.repository import ModelRepository
 
 PHASE_NAMES = tuple(value.name for value in training_pb2.TrainingProgress.Phase.DESCRIPTOR.values)
 DEADLINE = 600.0  # seconds for a job to end after everything is up again; a starved machine took 235
 
 
 class System:
-    """One folder, one trainer, one server."""
+    """One repository, one trainer, one server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, location: str = "") -> None:
+        """`location`: of the repository, in object storage; without one it is in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.repository = ModelRepository(folder / "repository")
+        self.jobs = folder / "jobs.db"
+        self.is_remote = bool(location)
+        self.repository = ModelRepository(location or folder / "repository")
         self._addresses = {"trainer": _free_address(), "server": _free_address()}
         self._processes: dict[str, ServiceProcess] = {}
         try:
@@ -47,13 +50,17 @@ class System:
         """A fresh connection to the server."""
         return PolicyServiceStub(_channel(self._addresses["server"]))
 
+    def address(self, name: str) -> str:
+        """Of the trainer or the server; it stays the same."""
+        return self._addresses[name]
+
     def start(self, name: str) -> None:
         """Starts the trainer or the server and waits until it listens."""
-        command = [sys.executable, "-m", *_arguments(name), "--listen", self._addresses[name]]
-        command += ["--repository", str(self.repository.root)]
+        command = [sys.executable, "-m", *self._arguments(name), "--listen", self._addresses[name]]
+        command += ["--repository", self.repository.location]
         if name == "server":
             command += ["--trainer", self._addresses["trainer"]]
-        process = ServiceProcess(name, command, self.folder, {"POLICYD_METRICS": "127.0.0.1:0"})
+        process = ServiceProcess(name, command, self.folder, self._variables())
         process.address()
         self._processes[name] = process
 
@@ -84,7 +91,7 @@ class System:
 
     def phase(self, job_id: str) -> str:
         """What the table says of a job, without asking the trainer."""
-        with sqlite3.connect(f"file:{self.repository.root / 'jobs.db'}?mode=ro", uri=True) as database:
+        with sqlite3.connect(f"file:{self.jobs}?mode=ro", uri=True) as database:
             row = database.execute("SELECT state, progress FROM jobs WHERE job_id = ?", [job_id]).fetchone()
         state = training_pb2.TrainingJob.State.Name(row[0])
         known = [name for name in PHASE_NAMES if f'"{name}"' in (row[1] or "")]
@@ -92,13 +99,31 @@ class System:
 
     def workers(self, job_id: str) -> list[int]:
         """Processes that carry the job's mark: its worker and the worker's children."""
-        mark = f"POLICYD_JOB_ID={job_id}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        return found
+        return workers(job_id)
+
+    def leftovers(self) -> list[str]:
+        """What publishers that died have left in the repository."""
+        if self.is_remote:
+            return []  # nothing is renamed there; what a dead publisher leaves is a gap
+        return [path.name for path in (self.repository.root / "staging").iterdir()]
+
+    def gaps(self) -> dict[str, dict[int, str]]:
+        """Numbers that are no versions, by policy, and why."""
+        storage = self.repository.storage
+        return {policy: dict(storage.unfinished(policy)) for policy in self.repository.policies()}
+
+    def _arguments(self, name: str) -> tuple[str, ...]:
+        if name == "server":
+            cache = ("--cache", str(self.folder / "cache")) if self.is_remote else ()
+            return ("policyd_server", *cache)
+        jobs = ("--jobs", f"sqlite:///{self.jobs}")
+        return ("policyd_trainer", "serve", "--max-attempts", "10", *jobs, *self._runs())
+
+    def _runs(self) -> tuple[str, ...]:
+        return ("--runs", str(self.folder / "runs"))
+
+    def _variables(self) -> dict[str, str]:
+        return {"POLICYD_METRICS": "127.0.0.1:0"}
 
     def serving(self, policy: str) -> policy_pb2.Policy:
         """What the server says of a policy."""
@@ -108,8 +133,15 @@ class System:
         return answer.policy
 
 
-def _arguments(name: str) -> tuple[str, ...]:
-    return ("trainer", "serve", "--max-attempts", "10") if name == "trainer" else ("server",)
+def workers(job_id: str) -> list[int]:
+    """Processes that carry the job's mark: its worker and the worker's children."""
+    mark = f"POLICYD_JOB_ID={job_id}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 def _channel(address: str) -> grpc.Channel:

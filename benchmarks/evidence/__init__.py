@@ -1,0 +1,1 @@
+"""How often off-policy estimates and canaries are wrong, and how soon they are right."""

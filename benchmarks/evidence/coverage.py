@@ -1,0 +1,53 @@
+"""How often intervals hold the truth, and how often wrong probabilities are caught."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.evidence.worlds import COVERED, LONG, WRONG, Scenario, draw, true_return
+from policyd.evidence.intervals import Interval
+from policyd.evidence.off_policy import MOST_DEVIATIONS, Verdict, evaluate
+
+NAMES = ("ips", "self_normalised_ips", "doubly_robust", "difference", "sequence")
+
+
+@dataclass
+class Coverage:
+    """Of one scenario's logs."""
+
+    scenario: Scenario
+    verdicts: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)  # by interval, of logs with a verdict
+    caught: int = 0  # logs whose mean weight told that the probabilities are wrong
+    widths: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NAMES})
+
+    @property
+    def decided(self) -> int:
+        """Logs whose verdict is not CANNOT_TELL."""
+        return self.verdicts[Verdict.BETTER] + self.verdicts[Verdict.WORSE]
+
+
+def measure(count: int, seed: int) -> Iterator[Coverage]:
+    """`count` logs of each scenario."""
+    for scenario in (*COVERED, *LONG, *WRONG):
+        known = scenario in COVERED
+        target = true_return(scenario, scenario.target) if known else 0.0
+        acted = true_return(scenario, scenario.acted) if known else 0.0
+        found = Coverage(scenario)
+        for trial in range(count):
+            evaluation = evaluate(draw(scenario, np.random.default_rng([seed, trial])))
+            assert evaluation is not None
+            found.verdicts[evaluation.verdict] += 1
+            found.caught += abs(evaluation.mean_weight_deviations) > MOST_DEVIATIONS
+            if evaluation.verdict == Verdict.CANNOT_TELL:
+                continue
+            for name in NAMES:
+                interval: Interval = getattr(evaluation, name)
+                truth = target - acted if name in ("difference", "sequence") else target
+                found.held[name] += interval.low <= truth <= interval.high
+                found.widths[name].append(interval.high - interval.low)
+        yield found

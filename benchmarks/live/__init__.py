@@ -1,0 +1,1 @@
+"""Learning from clients: what reaches its target, on good and bad networks."""

@@ -1,0 +1,97 @@
+"""Truncation against termination: both have targets that are known exactly.
+
+An endless walk gives 1 a step and is stopped after 10 steps. A client that says TRUNCATED teaches
+that it would go on: every state is worth 1 / (1 - gamma). A client that says TERMINATED teaches
+that it ends: with k steps left a state is worth (1 - gamma^k) / (1 - gamma).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from benchmarks.live.lab import Lab
+from benchmarks.live.worlds import Task
+from policyd_trainer.networks.host import host_outputs
+
+STEPS = 10
+GAMMA = 0.9
+SETTINGS = {
+    "gamma": "0.9",
+    "normalize_rewards": "false",
+    "normalize_observations": "false",
+    "n_epochs": "4",
+    "learning_rate": "0.003",
+}
+
+
+class Walk(gym.Env[np.ndarray, Any]):
+    """Shows how far it is [1]; every action does the same."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, *, ends: bool) -> None:
+        """`ends`: whether the last step says TERMINATED instead of TRUNCATED."""
+        self._ends, self._steps = ends, 0
+
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002 -- Gymnasium's
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """At the beginning."""
+        super().reset(seed=seed)
+        self._steps = 0
+        return seen(0)[0], {}
+
+    def step(self, _: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One reward."""
+        self._steps += 1
+        over = self._steps == STEPS
+        return seen(self._steps)[0], 1.0, over and self._ends, over and not self._ends, {}
+
+
+def seen(*steps: int) -> np.ndarray:
+    """What is observed after so many steps [B, 1]."""
+    return np.array(steps, np.float32)[:, None] / STEPS * 2 - 1
+
+
+@dataclass
+class Values:
+    """What the critic learned of the ten states, and what is right."""
+
+    end: str
+    right: list[float]
+    learned: list[float]
+    error: float  # the largest relative one
+
+
+def measure(seed: int, decisions: int = 150_000) -> list[Values]:
+    """The critic's values after learning from truncated and from terminated episodes."""
+    found = []
+    left = STEPS - np.arange(STEPS)
+    right = {"TRUNCATED": np.full(STEPS, 1 / (1 - GAMMA)), "TERMINATED": (1 - GAMMA**left) / (1 - GAMMA)}
+    for end, values in right.items():
+        task = Task("walk", partial(Walk, ends=end == "TERMINATED"), 0, decisions, settings=SETTINGS)
+        lab = Lab(task, seed)
+        for _ in lab.batches():
+            if lab.decisions >= decisions:
+                break
+        learned = _critic(lab)
+        error = float(np.max(np.abs(learned / values - 1)))
+        found.append(Values(end, values.tolist(), learned.tolist(), error))
+    return found
+
+
+def _critic(lab: Lab) -> np.ndarray:
+    specs, snapshot = lab.live.specs, lab.live.snapshot()
+    assert specs.critic is not None
+    assert snapshot.critic is not None
+    outputs: np.ndarray = host_outputs(specs.critic, snapshot.critic)(seen(*range(STEPS)))
+    return outputs.reshape(-1)

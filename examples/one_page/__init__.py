@@ -1,0 +1,1 @@
+"""The course's two algorithms, each on one page, in plain PyTorch."""

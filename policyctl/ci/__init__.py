@@ -1,5 +1,0 @@
-"""The files that `policyctl retrain` leaves for a pipeline."""
-
-from policyctl.ci.papers import Papers
-
-__all__ = ["Papers"]

@@ -1,0 +1,95 @@
+"""A version outside a repository.
+
+A folder or a tar file, with `contents.json` beside the version's files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from policy_api.v1.policy_pb2 import VersionContents
+from policyd.client.transfers import check, plain_name
+from policyd.errors import AlreadyExists, CorruptArtifact
+
+CONTENTS = "contents.json"
+MAX_BYTES = 2**32  # of a bundle's files together
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A new folder to put the files into.
+
+    At the end it is the bundle `path`: a tar file if it ends so.
+
+    AlreadyExists: there is something already. If the body raises, nothing is left behind.
+    """
+    if path.exists():
+        raise AlreadyExists(f"{path} exists already: choose another --output")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        if path.suffix == ".tar":
+            packed = scratch.with_name(f"{scratch.name}.tar")
+            with tarfile.open(packed, "w") as archive:
+                for file in sorted(scratch.iterdir()):
+                    archive.add(file, file.name)
+            packed.rename(path)
+        else:
+            scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_contents(folder: Path, contents: VersionContents) -> None:
+    """Writes contents.json."""
+    text = json_format.MessageToJson(contents, indent=1, preserving_proto_field_name=True)
+    (folder / CONTENTS).write_text(text)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Path, VersionContents]]:
+    """The folder with a bundle's files, and what they are; checked. CorruptArtifact."""
+    if path.is_dir():
+        yield path, _contents(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="policyctl-") as folder:
+        _unpack(path, Path(folder))
+        yield Path(folder), _contents(Path(folder))
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    """Only plain files of plain names, and not more than MAX_BYTES."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            left = MAX_BYTES
+            for member in archive:
+                left -= member.size
+                source = archive.extractfile(member) if member.isreg() and left >= 0 else None
+                if source is None:
+                    message = f"{path} is no version: it holds {member.name[:80]!r}, no file or too large"
+                    raise CorruptArtifact(message)
+                with (folder / plain_name(member.name)).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except (tarfile.TarError, EOFError) as error:
+        message = f"{path} is neither an ONNX model (.onnx) nor what `policyctl export` wrote: {error}"
+        raise CorruptArtifact(message) from error
+
+
+def _contents(folder: Path) -> VersionContents:
+    try:
+        text = (folder / CONTENTS).read_bytes()
+        contents = json_format.Parse(text, VersionContents(), ignore_unknown_fields=True)
+    except (OSError, ValueError, RecursionError, json_format.ParseError) as error:
+        message = f"{folder / CONTENTS} cannot be read, so this is nothing that `policyctl export` wrote"
+        raise CorruptArtifact(f"{message}: {str(error)[:200]}") from error
+    check(contents, folder)
+    return contents

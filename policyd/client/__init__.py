@@ -1,0 +1,1 @@
+"""The client library: acting, streams, policies, aliases and training jobs of one server."""

@@ -1,0 +1,225 @@
+"""From observations to an ActRequest, and from an ActResponse to arrays. No transport here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from policy_api.v1 import policy_pb2
+from policy_api.v1.artifact_pb2 import Space
+from policyd import spaces
+from policyd.client.messages import build
+from policyd.errors import InvalidArgument, PolicydError
+
+#: [batch, ...] numbers; or with `space`, one environment's observation per row.
+Observations = ArrayLike | Sequence[Any]
+
+_FLOAT32 = np.dtype("<f4")
+_NUMBERS = "biuf"  # numpy's kinds: bool, integers, floats
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The response to one request.
+
+    One version chose all of them; row i belongs to observation i.
+    """
+
+    policy: str
+    version: int
+    #: SHA-256 of the version's model.onnx.
+    digest: str
+    #: The seed of the sampling; 0 for deterministic actions.
+    seed: int
+    #: Discrete: indices from 0 [batch]. MultiDiscrete: [batch, branches].
+    #: MultiBinary: [batch, bits].
+    #: Box: vectors [batch, size].
+    actions: NDArray[Any]
+    action_probs: NDArray[np.float32]  # [batch, n]; Box: [batch, 0]
+    log_probs: NDArray[np.float32]  # [batch], natural logarithm
+    values: NDArray[np.float32] | None  # [batch]; None if the policy has no critic
+    action_mean: NDArray[np.float32]  # Box: [batch, size]; otherwise [batch, 0]
+    action_std: NDArray[np.float32]  # likewise
+    gaussian_samples: NDArray[np.float32]  # likewise: the normal sample that became the action
+
+
+class ActOptions(TypedDict, total=False):
+    """The options of a request beside the observations. All may be left out."""
+
+    #: The policy's name; not needed if the server has exactly one.
+    policy: str
+    #: The version that chooses the actions. Default: the one that `alias` points to.
+    version: int | None
+    #: Default: `champion`.
+    alias: str | None
+    #: Makes sampled actions repeatable, 0 to 2**64 - 1. Default: the server draws one.
+    seed: int | None
+    #: Sampling index of the first row.
+    first_row: int
+    #: The most probable action instead of a sample.
+    deterministic: bool
+    #: [batch, n] booleans: the actions that are allowed.
+    action_mask: ArrayLike | None
+    #: Divides the logits, above 0.
+    temperature: float | None
+    #: Where versions share the alias, requests of one key have one version: a user, a robot.
+    traffic_key: str
+    #: The policy's observation space (`metadata.observation_space` of a version). `observations`
+    #: are then a sequence of the environment's observations (dicts, tuples, images), sent in their
+    #: own types.
+    space: Space | None
+
+
+_OPTIONS = ActOptions.__annotations__.keys()
+
+
+class ActCodec:
+    """Encodes one request and decodes its response.
+
+    Both sides of the client and its streams use it.
+
+    The encoded observations carry no shape, so the server finds the batch size from their length.
+    The codec remembers the shapes and refuses a response that has grouped the numbers in another
+    way.
+    """
+
+    __slots__ = ("_mask_shape", "_shape", "request")
+
+    def __init__(self, observations: Observations, **options: Unpack[ActOptions]) -> None:
+        """Encodes `observations` [batch, ...] as raw little-endian float32, or typed with `space`.
+
+        Raises:
+            TypeError: an option that does not exist.
+            InvalidArgument: observations that are not numbers or not of the space, or an option
+                whose value its field cannot hold.
+        """
+        if not options.keys() <= _OPTIONS:
+            unknown = min(options.keys() - _OPTIONS)
+            raise TypeError(f"unknown option {unknown!r}; the options are {', '.join(sorted(_OPTIONS))}")
+        if options.get("version") is not None and options.get("alias") is not None:
+            raise InvalidArgument.of("version", got="version and alias", wanted="at most one of the two")
+        fields: dict[str, Any] = dict(options)
+        space, mask = fields.pop("space", None), fields.pop("action_mask", None)
+        self.request: policy_pb2.ActRequest = build(policy_pb2.ActRequest, **fields)
+        self._shape: tuple[int, ...] | None = None
+        self._mask_shape: tuple[int, ...] | None = None
+        if space is None:
+            numbers = _float32(observations)
+            self._shape = numbers.shape
+            self.request.observations.raw = numbers.tobytes()
+        else:
+            self.request.typed_observations = _typed(observations, space)
+        if mask is not None:
+            allowed = _booleans(mask)
+            self._mask_shape = allowed.shape
+            self.request.action_mask.raw = allowed.tobytes()
+
+    def decode(self, response: policy_pb2.ActResponse) -> Actions:
+        """Returns the arrays of a response.
+
+        Raises InvalidArgument if it has other rows than were sent.
+        """
+        batch = response.batch_size
+        if self._shape is not None and _rows_of(self._shape, batch) != batch:
+            raise _regrouped("observations", self._shape, batch)
+        if self._mask_shape is not None and _rows_of(self._mask_shape, batch) != batch:
+            raise _regrouped("action_mask", self._mask_shape, batch)
+        return Actions(
+            policy=response.policy,
+            version=response.version,
+            digest=response.digest,
+            seed=response.seed,
+            actions=_actions(response, batch),
+            action_probs=_rows(response.action_probs, batch),
+            log_probs=_floats(response.log_probs),
+            values=_floats(response.values) if response.HasField("values") else None,
+            action_mean=_rows(response.action_mean, batch),
+            action_std=_rows(response.action_std, batch),
+            gaussian_samples=_rows(response.gaussian_samples, batch),
+        )
+
+
+def _rows_of(shape: tuple[int, ...], batch: int) -> int:
+    """The rows of an array: its first axis.
+
+    A flat array may also be one row, a number always is.
+    """
+    return shape[0] if len(shape) > 1 or (shape and batch != 1) else 1
+
+
+def _regrouped(field: str, shape: tuple[int, ...], batch: int) -> InvalidArgument:
+    per_row = int(np.prod(shape)) // batch if batch else 0
+    wanted = f"[batch, ...] with {per_row} numbers in each row: these would be {batch} rows"
+    return InvalidArgument.of(field, got=f"shape {shape}", wanted=wanted)
+
+
+def _actions(response: policy_pb2.ActResponse, batch: int) -> NDArray[Any]:
+    if response.HasField("vectors"):
+        return _rows(response.vectors, batch)
+    indices = np.frombuffer(response.actions.raw, dtype="<i8")
+    return indices if indices.size == batch else indices.reshape(batch, -1)
+
+
+def _rows(array: policy_pb2.FloatArray, batch: int) -> NDArray[np.float32]:
+    numbers = _floats(array)
+    return numbers.reshape(batch, numbers.size // batch)
+
+
+def _floats(array: policy_pb2.FloatArray) -> NDArray[np.float32]:
+    return np.frombuffer(array.raw, dtype="<f4")
+
+
+def _float32(observations: Any) -> NDArray[np.float32]:
+    """[batch, ...] as little-endian float32."""
+    if isinstance(observations, np.ndarray) and observations.dtype == _FLOAT32:
+        return observations
+    array = _array("observations", observations, "an array of numbers [batch, ...]")
+    try:  # without np.errstate, which costs more than the rest of a small request
+        return array.astype(_FLOAT32)
+    except RuntimeWarning as error:  # warnings are errors; else it becomes infinite, which the server refuses
+        raise InvalidArgument.of(
+            "observations", got=str(error), wanted="numbers that float32 holds"
+        ) from error
+
+
+def _booleans(mask: Any) -> NDArray[np.bool_]:
+    """[batch, n]: booleans, or numbers that are 0 or 1."""
+    wanted = "an array of booleans [batch, number of actions]"
+    array = _array("action_mask", mask, wanted)
+    allowed: NDArray[np.bool_] = array.astype(np.bool_)
+    if array.dtype != np.bool_ and (allowed != array).any():
+        raise InvalidArgument.of("action_mask", got=f"{array[allowed != array].flat[0]}", wanted=wanted)
+    return allowed
+
+
+def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
+    """Whatever numpy makes an array of: lists, tensors on the CPU, data frames."""
+    try:
+        array = np.asarray(numbers)
+    except Exception as error:
+        got = f"{type(numbers).__name__} ({' '.join(str(error).split())[:120]})"
+        raise InvalidArgument.of(field, got=got, wanted=wanted) from error
+    if array.dtype.kind not in _NUMBERS:
+        got = f"{type(numbers).__name__} of type {array.dtype}"
+        raise InvalidArgument.of(field, got=got, wanted=wanted)
+    return array
+
+
+def _typed(observations: Any, space: Any) -> bytes:
+    if not isinstance(space, Space):
+        wanted = "the message metadata.observation_space of a version"
+        raise InvalidArgument.of("space", got=type(space).__name__, wanted=wanted)
+    try:
+        if not isinstance(observations, Iterable) or isinstance(observations, Mapping | str | bytes):
+            raise TypeError("not a sequence")
+        return spaces.to_typed(spaces.leaves(space), list(observations))
+    except PolicydError:
+        raise
+    except Exception as error:
+        got = f"{type(observations).__name__} ({' '.join(str(error).split())[:120]})"
+        wanted = "a sequence of observations of the space, one a row"
+        raise InvalidArgument.of("observations", got=got, wanted=wanted) from error

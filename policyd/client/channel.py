@@ -1,0 +1,133 @@
+"""The gRPC channel: size limits, balancing, reconnecting, retries of idempotent calls, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import grpc
+import grpc.aio
+
+from policyd import errors
+from policyd.client.address import is_local
+from policyd.client.credentials import Credentials
+from policyd.client.proxies import through
+from policyd.runtime import status
+from policyd.runtime.tls import TlsFiles, channel_credentials
+
+#: Seconds that one call may take unless the caller says otherwise.
+DEFAULT_TIMEOUT = 10.0
+#: Largest message in either direction, bytes; the server has a limit of its own.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+# Safe to send twice. CreateTrainingJob is, because the clients always name a request_id.
+_IDEMPOTENT = {
+    "policy_api.v1.PolicyService": ("Act", "GetPolicy", "ListPolicies", "GetServerInfo"),
+    "policy_api.v1.TrainingService": (
+        "CreateTrainingJob",
+        "GetTrainingJob",
+        "ListTrainingJobs",
+        "CancelTrainingJob",
+    ),
+}
+_RETRY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+# A name may stand for several servers: each call goes to the next one that is connected.
+_BALANCED: dict[str, object] = {"round_robin": {}}
+# All calls go to one of them, which is lost only with its connection.
+_ONE_SERVER: dict[str, object] = {"pick_first": {"shuffleAddressList": True}}
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [_BALANCED],
+    "methodConfig": [
+        {
+            "name": [
+                {"service": service, "method": method}
+                for service, methods in _IDEMPOTENT.items()
+                for method in methods
+            ],
+            "retryPolicy": _RETRY,
+        }
+    ],
+}
+
+OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # A server that comes back is found again within about a second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # When a server is lost, the name is looked up again: others may have come. gRPC's default is 30
+    # s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+)
+
+
+def options(address: str, *, balanced: bool = True) -> tuple[tuple[str, str | int], ...]:
+    """Returns the options of a channel. To this machine no proxy of the environment is used."""
+    config = _SERVICE_CONFIG if balanced else {**_SERVICE_CONFIG, "loadBalancingConfig": [_ONE_SERVER]}
+    proxy = (("grpc.enable_http_proxy", 0),) if is_local(address) else ()
+    return (("grpc.service_config", json.dumps(config)), *OPTIONS, *proxy)
+
+
+def open_channel(address: str, credentials: Credentials, *, balanced: bool = True) -> grpc.Channel:
+    """Returns a channel for threads. It connects with the first call."""
+    secrets = _secrets(address, credentials)
+    chosen = options(address, balanced=balanced)
+    if secrets is None:
+        return grpc.insecure_channel(address, options=chosen)
+    return grpc.secure_channel(address, secrets, options=chosen)
+
+
+def open_aio_channel(address: str, credentials: Credentials, *, balanced: bool = True) -> grpc.aio.Channel:
+    """Returns a channel for the running event loop. It connects with the first call."""
+    secrets = _secrets(address, credentials)
+    chosen = options(address, balanced=balanced)
+    if secrets is None:
+        return grpc.aio.insecure_channel(address, options=chosen)
+    return grpc.aio.secure_channel(address, secrets, options=chosen)
+
+
+def _secrets(address: str, credentials: Credentials) -> grpc.ChannelCredentials | None:
+    """Returns gRPC's credentials; None: plain text.
+
+    Raises InvalidArgument if a token would cross a network in plain text, FailedPrecondition if a
+    file is missing.
+    """
+    if credentials.encrypted:
+        authority = None if credentials.authority is None else Path(credentials.authority)
+        own = None
+        if credentials.certificate is not None and credentials.key is not None:
+            own = TlsFiles(Path(credentials.certificate), Path(credentials.key))
+        return channel_credentials(authority, own)
+    if credentials.token and not is_local(address):
+        raise errors.InvalidArgument.of(
+            "token", got=f"a token for {address} without TLS", wanted="TLS: Credentials(tls=True), or --tls"
+        )
+    return None
+
+
+def domain_error(failure: grpc.RpcError, address: str) -> errors.PolicydError:
+    """Returns the domain error that a failed call stands for.
+
+    A failure of the connection itself, which carries no details, names the address.
+    """
+    error = status.from_rpc_error(failure)
+    trailers = cast("Iterable[tuple[str, str | bytes]]", failure.trailing_metadata() or ())
+    if any(key == "grpc-status-details-bin" for key, _ in trailers):
+        return error
+    if failure.code() is grpc.StatusCode.CANCELLED:
+        return errors.Unavailable(f"the call to {address} was cancelled: {error.message}", reason="CANCELLED")
+    if isinstance(error, errors.Unavailable):
+        message = f"no answer from {address}{through(address)}: {error.message}"
+        return errors.Unavailable(message, reason="UNREACHABLE")
+    if isinstance(error, errors.DeadlineExceeded):
+        return errors.DeadlineExceeded(f"{address} did not answer in time{through(address)}")
+    return error

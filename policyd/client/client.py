@@ -1,0 +1,70 @@
+"""PolicyClient: acting, policies, aliases and training jobs of one policyd server."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from policyd.client import calls
+from policyd.client.acting import Actions, ActOptions, Observations
+from policyd.client.address import DEFAULT_ADDRESS
+from policyd.client.channel import DEFAULT_TIMEOUT
+from policyd.client.connection import Closing, Connection
+from policyd.client.credentials import ANONYMOUS, Credentials
+from policyd.client.services.experience import ExperienceCalls
+from policyd.client.services.policies import PolicyCalls
+from policyd.client.services.traffic import TrafficCalls
+from policyd.client.services.training import TrainingCalls
+from policyd.client.streaming import ActStream
+
+
+class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Closing):
+    """A connection to one server. Safe to share between threads. It reconnects by itself.
+
+    Every method raises the errors of `policyd.errors`, and TypeError for an option that does not
+    exist. A `timeout` is in seconds, for one call: None takes the client's, 0 leaves no time at all
+    (nothing is sent), `math.inf` waits without a limit.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        credentials: Credentials = ANONYMOUS,
+    ) -> None:
+        """`address`: HOST:PORT or unix:PATH. Connects with the first call."""
+        self._connection = Connection(address, timeout, credentials)
+
+    @property
+    def address(self) -> str:
+        """The server's address."""
+        return self._connection.address
+
+    def close(self) -> None:
+        """Closes the connection. Calls under way are cancelled."""
+        self._connection.close()
+
+    def act(
+        self, observations: Observations, *, timeout: float | None = None, **options: Unpack[ActOptions]
+    ) -> Actions:
+        """Returns one action for each observation of [batch, ...].
+
+        The first axis is the batch. One flat observation [n] is a batch of one. Lists, arrays and
+        tensors on the CPU are taken. `options` are those of ActOptions: policy, version or alias,
+        seed, first_row, deterministic, action_mask, temperature, space. With `space` the
+        observations are what the environment gives: dicts, images, whatever the space has.
+
+        Raises:
+            InvalidArgument: observations or an option that the policy does not take; it names the
+                field.
+            NotFound: no such policy, version or alias.
+        """
+        return self._connection.send(calls.act(observations, **options), timeout)
+
+    def stream(self, *, pin_version: bool = False, timeout: float | None = None) -> ActStream:
+        """Opens a stream for a loop: requests and responses in order, over one call.
+
+        With `pin_version`, the version that chooses the first actions chooses all of them, whatever
+        is promoted meanwhile. `timeout` limits the whole stream, in seconds; None: no limit.
+        """
+        return ActStream(self._connection, pin_version=pin_version, timeout=timeout)

@@ -1,0 +1,174 @@
+"""Sends calls over one channel and waits in the calling thread."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from policy_api.v1 import (
+    experience_pb2,
+    experience_pb2_grpc,
+    policy_pb2,
+    policy_pb2_grpc,
+    traffic_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
+from policyd.client import timeouts
+from policyd.client.address import checked, is_local
+from policyd.client.calls import Call
+from policyd.client.channel import domain_error, open_channel
+from policyd.client.credentials import Credentials
+from policyd.errors import FailedPrecondition, InvalidArgument
+
+Result = TypeVar("Result")
+
+
+class Closing(ABC):
+    """An object that its `with` block closes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases what the object holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ConnectionSettings:
+    """What both connections are made with.
+
+    Raises InvalidArgument for a value that cannot be used.
+    """
+
+    def __init__(self, address: str, timeout: float, credentials: Credentials) -> None:
+        if not isinstance(credentials, Credentials):
+            raise InvalidArgument.of("credentials", got=repr(credentials), wanted="policyd.Credentials(...)")
+        self.address = checked(address)
+        self.credentials = credentials
+        self.metadata = credentials.metadata
+        self.timeout = timeouts.checked(timeout)
+        self.closed = False
+
+    def limit(self, timeout: float | None) -> float | None:
+        """The timeout of one call; None as the argument: the connection's.
+
+        Raises if it is closed.
+        """
+        if self.closed:
+            raise FailedPrecondition(f"this client of {self.address} is closed", reason="CLIENT_CLOSED")
+        return timeouts.for_call(self.timeout if timeout is None else timeout)
+
+
+def stubs_of(channel: Any) -> Mapping[str, Any]:
+    """The stub of each service, by the name that `Call.service` uses."""
+    return {
+        "policies": policy_pb2_grpc.PolicyServiceStub(channel),
+        "training": training_pb2_grpc.TrainingServiceStub(channel),
+        "experience": experience_pb2_grpc.ExperienceServiceStub(channel),
+        "traffic": traffic_pb2_grpc.TrafficServiceStub(channel),
+    }
+
+
+class Connection(ConnectionSettings):
+    """Sends calls and waits in the calling thread. Safe to share between threads."""
+
+    def __init__(
+        self, address: str, timeout: float, credentials: Credentials, *, balanced: bool = True
+    ) -> None:
+        super().__init__(address, timeout, credentials)
+        self._channel = open_channel(self.address, credentials, balanced=balanced)
+        self._stubs = stubs_of(self._channel)
+        self._sticky: Connection | None = None
+        self._lock = threading.Lock()
+
+    def to_one_server(self) -> Connection:
+        """The connection for episodes: one server decides and hears what came of it."""
+        if is_local(self.address):
+            return self
+        with self._lock:
+            if self._sticky is None:
+                self._sticky = Connection(self.address, self.timeout, self.credentials, balanced=False)
+            return self._sticky
+
+    def send(self, call: Call[Result], timeout: float | None = None) -> Result:
+        """Sends a call and returns its decoded response. Raises the errors of `policyd.errors`."""
+        limit = self.limit(timeout)
+        method = getattr(self._stubs[call.service], call.method)
+        try:
+            response = method(call.request, timeout=limit, metadata=self.metadata)
+        except grpc.RpcError as failure:
+            raise domain_error(failure, self.address) from failure
+        return call.decode(response)
+
+    def _responses(self, call: Any) -> Generator[Any, None, None]:
+        """Yields a call's responses. Raises the errors of `policyd.errors`, and ends the call."""
+        try:
+            yield from call
+        except grpc.RpcError as failure:
+            raise domain_error(failure, self.address) from failure
+        finally:
+            call.cancel()
+
+    def watch(self, job_id: str, seconds: float) -> Iterator[training_pb2.TrainingJob]:
+        """Yields the job at each change, over one call of at most `seconds`."""
+        request = training_pb2.WatchTrainingJobRequest(job_id=job_id)
+        limit = self.limit(seconds)
+        call = self._stubs["training"].WatchTrainingJob(request, timeout=limit, metadata=self.metadata)
+        with closing(self._responses(call)) as responses:
+            for response in responses:
+                yield response.job
+
+    def log(self, job_id: str, seconds: float, *, follow: bool) -> Iterator[bytes]:
+        """Yields pieces of the job's log, over one call of at most `seconds`."""
+        request = training_pb2.ReadTrainingJobLogRequest(job_id=job_id, follow=follow)
+        limit = self.limit(seconds)
+        call = self._stubs["training"].ReadTrainingJobLog(request, timeout=limit, metadata=self.metadata)
+        with closing(self._responses(call)) as responses:
+            for response in responses:
+                yield response.content
+
+    def episodes(self, request: experience_pb2.ExportEpisodesRequest, timeout: float) -> Iterator[bytes]:
+        """Yields the pieces of ExportEpisodes' file."""
+        limit = self.limit(timeout)
+        call = self._stubs["experience"].ExportEpisodes(request, timeout=limit, metadata=self.metadata)
+        with closing(self._responses(call)) as responses:
+            for response in responses:
+                yield response.chunk
+
+    def export(
+        self, request: policy_pb2.ExportVersionRequest, timeout: float
+    ) -> Iterator[policy_pb2.ExportVersionResponse]:
+        """Yields the messages of ExportVersion."""
+        limit = self.limit(timeout)
+        call = self._stubs["policies"].ExportVersion(request, timeout=limit, metadata=self.metadata)
+        yield from self._responses(call)
+
+    def stream(
+        self, requests: Iterator[policy_pb2.StreamActRequest], timeout: float | None
+    ) -> Iterator[policy_pb2.StreamActResponse]:
+        """Opens StreamAct; without a timeout it lasts until it is closed."""
+        limit = self.limit(float("inf") if timeout is None else timeout)
+        call: Iterator[policy_pb2.StreamActResponse] = self._stubs["policies"].StreamAct(
+            requests, timeout=limit, metadata=self.metadata
+        )
+        return call
+
+    def close(self) -> None:
+        """Closes the channel; calls under way are cancelled."""
+        self.closed = True
+        self._channel.close()
+        if self._sticky is not None:
+            self._sticky.close()

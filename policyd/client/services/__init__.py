@@ -1,0 +1,1 @@
+"""The calls of a client, by service: for threads, and for asyncio beside them."""

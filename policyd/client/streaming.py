@@ -1,0 +1,127 @@
+"""StreamAct for a loop: each batch of observations gets one response, in order, over one call."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Unpack
+
+import grpc
+import grpc.aio
+
+from policy_api.v1.policy_pb2 import StreamActRequest, StreamActResponse
+from policyd.client.acting import ActCodec, Actions, ActOptions, Observations
+from policyd.client.async_connection import AsyncClosing, AsyncConnection
+from policyd.client.channel import domain_error
+from policyd.client.connection import Closing, Connection
+from policyd.client.messages import build
+from policyd.errors import PolicydError, Unavailable
+
+
+class _Pins:
+    """Whether the stream is pinned to a version, and the pin that its next message asks for."""
+
+    def __init__(self, pin_version: bool) -> None:
+        self.pinned = False
+        self._pin_next = pin_version
+
+    def message(self, codec: ActCodec, pin_version: bool, unpin_version: bool) -> StreamActRequest:
+        pin = pin_version or self._pin_next
+        message = build(StreamActRequest, request=codec.request, pin_version=pin, unpin_version=unpin_version)
+        self._pin_next = False
+        return message
+
+    def actions(self, codec: ActCodec, response: object) -> Actions:
+        """Decodes a response. Raises Unavailable if it is none, because the stream has ended."""
+        if not isinstance(response, StreamActResponse):
+            raise _ended()
+        self.pinned = response.pinned
+        return codec.decode(response.response)
+
+
+class ActStream(Closing):
+    """One stream, for one thread. An error of the server ends it: open another one."""
+
+    def __init__(self, connection: Connection, *, pin_version: bool, timeout: float | None) -> None:
+        self._address = connection.address
+        self._pins = _Pins(pin_version)
+        self._messages: SimpleQueue[StreamActRequest | None] = SimpleQueue()
+        self._responses = connection.stream(iter(self._messages.get, None), timeout)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the version that chose the last actions chooses the rest of the stream's."""
+        return self._pins.pinned
+
+    def act(
+        self,
+        observations: Observations,
+        *,
+        pin_version: bool = False,
+        unpin_version: bool = False,
+        **options: Unpack[ActOptions],
+    ) -> Actions:
+        """Returns the actions for observations [batch, ...].
+
+        Options and errors as in PolicyClient.act.
+
+        `pin_version` keeps the version that answers this call for the calls that follow.
+        `unpin_version` ends an earlier pin before this call is answered.
+        """
+        codec = ActCodec(observations, **options)
+        self._messages.put(self._pins.message(codec, pin_version, unpin_version))
+        try:
+            response = next(self._responses, None)
+        except grpc.RpcError as failure:
+            raise domain_error(failure, self._address) from failure
+        return self._pins.actions(codec, response)
+
+    def close(self) -> None:
+        """Ends the stream and its pin."""
+        self._messages.put(None)
+
+
+class AsyncActStream(AsyncClosing):
+    """As ActStream, on an event loop."""
+
+    def __init__(self, connection: AsyncConnection, *, pin_version: bool, timeout: float | None) -> None:
+        self._address = connection.address
+        self._pins = _Pins(pin_version)
+        self._closed = False
+        self._call = connection.stream(timeout)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the version that chose the last actions chooses the rest of the stream's."""
+        return self._pins.pinned
+
+    async def act(
+        self,
+        observations: Observations,
+        *,
+        pin_version: bool = False,
+        unpin_version: bool = False,
+        **options: Unpack[ActOptions],
+    ) -> Actions:
+        """As ActStream.act."""
+        if self._closed:
+            raise _ended()
+        codec = ActCodec(observations, **options)
+        message = self._pins.message(codec, pin_version, unpin_version)
+        try:
+            with suppress(asyncio.InvalidStateError):  # the stream has ended: reading says why
+                await self._call.write(message)
+            response = await self._call.read()
+        except grpc.RpcError as failure:
+            raise domain_error(failure, self._address) from failure
+        return self._pins.actions(codec, response)
+
+    async def close(self) -> None:
+        """Ends the stream and its pin."""
+        self._closed = True
+        self._call.cancel()
+
+
+def _ended() -> PolicydError:
+    return Unavailable("the stream has ended; open another one", reason="STREAM_ENDED")

@@ -1,0 +1,45 @@
+"""What is kept of the returns of one version: enough for intervals, in constant memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of `n` returns."""
+
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0  # sum of squared differences from the mean
+    low: float = math.inf  # the smallest return
+    high: float = -math.inf  # the largest
+
+    @classmethod
+    def of(cls, returns: Iterable[float]) -> Moments:
+        """Of these returns."""
+        moments = cls()
+        for value in returns:
+            moments = moments.merged(cls(1, value, 0.0, value, value))
+        return moments
+
+    def merged(self, other: Moments) -> Moments:
+        """Of the returns of both (Chan, Golub and LeVeque, 1979)."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        shift = other.mean - self.mean
+        return Moments(
+            n,
+            self.mean + shift * other.n / n,
+            self.squares + other.squares + shift * shift * self.n * other.n / n,
+            min(self.low, other.low),
+            max(self.high, other.high),
+        )
+
+    @property
+    def variance(self) -> float:
+        """The unbiased estimate; 0 of fewer than two returns."""
+        return self.squares / (self.n - 1) if self.n > 1 else 0.0

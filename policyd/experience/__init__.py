@@ -1,0 +1,4 @@
+"""What servers record and learners read: the journal of open episodes and the log of sealed ones.
+
+No torch, no grpc: the server's recorder and the trainer's learner share this package.
+"""

@@ -1,0 +1,173 @@
+"""How each policy's experience is recorded.
+
+One JSON file a policy, replaced as a whole under a lock.
+
+<root>/configs/<policy>.json
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.errors import Conflict, CorruptArtifact, FieldViolation, InvalidArgument
+from policyd.repository.durable import locked, make_directory, replace_file
+
+REWARD_LIMIT = 1e6  # where the configuration names no range
+SILENCE_SECONDS = 600.0
+RETENTION_SECONDS = 30 * 86400.0
+VERSION_LAG = 16
+
+
+class ExperienceConfigs:
+    """Reads and changes the configurations below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "configs"
+
+    def read(self, policy: str) -> pb.GetExperienceResponse:
+        """Configuration, generation and history; generation 0 and mode OFF where nothing was set.
+
+        CorruptArtifact: the file is damaged.
+        """
+        path = self.path(policy)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return pb.GetExperienceResponse(config=pb.ExperienceConfig(mode=pb.ExperienceConfig.OFF))
+        try:
+            return json_format.Parse(text, pb.GetExperienceResponse())
+        except json_format.ParseError as error:
+            raise CorruptArtifact(f"the experience configuration {path} is damaged: {error}") from error
+
+    def policies(self) -> list[str]:
+        """The policies that have a configuration."""
+        return sorted(path.stem for path in self._folder.glob("*.json"))
+
+    def change(self, request: pb.SetExperienceConfigRequest) -> pb.SetExperienceConfigResponse:
+        """Sets a policy's configuration.
+
+        InvalidArgument: a field is out of range. Conflict: it is not at `expected_generation`.
+        """
+        validate(request.config)
+        make_directory(self._folder)
+        with locked(self._folder / f".{request.policy}.lock"):
+            state = self.read(request.policy)
+            if request.HasField("expected_generation") and request.expected_generation != state.generation:
+                raise Conflict(
+                    f"the experience of {request.policy} is at generation {state.generation}, "
+                    f"not {request.expected_generation}: read it again"
+                )
+            _apply(state, request)
+            replace_file(self.path(request.policy), json_format.MessageToJson(state).encode())
+        return pb.SetExperienceConfigResponse(config=state.config, generation=state.generation)
+
+    def path(self, policy: str) -> Path:
+        """The policy's file; there is none where nothing was set."""
+        return self._folder / f"{policy}.json"
+
+
+class RecordedPolicies:
+    """Which policies record, asked for every decision.
+
+    That one records is believed for SECONDS; the recorder checks it again. That one does not is
+    looked up each time, so that nothing is missed after its mode was set.
+    """
+
+    SECONDS = 1.0
+
+    def __init__(self, root: Path) -> None:
+        self._configs = ExperienceConfigs(root)
+        self._until: dict[str, float] = {}  # by policy: time.monotonic()
+        self._silent: dict[str, int] = {}  # by policy that does not record: its file's last change
+
+    def __call__(self, policy: str) -> bool:
+        """Whether decisions of the policy go to the recorder, which tells of a damaged file."""
+        now = time.monotonic()
+        if self._until.get(policy, -math.inf) > now:
+            return True
+        try:
+            changed = self._configs.path(policy).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if self._silent.get(policy) == changed:
+            return False
+        if self._may_record(policy):
+            self._until[policy] = now + self.SECONDS
+            return True
+        self._silent[policy] = changed
+        return False
+
+    def _may_record(self, policy: str) -> bool:
+        try:
+            return records(self._configs.read(policy).config)
+        except (CorruptArtifact, OSError):
+            return True
+
+
+def _apply(state: pb.GetExperienceResponse, request: pb.SetExperienceConfigRequest) -> None:
+    state.config.CopyFrom(request.config)
+    state.generation += 1
+    change = state.history.add(
+        config=request.config, generation=state.generation, actor=request.actor, reason=request.reason
+    )
+    now = Timestamp()
+    now.GetCurrentTime()
+    change.change_time.CopyFrom(now)
+
+
+def reward_range(config: pb.ExperienceConfig) -> tuple[float, float]:
+    """Smallest and largest reward that is accepted."""
+    low = config.reward_low if config.HasField("reward_low") else -REWARD_LIMIT
+    high = config.reward_high if config.HasField("reward_high") else REWARD_LIMIT
+    return low, high
+
+
+def silence_seconds(config: pb.ExperienceConfig) -> float:
+    """How long an episode may be silent before it is sealed."""
+    return config.silence.ToTimedelta().total_seconds() if config.HasField("silence") else SILENCE_SECONDS
+
+
+def retention_seconds(config: pb.ExperienceConfig) -> float:
+    """How old a sealed episode may become."""
+    if not config.HasField("retention"):
+        return RETENTION_SECONDS
+    return config.retention.ToTimedelta().total_seconds()
+
+
+def records(config: pb.ExperienceConfig) -> bool:
+    """Whether decisions and outcomes are recorded."""
+    return config.mode in (pb.ExperienceConfig.RECORD, pb.ExperienceConfig.LEARN)
+
+
+def validate(config: pb.ExperienceConfig) -> None:
+    """InvalidArgument: names every field that is out of range, what came and what was expected."""
+    low, high = reward_range(config)
+    checks = (
+        ("mode", config.mode, config.mode in pb.ExperienceConfig.Mode.values(), "OFF, RECORD or LEARN"),
+        (
+            "reward_low",
+            low,
+            math.isfinite(low) and low < high,
+            f"a finite number below {high:g}",
+        ),
+        ("reward_high", high, math.isfinite(high), "a finite number"),
+        ("silence", silence_seconds(config), 1 <= silence_seconds(config) <= 86400 * 7, "1 second to 7 days"),
+        ("max_version_lag", config.max_version_lag, config.max_version_lag >= 0, "0 or more"),
+        ("max_caller_share", config.max_caller_share, 0 <= config.max_caller_share <= 1, "0 to 1"),
+        ("max_subject_share", config.max_subject_share, 0 <= config.max_subject_share <= 1, "0 to 1"),
+        ("retention", retention_seconds(config), retention_seconds(config) >= 60, "1 minute or more"),
+    )
+    violations = tuple(
+        FieldViolation(f"config.{name}", f"got {got}, expected {expected}")
+        for name, got, fits, expected in checks
+        if not fits
+    )
+    if violations:
+        text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise InvalidArgument(text, violations=violations)

@@ -1,0 +1,329 @@
+"""The recorder: the one writer of a folder of experience.
+
+It knows files, and neither sockets nor gRPC.
+
+    <root>/journal/             decisions and outcomes of open episodes
+    <root>/episodes/<policy>/   sealed episodes
+
+`decide` and `report` queue; `commit` makes the outcomes durable, and only then may they be
+acknowledged. A recorder that starts finds what an earlier one left, whatever byte that one died at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.errors import Exhausted
+from policyd.experience.book import Book, EpisodeKey, OpenEpisode, Place, Verdict, sealed_episode
+from policyd.experience.journal import Journal, key_of
+from policyd.experience.sealed import SealedLog
+from policyd.repository.durable import locked, make_directory
+
+#: Problems of one kind that an answer lists.
+LISTED = 100
+#: Seconds until a full disk is tried again, and what clients are told to wait.
+FULL_SECONDS, RETRY_AFTER = 1.0, 5.0
+
+
+#: policyd_server.compiled.index.take.
+Index = Callable[[bytes, Book, Place, Callable[[str], bool], float], tuple[bytes, dict[str, int]]]
+
+
+class EpisodeFacts(NamedTuple):
+    """What decides whether an episode is deleted."""
+
+    episode_id: str
+    subject: str
+    changed: float  # seconds since the epoch; of a sealed episode: when it was sealed
+
+
+@dataclass
+class Report:
+    """What became of the outcomes of one request, in the contract's words."""
+
+    counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    problems: dict[Verdict, list[pb.OutcomeProblem]] = field(default_factory=dict)
+
+    def add(self, index: int, verdict: Verdict, description: str) -> None:
+        """Counts one outcome, and lists it where it is a problem."""
+        self.counts[verdict] += 1
+        if verdict in (Verdict.CONFLICT, Verdict.UNKNOWN):
+            listed = self.problems.setdefault(verdict, [])
+            if len(listed) < LISTED:
+                listed.append(pb.OutcomeProblem(index=index, description=description))
+
+    def message(self) -> pb.ReportOutcomesResponse:
+        """The answer to the client."""
+        return pb.ReportOutcomesResponse(
+            recorded=self.counts[Verdict.RECORDED],
+            repeated=self.counts[Verdict.REPEATED],
+            too_late=self.counts[Verdict.TOO_LATE],
+            conflicts=self.problems.get(Verdict.CONFLICT, ()),
+            unknown=self.problems.get(Verdict.UNKNOWN, ()),
+            conflict_count=self.counts[Verdict.CONFLICT],
+            unknown_count=self.counts[Verdict.UNKNOWN],
+        )
+
+
+class Recorder:
+    """Used by one thread. Holds a lock on its folder, so that there is one writer."""
+
+    def __init__(self, root: Path) -> None:
+        make_directory(root)
+        self.root = root
+        self._lock = locked(root / "lock")
+        self._lock.__enter__()
+        self.book = Book()
+        self._journal = Journal(root / "journal")
+        self._logs: dict[str, SealedLog] = {}
+        self._changed: set[EpisodeKey] = set()  # episodes with outcomes that are not yet durable
+        self._queued: Counter[str] = Counter()  # decisions since the last commit, by policy
+        self.lost: Counter[str] = Counter()  # decisions that a full disk had no room for, by policy
+        self._full_until = 0.0  # time.monotonic(); 0: the disk has room
+        self._unsealed = False  # whether complete episodes wait for room
+        self._recover()
+
+    def decide(
+        self, record: pb.DecisionRecord, payload: bytes | None = None, now: float | None = None
+    ) -> bool:
+        """Takes a decision. False: it was not taken.
+
+        `payload`: the record's bytes, and `now`: time.time(), where they are known.
+        """
+        if self._is_full():
+            self.lost[record.policy] += 1
+            return False
+        self._queued[record.policy] += 1
+        place = self._journal.decision(payload or record.SerializeToString())
+        at = time.time() if now is None else now
+        return self.book.decide(key_of(record), record.step.step, place, record.subject, record.caller, at)
+
+    def take(self, body: bytes, index: Index, is_recorded: Callable[[str], bool]) -> None:
+        """Takes the decisions of one message by `index`, as `decide` does each of them.
+
+        ValueError: the message is damaged, and nothing of it was taken.
+        """
+        framed, counts = index(body, self.book, self._journal.place, is_recorded, time.time())
+        self._journal.framed(framed)
+        self._queued.update(counts)
+
+    def report(self, policy: str, caller: str, outcomes: Sequence[pb.Outcome]) -> Report:
+        """Takes outcomes. They count as recorded once `commit` has returned.
+
+        Exhausted: the disk is full.
+        """
+        if self._is_full():
+            raise self._full("there is no room")
+        report, now = Report(), time.time()
+        for index, outcome in enumerate(outcomes):
+            key = EpisodeKey(policy, outcome.episode_id, outcome.agent_id)
+            verdict = self.book.judge(key, outcome)
+            if verdict is Verdict.RECORDED:
+                record = pb.OutcomeRecord(policy=policy, caller=caller, outcome=outcome, report_time=_now())
+                place = self._journal.outcome(record)
+                self.book.report(key, outcome, place.segment, now)
+                self._changed.add(key)
+            report.add(index, verdict, self._description(key, outcome, verdict))
+        return report
+
+    def commit(self) -> None:
+        """Makes everything durable that was taken, then seals what is complete.
+
+        Exhausted: the disk is full. What was queued is forgotten, and the book is read again from
+            the disk.
+        """
+        try:
+            self._journal.commit(durable=bool(self._changed))
+        except OSError as error:
+            self._full_until = time.monotonic() + FULL_SECONDS
+            self.lost.update(self._queued)
+            self._start_over()
+            raise self._full(error.strerror or "it failed") from error
+        complete = [self.book.episodes[key] for key in self._changed if self._is_complete(key)]
+        self._changed.clear()
+        self._queued.clear()
+        self.seal(complete)
+
+    def seal(self, episodes: Sequence[OpenEpisode]) -> int:
+        """Writes episodes to the log of their policy and closes them; returns how many.
+
+        Where the disk is full they stay open, and the journal keeps them.
+        """
+        by_policy: dict[str, list[OpenEpisode]] = {}
+        for episode in episodes:
+            by_policy.setdefault(episode.key.policy, []).append(episode)
+        sealed = sum(len(each) for policy, each in by_policy.items() if self._sealed(policy, each))
+        if sealed and self._journal.segments > 1:
+            self._journal.release(self.book.segments)
+        return sealed
+
+    def seal_complete(self) -> None:
+        """Seals what a full disk had no room for."""
+        if self._unsealed and not self._is_full():
+            self._unsealed = False
+            self.seal([episode for episode in self.book.episodes.values() if episode.complete])
+
+    def _sealed(self, policy: str, episodes: Sequence[OpenEpisode]) -> bool:
+        """Seals episodes of one policy, all or none. False: the disk is full."""
+        for episode in episodes:
+            whole = sealed_episode(episode, self._journal.decisions(episode))
+            whole.seal_time.CopyFrom(_now())
+            self.log(policy).append(whole)
+        try:
+            self.log(policy).commit()
+        except OSError:
+            self._full_until = time.monotonic() + FULL_SECONDS
+            self._unsealed = True
+            return False
+        for episode in episodes:
+            self.book.seal(episode.key)
+        return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk was full a moment ago."""
+        return self._is_full()
+
+    def _is_full(self) -> bool:
+        """Whether the disk was full a moment ago; looks again every FULL_SECONDS."""
+        if not self._full_until:
+            return False
+        if time.monotonic() < self._full_until:
+            return True
+        self._full_until = 0.0 if self._journal.has_room() else time.monotonic() + FULL_SECONDS
+        return bool(self._full_until)
+
+    def _full(self, problem: str) -> Exhausted:
+        message = f"the experience of {self.root} cannot be written: {problem}"
+        return Exhausted(message, reason="DISK_FULL", retry_after=RETRY_AFTER)
+
+    def delete(self, policy: str, matches: Callable[[EpisodeFacts], bool]) -> int:
+        """Deletes the policy's episodes, open and sealed, for which `matches` says so.
+
+        Returns how many.
+
+        When this returns, no file holds their bytes.
+        """
+        self._journal.commit(durable=True)
+        opened = [
+            episode.key
+            for episode in self.book.episodes.values()
+            if episode.key.policy == policy
+            and matches(EpisodeFacts(episode.key.episode_id, episode.subject, episode.changed))
+        ]
+        for key in opened:
+            self.book.forget(key)
+        self._journal.erase(
+            lambda record: record.policy == policy and (key_of(record) in opened or matches(_facts(record)))
+        )
+        sealed = self.log(policy).delete(
+            lambda e: matches(EpisodeFacts(e.episode_id, e.subject, _seconds(e.seal_time)))
+        )
+        return len(opened) + sealed
+
+    def seal_silent(self, policy: str, silence: float) -> int:
+        """Seals the policy's episodes in which nothing happened for `silence` seconds.
+
+        Returns how many.
+        """
+        episodes = self.book.silent(policy, time.time() - silence)
+        return self.seal(episodes)
+
+    @property
+    def journal_bytes(self) -> int:
+        """Bytes of the journal."""
+        return self._journal.disk_bytes
+
+    def close(self) -> None:
+        """Makes everything durable and gives the folder up.
+
+        Open episodes go on in the next recorder.
+        """
+        self._journal.close()
+        for log in self._logs.values():
+            log.close()
+        self._lock.__exit__(None, None, None)
+
+    def _is_complete(self, key: EpisodeKey) -> bool:
+        episode = self.book.episodes.get(key)
+        return episode is not None and episode.complete
+
+    def log(self, policy: str) -> SealedLog:
+        """The policy's sealed episodes."""
+        if policy not in self._logs:
+            self._logs[policy] = SealedLog(self.root / "episodes" / policy)
+        return self._logs[policy]
+
+    def _start_over(self) -> None:
+        self._changed.clear()
+        self._queued.clear()
+        self.book = Book()
+        self._recover()
+
+    def _recover(self) -> None:
+        """Reads the journal.
+
+        An episode that was sealed before the journal forgot it is not opened again.
+        """
+        entries = list(self._journal.entries())
+        keys = {key_of(entry.record) for entry in entries}
+        sealed = dict.fromkeys(self._sealed_of(keys))
+        for key in sealed:
+            self.book.seal(key)
+        now = time.time()
+        for place, record in entries:
+            key = key_of(record)
+            if key in sealed:  # the book remembers the newest only
+                continue
+            if isinstance(record, pb.DecisionRecord):
+                if self.book.decide(key, record.step.step, place, record.subject, record.caller, now):
+                    opened = self.book.episodes[key]
+                    opened.began = min(opened.began, _seconds(record.step.decide_time))
+            else:
+                self.book.report(key, record.outcome, place.segment, now)
+        self.seal([episode for episode in self.book.episodes.values() if episode.complete])
+        self._journal.release(self.book.segments)
+
+    def _sealed_of(self, keys: set[EpisodeKey]) -> list[EpisodeKey]:
+        """Those episodes of the journal that are in the log already, oldest first."""
+        found: dict[EpisodeKey, None] = {}
+        for policy in {key.policy for key in keys}:
+            for episode in self.log(policy).since(self._journal.begun):
+                key = EpisodeKey(policy, episode.episode_id, episode.agent_id)
+                if key in keys:
+                    found[key] = None
+        return list(found)
+
+    def _description(self, key: EpisodeKey, outcome: pb.Outcome, verdict: Verdict) -> str:
+        where = f"episode {key.episode_id[:64]!r}, agent {key.agent_id[:64]!r}, step {outcome.step}"
+        if verdict is Verdict.UNKNOWN:
+            return f"{where}: no such decision was recorded"
+        if verdict is Verdict.CONFLICT:
+            known = self.book.episodes[key].parts[outcome.step][outcome.part]
+            return f"{where}: got reward {outcome.reward:g}, known is {known.reward:g}"
+        return ""
+
+
+def _facts(record: pb.DecisionRecord | pb.OutcomeRecord) -> EpisodeFacts:
+    """What a record of the journal says about its episode. An outcome names no subject."""
+    if isinstance(record, pb.OutcomeRecord):
+        return EpisodeFacts(record.outcome.episode_id, "", _seconds(record.report_time))
+    return EpisodeFacts(record.episode_id, record.subject, _seconds(record.step.decide_time))
+
+
+def _seconds(stamp: Timestamp) -> float:
+    return stamp.ToNanoseconds() / 1e9
+
+
+def _now() -> Timestamp:
+    stamp = Timestamp()
+    stamp.GetCurrentTime()
+    return stamp

@@ -1,0 +1,182 @@
+"""The log of sealed episodes of one policy: what learners read.
+
+    <root>/episodes/<policy>/<number>.log
+
+One recorder appends; a learner reads from a position of its own and goes on where it was. Positions
+stay valid when episodes are deleted. A segment that retention removes is skipped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from policy_api.v1.experience_pb2 import Episode
+from policyd.experience.segments import OVERWRITTEN, SegmentWriter, delete, overwrite, read
+from policyd.repository.durable import make_directory, sync_directory
+
+EPISODE = 3
+SEGMENT_BYTES = 64 << 20
+#: A file that is touched when records are overwritten.
+MARK = "overwritten"
+
+
+class Position(NamedTuple):
+    """A place in the log: the next episode is read from there."""
+
+    segment: int = 1
+    offset: int = 0
+
+
+class Sealed(NamedTuple):
+    """An episode, where it lies, and the position behind it."""
+
+    episode: Episode
+    at: Position
+    after: Position
+    observed: bool = True  # False: its observations were forgotten, and are zeros now
+
+
+def read_sealed(folder: Path, position: Position = Position()) -> Iterator[Sealed]:  # noqa: B008 -- immutable
+    """The episodes from `position` on, oldest first, up to what is in the log now."""
+    for number in _numbers(folder):
+        if number < position.segment:
+            continue
+        offset = position.offset if number == position.segment else 0
+        for record in read(segment_path(folder, number), offset):
+            at, after = Position(number, record.offset), Position(number, record.end)
+            episode = Episode.FromString(record.payload)
+            yield Sealed(episode, at, after, observed=record.kind < OVERWRITTEN)
+
+
+def first_since(folder: Path, when: float) -> Position:
+    """Where to begin to read for episodes sealed at or after `when`, in seconds."""
+    numbers = _numbers(folder)
+    later = (number for number in numbers if segment_path(folder, number).stat().st_mtime >= when)
+    return Position(next(later, numbers[-1] if numbers else 1))
+
+
+def overwritten(folder: Path) -> int:
+    """When records of a log were last overwritten, in nanoseconds; 0: never."""
+    try:
+        return (folder / MARK).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+class SealedLog:
+    """Appends sealed episodes of one policy."""
+
+    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        make_directory(folder)
+        numbers = _numbers(folder)
+        self._number = numbers[-1] if numbers else 1
+        self._writer = SegmentWriter(segment_path(folder, self._number))
+
+    def append(self, episode: Episode) -> None:
+        """Queues an episode for the next commit."""
+        self._writer.append(EPISODE, episode.SerializeToString())
+
+    def commit(self) -> None:
+        """Makes what is queued durable. OSError: nothing was written."""
+        self._writer.commit()
+        if self._writer.size < self._segment_bytes:
+            return
+        with suppress(OSError):  # a full disk: this segment goes on
+            following = SegmentWriter(segment_path(self.folder, self._number + 1))
+            self._writer.close()
+            self._number += 1
+            self._writer = following
+
+    def since(self, when: float) -> Iterator[Episode]:
+        """The episodes of every segment that was written to since `when`.
+
+        `when` is in seconds since the epoch.
+        """
+        for number in _numbers(self.folder):
+            if segment_path(self.folder, number).stat().st_mtime >= when:
+                for record in read(segment_path(self.folder, number)):
+                    yield Episode.FromString(record.payload)
+
+    def delete(self, matches: Callable[[Episode], bool]) -> int:
+        """Overwrites every episode that matches, and returns how many did."""
+        found = [sealed.at for sealed in read_sealed(self.folder) if matches(sealed.episode)]
+        with self._overwriting():
+            for position in found:
+                delete(segment_path(self.folder, position.segment), position.offset)
+        return len(found)
+
+    def forget_observations(self, begin: Position, end: Position) -> Position:
+        """Overwrites the observations of the episodes between two positions with zeros, for ever.
+
+        Returns the position up to which that is done.
+        """
+        with self._overwriting():
+            return self._forget(begin, end)
+
+    @contextmanager
+    def _overwriting(self) -> Iterator[None]:
+        """Marks the log, before and after, for those who copy it."""
+        (self.folder / MARK).touch()
+        yield
+        (self.folder / MARK).touch()
+
+    def _forget(self, begin: Position, end: Position) -> Position:
+        for number in _numbers(self.folder):
+            if not begin.segment <= number <= end.segment:
+                continue
+            path = segment_path(self.folder, number)
+            for record in read(path, begin.offset if number == begin.segment else 0):
+                if (number, record.end) > end:
+                    return end
+                if record.kind < OVERWRITTEN:
+                    overwrite(path, record, _without_observations(record.payload))
+        return end
+
+    def expire(self, max_age: float) -> int:
+        """Deletes whole segments that were last written to over `max_age` seconds ago.
+
+        The newest stays.
+
+        Returns the number of segments.
+        """
+        before = time.time() - max_age
+        paths = [segment_path(self.folder, number) for number in _numbers(self.folder)[:-1]]
+        stale = [path for path in paths if path.stat().st_mtime < before]
+        for path in stale:
+            path.unlink()
+        if stale:
+            sync_directory(self.folder)
+        return len(stale)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment_path(self.folder, number).stat().st_size for number in _numbers(self.folder))
+
+    def close(self) -> None:
+        """Closes the newest segment."""
+        self._writer.close()
+
+
+def _without_observations(payload: bytes) -> bytes:
+    """The episode with zeros in place of what was observed: as many bytes as before."""
+    episode = Episode.FromString(payload)
+    episode.final_observation = bytes(len(episode.final_observation))
+    for step in episode.steps:
+        step.observation = bytes(len(step.observation))
+    return episode.SerializeToString()
+
+
+def _numbers(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in folder.glob("*.log"))
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where a segment lies."""
+    return folder / f"{number:08d}.log"

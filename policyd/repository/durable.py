@@ -1,0 +1,104 @@
+"""Files that survive a crash: fsync, rename, fsync of the folder.
+
+And a lock that dies with its holder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from policyd.errors import CorruptArtifact, Exhausted, FailedPrecondition
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAMAGED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}  # an entry of another kind in the way
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def make_directory(path: Path) -> None:
+    """Makes `path` and what lacks above it, each entry durable in its parent."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the folder's entries durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a new file and makes its bytes durable; its name is so after `sync_directory`."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replaces `path` as a whole: a reader sees the old bytes or the new.
+
+    The caller holds the lock.
+    """
+    scratch = path.with_name(f".{path.name}.new")
+    write_file(scratch, content)
+    scratch.rename(path)
+    sync_directory(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on the file `path`. The kernel releases it when the holder dies."""
+    # Read-only access suffices for flock, and lets other users of the machine take the lock too.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_at_once(path: Path) -> Iterator[bool]:
+    """As `locked`, but does not wait: yields False where somebody else holds the lock."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(root: Path) -> Iterator[None]:
+    """Turns a full, read-only or damaged disk into errors of the tree.
+
+    Anything else stays what it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the repository {root} has no space left: {error.strerror}"
+            raise Exhausted(message, reason="DISK_FULL", retry_after=60) from error
+        if error.errno in _READ_ONLY:
+            message = f"the repository {root} cannot be written: {error.strerror}: {error.filename}"
+            raise FailedPrecondition(message, reason="READ_ONLY") from error
+        if error.errno in _DAMAGED:
+            message = f"the repository {root} is damaged: {error.filename}: {error.strerror}"
+            raise CorruptArtifact(message) from error
+        raise

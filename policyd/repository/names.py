@@ -1,0 +1,26 @@
+"""Names of policies and aliases: what they may look like."""
+
+from __future__ import annotations
+
+import re
+
+from policyd.errors import InvalidArgument
+
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+ALIAS_NAME = POLICY_NAME
+
+
+def validate_policy_name(name: str, *, field: str = "policy") -> str:
+    """The name itself; InvalidArgument names `field`."""
+    return _validate(POLICY_NAME, name, field)
+
+
+def validate_alias_name(name: str, *, field: str = "alias") -> str:
+    """The name itself; InvalidArgument names `field`."""
+    return _validate(ALIAS_NAME, name, field)
+
+
+def _validate(pattern: re.Pattern[str], name: str, field: str) -> str:
+    if pattern.fullmatch(name) is None:
+        raise InvalidArgument.of(field, got=repr(name), wanted=f"a name like {pattern.pattern}")
+    return name

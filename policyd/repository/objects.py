@@ -1,0 +1,301 @@
+"""A repository in object storage.
+
+The same keys as the files on disk, and conditional writes for locks.
+
+    models/<policy>/<version>/model.onnx, ...       put before the version exists
+    models/<policy>/<version>/metadata.json         create-only and last: with it the version exists
+    models/<policy>/claims/<version>                create-only: who may write the version
+    models/<policy>/jobs/<digest of the job id>     create-only: which version a job publishes
+    aliases/<policy>.json                           replaced on its ETag and generation
+    aliases/<policy>.traffic                        the same: shares of aliases, and the canary
+    aliases/<policy>.published                      another text after each publishing, for pollers
+
+Nothing is renamed. A publisher that dies before its metadata leaves a claimed number without a
+version. A poll is one listing of `aliases/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from policyd.errors import CorruptArtifact, FailedPrecondition
+from policyd.repository import alias_format, traffic, versions
+from policyd.repository.names import POLICY_NAME
+from policyd.repository.object_client import ObjectClient
+from policyd.repository.records import CLAIMED, METADATA, MODEL, NOT_PUBLISHED
+from policyd.repository.storage import Draft
+
+_ALIASES = "aliases/"
+_STATE, _PUBLISHED, _TRAFFIC = ".json", ".published", ".traffic"
+
+
+class ObjectStorage:
+    """Versions and alias states as objects. The store is probed before the first write."""
+
+    def __init__(self, client: ObjectClient) -> None:
+        self.client = client
+        self._probed = False
+
+    @property
+    def location(self) -> str:
+        """The URL."""
+        return self.client.location
+
+    def policies(self) -> list[str]:
+        """See Storage."""
+        return sorted(self.stamps())
+
+    def numbers(self, policy: str) -> list[int]:
+        """See Storage."""
+        return sorted(self._numbers(policy)[0])
+
+    def has_versions(self, policy: str) -> bool:
+        """See Storage."""
+        return bool(self.numbers(policy))
+
+    def unfinished(self, policy: str) -> Mapping[int, str]:
+        """See Storage.
+
+        The largest claimed number is probably one of a publisher at work: that is no news.
+        """
+        published, begun, claimed = self._numbers(policy)
+        passed = {number for number in claimed - published if number < max(published, default=0)}
+        missing = dict.fromkeys(begun - published - claimed, NOT_PUBLISHED) | dict.fromkeys(passed, CLAIMED)
+        return dict(sorted(missing.items()))
+
+    def names(self, policy: str, version: int) -> list[str]:
+        """See Storage."""
+        prefix = self._version(policy, version)
+        return [key.removeprefix(prefix) for key, _ in self.client.entries(prefix)]
+
+    def read(self, policy: str, version: int, name: str, limit: int) -> bytes | None:
+        """See Storage."""
+        found = self.client.get(self._version(policy, version) + name, limit)
+        return None if found is None else found.content
+
+    def find_job(self, policy: str, job_id: str) -> int | None:
+        """See Storage.
+
+        A publisher that died between its decision and its metadata is finished here.
+        """
+        found = self.client.get(_job_key(policy, job_id), versions.MAX_METADATA_BYTES)
+        decision = None if found is None else _decision(found.content)
+        if decision is None or not self._is_there(policy, decision["version"]):
+            return None
+        self._commit(policy, decision["version"], decision["metadata"].encode())
+        return int(decision["version"])
+
+    def publish(self, policy: str, draft: Draft) -> int:
+        """See Storage."""
+        self.prepare()
+        contents = {
+            name: source if isinstance(source, bytes) else Path(source).read_bytes()
+            for name, source in draft.files.items()
+        }
+        if draft.job_id and (before := self.find_job(policy, draft.job_id)) is not None:
+            self._announce(policy)
+            return before
+        number = self._claim_next(policy)
+        for name, content in contents.items():
+            self.client.put(self._version(policy, number) + name, content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        metadata = draft.describe(number, digests)
+        if draft.job_id:
+            number, metadata = self._decide(policy, draft.job_id, number, metadata)
+        self._commit(policy, number, metadata)
+        self.client.put(f"models/{policy}/config.pbtxt", draft.config)
+        self._announce(policy)
+        return number
+
+    def restore(self, policy: str, version: int, files: Mapping[str, bytes], config: bytes) -> bool:
+        """See Storage. The same files again finish what was interrupted."""
+        self.prepare()
+        content = b"restored " + hashlib.sha256(files[METADATA]).hexdigest().encode()
+        if not self.client.create(_claim_key(policy, version), content):
+            return False
+        if self.read(policy, version, METADATA, versions.MAX_METADATA_BYTES) is not None:
+            return False
+        for name in files.keys() - {METADATA}:
+            self.client.put(self._version(policy, version) + name, files[name])
+        self._commit(policy, version, files[METADATA])
+        if version == max(self.numbers(policy)):
+            self.client.put(f"models/{policy}/config.pbtxt", config)
+        self._announce(policy)
+        return True
+
+    def add(self, policy: str, version: int, name: str, content: bytes, *, replace: bool = False) -> bool:
+        """See Storage."""
+        key = self._version(policy, version) + name
+        if replace:
+            self.client.put(key, content)
+            return True
+        self.prepare()
+        return self.client.create(key, content)
+
+    def remove(self, policy: str, version: int) -> bool:
+        """See Storage. Without metadata.json it is no version; its other objects go afterwards.
+
+        The largest claim stays, from which the next number follows.
+        """
+        self.prepare()
+        prefix = self._version(policy, version)
+        names = self.names(policy, version)
+        for name in sorted(names, key=lambda name: name != METADATA):
+            self.client.delete(prefix + name)
+        if version < max([0, *self._numbers(policy)[2]]):
+            self.client.delete(_claim_key(policy, version))
+        self._announce(policy)
+        return METADATA in names
+
+    def read_aliases(self, policy: str) -> bytes | None:
+        """See Storage."""
+        found = self.client.get(f"{_ALIASES}{policy}{_STATE}", alias_format.MAX_BYTES)
+        return None if found is None else found.content
+
+    def read_traffic(self, policy: str) -> bytes | None:
+        """See Storage."""
+        found = self.client.get(f"{_ALIASES}{policy}{_TRAFFIC}", traffic.MAX_BYTES)
+        return None if found is None else found.content
+
+    def update_traffic(self, policy: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """See Storage."""
+        self.prepare()
+        self.client.update(f"{_ALIASES}{policy}{_TRAFFIC}", traffic.MAX_BYTES, change)
+
+    def update_aliases(self, policy: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """See Storage."""
+        self.prepare()
+        self.client.update(f"{_ALIASES}{policy}{_STATE}", alias_format.MAX_BYTES, change)
+
+    def stamps(self) -> Mapping[str, Hashable]:
+        """See Storage. One listing."""
+        stamps: dict[str, dict[str, str]] = {}
+        for key, etag in self.client.entries(_ALIASES):
+            name, dot, suffix = key.removeprefix(_ALIASES).partition(".")
+            if f"{dot}{suffix}" in (_STATE, _PUBLISHED, _TRAFFIC) and POLICY_NAME.fullmatch(name):
+                stamps.setdefault(name, {})[suffix] = etag
+        return {name: tuple(sorted(found.items())) for name, found in stamps.items()}
+
+    def folders(self) -> list[Path]:
+        """See Storage."""
+        return []
+
+    def absence(self) -> str | None:
+        """See Storage."""
+        if self.client.folders("models/"):
+            return None
+        return f"the repository {self.location} holds no version: is --repository right, or is it new?"
+
+    def sweep(self) -> int:
+        """See Storage. A policy whose first publisher died before it announced it is announced."""
+        announced = self.stamps()
+        repaired = 0
+        for policy in self.client.folders("models/"):
+            if POLICY_NAME.fullmatch(policy) and policy not in announced and self.numbers(policy):
+                self._announce(policy)
+                repaired += 1
+        return repaired
+
+    def prepare(self) -> None:
+        """Makes sure, once, that the store honours conditions.
+
+        FailedPrecondition: it does not, and so two writers could overwrite each other's work.
+        """
+        if self._probed:
+            return
+        key = f"staging/probe-{uuid.uuid4().hex}"
+        try:
+            first = self.client.put(key, b"first")
+            honoured = not self.client.create(key, b"other")
+            second = self.client.put(key, b"second")
+            honoured = honoured and not self.client.replace(key, b"stale", first)
+            honoured = honoured and self.client.replace(key, b"third", second)
+        finally:
+            self.client.delete(key)
+        if not honoured:
+            message = (
+                f"{self.location} does not honour conditional writes (If-None-Match, If-Match), so it would "
+                "lose changes: use a store that does"
+            )
+            raise FailedPrecondition(message, reason="STORE_WITHOUT_CONDITIONS")
+        self._probed = True
+
+    def _numbers(self, policy: str) -> tuple[set[int], set[int], set[int]]:
+        """Numbers with metadata, numbers with any file, and numbers that are claimed."""
+        published, begun, claimed = set(), set(), set()
+        prefix = f"models/{policy}/"
+        for key, _ in self.client.entries(prefix):
+            folder, _, name = key.removeprefix(prefix).partition("/")
+            if folder == "claims" and versions.is_number(name):
+                claimed.add(int(name))
+            elif versions.is_number(folder) and name:
+                begun.add(int(folder))
+                if name == METADATA:
+                    published.add(int(folder))
+        return published, begun, claimed
+
+    def _claim_next(self, policy: str) -> int:
+        published, begun, claimed = self._numbers(policy)
+        number = 1 + max([0, *published, *begun, *claimed])
+        mine = uuid.uuid4().hex.encode()
+        while not self.client.create(_claim_key(policy, number), mine):
+            number += 1
+        return number
+
+    def _decide(self, policy: str, job_id: str, number: int, metadata: bytes) -> tuple[int, bytes]:
+        """Which version the job publishes: ours, or that of another attempt that came first."""
+        mine = json.dumps({"version": number, "metadata": metadata.decode()}).encode()
+        chosen = mine
+
+        def choose(before: bytes | None) -> bytes | None:
+            nonlocal chosen
+            decision = None if before is None else _decision(before)
+            if decision is None or not self._is_there(policy, decision["version"]):
+                chosen = mine
+                return mine
+            chosen = before or mine
+            return None
+
+        self.client.update(_job_key(policy, job_id), versions.MAX_METADATA_BYTES, choose)
+        decision = _decision(chosen)
+        assert decision is not None, "it is ours, or it was read"
+        return int(decision["version"]), decision["metadata"].encode()
+
+    def _commit(self, policy: str, number: int, metadata: bytes) -> None:
+        if not self.client.create(self._version(policy, number) + METADATA, metadata):
+            place = f"{self.location}: models/{policy}/{number}/{METADATA}"
+            raise CorruptArtifact(f"{place} is of another publisher, which had not claimed the number")
+
+    def _announce(self, policy: str) -> None:
+        self.client.put(f"{_ALIASES}{policy}{_PUBLISHED}", uuid.uuid4().hex.encode())
+
+    def _is_there(self, policy: str, number: int) -> bool:
+        """Whether the version's model is there; an operator may have deleted it."""
+        prefix = self._version(policy, number)
+        return any(key == prefix + MODEL for key, _ in self.client.entries(prefix))
+
+    @staticmethod
+    def _version(policy: str, version: int) -> str:
+        return f"models/{policy}/{version}/"
+
+
+def _claim_key(policy: str, version: int) -> str:
+    return f"models/{policy}/claims/{version}"
+
+
+def _job_key(policy: str, job_id: str) -> str:
+    return f"models/{policy}/jobs/{hashlib.sha256(job_id.encode()).hexdigest()[:40]}.json"
+
+
+def _decision(content: bytes) -> dict[str, Any] | None:
+    """None: it is damaged, and so decides nothing."""
+    try:
+        decision = json.loads(content)
+        return {"version": int(decision["version"]), "metadata": str(decision["metadata"])}
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None

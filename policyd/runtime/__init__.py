@@ -1,0 +1,1 @@
+"""What both services need at run time: statuses, security, audit, metrics, traces, health, logs."""

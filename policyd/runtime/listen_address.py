@@ -1,0 +1,55 @@
+"""The rule for listen addresses: loopback always, others only with TLS or --insecure."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from policyd.errors import FailedPrecondition, InvalidArgument
+
+MAX_PORT = 65_535  # what is above, gRPC and getaddrinfo would take modulo 65536
+UNIX = "unix:"
+
+
+def each(listen: str) -> list[str]:
+    """The addresses of a list with commas."""
+    return listen.split(",")
+
+
+def unix_path(address: str) -> str | None:
+    """The path of unix:/path. None: the address is another."""
+    return address.removeprefix(UNIX) if address.startswith(UNIX) else None
+
+
+def host_of(address: str) -> str:
+    """Returns the host of HOST:PORT or [HOST]:PORT. Raises InvalidArgument if it is neither."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port[:6]) > MAX_PORT or not host:
+        raise InvalidArgument.of("listen", got=repr(address), wanted="HOST:PORT")
+    return host.removeprefix("[").removesuffix("]")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if unix_path(address) is not None:
+        return True
+    host = host_of(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name: it may resolve to anything
+        return False
+
+
+def check(address: str, *, tls: bool, insecure: bool) -> None:
+    """Refuses an address that other machines can reach, without TLS or --insecure.
+
+    Raises FailedPrecondition.
+    """
+    if is_loopback(address) or tls or insecure:
+        return
+    raise FailedPrecondition(
+        f"refusing to listen on {address} without TLS: set --tls-cert and --tls-key, or --insecure "
+        "where something else keeps strangers out",
+        reason="INSECURE_LISTEN",
+    )

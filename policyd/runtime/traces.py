@@ -1,0 +1,49 @@
+"""The setting `--trace`, and the W3C trace context that travels with a call.
+
+Needs no OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from policyd.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from policyd.runtime.tracing import Tracing
+
+# The header `traceparent` for the calls that this code makes; empty: nothing is traced.
+traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
+
+
+def outgoing() -> list[tuple[str, str | bytes]]:
+    """Returns the metadata that continues the trace in the process that is called."""
+    current = traceparent.get()
+    return [("traceparent", current)] if current else []
+
+
+def trace_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the option `--trace` to a click command, with its environment variable."""
+    text = "URL of an OpenTelemetry collector, http://HOST:4317 (extra `otel`). Without it nothing is traced."
+    return click.option("--trace", envvar="POLICYD_TRACE", help=text)(command)
+
+
+def tracing_to(endpoint: str | None, service: str) -> Tracing | None:
+    """Returns the tracing of this service, sent to `endpoint`; None if there is no endpoint.
+
+    Raises FailedPrecondition if the extra `otel` is not installed.
+    """
+    if endpoint is None:
+        return None
+    try:
+        module = importlib.import_module("policyd.runtime.tracing")
+    except ModuleNotFoundError as error:
+        missing = "--trace needs the extra `otel`: pip install 'policyd[otel]'"
+        raise FailedPrecondition(missing, reason="TRACING_MISSING") from error
+    tracing: Tracing = module.Tracing(service, endpoint)
+    return tracing

@@ -1,0 +1,230 @@
+"""Plain requests: raw observations and no option that changes the probabilities.
+
+They are the most common requests, so they are read without protobuf. A client's requests begin with
+the same bytes, up to the numbers: names, then tags and lengths. A request that protobuf has read
+once is recognised by these bytes later. Every other request is read by protobuf.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import NamedTuple
+
+import numpy as np
+
+from policy_api.v1.policy_pb2 import ActRequest, Decision
+from policyd_server.acting.wire import read_varint, varint
+from policyd_server.models.loaded_versions import LoadedVersions
+from policyd_server.models.splits import Split
+from policyd_server.models.version import LoadedVersion
+
+# Policy, version and alias as a request names them.
+Names = tuple[str, int | None, str]
+
+# Different beginnings, and different lengths of them, that are remembered.
+MAX_HEADERS, MAX_LENGTHS = 256, 8
+
+_OBSERVATIONS = bytes([ActRequest.DESCRIPTOR.fields_by_name["observations"].number << 3 | 2])
+# Seed, first row and whether the mode is wanted: varints. A name of 64 characters may take 128
+# bytes and more, whose length has two bytes: protobuf reads those.
+_NUMBERS = frozenset(
+    ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seed", "first_row", "deterministic")
+)
+# What a request with pixels begins with behind its names.
+_AFTER_NAMES = frozenset(
+    (ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 | kind) & 0x7F | more
+    for name, kind, more in (("seed", 0, 0), ("first_row", 0, 0), ("typed_observations", 2, 0x80))
+)
+# Between the names and the pixels: a seed, a first_row, and the pixels' own tag and length.
+_MAX_BEFORE_PIXELS = 32
+_DECISIONS = ActRequest.DESCRIPTOR.fields_by_name["decisions"].number << 3 | 2
+_EPISODE = Decision.DESCRIPTOR.fields_by_name["episode_id"].number << 3 | 2
+_RAW = b"\x0a"  # of FloatArray
+
+
+class Plain(NamedTuple):
+    """A request that was recognised by its header bytes.
+
+    The bytes after the observations have not been parsed yet.
+    """
+
+    model: LoadedVersion
+    start: int  # of the observations in a serialised ActRequest: [rows, *shape]
+    rows: int  # one call's worth at most
+    # Where seed and first_row begin: behind observations that are float32, before pixels, which
+    # are uint8.
+    numbers: int
+
+    def floats(self, payload: bytes) -> bytes:
+        """The observations as float32."""
+        if self.numbers >= self.start:
+            return payload[self.start : self.numbers]
+        return np.frombuffer(payload, np.uint8, offset=self.start).astype(np.float32).tobytes()
+
+
+class _Header(NamedTuple):
+    names: Names
+    size: int  # bytes of the observations that follow; 0: pixels, of any number of rows
+
+
+class _Dealt(NamedTuple):
+    """Requests for an alias that several versions share: recognised once, and dealt one by one."""
+
+    behind: int  # where the observations end
+    split: Split
+    meant: dict[LoadedVersion, Plain | None]  # by the version that answers
+
+
+class PlainReader:
+    """Recognises plain requests for versions in memory."""
+
+    def __init__(self, loaded_versions: LoadedVersions, max_rows: int) -> None:
+        """`max_rows`: of one request."""
+        self._loaded_versions = loaded_versions
+        self._max_rows = max_rows
+        self._headers: dict[bytes, _Header] = {}
+        self._lengths: list[int] = []
+
+    def read(self, payload: bytes) -> Plain | None:
+        """Returns the plain request for the version that it names.
+
+        None: protobuf has to read it.
+        """
+        found = self._loaded_versions.found
+        for length in self._lengths:
+            begin = payload[:length]
+            known: Plain | _Dealt | None = found.get(begin)
+            if known is not None:
+                return _deal(known, payload) if isinstance(known, _Dealt) else known
+            header = self._headers.get(begin)
+            if header is None:
+                continue
+            if header.size:
+                return self._floats(payload, begin, header)
+            model = self._loaded_versions.only(*header.names)
+            if (plain := self._pixels(payload, length, model)) is not None:
+                return plain
+        return None
+
+    def read_for(self, payload: bytes, model: LoadedVersion) -> Plain | None:
+        """Returns the plain request if it names `version` or no version.
+
+        None: protobuf has to read it.
+        """
+        for length in self._lengths:
+            header = self._headers.get(payload[:length])
+            if header is not None:
+                policy, version, _ = header.names
+                if policy not in ("", model.policy) or version not in (None, model.version):
+                    return None
+                if header.size:
+                    return self._meant(header, length, model)
+                if (plain := self._pixels(payload, length, model)) is not None:
+                    return plain
+        return None
+
+    def remember(self, payload: bytes, request: ActRequest) -> bool:
+        """Remembers this request's header, so that the next such request is recognised.
+
+        Returns False if the header was known, or if it is not written as most clients write it.
+        """
+        raw, pixels = request.observations.raw, request.typed_observations
+        header = _names(request) if pixels else _header_of(request, len(raw))
+        if not (raw or pixels) or not payload.startswith(header) or header in self._headers:
+            return False
+        if len(self._headers) == MAX_HEADERS or len(self._lengths) == MAX_LENGTHS:
+            self._headers, self._lengths = {}, []
+            self._loaded_versions.found.clear()
+        self._headers[header] = _Header(names_of(request), len(raw))
+        if len(header) not in self._lengths:
+            insort(self._lengths, len(header), key=int.__neg__)  # the longest first: it says most
+        return True
+
+    def _floats(self, payload: bytes, begin: bytes, header: _Header) -> Plain | None:
+        """A request whose float32 observations follow its header."""
+        start, found = len(begin), self._loaded_versions.found  # a swap after this replaces it
+        if (split := self._loaded_versions.split(*header.names)) is not None:
+            dealt = found[begin] = self._dealt(header, start, split)
+            return _deal(dealt, payload)
+        plain = found[begin] = self._meant(header, start, self._loaded_versions.at_hand(*header.names))
+        return plain
+
+    def _pixels(self, payload: bytes, names: int, model: LoadedVersion | None) -> Plain | None:
+        """A request whose observations are its last bytes. What stands before them is not read."""
+        if model is None or not model.pixels or names >= len(payload) or payload[names] not in _AFTER_NAMES:
+            return None
+        rows, rest = divmod(len(payload) - names, model.pixels)
+        if not 0 < rows <= min(model.plain_rows, self._max_rows) or rest > _MAX_BEFORE_PIXELS:
+            return None
+        return Plain(model, len(payload) - rows * model.pixels, rows, names)
+
+    def _dealt(self, header: _Header, start: int, split: Split) -> _Dealt:
+        versions = (split.base, *(loaded for _, loaded in split.shares))
+        meant = {loaded: self._meant(header, start, loaded) for loaded in versions}
+        return _Dealt(start + header.size, split, meant)
+
+    def _meant(self, header: _Header, start: int, model: LoadedVersion | None) -> Plain | None:
+        if model is None:
+            return None
+        rows, rest = divmod(header.size, model.observation_bytes)
+        if rest or rows > model.plain_rows or rows > self._max_rows:
+            return None
+        return Plain(model, start, rows, start + header.size)
+
+
+def _deal(dealt: _Dealt, payload: bytes) -> Plain | None:
+    """The request for the version that its key, or chance, chooses. None: protobuf must read it."""
+    key = "" if len(payload) == dealt.behind else key_behind(payload, dealt.behind)
+    return None if key is None else dealt.meant[dealt.split.pick(key)]
+
+
+def names_of(request: ActRequest) -> Names:
+    """Policy, version and alias as the request names them."""
+    return request.policy, request.version if request.HasField("version") else None, request.alias
+
+
+def key_of(request: ActRequest) -> str:
+    """What keeps requests at one version where versions share an alias; empty: each on its own."""
+    if request.traffic_key or not request.decisions:
+        return request.traffic_key
+    return request.decisions[0].episode_id
+
+
+def key_behind(payload: bytes, at: int) -> str | None:
+    """`key_of` the request, from what follows its observations. None: protobuf must read it."""
+    episode = None
+    while at < len(payload):
+        tag = payload[at]
+        size, at = read_varint(payload, at + 1)
+        if tag in _NUMBERS and size >= 0:
+            continue
+        if tag != _DECISIONS or size < 0:
+            return None
+        if episode is None:
+            end = at + size
+            if (
+                size < 2
+                or payload[at] != _EPISODE
+                or payload[at + 1] > 0x7F
+                or at + 2 + payload[at + 1] > end
+            ):
+                return None
+            episode = payload[at + 2 : at + 2 + payload[at + 1]]
+        at += size
+    return "" if episode is None else episode.decode(errors="replace")
+
+
+def _header_of(request: ActRequest, size: int) -> bytes:
+    """How protobuf writes the names of a request and what stands before its raw observations."""
+    inner = _RAW + varint(size)
+    return _names(request) + _OBSERVATIONS + varint(len(inner) + size) + inner
+
+
+def _names(request: ActRequest) -> bytes:
+    """How protobuf writes the names of a request."""
+    names = ActRequest(policy=request.policy)
+    if request.HasField("version"):
+        names.version = request.version
+    elif request.HasField("alias"):
+        names.alias = request.alias
+    return names.SerializeToString()

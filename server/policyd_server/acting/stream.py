@@ -1,0 +1,158 @@
+"""One StreamAct call, and the version that it may have pinned."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import AbstractEventLoop
+from functools import partial
+
+from policy_api.v1.policy_pb2 import ActRequest, StreamActRequest
+from policyd.errors import FailedPrecondition, InvalidArgument
+from policyd_server.acting.actor import Actor
+from policyd_server.acting.batcher import Asked
+from policyd_server.acting.decode import parse
+from policyd_server.acting.direct import Conversation, PendingRequest
+from policyd_server.acting.encode import stream_answer
+from policyd_server.acting.wire import read_varint
+from policyd_server.models.version import LoadedVersion
+
+_REQUEST = bytes([StreamActRequest.DESCRIPTOR.fields_by_name["request"].number << 3 | 2])
+
+
+class DirectStreamAct:
+    """PolicyService.StreamAct."""
+
+    path = "/policy_api.v1.PolicyService/StreamAct"
+    streams = True
+
+    def __init__(self, actor: Actor, pin_seconds: float, loop: AbstractEventLoop) -> None:
+        self._actor = actor
+        self._pin_seconds = pin_seconds
+        self._loop = loop
+
+    def open(self) -> Conversation:
+        """One stream."""
+        return ActStream(self._actor, self._pin_seconds, self._loop)
+
+
+class ActStream:
+    """Answers one stream's messages, one after the other, from any thread.
+
+    A pin holds its version in memory until it ends or nobody used it for `pin_seconds`.
+    """
+
+    def __init__(self, actor: Actor, pin_seconds: float, loop: AbstractEventLoop) -> None:
+        """`loop`: where pins expire."""
+        self._actor = actor
+        self._pin_seconds = pin_seconds
+        self._loop = loop
+        self._pinned: LoadedVersion | None = None
+        self._expired = False
+        self._used = 0.0  # time.monotonic() at the last message
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def read(self, payload: bytes) -> Asked | None:
+        """Returns the plain request for the pinned version, or for the one that it names."""
+        request = _request_alone(payload)
+        if request is None or self._expired:
+            return None
+        self._used = time.monotonic()
+        pinned = self._pinned
+        reader = self._actor.reader
+        plain = reader.read(request) if pinned is None else reader.read_for(request, pinned)
+        return None if plain is None else (plain, request)
+
+    def wrap(self, answer: bytes) -> bytes:
+        """A StreamActResponse around an ActResponse."""
+        return stream_answer(answer, pinned=self._pinned is not None)
+
+    def begin(self, payload: bytes) -> PendingRequest | None:
+        """Decodes and validates, pins and unpins."""
+        message = parse(payload, StreamActRequest)
+        model = self._pinned_by(message) or self._actor.model_at_hand(message.request)
+        if model is None:
+            return None
+        request = self._take(message, model)
+        self._actor.reader.remember(_bytes_of(payload, message), request)
+        ticket, encode = self._actor.prepare(request, model)
+        failed = partial(self._actor.note_failure, ticket)
+        return PendingRequest(ticket, lambda ticket, decision: self.wrap(encode(ticket, decision)), failed)
+
+    async def answer(self, payload: bytes) -> bytes:
+        """The answer on the event loop. FailedPrecondition: the pin has expired."""
+        message = parse(payload, StreamActRequest)
+        model = self._pinned_by(message) or await self._actor.model_for(message.request)
+        request = self._take(message, model)
+        return self.wrap(await self._actor.act_with(model, request))
+
+    def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface
+        """None: an error ends the stream."""
+        return None
+
+    def close(self) -> None:
+        """The pinned version may be released. On the front's thread, or on the loop."""
+        self._pinned = None
+        if self._expiry is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._expiry.cancel)
+
+    def _pinned_by(self, message: StreamActRequest) -> LoadedVersion | None:
+        """The version that has to answer. None: the one that the request names."""
+        if message.unpin_version:
+            return None
+        if self._expired:
+            text = (
+                f"nothing used the pinned version for {self._pin_seconds:g} s: unpin, or open another stream"
+            )
+            raise FailedPrecondition(text, reason="PIN_EXPIRED")
+        if (pinned := self._pinned) is not None:
+            _check_names(message.request, pinned)
+        return pinned
+
+    def _take(self, message: StreamActRequest, model: LoadedVersion) -> ActRequest:
+        """Pins or unpins as the message says; its request."""
+        if message.unpin_version:
+            self._pinned, self._expired = None, False
+        if message.pin_version:
+            self._pinned = model
+        self._used = time.monotonic()
+        if self._pinned is not None and self._expiry is None:
+            self._loop.call_soon_threadsafe(self._watch)
+        return message.request
+
+    def _watch(self) -> None:
+        """Ends a pin that nobody uses.
+
+        On the loop; runs once for each time that a pin may have expired.
+        """
+        self._expiry = None
+        if self._pinned is None:
+            return
+        left = self._used + self._pin_seconds - time.monotonic()
+        if left > 0:
+            self._expiry = self._loop.call_later(left, self._watch)
+        else:
+            self._expired, self._pinned = True, None
+
+
+def _request_alone(payload: bytes) -> bytes | None:
+    """The ActRequest's bytes in a StreamActRequest with nothing else in it.
+
+    None: only protobuf can tell.
+    """
+    if not payload.startswith(_REQUEST):
+        return None
+    size, start = read_varint(payload, len(_REQUEST))
+    return payload[start:] if size >= 0 and start + size == len(payload) else None
+
+
+def _bytes_of(payload: bytes, message: StreamActRequest) -> bytes:
+    return _request_alone(payload) or message.request.SerializeToString()
+
+
+def _check_names(request: ActRequest, pinned: LoadedVersion) -> None:
+    """Refuses a request that names another version than the pinned one."""
+    if request.policy not in ("", pinned.policy):
+        raise InvalidArgument.of("policy", got=request.policy, wanted=f"{pinned.policy}, which is pinned")
+    if request.HasField("version") and request.version != pinned.version:
+        raise InvalidArgument.of("version", got=request.version, wanted=f"{pinned.version}, which is pinned")

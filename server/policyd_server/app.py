@@ -1,0 +1,277 @@
+"""Wires one server together and shuts it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from policyd.errors import FailedPrecondition, Unavailable
+from policyd.experience.configs import RecordedPolicies
+from policyd.repository import ModelRepository
+from policyd.repository.cached import CachedStorage
+from policyd.runtime import request_ids, traces
+from policyd.runtime.audit import Audit
+from policyd.runtime.decoding import Decoding
+from policyd.runtime.origin import Origin
+from policyd.runtime.traces import tracing_to
+from policyd_server.acting.actor import Actor
+from policyd_server.acting.batcher import Batcher, CallObserver, LoopBatcher, Record
+from policyd_server.acting.direct import DirectAct, DirectMethod
+from policyd_server.acting.stream import DirectStreamAct
+from policyd_server.experience.keeper import VARIABLE as RECORDER_SOCKET
+from policyd_server.experience.link import RecorderLink
+from policyd_server.experience.sender import DecisionSender
+from policyd_server.metrics.metrics import ServerMetrics
+from policyd_server.models.follower import Follower
+from policyd_server.models.listing import PolicyListing
+from policyd_server.models.loaded_versions import LoadedVersions
+from policyd_server.models.promotion import Promotion
+from policyd_server.models.resolver import VersionResolver
+from policyd_server.models.transfers import Transfers
+from policyd_server.oip.registry import Registry
+from policyd_server.oip.service import InferenceService
+from policyd_server.services import training
+from policyd_server.services.experience import ExperienceService
+from policyd_server.services.handlers import HOT, HandlerTable, Wrap, handler_table
+from policyd_server.services.health import HealthService
+from policyd_server.services.policy import PolicyService
+from policyd_server.services.traffic import TrafficService
+from policyd_server.services.training import TrainingForwarder
+from policyd_server.settings import Settings
+from policyd_server.shadow.feed import ShadowFeed
+from policyd_server.shadow.keeper import VARIABLE as SHADOW_SOCKET
+from policyd_server.traffic.desk import TrafficDesk
+from policyd_server.traffic.evaluator import Evaluator
+from policyd_server.traffic.keeper import CanaryKeeper
+from policyd_server.transports import Transport, private
+from policyd_server.transports.both import BothTransports
+from policyd_server.transports.grpcio import GrpcioTransport
+from policyd_server.workers.link import WorkerLink
+
+_LOG = logging.getLogger(__name__)
+POLICY_SERVICE = "policy_api.v1.PolicyService"
+
+
+class App:
+    """One server of one process. Made and used on one event loop."""
+
+    def __init__(self, settings: Settings, link: WorkerLink | None = None) -> None:
+        """`link`: to the supervisor, where this process is one of several workers."""
+        self._settings = settings
+        self._link = link
+        self.health = HealthService()
+        self.metrics = ServerMetrics(settings.security.tls_cert) if settings.metrics is not None else None
+        self._tracing = tracing_to(settings.trace, "policyd-server")
+        repository = _repository(settings)
+        self.follower = Follower(repository, LoadedVersions(settings.extra_versions), self._report_versions)
+        self.health.detail = self._detail
+        self._reported: set[str] = set()  # policies that health has been told about
+        self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
+        self._decisions = DecisionSender(
+            os.environ[RECORDER_SOCKET], RecordedPolicies(settings.experience_root)
+        )
+        self._recorder = RecorderLink(os.environ[RECORDER_SOCKET], self._decisions)
+        self._shadows = ShadowFeed(os.environ[SHADOW_SOCKET])
+        self._transport = self._made_transport()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Listens, reads the repository, says that it serves.
+
+        FailedPrecondition: the address is taken.
+        """
+        for service in ("", POLICY_SERVICE, training.SERVICE):
+            self.health.set(service, serving=False)
+        await asyncio.to_thread(_prepare, self.follower.repository)
+        await self._transport.start()
+        await self.follower.poll()
+        for service in ("", POLICY_SERVICE):
+            self._report(service, serving=True)
+        self._tasks = [
+            asyncio.create_task(self.follower.run(self._settings.poll_interval)),
+            asyncio.create_task(training.watch_trainer(self._channel, self._report)),
+            asyncio.create_task(self._recorder.run()),
+            asyncio.create_task(CanaryKeeper(self.follower, self._recorder, self._refresh_all).run()),
+            asyncio.create_task(self._decisions.run()),
+            asyncio.create_task(self._shadows.run()),
+        ]
+        if self.metrics is not None:
+            self._tasks.append(asyncio.create_task(self.metrics.run()))
+            looking = self.metrics.experience.run(
+                self._settings.experience_root, self._decisions, self._recorder
+            )
+            self._tasks.append(asyncio.create_task(looking))
+            self._tasks.append(asyncio.create_task(self.metrics.shadows.run(self._shadows)))
+        if self._link is not None:
+            self._link.report_ready()
+
+    async def stop(self) -> None:
+        """Reports that it drains, answers the calls in flight, then frees everything."""
+        self.health.drain()
+        await self._transport.stop(self._settings.drain_seconds)
+        await self._decisions.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._channel.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, once started."""
+        return self._transport.address
+
+    async def obey(self) -> None:
+        """Follows the supervisor's messages until the connection ends.
+
+        Without a supervisor it waits for ever.
+        """
+        if self._link is None:
+            await asyncio.Event().wait()
+        else:
+            await self._link.obey(self.follower.refresh, self.health.set)
+
+    async def _refresh_all(self, policy: str) -> None:
+        """All workers follow the policy's aliases, this one first."""
+        await self.follower.refresh(policy)
+        if self._link is not None:
+            await self._link.refresh_others(policy)
+
+    def _traffic_desk(self, resolver: VersionResolver) -> TrafficDesk:
+        return TrafficDesk(self.follower, resolver, self._refresh_all, self._recorder, self._shadows)
+
+    def _to_trainer(self) -> list[tuple[str, str | bytes]]:
+        """Returns the metadata that every call to the trainer carries."""
+        shown = self._settings.trainer_link.metadata()
+        return shown + traces.outgoing() + request_ids.outgoing()
+
+    def _report(self, service: str, *, serving: bool) -> None:
+        """Shows the health of all workers, as the supervisor reports it."""
+        if self._link is None:
+            self.health.set(service, serving=serving)
+        else:
+            self._link.report_health(service, serving=serving)
+
+    def _made_transport(self) -> Transport:
+        settings = self._settings
+        resolver = VersionResolver(self.follower)
+        listing = PolicyListing(self.follower, resolver)
+        promotion = Promotion(self.follower, resolver, listing, self._refresh_all)
+        observer = self.metrics.calls if self.metrics is not None else None
+        batcher = LoopBatcher(asyncio.get_running_loop(), self._batcher(observer))
+        actor = Actor(resolver, batcher, settings.max_batch_rows, self._decisions)
+        transfers = Transfers(self.follower, resolver, settings.max_import_bytes)
+        policy = PolicyService(actor, listing, promotion, transfers, settings.pin_seconds)
+        forwarder = TrainingForwarder(self._channel, self._to_trainer)
+        registry = Registry(self.follower, resolver, listing, self._refresh_all)
+        inference = InferenceService(actor, listing, registry, self.health)
+        experience = ExperienceService(
+            actor,
+            resolver,
+            self._recorder,
+            settings.experience_root,
+            self.metrics.experience if self.metrics else None,
+        )
+        evaluator = Evaluator(resolver, settings.repository, settings.experience_root)
+        traffic = TrafficService(self._traffic_desk(resolver), evaluator)
+        handlers = handler_table(policy, inference, forwarder, self.health, experience, traffic)
+        wraps = self._wraps(relayed=settings.fronted)
+        if not settings.fronted:
+            return self._grpcio(handlers, wraps)
+        from policyd_server.transports.front import FrontTransport  # noqa: PLC0415 -- where it is compiled
+
+        loop = asyncio.get_running_loop()
+        stream = DirectStreamAct(actor, settings.pin_seconds, loop)
+        direct: list[DirectMethod] = [DirectAct(actor), stream, *inference.direct]
+        record = self._decisions.send
+        own = self._batcher(observer, record), self._batcher(observer, record)
+        traced = self._tracing.ended if self._tracing is not None else None
+        transport = FrontTransport(handlers, wraps, direct, own, settings, traced)
+        if self.metrics is not None:
+            self.metrics.rpc.follow(transport.tallies)
+        return transport
+
+    def _batcher(self, observer: CallObserver | None, record: Record | None = None) -> Batcher:
+        return Batcher(self._settings.max_queue_rows, observer, record, self._shadows)
+
+    def _wraps(self, *, relayed: bool) -> list[Wrap]:
+        """What surrounds every method.
+
+        `relayed`: the calls come from another process of this server.
+        """
+        origin = Origin(relayed=relayed)
+        measures = [self.metrics.rpc if self.metrics else None, self._tracing]
+        wraps: list[Wrap] = [Decoding(), Audit(origin), *self._settings.security.guards(origin)]
+        return [*wraps, *(each for each in measures if each is not None), request_ids.RequestIds(HOT)]
+
+    def _grpcio(self, handlers: HandlerTable, wraps: Sequence[Wrap]) -> Transport:
+        """The transport without the front; a second one where an HTTP process calls this one."""
+        public = GrpcioTransport(handlers, wraps, self._settings)
+        if (socket := private.of_this_process()) is None:
+            return public
+        relayed = self._wraps(relayed=True)
+        return BothTransports(public, GrpcioTransport(handlers, relayed, self._settings, socket))
+
+    def _report_versions(self) -> None:
+        """Reports whether each policy serves.
+
+        It does if its aliases answer with the versions that the repository names.
+        """
+        if self.metrics is not None:
+            self.metrics.versions.changed(self.follower)
+            self.metrics.canaries.changed(self.follower)
+        self._shadows.follow(self.follower)
+        failing = {policy for policy, _ in self.follower.failures} | self.follower.damage.keys()
+        there = set(self.follower.policies)
+        for policy in sorted(there | self._reported):
+            self._report(f"{POLICY_SERVICE}/{policy}", serving=policy in there - failing)
+        self._reported |= there
+
+    def _detail(self) -> str:
+        """What is wrong with the repository, or with a policy in it."""
+        lines = [self.follower.problem] if self.follower.problem else []
+        lines += [f"{policy}: {line}" for policy, lines in self.follower.damage.items() for line in lines]
+        lines += [
+            f"{policy}: {alias} names version {failure.version}: {failure.message}"
+            for (policy, alias), failure in self.follower.failures.items()
+        ]
+        return "; ".join(lines)
+
+
+def _repository(settings: Settings) -> ModelRepository:
+    """The repository; in object storage with local copies, from which the server can also start."""
+    repository = ModelRepository(settings.repository)
+    if isinstance(settings.repository, Path):
+        return repository
+    return ModelRepository(CachedStorage(repository.storage, settings.cache_root))
+
+
+def _prepare(repository: ModelRepository) -> None:
+    """Probes the repository. FailedPrecondition: it would lose changes.
+
+    A store that is away, or that this server may only read, is no reason not to serve.
+    """
+    try:
+        repository.prepare()
+    except Unavailable as error:
+        _LOG.warning("%s; what was kept of it is served until it can be reached", error.message)
+    except FailedPrecondition as error:
+        if error.reason != "STORE_DENIED":
+            raise
+        _LOG.warning("%s: this server can serve, but not promote or import", error.message)
+
+
+def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # http_proxy in the environment is for the world outside, not for our own link.
+        ("grpc.enable_http_proxy", 0),
+        # A trainer that comes back is found within a second.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]

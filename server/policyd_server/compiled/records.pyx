@@ -1,0 +1,220 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Records of named decisions: reading the names, and writing what was decided."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, realloc
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.string cimport memcpy
+
+import time
+
+from policy_api.v1.experience_pb2 import DecisionRecord, RecordedStep
+from policy_api.v1.policy_pb2 import Decision
+
+from policyd_server.compiled.choice cimport mix64
+from policyd_server.compiled.wire cimport put, put_number, read_varint, varint_size
+
+
+cdef uint8_t _tag(kind, name, int wire_type):
+    return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type
+
+# Wire types: 0 a varint, 2 length-delimited, 5 four bytes.
+cdef uint8_t EPISODE_ID = _tag(Decision, "episode_id", 2)
+cdef uint8_t AGENT_ID = _tag(Decision, "agent_id", 2)
+cdef uint8_t STEP = _tag(Decision, "step", 0)
+cdef uint8_t SUBJECT = _tag(Decision, "subject", 2)
+cdef uint8_t R_POLICY = _tag(DecisionRecord, "policy", 2)
+cdef uint8_t R_EPISODE_ID = _tag(DecisionRecord, "episode_id", 2)
+cdef uint8_t R_AGENT_ID = _tag(DecisionRecord, "agent_id", 2)
+cdef uint8_t R_SUBJECT = _tag(DecisionRecord, "subject", 2)
+cdef uint8_t R_CALLER = _tag(DecisionRecord, "caller", 2)
+cdef uint8_t R_STEP = _tag(DecisionRecord, "step", 2)
+cdef uint8_t S_STEP = _tag(RecordedStep, "step", 0)
+cdef uint8_t S_VERSION = _tag(RecordedStep, "version", 0)
+cdef uint8_t S_OBSERVATION = _tag(RecordedStep, "observation", 2)
+cdef uint8_t S_ACTION = _tag(RecordedStep, "action", 2)
+cdef uint8_t S_LOG_PROB = _tag(RecordedStep, "log_prob", 5)
+cdef uint8_t S_VALUE = _tag(RecordedStep, "value", 5)
+cdef uint8_t S_SEED = _tag(RecordedStep, "seed", 0)
+cdef uint8_t S_ROW = _tag(RecordedStep, "row", 0)
+cdef uint8_t S_DECIDE_TIME = _tag(RecordedStep, "decide_time", 2)
+
+# As policyd_server.experience.decisions.MAX_LENGTH has them, which tells of what is longer.
+cdef Py_ssize_t MAX_ID = 64, MAX_SUBJECT = 128
+# Of a record: ten numbers of at most ten bytes, tags and lengths.
+cdef Py_ssize_t MAX_NUMBERS = 160
+
+
+cdef const uint8_t* read_names(
+    const uint8_t* place, const uint8_t* end, uint8_t tag, Name* name
+) noexcept nogil:
+    """Where the Decision ends that begins here with its tag. NULL: only protobuf can tell, or it is wrong."""
+    cdef uint64_t size
+    cdef uint8_t field
+    name.episode_size = name.agent_size = name.subject_size = 0
+    name.episode_id = name.agent_id = name.subject = place
+    name.step = 0
+    if place == end or place[0] != tag:
+        return NULL
+    place = read_varint(place + 1, end, &size)
+    if place == NULL or size > <uint64_t>(end - place):
+        return NULL
+    end = place + size
+    while place < end:
+        field = place[0]
+        place = read_varint(place + 1, end, &size)
+        if place == NULL:
+            return NULL
+        if field == STEP:
+            name.step = size
+            continue
+        if size > <uint64_t>(end - place) or not ascii(place, size):
+            return NULL
+        if field == EPISODE_ID:
+            name.episode_id, name.episode_size = place, size
+        elif field == AGENT_ID:
+            name.agent_id, name.agent_size = place, size
+        elif field == SUBJECT:
+            name.subject, name.subject_size = place, size
+        else:
+            return NULL
+        place += size
+    if not 0 < name.episode_size <= MAX_ID or name.agent_size > MAX_ID:
+        return NULL
+    return NULL if name.subject_size > MAX_SUBJECT or name.step >> 63 else end
+
+
+cdef bint ascii(const uint8_t* text, uint64_t size) noexcept nogil:
+    """Whether each byte is a character; of others, protobuf checks that they are UTF-8."""
+    cdef uint64_t place
+    cdef uint8_t bits = 0
+    for place in range(size):
+        bits |= text[place]
+    return bits < 0x80
+
+
+cdef uint64_t seed_of(bytes policy, const Name* name) noexcept:
+    """The seed of a named request without one: FNV-1a of the name, mixed. It has always as many bytes."""
+    cdef uint64_t found = fnv(<uint64_t>0xCBF29CE484222325, <const uint8_t*>PyBytes_AS_STRING(policy),
+                              PyBytes_GET_SIZE(policy))
+    found = fnv(found, name.episode_id, name.episode_size)
+    found = fnv(found, name.agent_id, name.agent_size)
+    found = fnv(found, <const uint8_t*>&name.step, 8)
+    return <uint64_t>1 << 62 | mix64(found) >> 2
+
+
+cdef uint64_t fnv(uint64_t found, const uint8_t* data, Py_ssize_t size) noexcept:
+    """FNV-1a goes on with these bytes and a zero byte."""
+    cdef Py_ssize_t place
+    for place in range(size):
+        found = (found ^ data[place]) * <uint64_t>0x100000001B3
+    return found * <uint64_t>0x100000001B3
+
+
+def named_seed(bytes policy, bytes episode_id, bytes agent_id, uint64_t step):
+    """See records.pyi."""
+    cdef Name name
+    name.episode_id, name.episode_size = <const uint8_t*>PyBytes_AS_STRING(episode_id), len(episode_id)
+    name.agent_id, name.agent_size = <const uint8_t*>PyBytes_AS_STRING(agent_id), len(agent_id)
+    name.step = step
+    return seed_of(policy, &name)
+
+
+cdef class Records:
+    """Serialised DecisionRecords of one version, each behind its length: uint32, little-endian."""
+
+    def __cinit__(self):
+        self.data = NULL
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __init__(self, bytes policy, uint64_t version):
+        self.policy = policy
+        self.version = version
+        self.used = self.capacity = self.count = 0
+
+    cpdef void clear(self) noexcept:
+        self.used = self.count = 0
+
+    cpdef bytes taken(self):
+        return PyBytes_FromStringAndSize(<char*>self.data, self.used)
+
+    cdef int reserve(self, Py_ssize_t more) except -1:
+        cdef uint8_t* grown
+        if self.used + more > self.capacity:
+            grown = <uint8_t*>realloc(self.data, 2 * (self.used + more))
+            if grown == NULL:
+                raise MemoryError
+            self.data, self.capacity = grown, 2 * (self.used + more)
+        return 0
+
+    cdef int add(self, const Name* name, const Step* step, bytes caller) except -1:
+        cdef uint8_t* head
+        cdef uint8_t* place
+        cdef Py_ssize_t inner = step_size(step, name, self.version)
+        cdef uint64_t now
+        cdef Py_ssize_t texts = PyBytes_GET_SIZE(self.policy) + PyBytes_GET_SIZE(caller)
+        texts += name.episode_size + name.agent_size + name.subject_size
+        if self.count == 0:
+            now = time.time_ns()
+            self.seconds, self.nanoseconds = now // 1_000_000_000, now % 1_000_000_000
+        self.reserve(texts + step.observation_size + MAX_NUMBERS)
+        head = self.data + self.used
+        place = text(head + 4, R_POLICY, <const uint8_t*>PyBytes_AS_STRING(self.policy), PyBytes_GET_SIZE(self.policy))
+        place = text(place, R_EPISODE_ID, name.episode_id, name.episode_size)
+        place = text(place, R_AGENT_ID, name.agent_id, name.agent_size)
+        place = text(place, R_SUBJECT, name.subject, name.subject_size)
+        place = text(place, R_CALLER, <const uint8_t*>PyBytes_AS_STRING(caller), PyBytes_GET_SIZE(caller))
+        inner += 2 + time_size(self.seconds, self.nanoseconds)
+        place = put_number(place, R_STEP, inner)
+        place = self.put_step(place, name, step)
+        cdef uint32_t size = <uint32_t>(place - head - 4)
+        memcpy(head, &size, 4)
+        self.used += size + 4
+        self.count += 1
+        return 0
+
+    cdef uint8_t* put_step(self, uint8_t* place, const Name* name, const Step* step) noexcept:
+        """The RecordedStep, as protobuf writes it: what is 0 is left out."""
+        place = number(place, S_STEP, name.step)
+        place = number(place, S_VERSION, self.version)
+        place = text(place, S_OBSERVATION, step.observation, step.observation_size)
+        place = text(place, S_ACTION, <const uint8_t*>&step.action, 8)
+        if step.log_prob != 0:
+            place = four(place, S_LOG_PROB, &step.log_prob)
+        if step.valued:
+            place = four(place, S_VALUE, &step.value)
+        place = number(place, S_SEED, step.seed)
+        place = number(place, S_ROW, step.row)
+        place = put_number(place, S_DECIDE_TIME, time_size(self.seconds, self.nanoseconds))
+        place = number(place, 1 << 3, self.seconds)  # of Timestamp
+        return number(place, 2 << 3, self.nanoseconds)
+
+
+cdef Py_ssize_t step_size(const Step* step, const Name* name, uint64_t version) noexcept:
+    """Bytes of the RecordedStep but for its time."""
+    cdef Py_ssize_t size = number_size(name.step) + number_size(version) + number_size(step.seed)
+    size += number_size(step.row) + 1 + varint_size(step.observation_size) + step.observation_size + 10
+    return size + (5 if step.log_prob != 0 else 0) + (5 if step.valued else 0)
+
+
+cdef Py_ssize_t time_size(uint64_t seconds, uint64_t nanoseconds) noexcept:
+    return number_size(seconds) + number_size(nanoseconds)
+
+
+cdef Py_ssize_t number_size(uint64_t value) noexcept:
+    return 1 + varint_size(value) if value else 0
+
+
+cdef uint8_t* number(uint8_t* place, uint8_t tag, uint64_t value) noexcept:
+    return put_number(place, tag, value) if value else place
+
+
+cdef uint8_t* text(uint8_t* place, uint8_t tag, const uint8_t* data, Py_ssize_t size) noexcept:
+    return put(put_number(place, tag, size), data, size) if size else place
+
+
+cdef uint8_t* four(uint8_t* place, uint8_t tag, const float* value) noexcept:
+    place[0] = tag
+    return put(place + 1, value, 4)

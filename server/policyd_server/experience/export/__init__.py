@@ -1,0 +1,1 @@
+"""Sealed episodes as files that other programs read. Takes the extra `export`."""

@@ -1,0 +1,242 @@
+"""The recorder process of one server.
+
+`python -m policyd_server.experience.process ROOT STORE FD OWNER`. STORE is the URL of a repository
+in object storage that gets a copy, or empty.
+
+FD is a listening Unix socket that the process OWNER made. Each worker has a connection for
+decisions and one for calls. A decision is in its socket before its answer goes out, and so before
+any call that reports on it. One thread reads everything that has arrived, applies the decisions,
+then the calls, makes them durable together, and only then replies. So no report can overtake the
+decision that it is about, whichever workers they came by.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from policyd.errors import Exhausted, Internal, PolicydError
+from policyd.runtime import log, status
+from policyd_server import child_process
+from policyd_server.experience.desk import Desk
+from policyd_server.experience.sharing import Sharing
+from policyd_server.experience.wire import CALL, DECISIONS, REPLY, TAKEN, Frame, Frames, encode
+
+TIDY_SECONDS = 1.0
+#: Decisions wait so long for others, unless a call comes: waking up for each costs more than taking
+#: it.
+GATHER_SECONDS = 0.005
+#: A worker is told what was taken each time that it has sent so much.
+TOLD_BYTES = 256 << 10
+READ_BYTES = 1 << 20
+_LOG = logging.getLogger(__name__)
+
+
+class Connection:
+    """One worker."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.frames = Frames()
+        self.waiting = b""  # bytes that the worker has not taken yet
+        self.decides = False  # whether decisions come by it
+        self.taken = 0  # number of the last decisions
+        self.taken_bytes = 0  # since the worker was told
+
+    def read(self) -> list[Frame] | None:
+        """The messages that have arrived. None: the worker is gone."""
+        found: list[Frame] = []
+        while True:
+            try:
+                data = self.end.recv(READ_BYTES)
+            except BlockingIOError:
+                return found
+            except OSError:
+                return None
+            if not data:
+                return None
+            found += self.frames.feed(data)
+
+    def flush(self) -> None:
+        """Sends as much as the worker takes. OSError: the worker is gone."""
+        while self.waiting:
+            try:
+                self.waiting = self.waiting[self.end.send(self.waiting) :]
+            except BlockingIOError:
+                return
+
+
+class RecorderProcess:
+    """The loop. Ends at SIGTERM, with everything durable."""
+
+    def __init__(self, root: Path, listener: socket.socket) -> None:
+        self._desk = Desk(root)
+        self._listener = listener
+        self._calls = selectors.EpollSelector()  # the listener too
+        self._decisions = selectors.EpollSelector()
+        self._all = selectors.EpollSelector()
+        self._all.register(self._calls, selectors.EVENT_READ)
+        self._all.register(self._decisions, selectors.EVENT_READ)
+        self._listener.setblocking(False)
+        self._calls.register(self._listener, selectors.EVENT_READ, None)
+        self._later: list[tuple[Connection, Frame]] = []  # calls for the next round
+        self._ending = False
+
+    def end(self, *_: object) -> None:
+        """Asks the loop to end."""
+        self._ending = True
+
+    def run(self) -> None:
+        """Serves until `end`."""
+        tidied = time.monotonic()
+        while not self._ending:
+            if self._later or self._all.select(timeout=TIDY_SECONDS):
+                if not self._later:
+                    self._calls.select(timeout=GATHER_SECONDS)  # returns at once if a call has come
+                self._round()
+            if time.monotonic() - tidied >= TIDY_SECONDS:
+                self._tidy()
+                tidied = time.monotonic()
+        self._round()
+        self._desk.recorder.close()
+
+    def _round(self) -> None:
+        """Everything that has arrived: decisions first, then calls, one commit, then the replies.
+
+        What the calls report on is in some socket by now: all are read once more. Calls that come
+        only then wait for the next round.
+        """
+        calls = self._later + self._read_all()
+        self._later = self._read_all() if calls else []
+        self._reply(calls)
+
+    def _read_all(self) -> list[tuple[Connection, Frame]]:
+        """The calls that have arrived. Applies the decisions."""
+        self._accept()
+        connections = self._connections(self._calls) + self._connections(self._decisions)
+        return [(each, frame) for each in connections for frame in self._read(each) if frame.kind == CALL]
+
+    def _read(self, connection: Connection) -> list[Frame]:
+        """What has arrived by one connection. Applies decisions."""
+        frames = connection.read()
+        if frames is None:
+            self._drop(connection)
+            return []
+        decided = [frame for frame in frames if frame.kind == DECISIONS]
+        if decided:
+            self._decide([frame.body for frame in decided])
+            connection.taken = decided[-1].number
+            connection.taken_bytes += sum(len(frame.body) for frame in decided)
+        if connection.taken and not connection.decides:
+            connection.decides = True
+            self._calls.unregister(connection.end)
+            self._decisions.register(connection.end, selectors.EVENT_READ, connection)
+        return frames
+
+    def _accept(self) -> None:
+        """Takes new connections."""
+        while True:
+            try:
+                end, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            end.setblocking(False)
+            self._calls.register(end, selectors.EVENT_READ, Connection(end))
+
+    def _connections(self, selector: selectors.BaseSelector) -> list[Connection]:
+        return [key.data for key in selector.get_map().values() if key.data is not None]
+
+    def _decide(self, bodies: list[bytes]) -> None:
+        """Takes messages together, or one by one if one of them is bad."""
+        try:
+            self._desk.decide(b"".join(bodies))
+        except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
+            if len(bodies) == 1:
+                _LOG.exception("a decision could not be recorded")
+                return
+            for body in bodies:
+                self._decide([body])
+
+    def _reply(self, calls: list[tuple[Connection, Frame]]) -> None:
+        """Answers the calls, in two steps: what became of them, and whether the disk has it."""
+        replies = [(connection, self._answer(frame)) for connection, frame in calls]
+        try:
+            self._desk.recorder.commit()
+        except Exhausted as error:
+            _LOG.error("%s", error.message)
+            replies = [(connection, _failed(frame, error)) for connection, frame in calls]
+        for connection, reply in replies:
+            connection.waiting += reply
+        for connection in {id(connection): connection for connection, _ in replies}.values():
+            self._flush(connection)
+        for connection in self._connections(self._decisions):
+            if connection.taken_bytes > TOLD_BYTES:
+                connection.waiting += encode(TAKEN, b"", connection.taken)
+                connection.taken_bytes = 0
+                self._flush(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        """Sends what waits; the rest when the worker reads again."""
+        try:
+            connection.flush()
+            if not connection.decides:  # TAKEN can wait for the next one
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.waiting else 0)
+                self._calls.modify(connection.end, events, connection)
+        except (OSError, KeyError, ValueError):
+            self._drop(connection)
+
+    def _answer(self, frame: Frame) -> bytes:
+        caller, _, request = frame.body.partition(b"\0")
+        try:
+            answer = self._desk.answer(frame.code, caller.decode(), request)
+        except PolicydError as error:
+            return _failed(frame, error)
+        except OSError as error:
+            full = Exhausted(f"the disk failed: {error.strerror}", reason="DISK_FULL", retry_after=5)
+            return _failed(frame, full)
+        except Exception as error:  # noqa: BLE001 -- as above
+            _LOG.exception("a call of the recorder failed")
+            return _failed(frame, Internal(f"the recorder failed: {type(error).__name__}"))
+        return encode(REPLY, answer, frame.number)
+
+    def _tidy(self) -> None:
+        try:
+            self._desk.tidy()
+        except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
+            _LOG.exception("tidying failed; the next round tries again")
+
+    def _drop(self, connection: Connection) -> None:
+        if connection.end.fileno() >= 0:
+            (self._decisions if connection.decides else self._calls).unregister(connection.end)
+            connection.end.close()
+
+
+def _failed(frame: Frame, error: PolicydError) -> bytes:
+    return encode(REPLY, status.to_status(error).SerializeToString(), frame.number, 1)
+
+
+def main() -> None:
+    """Takes over the socket and serves. The kernel ends the process with its owner."""
+    root, store, listening, owner = sys.argv[1:]
+    if not child_process.dies_with(int(owner)):
+        return
+    log.configure("text")
+    listener = socket.socket(fileno=int(listening))
+    process = RecorderProcess(Path(root), listener)
+    signal.signal(signal.SIGTERM, process.end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner ends it, after its workers
+    sharing = Sharing(Path(root), store) if store else None
+    if sharing is not None:
+        sharing.start()
+    process.run()
+    if sharing is not None:
+        sharing.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+/* What the parts of the front share. */
+#ifndef POLICYD_FRONT_INTERNAL_H
+#define POLICYD_FRONT_INTERNAL_H
+
+#include "front.h"
+
+#include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+#define READ_BYTES 65536       /* of one connection at a turn */
+#define WRITE_BYTES 65536      /* serialised ahead of the socket */
+#define STREAM_WINDOW 1048576  /* bytes that a client may send ahead on one call */
+#define CONNECTION_WINDOW (16 * 1048576)
+#define REQUEST_ID_BYTES 64
+#define TRACEPARENT_BYTES 64
+#define NAME_BYTES 256
+#define MAX_LISTENERS 16
+
+typedef struct {
+    uint8_t *data;
+    size_t start, end, room; /* [start, end) is filled */
+} buffer;
+
+bool buffer_add(buffer *b, const void *data, size_t size);
+void buffer_drop(buffer *b, size_t size);
+void buffer_free(buffer *b);
+static inline size_t buffer_size(const buffer *b) { return b->end - b->start; }
+static inline const uint8_t *buffer_at(const buffer *b) { return b->data + b->start; }
+
+typedef struct {
+    char *text; /* name, 0, value, 0 for each */
+    size_t size, room;
+    int count;
+} header_list;
+
+bool headers_add(header_list *h, const uint8_t *name, size_t name_size, const uint8_t *value, size_t value_size);
+void headers_free(header_list *h);
+/* Fills `fields` with h->count entries that point into h. */
+void headers_fields(const header_list *h, nghttp2_nv *fields);
+
+typedef struct connection connection;
+
+typedef enum { IDENTITY, GZIP, DEFLATE, UNKNOWN_ENCODING } encoding;
+
+typedef struct call {
+    uint64_t id;
+    connection *from;
+    struct call *next, *previous; /* of the same connection */
+    int32_t stream;
+    int method; /* of the hot ones; RELAYED, or UNKNOWN until :path has come */
+    encoding encoding;
+    bool is_post, is_grpc, too_long; /* headers */
+    bool waits_for_verdict;
+    bool told;      /* an event of it was taken or waits: somebody holds its id */
+    bool busy;      /* its message is being answered */
+    bool inflated;  /* the message is in `plain`, otherwise in `in` */
+    bool half_closed, end_told, wait_told;
+    bool answering; /* response headers are submitted */
+    bool deferred;  /* nothing to send for now */
+    bool counted;   /* or not to be counted */
+    int status;     /* -1 until it has ended */
+    double begin, deadline, progress; /* CLOCK_MONOTONIC; deadline 0: none */
+    int timer;                        /* place among the deadlines, -1: none */
+    buffer in, plain, out;
+    size_t message_size; /* of the message that is told */
+    uint32_t unacknowledged; /* bytes received whose window was not given back */
+    char *message, *details; /* of the status, as headers carry them */
+    char *authorization;
+    char request_id[REQUEST_ID_BYTES + 1];
+    char traceparent[TRACEPARENT_BYTES + 1];
+    /* Of a relayed call. */
+    header_list headers, trailers;
+    connection *behind; /* the connection to the server behind, NULL: none */
+    int32_t upstream;   /* the stream on it, 0: none */
+    buffer up;
+    bool up_deferred, up_ended, down_ended;
+    uint32_t down_unacknowledged;
+} call;
+
+enum { RELAYED = -1, UNKNOWN = -2 };
+
+struct connection {
+    front *front;
+    struct connection *next, *previous;
+    int descriptor;
+    bool upstream; /* towards the server behind */
+    bool handshaken, greeted, doomed, goodbye_told, goodbye_final, dirty, wants_write;
+    bool read_again; /* there may be more than was read at once; epoll knows nothing of what TLS holds */
+    struct connection *next_dirty, *next_doomed;
+    SSL *tls;
+    nghttp2_session *session;
+    buffer out;
+    call *calls;
+    int call_count;
+    size_t held;
+    double since, heard, pinged, wrote, goodbye_at; /* CLOCK_MONOTONIC */
+    double tokens, refilled;                        /* against floods */
+    uint32_t header_bytes;
+    char *verdict; /* credentials that were admitted */
+    uint32_t verdict_methods;
+    double verdict_until;
+    char peer[NAME_BYTES];
+    char common_name[NAME_BYTES];
+};
+
+typedef struct {
+    call *at;
+    uint32_t generation;
+} slot;
+
+typedef struct {
+    int descriptor;
+    bool tls;
+} listener;
+
+typedef struct order order; /* what another thread wants done */
+
+struct front {
+    front_config config;
+    int poll, wake;
+    pthread_t thread;
+    bool has_thread;
+    listener listeners[MAX_LISTENERS];
+    int listener_count;
+    connection *connections, *dirty, *doomed;
+    int connection_count;
+    connection *behind;
+    bool accept_paused, read_again, woken;
+    double accept_again;
+    size_t held;
+    slot *slots;
+    uint32_t slot_count, *free_slots, free_count;
+    int call_count, own_calls;
+    front_event *events;
+    int event_start, event_count, event_room;
+    call **timers;
+    int timer_count, timer_room;
+    double now, next_sweep;
+    bool draining, drain_asked;
+    pthread_mutex_t lock;
+    order *first_order, *last_order;
+    front_tls_files tls_files;
+    SSL_CTX *tls;
+    int64_t tls_stamps[9];
+    char tls_error[512];
+    nghttp2_session_callbacks *callbacks, *upstream_callbacks;
+    nghttp2_option *options, *upstream_options;
+    front_tally tallies[FRONT_MAX_METHODS];
+    uint8_t scratch[READ_BYTES];
+};
+
+double seconds_now(void);
+void front_tell(front *f, int kind, const call *c, uint64_t size);
+
+/* calls.c */
+call *call_new(connection *from, int32_t stream);
+call *call_find(front *f, uint64_t id);
+void call_free(call *c);
+void call_set_deadline(call *c, double deadline);
+void call_count_end(call *c, int code);
+/* The front drains: a stream that waits for its client ends. */
+void call_drain(call *c);
+int call_headers_done(call *c);
+int call_data(call *c, const uint8_t *data, size_t size);
+int call_half_closed(call *c);
+void call_fail(call *c, int code, const char *message, const uint8_t *details, size_t size);
+void call_answer(call *c, const uint8_t *message, size_t size, bool last);
+void call_admit(call *c, double seconds);
+void deadlines_pass(front *f);
+int deadlines_wait(front *f, int milliseconds);
+
+/* messages.c */
+double timeout_of(const char *text, size_t size); /* seconds; -1: malformed */
+encoding encoding_of(const uint8_t *name, size_t size);
+/* 0; 1: larger than `limit`; -1: not of this encoding. */
+int inflate_message(encoding kind, const uint8_t *data, size_t size, size_t limit, buffer *into);
+char *percent_encoded(const char *text);
+char *base64(const uint8_t *data, size_t size);
+
+/* session.c */
+int session_setup(front *f);
+int session_begin(connection *c);
+int32_t session_submit(call *c);
+
+/* connection.c */
+connection *connection_new(front *f, int descriptor, SSL *tls, bool upstream);
+void connection_read(connection *c);
+void connection_write(connection *c);
+void connection_bury(front *f); /* frees the doomed */
+void connection_free_all(front *f);
+void connection_goodbye(connection *c);
+void connection_touch(connection *c); /* it has something to write */
+void connection_doom(connection *c);  /* it is freed at the end of the turn */
+
+/* limits.c */
+bool flood_charge(connection *c, double cost); /* false: too much */
+void hold(connection *c, size_t size);
+void release(connection *c, size_t size);
+void limits_sweep(front *f);
+void limits_watch(front *f); /* something began that may stall */
+void limits_relieve(front *f);
+
+/* relay.c */
+int relay_setup(front *f);
+void relay_begin(call *c);
+void relay_data(call *c, const uint8_t *data, size_t size);
+void relay_half_closed(call *c);
+void relay_gone(call *c);
+void relay_lost(connection *behind);
+int relay_session(connection *c);
+void relay_taken(call *c, uint32_t size);
+
+/* tls.c */
+SSL *tls_accept(front *f, int descriptor);
+bool tls_speaks_h2(SSL *tls);
+void tls_common_name(SSL *tls, char *into, size_t room);
+
+/* orders.c */
+typedef enum { ADMIT, ANSWER, FAIL } order_kind;
+bool order_put(front *f, order_kind kind, uint64_t call, int code, bool last, double seconds, const void *text,
+               size_t size, const void *details, size_t details_size);
+void orders_do(front *f);
+void orders_free(front *f);
+
+#endif

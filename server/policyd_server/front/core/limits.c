@@ -1,0 +1,102 @@
+/* What clients may cost: memory that they hold, frames that make work, time without progress. */
+#include "internal.h"
+
+#define FLOOD_BURST 2000.0 /* frames that ask for work and bring no message: resets, pings, settings */
+#define FLOOD_RATE 200.0   /* of them a second */
+#define SWEEP_SECONDS 1.0
+#define SWEEP_IDLE_SECONDS 20.0
+
+bool flood_charge(connection *c, double cost) {
+    double now = c->front->now;
+    c->tokens += (now - c->refilled) * FLOOD_RATE;
+    if (c->tokens > FLOOD_BURST) c->tokens = FLOOD_BURST;
+    c->refilled = now;
+    c->tokens -= cost;
+    return c->tokens > 0;
+}
+
+void hold(connection *c, size_t size) {
+    c->held += size;
+    c->front->held += size;
+}
+
+void release(connection *c, size_t size) {
+    c->held -= size;
+    c->front->held -= size;
+}
+
+/* Closes who holds most, until what all hold together fits. */
+void limits_relieve(front *f) {
+    while (f->held > f->config.max_held) {
+        connection *most = NULL;
+        for (connection *c = f->connections; c; c = c->next)
+            if (!c->upstream && !c->doomed && (most == NULL || c->held > most->held)) most = c;
+        if (most == NULL || most->held == 0) return;
+        connection_doom(most);
+        connection_bury(f);
+    }
+}
+
+static bool stalls(const connection *c, const call *one, double now) {
+    if (now - one->progress < c->front->config.stall_seconds) return false;
+    bool receives = !one->half_closed && buffer_size(&one->in) > 0 && !one->busy;
+    bool sends = buffer_size(&one->out) > 0;
+    return receives || sends;
+}
+
+/* Whether the connection has to go. */
+static bool overdue(connection *c, double now) {
+    const front_config *config = &c->front->config;
+    if (!c->greeted) return now - c->since > config->handshake_seconds;
+    if (buffer_size(&c->out) > 0 && now - c->wrote > config->stall_seconds) return true;
+    for (call *one = c->calls; one; one = one->next)
+        if (stalls(c, one, now)) return true;
+    if (c->goodbye_final && c->call_count == 0) return true;
+    if (c->pinged > 0) return now - c->pinged > config->keepalive_timeout;
+    return false;
+}
+
+/* The age at which the connection gets its goodbye: up to a tenth less than the limit, so that
+   connections that were made together do not all come back together. */
+static double last_age(const connection *c) {
+    uintptr_t spread = ((uintptr_t)c >> 6) * 2654435761u % 1024;
+    return c->front->config.max_age * (1.0 - 0.1 * (double)spread / 1024);
+}
+
+static void keep_alive(connection *c, double now) {
+    const front_config *config = &c->front->config;
+    if (c->pinged == 0 && now - c->heard > config->keepalive_seconds) {
+        c->pinged = now;
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        connection_touch(c);
+    }
+    if (config->max_age > 0 && now - c->since > last_age(c)) connection_goodbye(c);
+    if (c->goodbye_told && !c->goodbye_final && now >= c->goodbye_at) connection_goodbye(c);
+}
+
+static bool is_quiet(const connection *c) {
+    return c->greeted && c->call_count == 0 && c->pinged == 0 && !c->goodbye_told && buffer_size(&c->out) == 0;
+}
+
+void limits_sweep(front *f) {
+    if (f->now < f->next_sweep) return;
+    bool all_quiet = true;
+    for (connection *c = f->connections, *next; c; c = next) {
+        next = c->next;
+        if (c->upstream) continue;
+        if (overdue(c, f->now)) {
+            connection_doom(c);
+            continue;
+        }
+        if (c->session) keep_alive(c, f->now);
+        if (!is_quiet(c)) all_quiet = false;
+    }
+    double wait = all_quiet ? SWEEP_IDLE_SECONDS : f->draining ? SWEEP_SECONDS / 10 : SWEEP_SECONDS;
+    if (f->config.keepalive_seconds / 2 < wait) wait = f->config.keepalive_seconds / 2;
+    if (f->config.max_age > 0 && f->config.max_age / 2 < wait) wait = f->config.max_age / 2;
+    f->next_sweep = f->now + wait;
+}
+
+void limits_watch(front *f) {
+    if (f->next_sweep > f->now + SWEEP_SECONDS) f->next_sweep = f->now + SWEEP_SECONDS;
+}

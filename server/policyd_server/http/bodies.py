@@ -1,0 +1,117 @@
+"""Bodies of requests: bounded before they are inflated or parsed, and JSON without its traps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import zlib
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from policyd.errors import DeadlineExceeded, Exhausted, InvalidArgument
+
+MIB = 2**20
+#: Largest JSON text. A text is parsed at once, and everyone else waits meanwhile.
+MAX_JSON_BYTES = 16 * MIB
+STALL_SECONDS = 30.0  # between two parts of a body
+_INFLATERS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_STEP = 256 * 1024  # bytes inflated at a time
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body, inflated.
+
+    Exhausted: more than `limit` bytes; DeadlineExceeded: no more of it comes.
+    """
+    told = request.headers.get("content-length", "0")
+    if told.isascii() and told.isdecimal() and (len(told) > 18 or int(told) > limit):
+        _refuse(limit)
+    body = bytearray()
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                part = await request.receive()
+        except TimeoutError:
+            raise DeadlineExceeded(f"no part of the body came for {STALL_SECONDS:g} s") from None
+        if part["type"] == "http.disconnect":
+            raise DeadlineExceeded("the client hung up before its body had come")
+        body += part["body"]
+        more = part["more_body"]
+        if len(body) > limit:
+            _refuse(limit)
+    return _inflated(bytes(body), request.headers.get("content-encoding", "identity").strip().lower(), limit)
+
+
+def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
+    """The JSON object of a body.
+
+    InvalidArgument: it is none, or it holds NaN, infinities or huge numbers.
+    """
+    if len(text) > MAX_JSON_BYTES:
+        _refuse(MAX_JSON_BYTES)
+    try:
+        decoder = _CAREFUL if _MAY_OVERFLOW.search(text) else _QUICK
+        value = decoder.decode(text.decode("utf-8-sig"))
+    except RecursionError:
+        raise InvalidArgument.of(what, got="JSON nested too deeply", wanted="fewer levels") from None
+    except UnicodeDecodeError:
+        raise InvalidArgument.of(what, got="bytes that are not UTF-8", wanted="JSON in UTF-8") from None
+    except ValueError as error:
+        raise InvalidArgument.of(what, got=f"no JSON: {error}", wanted="a JSON object") from None
+    if not isinstance(value, dict):
+        raise InvalidArgument.of(what, got=f"a JSON {_kind(value)}", wanted="a JSON object")
+    return value
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return kinds.get(type(value), "null")
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return number
+
+
+# A number overflows only by an exponent or by hundreds of digits. To look at each number takes ten
+# times as long as to read it.
+_MAY_OVERFLOW = re.compile(rb"[0-9.][eE]|[0-9]{300}")
+_QUICK = json.JSONDecoder(parse_constant=_no_constant)
+_CAREFUL = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def _inflated(body: bytes, coding: str, limit: int) -> bytes:
+    """The body without its content coding, and never more of it than `limit`."""
+    if coding in ("identity", ""):
+        return body
+    if coding not in _INFLATERS:
+        raise InvalidArgument.of("content-encoding", got=repr(coding), wanted="gzip, deflate or identity")
+    inflater = zlib.decompressobj(_INFLATERS[coding])
+    whole = bytearray()
+    try:
+        while body and not inflater.eof:
+            whole += inflater.decompress(body, _STEP)
+            body = inflater.unconsumed_tail
+            if len(whole) > limit:
+                _refuse(limit)
+        whole += inflater.flush()
+    except zlib.error as error:
+        raise InvalidArgument.of("body", got=f"broken {coding}: {error}", wanted=f"valid {coding}") from None
+    if not inflater.eof:
+        raise InvalidArgument.of("body", got=f"a part of a {coding} stream", wanted="the whole")
+    return bytes(whole)
+
+
+def _refuse(limit: int) -> NoReturn:
+    message = f"body: more than {limit} bytes, which is the limit here"
+    raise Exhausted(message, retry_after=math.inf, reason="BODY_TOO_LARGE")

@@ -1,0 +1,145 @@
+"""Calls the services of this server for the caller of an HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import grpc.aio
+from google.protobuf import descriptor_pool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from starlette.requests import Request
+
+from policy_api.v1 import experience_pb2, policy_pb2, training_pb2
+from policyd.runtime import log, status
+from policyd.runtime.guard import Gate
+from policyd.runtime.origin import COMMON_NAME, PEER
+from policyd.runtime.request_ids import KEY
+from policyd_server.http.link import WorkerChannels
+
+HOT = frozenset({"/policy_api.v1.PolicyService/Act", "/inference.GRPCInferenceService/ModelInfer"})
+CALL_SECONDS = 120.0  # for a call that answers once; a promotion loads a version
+DECLARED = (experience_pb2, policy_pb2, training_pb2)  # imported, so that the pool below knows them
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a service."""
+
+    path: str  # /package.Service/Method
+    request: type[Message]
+    response: type[Message]
+
+    @classmethod
+    def named(cls, service: str, name: str) -> Method:
+        """A method of the contract."""
+        found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+        path = f"/{service}/{name}"
+        return cls(path, GetMessageClass(found.input_type), GetMessageClass(found.output_type))
+
+
+class Calls:
+    """Makes calls over the workers' channels.
+
+    Raises the domain error that the service answered with.
+    """
+
+    def __init__(self, workers: WorkerChannels, gate: Gate | None = None) -> None:
+        """`gate`: None where no callers are configured."""
+        self._workers = workers
+        self._gate = gate
+        # By channel and path: what makes the calls. It costs a tenth of a call to make.
+        self._made: WeakKeyDictionary[grpc.aio.Channel, dict[str, Any]] = WeakKeyDictionary()
+
+    async def unary(self, request: Request, method: Method, message: Any) -> Any:
+        """The answer, as `method.response`."""
+        if self._is_hot(request, method) and (front := self._workers.front()) is not None:
+            pairs = [(name.encode(), value.encode()) for name, value in told_of(request)]
+            sent = message.SerializeToString()
+            return method.response.FromString(
+                await front.call(method.path.encode(), pairs, sent, CALL_SECONDS)
+            )
+        channel = await self._workers.channel()
+        made = self._made.setdefault(channel, {})
+        call = made.get(method.path)
+        if call is None:
+            call = made[method.path] = channel.unary_unary(
+                method.path, method.request.SerializeToString, method.response.FromString
+            )
+        try:
+            return await call(message, timeout=CALL_SECONDS, metadata=metadata_of(request))
+        except grpc.aio.AioRpcError as error:
+            raise status.from_rpc_error(error) from None
+
+    def _is_hot(self, request: Request, method: Method) -> bool:
+        """Whether the call may go to a front.
+
+        A front does not hear whose call is relayed. So the gate is asked here, which knows the
+        client's address; the front asks it again, by the same token. It cannot for a certificate.
+        """
+        if method.path not in HOT or common_name_of(request) is not None:
+            return False
+        if self._gate is not None:
+            self._gate.admit(method.path, authorization_of(request), None, peer_of(request))
+        return True
+
+    async def stream(self, request: Request, method: Method, message: Any) -> AsyncIterator[Any]:
+        """The answers, as `method.response`, of a method that answers with a stream."""
+        channel = await self._workers.channel()
+        start = channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        call = start(message, metadata=metadata_of(request))
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise status.from_rpc_error(error) from None
+        finally:
+            call.cancel()
+
+
+def authorization_of(request: Request) -> str | None:
+    """What proves who calls: what a session has set, or else the header."""
+    session: str | None = getattr(request.state, "authorization", None)
+    return session or request.headers.get("authorization")
+
+
+def common_name_of(request: Request) -> str | None:
+    """The common name of the client's verified certificate, if it showed one."""
+    name: str | None = getattr(request.state, "common_name", None)
+    return name
+
+
+def peer_of(request: Request) -> str:
+    """The client's address, as gRPC writes it."""
+    if request.client is None:
+        return "unknown"
+    host = request.client.host
+    return f"ipv6:[{host}]:{request.client.port}" if ":" in host else f"ipv4:{host}:{request.client.port}"
+
+
+def metadata_of(request: Request) -> grpc.aio.Metadata:
+    """What a service is told about the caller."""
+    pairs = [(PEER, peer_of(request)), *told_of(request)]
+    if (name := common_name_of(request)) is not None:
+        pairs.append((COMMON_NAME, _ascii(name)))
+    return grpc.aio.Metadata(*pairs)
+
+
+def told_of(request: Request) -> list[tuple[str, str]]:
+    """What the caller itself says: its request's id, its token, its trace."""
+    pairs = [(KEY, log.request_id.get())]
+    if (authorization := authorization_of(request)) is not None:
+        pairs.append(("authorization", _ascii(authorization)))
+    if (traceparent := request.headers.get("traceparent")) is not None:
+        pairs.append(("traceparent", _ascii(traceparent)))
+    return pairs
+
+
+def _ascii(text: str) -> str:
+    """As gRPC's metadata takes it."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)

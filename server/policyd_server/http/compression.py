@@ -1,0 +1,27 @@
+"""Compressed responses for clients that ask for them, as Triton has them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+MIN_BYTES = 512  # a smaller response does not get smaller
+
+
+def compressed(request: Request, response: Response) -> Response:
+    """The response in gzip or deflate where the client accepts one of them."""
+    accepted = [
+        part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")
+    ]
+    body = bytes(response.body)
+    if len(body) < MIN_BYTES or not {"gzip", "deflate"} & set(accepted):
+        return response
+    coding = "gzip" if "gzip" in accepted else "deflate"
+    response.body = gzip.compress(body, 1, mtime=0) if coding == "gzip" else zlib.compress(body, 1)
+    response.headers["content-encoding"] = coding
+    response.headers["vary"] = "accept-encoding"
+    response.headers["content-length"] = str(len(response.body))
+    return response

@@ -1,0 +1,123 @@
+"""Server-sent events, for pages and programs that watch.
+
+A stream costs little and cannot cost more: what a slow reader has not taken waits in the source,
+not here, and `protocol` cuts off a reader that takes nothing for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from policyd.errors import Exhausted, PolicydError
+from policyd_server.http import errors
+from policyd_server.http.gateway import Gateway
+
+MAX_STREAMS = 1024  # open at a time
+HEARTBEAT_SECONDS = 15.0  # of silence until a comment is sent
+FIRST_SECONDS = 2.0  # for a first event; if it is an error, the response has the error's status
+RETRY_MILLISECONDS = 1000  # after which a browser connects again
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # a proxy must not collect events
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `data` is sent as JSON, or as it is if it is a text (of any number of lines)."""
+
+    name: str
+    data: Mapping[str, Any] | str
+    id: str = ""
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """As it goes over the wire. Readers of the same event share the bytes."""
+        text = self.data if isinstance(self.data, str) else json.dumps(self.data, separators=(",", ":"))
+        lines = [f"id: {self.id}"] if self.id else []
+        lines += [f"event: {self.name}", *(f"data: {line}" for line in text.splitlines() or [""])]
+        return ("\n".join(lines) + "\n\n").encode()
+
+
+async def stream(gateway: Gateway, source: AsyncIterator[Event]) -> Response:
+    """A response that sends the events of `source` and ends with it.
+
+    Raises what `source` raises before its first event. A later error is sent as the event `error`,
+    with the JSON of any error, and ends the stream. Exhausted: too many streams are open.
+    """
+    if gateway.streams >= MAX_STREAMS:
+        raise Exhausted(f"{MAX_STREAMS} event streams are open", retry_after=5.0, reason="TOO_MANY_STREAMS")
+    first = asyncio.ensure_future(anext(source))
+    await asyncio.wait([first], timeout=FIRST_SECONDS)
+    if first.done() and (error := first.exception()) and not isinstance(error, StopAsyncIteration):
+        raise error
+    return _EventStream(gateway, source, first)
+
+
+class _EventStream(Response):
+    def __init__(self, gateway: Gateway, source: AsyncIterator[Event], first: asyncio.Future[Event]) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._gateway = gateway
+        self._source = source
+        self._next = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI
+        """Sends until the source, the reader or the process ends."""
+        self._gateway.streams += 1
+        gone = asyncio.ensure_future(_until_gone(receive))
+        stopping = asyncio.ensure_future(self._gateway.stopping.wait())
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await _take(send, f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+            await self._send_events(send, {gone, stopping})
+            await _take(send, b"", more=False)
+        finally:
+            self._gateway.streams -= 1
+            for task in (gone, stopping, self._next):
+                task.cancel()
+            await asyncio.gather(gone, stopping, self._next, return_exceptions=True)
+            if (close := getattr(self._source, "aclose", None)) is not None:
+                await close()
+
+    async def _send_events(self, send: Send, ends: set[asyncio.Future[Any]]) -> None:
+        while True:
+            await asyncio.wait(
+                {self._next, *ends}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if any(end.done() for end in ends):
+                return
+            if not self._next.done():
+                await _take(send, b": still here\n\n")
+                continue
+            try:
+                event = self._next.result()
+            except StopAsyncIteration:
+                return
+            except PolicydError as error:
+                event = Event("error", errors.document(error))
+                await _take(send, event.encoded)
+                return
+            await _take(send, event.encoded)
+            self._next = asyncio.ensure_future(anext(self._source))
+
+
+async def _take(send: Send, body: bytes, *, more: bool = True) -> None:
+    """Returns once the reader takes more, or is gone."""
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _until_gone(receive: Receive) -> None:
+    with suppress(asyncio.CancelledError):
+        while (await receive())["type"] != "http.disconnect":
+            pass

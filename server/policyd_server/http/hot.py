@@ -1,0 +1,82 @@
+"""The short way to the routes that programs call many times per second.
+
+A small request of these is answered by the connection's protocol itself. ASGI, Starlette's layers
+and the patterns of some sixty routes cost several times what such a request costs. A large one,
+or one that comes while another is answered on its connection, goes the long way to the same
+handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Scope
+
+from policyd.errors import PolicydError
+from policyd.runtime import log, request_ids
+from policyd_server.http import errors, same_site
+
+PATHS = (
+    "/v1/policies/{policy}:act",
+    "/v2/models/{model}/infer",
+    "/v2/models/{model}/versions/{version}/infer",
+)
+ENDINGS = (b":act", b"/infer")  # of their targets
+MAX_BODY_BYTES = 256 * 1024  # a larger one is read in parts
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+
+_LOG = logging.getLogger(__name__)
+_REQUEST_ID = request_ids.KEY.encode()
+
+
+class HotRoutes:
+    """The hot ones of all routes, and what surrounds their handlers."""
+
+    def __init__(self, routes: Sequence[BaseRoute], *, loopback: bool) -> None:
+        """`loopback`: the server listens on loopback only."""
+        self._hot = [route for route in routes if isinstance(route, Route) and route.path in PATHS]
+        self._loopback = loopback
+
+    def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
+        """The route of a path with the names in it; None: the path is not hot."""
+        for route in self._hot:
+            if (match := route.path_regex.match(path)) is not None:
+                return route, match.groupdict()
+        return None
+
+    async def answer(self, route: Route, scope: Scope, body: bytes) -> Response:
+        """The response to a request whose whole body has come. It raises nothing."""
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        request = Request(scope, receive)
+        log.request_id.set(request_ids.accepted(request.headers.get(request_ids.KEY, "")))
+        try:
+            same_site.check("POST", request.headers, loopback=self._loopback)
+            response: Response = await route.endpoint(request)
+        except PolicydError as error:
+            response = errors.response(error)
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+            told = log.unexpected(_LOG, f"unexpected error in POST {scope['path']!r}", error)
+            response = errors.response(told)
+        response.raw_headers += [(_REQUEST_ID, log.request_id.get().encode()), NO_SNIFFING]
+        return response
+
+
+class HotRequest:
+    """A hot request that is being read or answered: as uvicorn's protocol keeps its own."""
+
+    def __init__(self, route: Route, *, keep_alive: bool) -> None:
+        self.route = route
+        self.keep_alive = keep_alive
+        self.body = bytearray()
+        self.more_body = True
+        self.response_complete = self.disconnected = False
+        self.message_event = asyncio.Event()

@@ -1,0 +1,105 @@
+"""Channels to the workers of this server, over their private Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from policyd.errors import Unavailable
+from policyd_server.transports import private
+
+if TYPE_CHECKING:
+    from policyd_server.http.front_link import FrontConnection
+
+LOOK_SECONDS = 0.5  # between looks at the folder
+PATIENCE_SECONDS = 2.0  # for a first worker to be there
+_READY = grpc.ChannelConnectivity.READY
+
+
+class WorkerChannels:
+    """Gives out the workers' channels in turn. Made and used on one event loop."""
+
+    def __init__(self, folder: Path, max_message_bytes: int, *, fronted: bool) -> None:
+        """`fronted`: the workers have fronts."""
+        self._folder = folder
+        self._fronted = fronted
+        self._options = [
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        self._channels: dict[Path, grpc.aio.Channel] = {}
+        self._fronts: dict[Path, FrontConnection] = {}
+        self._turn = 0
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows the workers for ever: new ones, and those that have ended."""
+        while True:
+            there = private.everyone(self._folder)
+            for path in there - self._channels.keys():
+                self._channels[path] = self._opened(path)
+            for path in self._channels.keys() - there:
+                await self._channels.pop(path).close()
+            for channel in self._channels.values():
+                channel.get_state(try_to_connect=True)
+            if self._fronted:
+                await self._follow_fronts()
+            if self._ready():
+                self._changed.set()
+                self._changed = asyncio.Event()
+            await asyncio.sleep(LOOK_SECONDS if self._ready() else LOOK_SECONDS / 10)
+
+    async def _follow_fronts(self) -> None:
+        """Connects to fronts anew whose connections have ended. What is in flight is answered."""
+        from policyd_server.http.front_link import connect  # noqa: PLC0415 -- it is compiled with the front
+
+        self._fronts = {path: each for path, each in self._fronts.items() if each.open}
+        for path in self._channels.keys() - self._fronts.keys():
+            with suppress(OSError):  # it is starting or ending
+                self._fronts[path] = await connect(private.front_of(path))
+
+    async def channel(self) -> grpc.aio.Channel:
+        """The channel of the worker whose turn it is. Unavailable: no worker serves."""
+        ready = self._ready()
+        if not ready:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._changed.wait()
+            ready = self._ready()
+        if not ready:
+            message = "no worker of this server can be reached; it is starting or ending"
+            raise Unavailable(message, reason="NO_WORKER")
+        self._turn += 1
+        return self._channels[ready[self._turn % len(ready)]]
+
+    def front(self) -> FrontConnection | None:
+        """The front of the worker whose turn it is; None: no front takes calls.
+
+        A front answers hot methods itself, and sooner than the services behind it.
+        """
+        fronts = [each for each in self._fronts.values() if each.open]
+        if not fronts:
+            return None
+        self._turn += 1
+        return fronts[self._turn % len(fronts)]
+
+    async def close(self) -> None:
+        """Closes all channels."""
+        for connection in self._fronts.values():
+            connection.close()
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _opened(self, path: Path) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(f"unix:{path}", options=self._options)
+
+    def _ready(self) -> list[Path]:
+        return [path for path, channel in self._channels.items() if channel.get_state() is _READY]

@@ -1,0 +1,77 @@
+"""The routes of the services: each translates into the message that its operation declares."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from policyd_server.http import bodies, compression, events, fields
+from policyd_server.http.events import Event
+from policyd_server.http.gateway import Gateway
+from policyd_server.http.messages import to_json
+from policyd_server.http.services import acting, browse, files, openapi
+from policyd_server.http.services.operations import OPERATIONS, Operation
+from policyd_server.http.services.reading import message_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(gateway: Gateway) -> Sequence[BaseRoute]:
+    """All paths below /v1, the document and the page that shows it."""
+    kinds: dict[str, Callable[[Gateway, Operation], Handler]] = {
+        "json": _answering,
+        "act": _acting,
+        "events": _watching,
+        "text": files.log,
+        "file": files.file,
+    }
+    made = [Route(op.path, kinds[op.kind](gateway, op), methods=[op.verb]) for op in OPERATIONS]
+    document = openapi.document()
+
+    async def described(_: Request) -> Response:
+        return JSONResponse(document)
+
+    async def browsed(_: Request) -> Response:
+        return browse.page(document)
+
+    return [*made, Route("/v1/openapi.json", described), Route("/v1/docs", browsed)]
+
+
+def _answering(gateway: Gateway, op: Operation) -> Handler:
+    async def handle(request: Request) -> Response:
+        message = await message_of(request, op)
+        answer = to_json(await gateway.calls.unary(request, op.method, message))
+        return compression.compressed(request, JSONResponse(answer[op.answer] if op.answer else answer))
+
+    return handle
+
+
+def _acting(gateway: Gateway, op: Operation) -> Handler:
+    async def handle(request: Request) -> Response:
+        given = bodies.json_of(await bodies.read(request, bodies.MAX_JSON_BYTES))
+        fields.check_known(given, op.body, "")
+        message = acting.request_of(given)
+        message.policy = request.path_params["policy"]
+        answer = await gateway.calls.unary(request, op.method, message)
+        return compression.compressed(request, JSONResponse(acting.response_of(answer)))
+
+    return handle
+
+
+def _watching(gateway: Gateway, op: Operation) -> Handler:
+    async def handle(request: Request) -> Response:
+        message = await message_of(request, op)
+        return await events.stream(gateway, _events(gateway, request, op, message))
+
+    return handle
+
+
+async def _events(gateway: Gateway, request: Request, op: Operation, message: Any) -> AsyncIterator[Event]:
+    """An event for each answer, then `end`, so that a browser does not connect again."""
+    async for answer in gateway.calls.stream(request, op.method, message):
+        yield Event(op.answer, to_json(getattr(answer, op.answer)))
+    yield Event("end", {})

@@ -1,0 +1,187 @@
+"""Requests, batches, times and samples by policy and version.
+
+The hot path appends one number to a list; once a second the lists are emptied into Prometheus'
+metrics.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+
+from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
+from policyd.errors import UnusableOutput
+from policyd.runtime.rpc_metrics import BUCKETS, observe_all
+from policyd_server.acting import batcher
+from policyd_server.acting.queue import Slice
+from policyd_server.acting.ticket import Decision, Ticket
+from policyd_server.metrics.samples import Drift, Sample, sample_of
+from policyd_server.models.version import MAX_CALL_ROWS, LoadedVersion
+
+# Of requests of one version, the first so many of each second are sampled, and then every so many.
+SAMPLE_FIRST = 8
+SAMPLE_EVERY = 128
+
+_ROWS = tuple(2.0**k for k in range(MAX_CALL_ROWS.bit_length()))
+_LABELS = ("policy", "version")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What one version did since the last flush."""
+
+    # For what did not queue: seconds, rows and requests of each call.
+    calls: list[tuple[float, int, int]] = field(default_factory=list)
+    queued: list[float] = field(default_factory=list)  # seconds from a request's arrival to its answer
+    requests: int = 0
+    rows: int = 0
+    samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
+
+
+class CallMetrics:
+    """Observes a batcher. Each process has one of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter("policyd_policy_requests", "Requests answered.", _LABELS, registry=registry)
+        self._rows = Counter("policyd_policy_rows", "Observations answered.", _LABELS, registry=registry)
+        self._unusable = Counter(
+            "policyd_unusable_outputs",
+            "Requests for which the graph computed NaN, an infinity, or no distribution.",
+            _LABELS,
+            registry=registry,
+        )
+        self._batch = Histogram(
+            "policyd_batch_rows", "Observations in one run of a model.", buckets=_ROWS, registry=registry
+        )
+        self._compute = Histogram(
+            "policyd_compute_seconds",
+            "One run of a model, with sampling.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._queue = Histogram(
+            "policyd_queue_seconds", "A request's wait for its run.", buckets=BUCKETS, registry=registry
+        )
+        self._latency = Histogram(
+            "policyd_policy_seconds",
+            "From a request in the queue to its answer, without the way to the client.",
+            _LABELS,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._actions = Counter(
+            "policyd_sampled_actions", "Actions of sampled answers.", (*_LABELS, "action"), registry=registry
+        )
+        self._entropy = Summary(
+            "policyd_entropy_nats", "-log p(action) of sampled answers.", _LABELS, registry=registry
+        )
+        self._mean_drift = Gauge(
+            "policyd_observation_mean_drift",
+            "Largest shift of an element's mean against training, in its standard deviations; sampled.",
+            _LABELS,
+            registry=registry,
+            multiprocess_mode="livemax",  # of several processes the one that drifts most,
+        )
+        self._std_ratio = Gauge(
+            "policyd_observation_std_ratio",
+            "Largest ratio of an element's standard deviation to training's, or its inverse; sampled.",
+            _LABELS,
+            registry=registry,
+            multiprocess_mode="livemax",  # of several processes the one that drifts most,
+        )
+        self._pending: dict[LoadedVersion, _Pending] = {}
+        self._lock = threading.Lock()  # a slow version is answered by two threads
+        self._drift: dict[tuple[str, int], Drift] = {}
+
+    def answered_at_once(
+        self, model: LoadedVersion, requests: int, rows: int, sample: batcher.Sample, seconds: float
+    ) -> None:
+        """After a call for requests that did not queue; `seconds`: how long it took."""
+        with self._lock:
+            pending = self._pending_of(model)
+            before = pending.requests
+            if before < SAMPLE_FIRST or before % SAMPLE_EVERY < requests:
+                pending.samples.append(sample)
+            pending.calls.append((seconds, rows, requests))
+            pending.requests += requests
+            pending.rows += rows
+
+    def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
+        """Called after a call: its rows, each slice's wait and the call's time, in seconds."""
+        self._compute.observe(seconds)
+        self._batch.observe(sum(piece.rows for piece in slices))
+        for wait in queued:
+            self._queue.observe(wait)
+        model = slices[0].ticket.model
+        with self._lock:
+            pending = self._pending_of(model)
+            for piece, wait in zip(slices, queued, strict=True):
+                self._answered(pending, piece.ticket, wait + seconds)
+
+    def _pending_of(self, model: LoadedVersion) -> _Pending:
+        """What the version did since the last flush. Under the lock."""
+        pending = self._pending.get(model)
+        if pending is None:
+            pending = self._pending[model] = _Pending()
+        return pending
+
+    def _answered(self, pending: _Pending, ticket: Ticket, seconds: float) -> None:
+        """`seconds`: from its arrival to its answer."""
+        model = ticket.model
+        if isinstance(ticket.error, UnusableOutput):
+            self._unusable.labels(model.policy, str(model.version)).inc()
+        if ticket.decision is None:
+            return
+        if pending.requests < SAMPLE_FIRST or pending.requests % SAMPLE_EVERY == 0:
+            pending.samples.append((ticket.observations, _essence(ticket, ticket.decision)))
+        pending.queued.append(seconds)
+        pending.requests += 1
+        pending.rows += ticket.rows
+
+    def flush(self) -> None:
+        """Moves what is pending into the metrics. Runs where answers are given or beside it."""
+        with self._lock:
+            taken, self._pending = self._pending, {}
+        for model, pending in taken.items():
+            labels = (model.policy, str(model.version))
+            self._requests.labels(*labels).inc(pending.requests)
+            self._rows.labels(*labels).inc(pending.rows)
+            observe_all(self._compute, [seconds for seconds, _, _ in pending.calls])
+            observe_all(self._batch, [rows for _, rows, _ in pending.calls])
+            took = [seconds for seconds, _, requests in pending.calls for _ in range(requests)]
+            observe_all(self._latency.labels(*labels), [*took, *pending.queued])
+            for observations, answer in pending.samples:
+                self._note(model, labels, sample_of(observations, ActResponse.FromString(answer)))
+
+    def _note(self, model: LoadedVersion, labels: tuple[str, str], sample: Sample) -> None:
+        entropy = self._entropy.labels(*labels)
+        for log_prob in sample.log_probs:
+            entropy.observe(-log_prob)
+        if sample.actions is not None:
+            for action, count in zip(*np.unique(sample.actions, return_counts=True), strict=True):
+                self._actions.labels(*labels, str(action)).inc(int(count))
+        drift = self._drift.get((model.policy, model.version))
+        if drift is None:
+            drift = Drift(model.metadata.observation_statistics)
+            self._drift[model.policy, model.version] = drift
+        drift.note(sample.observations)
+        if drift.known:
+            self._mean_drift.labels(*labels).set(drift.mean_drift)
+            self._std_ratio.labels(*labels).set(drift.std_ratio)
+
+
+def _essence(ticket: Ticket, decision: Decision) -> bytes:
+    """Returns the part of an ActResponse that is sampled.
+
+    Deterministic answers are left out, because the mode says nothing of the entropy.
+    """
+    columns = decision.columns
+    return ActResponse(
+        batch_size=ticket.rows,
+        log_probs=FloatArray(raw=b"" if ticket.deterministic else columns["log_probs"]),
+        actions=IntArray(raw=columns.get("actions", b"")),
+    ).SerializeToString()

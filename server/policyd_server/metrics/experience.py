@@ -1,0 +1,151 @@
+"""What clients decide and report, how far the learner is behind, and what returns come of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter as Counts
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.errors import CorruptArtifact, PolicydError
+from policyd.experience.configs import ExperienceConfigs, records
+from policyd.experience.learned import read_learned
+from policyd.experience.sealed import read_sealed
+from policyd_server.experience.link import RecorderLink
+from policyd_server.experience.sender import DecisionSender
+from policyd_server.experience.wire import Method
+
+#: Seconds between two looks at the counts.
+LOOK_SECONDS = 2.0
+_LOG = logging.getLogger(__name__)
+
+
+class ExperienceMetrics:
+    """Each worker counts its own decisions and outcomes; all show the recorder's state alike."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._decisions = Counter(
+            "policyd_decisions",
+            "Named decisions that went to the recorder.",
+            ("policy",),
+            registry=registry,
+        )
+        self._lost = Counter(
+            "policyd_decisions_lost",
+            "Named decisions that a slow recorder had no room for.",
+            ("policy",),
+            registry=registry,
+        )
+        self._outcomes = Counter(
+            "policyd_outcomes",
+            "Reported outcomes: recorded, repeated, late, conflict or unknown.",
+            ("policy", "result"),
+            registry=registry,
+        )
+        self._open = _gauge(registry, "policyd_open_episodes", "Episodes that are not sealed.")
+        self._lag = _gauge(
+            registry,
+            "policyd_experience_lag_seconds",
+            "How long the oldest sealed episode has waited for a job to read it.",
+        )
+        self._return = _gauge(
+            registry,
+            "policyd_experience_return",
+            "Mean return of the sealed episodes of policyd_experience_version.",
+        )
+        self._version = _gauge(
+            registry, "policyd_experience_version", "The newest version that has sealed episodes."
+        )
+        self._used = _gauge(registry, "policyd_experience_used_steps", "Steps that jobs learned from.")
+        self._disk = _gauge(registry, "policyd_experience_disk_bytes", "Bytes of recorded experience.")
+        self._dropped = Gauge(
+            "policyd_experience_dropped_steps",
+            "Steps that were recorded and not learned from, by reason.",
+            ("policy", "reason"),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._told: tuple[Counts[str], Counts[str]] = Counts(), Counts()
+
+    def reported(self, policy: str, answer: pb.ReportOutcomesResponse) -> None:
+        """Counts the outcomes of one report."""
+        for result, count in (
+            ("recorded", answer.recorded),
+            ("repeated", answer.repeated),
+            ("late", answer.too_late),
+            ("conflict", answer.conflict_count),
+            ("unknown", answer.unknown_count),
+        ):
+            self._outcomes.labels(policy, result).inc(count)
+
+    async def run(self, root: Path, sender: DecisionSender, recorder: RecorderLink) -> None:
+        """Looks for ever.
+
+        A server of which no policy records asks nothing and starts no recorder.
+        """
+        configs = ExperienceConfigs(root)
+        while True:
+            self._count(sender)
+            for policy in await asyncio.to_thread(_recorded, configs):
+                try:
+                    request = pb.GetExperienceRequest(policy=policy).SerializeToString()
+                    found = pb.GetExperienceResponse.FromString(await recorder.call(Method.GET, "", request))
+                    self._show(policy, found, await asyncio.to_thread(lag_seconds, root, policy))
+                except (PolicydError, OSError) as error:
+                    _LOG.warning("the experience of %s cannot be measured: %s", policy, error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _count(self, sender: DecisionSender) -> None:
+        for counter, now, told in zip(
+            (self._decisions, self._lost), (sender.sent, sender.dropped), self._told, strict=True
+        ):
+            for policy, count in list(now.items()):
+                counter.labels(policy).inc(count - told[policy])
+                told[policy] = count
+
+    def _show(self, policy: str, found: pb.GetExperienceResponse, lag: float) -> None:
+        self._decisions.labels(policy)  # from the start, at 0: a rate needs something before it
+        self.reported(policy, pb.ReportOutcomesResponse())
+        self._open.labels(policy).set(found.open_episodes)
+        self._used.labels(policy).set(found.used_steps)
+        self._disk.labels(policy).set(found.disk_bytes)
+        self._lag.labels(policy).set(lag if found.config.mode == pb.ExperienceConfig.LEARN else 0)
+        for each in found.dropped:
+            self._dropped.labels(policy, each.reason).set(each.steps)
+        newest = max((c for c in found.by_version if c.sealed_episodes), key=_number, default=None)
+        if newest is not None:
+            self._version.labels(policy).set(_number(newest))
+            self._return.labels(policy).set(newest.mean_return)
+
+
+def lag_seconds(root: Path, policy: str) -> float:
+    """How long the oldest sealed episode that no job has read has been there; 0: all are read."""
+    position = read_learned(root, policy).position
+    waiting = next(read_sealed(root / "episodes" / policy, position), None)
+    return 0.0 if waiting is None else max(0.0, time.time() - waiting.episode.seal_time.ToNanoseconds() / 1e9)
+
+
+def _number(count: pb.ExperienceCount) -> int:
+    return int(count.key)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
+    """A gauge by policy that all workers set alike."""
+    return Gauge(name, text, ("policy",), registry=registry, multiprocess_mode="mostrecent")
+
+
+def _recorded(configs: ExperienceConfigs) -> list[str]:
+    """The policies that record now, and those whose file is damaged: the recorder tells of it."""
+    found = []
+    for policy in configs.policies():
+        try:
+            recorded = records(configs.read(policy).config)
+        except CorruptArtifact:
+            recorded = True
+        if recorded:
+            found.append(policy)
+    return found

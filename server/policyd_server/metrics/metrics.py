@@ -1,0 +1,40 @@
+"""All metrics of one server process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from policyd.runtime.certificate_expiry import ExpiryMetric
+from policyd.runtime.rpc_metrics import FLUSH_SECONDS, RpcMetrics
+from policyd_server.metrics.calls import CallMetrics
+from policyd_server.metrics.canaries import CanaryMetrics
+from policyd_server.metrics.experience import ExperienceMetrics
+from policyd_server.metrics.shadows import ShadowMetrics
+from policyd_server.metrics.versions import VersionMetrics
+
+
+class ServerMetrics:
+    """Made where metrics are asked for; without, nothing is measured."""
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        """`certificate`: what the server shows its clients, if it speaks TLS."""
+        self.registry = CollectorRegistry()
+        self.rpc = RpcMetrics(self.registry)
+        self.calls = CallMetrics(self.registry)
+        self.versions = VersionMetrics(self.registry)
+        self.experience = ExperienceMetrics(self.registry)
+        self.shadows = ShadowMetrics(self.registry)
+        self.canaries = CanaryMetrics(self.registry)
+        self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
+
+    async def run(self) -> None:
+        """Flushes for ever."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self.rpc.flush()
+            self.calls.flush()
+            if self._expiry is not None:
+                self._expiry.look()

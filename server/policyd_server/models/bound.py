@@ -1,0 +1,86 @@
+"""Plain requests answered with tensors that are bound once.
+
+That halves the time of a small policy's call.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from policyd.runtime.cpus import usable_cpus
+from policyd.tensors import OBSERVATIONS, PROBS, VALUE
+from policyd_server import compiled
+from policyd_server.sampling import MASK64, Float32
+
+if compiled.AVAILABLE:
+    from policyd_server.compiled.rows import Rows
+
+# Fewer are computed before another thread is awake.
+MIN_HALVED_ROWS = 512
+
+# The process's own; what it is given takes less than a millisecond.
+_HELPER = ThreadPoolExecutor(1, "half")
+
+
+class BoundRows:
+    """Buffers that a session reads and writes. For one thread."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        shape: tuple[int, ...],
+        n: int,
+        *,
+        max_rows: int,
+        has_value: bool,
+        receipt: bytes,
+    ) -> None:
+        self.max_rows = max_rows
+        self._session = session
+        self._observations: Float32 = np.zeros((self.max_rows, *shape), np.float32)
+        self._probs: Float32 = np.zeros((self.max_rows, n), np.float32)
+        self._values: Float32 | None = np.zeros(self.max_rows, np.float32) if has_value else None
+        self._bindings: dict[tuple[int, int], Any] = {}  # by the first row and the one behind the last
+        # Seeds are not secret, only different.
+        seed_state = random.SystemRandom().getrandbits(64)
+        buffers = self._observations, self._probs, self._values
+        self.answers = Rows(*buffers, self._run, receipt, seed_state).answers
+        # For requests that nobody waits behind: as fast as can be, at the price of another CPU.
+        run = self._run_halves if usable_cpus() > 1 else self._run
+        self.answers_alone = Rows(*buffers, run, receipt, ~seed_state & MASK64).answers
+
+    def _run(self, rows: int, start: int = 0) -> None:
+        """Computes rows `start` to `rows`."""
+        binding = self._bindings.get((start, rows))
+        if binding is None:
+            binding = self._bindings[start, rows] = self._bind(start, rows)
+        self._session.run_with_iobinding(binding)
+
+    def _run_halves(self, rows: int) -> None:
+        """The second half by another thread."""
+        if rows < MIN_HALVED_ROWS:
+            self._run(rows)
+            return
+        second = _HELPER.submit(self._run, rows, rows // 2)
+        try:
+            self._run(rows // 2)
+        finally:
+            second.result()
+
+    def _bind(self, start: int, stop: int) -> Any:
+        binding = self._session.io_binding()
+        _bind(binding.bind_input, OBSERVATIONS, self._observations[start:stop])
+        _bind(binding.bind_output, PROBS, self._probs[start:stop])
+        if self._values is not None:
+            _bind(binding.bind_output, VALUE, self._values[start:stop])
+        return binding
+
+
+def _bind(bind: Callable[..., None], name: str, array: Float32) -> None:
+    bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)

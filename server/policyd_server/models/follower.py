@@ -1,0 +1,301 @@
+"""Follows the repository: load, verify, warm up, swap, release.
+
+A bad version leaves the last good one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from policy_api.v1.traffic_pb2 import Traffic
+from policyd.errors import CorruptArtifact, NotFound, PolicydError
+from policyd.repository import Inspection, ModelRepository
+from policyd_server.models.folder_watch import FolderWatch
+from policyd_server.models.loaded_versions import LoadedVersions
+from policyd_server.models.splits import Split
+from policyd_server.models.version import LoadedVersion, load_version
+
+MAX_RETRY_DELAY = 60.0  # seconds
+# Where folders are watched, they are polled all the same, so seldom that it costs nothing.
+WATCHED_SECONDS = 60.0
+WATCH_PAUSE = 0.01  # one promotion changes several entries
+
+_LOG = logging.getLogger(__name__)
+_Key = tuple[str, int, str]  # policy, version, digest
+
+
+@dataclass(frozen=True)
+class LoadFailure:
+    """Why an alias does not answer with what the repository says."""
+
+    version: int
+    message: str
+    attempts: int
+    retry_at: float  # time.monotonic()
+
+
+class Follower:
+    """Keeps the catalogue as the repository's aliases say.
+
+    Damage stays with the policy that has it: that policy goes on with what it served, all others
+    follow. `on_change` is called after each refresh that changed something or failed.
+    """
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        loaded_versions: LoadedVersions,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.repository = repository
+        self.loaded_versions = loaded_versions
+        self.failures: dict[tuple[str, str], LoadFailure] = {}  # by (policy, alias)
+        self.damage: dict[str, tuple[str, ...]] = {}  # by policy: what of it cannot be read
+        self.traffic: dict[str, Traffic] = {}  # by policy, as last read
+        self.problem = ""  # why the repository as a whole has nothing to serve or cannot be read
+        self.policies: list[str] = []  # that the repository has
+        self._on_change = on_change
+        self._stamps: Mapping[str, Hashable] = {}
+        self._noted: dict[str, tuple[str, ...]] = {}  # by policy: what the log has been told
+        # Whatever anyone still holds need not be loaded again.
+        self._alive: WeakValueDictionary[_Key, LoadedVersion] = WeakValueDictionary()
+        self._loading: dict[_Key, asyncio.Future[LoadedVersion]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def run(self, interval: float) -> None:
+        """Follows for ever: at once where folders can be watched, else every `interval` seconds."""
+        with FolderWatch() as watch:
+            while True:
+                watched = await self._poll_safely(watch)
+                await asyncio.sleep(WATCH_PAUSE)
+                await watch.changed(self._pause(interval) if watched else interval)
+
+    async def _poll_safely(self, watch: FolderWatch) -> bool:
+        """Polls once. Returns whether the watch tells of each change that comes after that."""
+        watched = False
+        try:
+            watched = watch.watches(await asyncio.to_thread(self.repository.folders))
+            await self.poll()
+        except Exception as error:  # noqa: BLE001 -- whatever the disk does, the next poll comes
+            told = f"following the repository failed: {type(error).__name__}: {error}"
+            if told != self.problem:  # once, not with each poll
+                _LOG.exception("following the repository failed; the next poll tries again")
+            self.problem = told
+        return watched and not self.problem
+
+    def _pause(self, interval: float) -> float:
+        """Seconds until something is due, where changes are told."""
+        due = [failure.retry_at - time.monotonic() for failure in self.failures.values()]
+        return max(0.0, min([max(interval, WATCHED_SECONDS), *due]))
+
+    async def poll(self) -> None:
+        """Refreshes policies that changed, and those whose last failure is due again."""
+        stamps = await self._read_stamps()
+        if stamps is None:
+            return
+        changed = {policy for policy, stamp in stamps.items() if self._stamps.get(policy) != stamp}
+        gone = self._stamps.keys() - stamps.keys()
+        due = {
+            policy for (policy, _), failure in self.failures.items() if failure.retry_at <= time.monotonic()
+        }
+        if changed or gone:
+            await self.read_policies()
+        for policy in sorted(gone):
+            self._release(policy)
+        for policy in sorted((changed | due) - gone):
+            await self._refresh_safely(policy)
+        self._stamps = stamps
+
+    def stamp(self, policy: str) -> Hashable:
+        """A value that differs after each change of the policy that has been noticed."""
+        return self._stamps.get(policy)
+
+    async def read_policies(self) -> list[str]:
+        """The policies that the repository has now."""
+        there = await asyncio.to_thread(self.repository.policies)
+        if there != self.policies:
+            self.policies = there
+            self.loaded_versions.set_policies(there)
+        return there
+
+    async def refresh(self, policy: str) -> None:
+        """Makes this policy's aliases answer with what the repository says now.
+
+        CorruptArtifact: its alias state is damaged; what served before goes on.
+        """
+        async with self._locks.setdefault(policy, asyncio.Lock()):
+            seen = await asyncio.to_thread(self.repository.inspect, policy)
+            self._note(policy, seen)
+            if seen.aliases is None:
+                self._on_change()
+                raise CorruptArtifact(f"{'; '.join(seen.damage)}; what served before goes on")
+            before = self.loaded_versions.serving(policy)
+            after = {
+                alias: await self._target(policy, alias, v, before)
+                for alias, v in seen.aliases.aliases.items()
+            }
+            serving = {alias: loaded for alias, loaded in after.items() if loaded is not None}
+            for alias in [a for p, a in self.failures if p == policy and a not in after]:
+                del self.failures[policy, alias]
+            splits = await self._splits(policy, serving)
+            if serving != before or splits != self.loaded_versions.splits(policy):
+                self.loaded_versions.swap(policy, serving, splits)
+                numbers = {alias: loaded.version for alias, loaded in serving.items()}
+                _LOG.info("%s at generation %d serves %s", policy, seen.aliases.generation, numbers)
+            self.loaded_versions.forgive(policy, self._shared_versions(policy))
+            await self._drop_replaced(policy)
+            self._on_change()
+
+    async def load(self, policy: str, version: int) -> LoadedVersion:
+        """A version from memory, else from the repository.
+
+        Callers at the same time share one load.
+        """
+        published = await asyncio.to_thread(self.repository.read, policy, version)
+        key = (policy, version, published.digest)
+        if (loaded := self._alive.get(key)) is not None:
+            return loaded
+        if key not in self._loading:
+            task = asyncio.ensure_future(asyncio.to_thread(load_version, self.repository, policy, version))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key))
+        loaded = await asyncio.shield(self._loading[key])
+        self._alive[policy, version, loaded.digest] = loaded
+        return loaded
+
+    async def _read_stamps(self) -> Mapping[str, Hashable] | None:
+        """None: the repository cannot be read as a whole; everything stays as it is."""
+        try:
+            stamps = await asyncio.to_thread(self.repository.stamps)
+            problem = None if stamps else await asyncio.to_thread(self.repository.absence)
+        except PolicydError as error:
+            self._note_problem(error.message)
+            return None
+        self._note_problem(problem or "")
+        # A disk that was unmounted is no reason to stop serving; a policy that was deleted is.
+        return None if problem and self._stamps else stamps
+
+    async def _refresh_safely(self, policy: str) -> None:
+        try:
+            await self.refresh(policy)
+        except CorruptArtifact:
+            pass  # it has been noted
+        except PolicydError as error:
+            _LOG.error("%s: %s; what served before goes on", policy, error.message)
+
+    def _release(self, policy: str) -> None:
+        """Frees a policy that is gone.
+
+        Requests in flight keep its versions until they are answered.
+        """
+        self.loaded_versions.swap(policy, {})
+        self.loaded_versions.forget(policy)
+        for key in [key for key in self.failures if key[0] == policy]:
+            del self.failures[key]
+        self.damage.pop(policy, None)
+        self.traffic.pop(policy, None)
+        self._noted.pop(policy, None)
+        _LOG.info("%s is gone from the repository and is no longer served", policy)
+        self._on_change()
+
+    async def _drop_replaced(self, policy: str) -> None:
+        """Drops versions requested by number that are gone or were made again.
+
+        Made again: under the same number, with other content.
+        """
+        for loaded in self.loaded_versions.by_number(policy):
+            try:
+                published = await asyncio.to_thread(self.repository.read, policy, loaded.version)
+            except NotFound:
+                self.loaded_versions.drop(loaded)
+            except PolicydError:  # damaged, or out of reach: what was verified goes on
+                continue
+            else:
+                if published.digest != loaded.digest:
+                    self.loaded_versions.drop(loaded)
+
+    async def _splits(self, policy: str, serving: Mapping[str, LoadedVersion]) -> dict[str, Split]:
+        """What shares each alias, in memory. A version that does not load has no share here."""
+        try:
+            state = await asyncio.to_thread(self.repository.traffic, policy)
+        except PolicydError as error:
+            _LOG.error("%s; the shares of before go on", error.message)
+            return dict(self.loaded_versions.splits(policy))
+        splits = {}
+        for each in state.aliases:
+            loaded = [(one.share, await self._shared(policy, each.alias, one.version)) for one in each.shares]
+            base = serving.get(each.alias)
+            if base is not None:
+                shares = tuple((share, version or base) for share, version in loaded)
+                splits[each.alias] = Split(base, shares, each.salt)
+        self.traffic[policy] = state
+        return splits
+
+    def _shared_versions(self, policy: str) -> set[int]:
+        """The versions that have shares, as last read."""
+        state = self.traffic.get(policy, Traffic())
+        return {share.version for each in state.aliases for share in each.shares}
+
+    async def _shared(self, policy: str, alias: str, version: int) -> LoadedVersion | None:
+        """A version that has a share; None: it does not load."""
+        try:
+            return await self.load(policy, version)
+        except PolicydError as error:
+            _LOG.error("%s: version %d shares %s: %s", policy, version, alias, error.message)
+            return None
+
+    async def _target(
+        self, policy: str, alias: str, version: int, before: Mapping[str, LoadedVersion]
+    ) -> LoadedVersion | None:
+        """Returns the version that an alias has to serve.
+
+        It is `version`, or the last good one if that does not load.
+        """
+        last_good = before.get(alias)
+        failure = self.failures.get((policy, alias))
+        if failure is not None and failure.version == version and failure.retry_at > time.monotonic():
+            return last_good
+        try:
+            loaded = await self.load(policy, version)
+        except PolicydError as error:
+            self._note_failure(policy, alias, version, error)
+            return last_good
+        self.failures.pop((policy, alias), None)
+        return loaded
+
+    def _note(self, policy: str, seen: Inspection) -> None:
+        """Keeps the damage, so that health and listings can show it, and logs it once."""
+        if seen.damage:
+            self.damage[policy] = seen.damage
+        else:
+            self.damage.pop(policy, None)
+        told = self._noted.get(policy, ())
+        for line in seen.damage:
+            if line not in told:
+                _LOG.error("%s is damaged: %s; what it served before goes on", policy, line)
+        for line in seen.notes:
+            if line not in told:
+                _LOG.warning("%s", line)
+        self._noted[policy] = (*seen.damage, *seen.notes)
+
+    def _note_problem(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            _LOG.warning("%s; what is in memory is served until the repository can be read", problem)
+        elif self.problem and not problem:
+            _LOG.info("the repository %s can be read", self.repository.location)
+        self.problem = problem
+
+    def _note_failure(self, policy: str, alias: str, version: int, error: PolicydError) -> None:
+        before = self.failures.get((policy, alias))
+        attempts = before.attempts + 1 if before is not None and before.version == version else 1
+        retry_at = time.monotonic() + min(2.0 ** (attempts - 1), MAX_RETRY_DELAY)
+        self.failures[policy, alias] = LoadFailure(version, error.message, attempts, retry_at)
+        last_good = self.loaded_versions.serving(policy).get(alias)
+        kept = f"version {last_good.version} goes on" if last_good is not None else "nothing serves it"
+        log = _LOG.debug if before is not None and before.message == error.message else _LOG.error
+        log("%s: %s names version %d: %s; %s", policy, alias, version, error.message, kept)

@@ -1,0 +1,254 @@
+"""One published version in memory.
+
+Its ONNX Runtime session and what is needed to answer with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import onnxruntime as ort
+
+from policy_api.v1.artifact_pb2 import PolicyMetadata
+from policy_api.v1.policy_pb2 import ActResponse
+from policyd import spaces
+from policyd.errors import CorruptArtifact
+from policyd.repository import ModelRepository, PublishedVersion
+from policyd.runtime.memory import peak_bytes
+from policyd.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
+from policyd_server import compiled
+from policyd_server.heads.categorical import CategoricalHead
+from policyd_server.heads.chosen import head_for
+from policyd_server.heads.interface import Head
+from policyd_server.models.bound import BoundRows
+from policyd_server.sampling import Float32
+
+# Rows of one inference call. Larger requests take several calls.
+MAX_CALL_ROWS = 1024
+# The batch sizes that a version computes before it answers anyone: powers of two up to its largest
+# call.
+WARM_UP_ROWS = tuple(2**k for k in range(MAX_CALL_ROWS.bit_length()))
+# Longest inference call on a thread that also receives requests.
+QUICK_SECONDS = 1e-3
+# A version is slow if it needs longer than that for so many rows: its calls run on a separate
+# thread.
+MIN_QUICK_ROWS = 16
+MAX_OBSERVATION_NUMBERS = 2**22  # of a model that is imported
+# Largest call of a slow version: what its observations and its computation may take.
+MAX_CALL_BYTES, MAX_CALL_GROWTH, MAX_CALL_SECONDS = 4 * 2**20, 16 * 2**20, 0.05
+# Twice the rows take more than this many times as long: larger calls gain nothing.
+GROWING = 1.5
+# Observations that the buffer of plain requests holds, but at least one.
+MAX_BUFFER_BYTES = 2**20
+MIN_PIXELS = 64
+_TIMINGS = 3  # of which the best counts
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class LoadedVersion:
+    """A version that can answer. Its session lives as long as anybody holds it."""
+
+    policy: str
+    version: int
+    digest: str  # SHA-256 of model.onnx, lower-case hexadecimal
+    metadata: PolicyMetadata
+    observation_shape: tuple[int, ...]  # of one observation
+    observation_bytes: int  # of one observation
+    observation_parts: tuple[spaces.Leaf, ...]  # what an observation consists of
+    choices: spaces.Choices | None  # where an observation names one choice of several
+    head: Head  # what the outputs mean
+    session: ort.InferenceSession
+    tensors: Tensors  # the graph's outputs: those that the head takes, then the value
+    receipt: bytes  # how every answer begins: a serialised ActResponse with policy, version and digest
+    slow: bool = False  # its inference calls run on a separate thread
+    call_rows: int = MAX_CALL_ROWS  # of one inference call
+    pixels: int = 0  # bytes of one observation where it is uint8 in requests, and large; else 0
+    bound: BoundRows | None = None  # for plain requests; used by the front's thread only
+    aside: BoundRows | None = None  # of a slow version; used by the thread of slow calls only
+
+    @property
+    def title(self) -> str:
+        """The policy's name in error messages: its environment, if the artifact names one."""
+        return self.metadata.env_id or self.policy
+
+    @property
+    def plain_rows(self) -> int:
+        """Rows of the largest plain request; 0: no request is plain."""
+        largest = self.aside or self.bound
+        return 0 if largest is None else largest.max_rows
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the policy has a critic."""
+        return VALUE in self.tensors
+
+    def infer(self, observations: Float32) -> tuple[list[Float32], Float32 | None]:
+        """The head's tensors and the values, [B], of observations, [B, *shape]."""
+        tensors: list[Float32] = self.session.run(list(self.tensors), {OBSERVATIONS: observations})
+        return tensors, tensors.pop() if self.has_value else None
+
+
+def load_version(repository: ModelRepository, policy: str, version: int) -> LoadedVersion:
+    """Reads, verifies, loads and warms up a version.
+
+    Raises NotFound, CorruptArtifact, or Unimplemented for a distribution that this release does not
+    know.
+    """
+    published = repository.read(policy, version)
+    loaded = _open(published, repository.read_model(policy, version))
+    call_rows, quick_rows = warm_up(loaded)
+    if quick_rows >= MIN_QUICK_ROWS:
+        return replace(loaded, call_rows=call_rows, bound=_bound(loaded, call_rows))
+    few = _bound(loaded, quick_rows) if quick_rows else None
+    aside = _bound(loaded, call_rows, MAX_CALL_BYTES)
+    return replace(loaded, slow=True, call_rows=call_rows, bound=few, aside=aside)
+
+
+def check_model(metadata: PolicyMetadata, model: bytes) -> None:
+    """Opens a model that has no number yet and computes with it. CorruptArtifact, Unimplemented."""
+    numbers = math.prod(spaces.row_shape(metadata.observation_space))
+    if not 0 < numbers <= MAX_OBSERVATION_NUMBERS:
+        message = f"an observation has {numbers} numbers, expected 1 to {MAX_OBSERVATION_NUMBERS}"
+        raise CorruptArtifact(message)
+    digest = hashlib.sha256(model).hexdigest()
+    warm_up(_open(PublishedVersion(metadata.policy, 0, digest, datetime.now(UTC), "", metadata, {}), model))
+
+
+def warm_up(loaded: LoadedVersion) -> tuple[int, int]:
+    """Returns the rows of the version's largest call, and those of its largest quick call.
+
+    Runs each batch size up to that once, so that no request pays for the first time. The largest
+    call is bounded by the memory that it was measured to take, and by time where time grows with
+    the rows: a version that takes as long for one row as for many makes large calls.
+    CorruptArtifact: bad outputs.
+    """
+    quick_rows = 0
+    peak: int | None = None  # of memory, after the smallest call
+    before = math.inf  # seconds of the call with half the rows
+    for rows in WARM_UP_ROWS:
+        observations = np.zeros((rows, *loaded.observation_shape), np.float32)
+        begin = time.thread_time()
+        _check_outputs(loaded, observations)
+        seconds = time.thread_time() - begin
+        if quick_rows == rows // 2 and _is_quick(loaded, observations):
+            quick_rows = rows
+        elif quick_rows >= MIN_QUICK_ROWS:
+            return quick_rows, quick_rows
+        peak = peak_bytes() if peak is None else peak
+        too_large = 2 * observations.nbytes > MAX_CALL_BYTES or peak_bytes() - peak > MAX_CALL_GROWTH
+        if too_large or (seconds > MAX_CALL_SECONDS and seconds > GROWING * before):
+            break
+        before = seconds
+    return rows, quick_rows
+
+
+def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
+    """Tries the graph with zeros, [B, *shape].
+
+    CorruptArtifact: it does not answer with what its metadata promises.
+    """
+    tensors, values = loaded.infer(observations)
+    shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
+    wanted = [(len(observations), *shape) for shape in loaded.tensors.values()]
+    if shapes != wanted or not loaded.head.plausible(tensors):
+        names = ", ".join(loaded.tensors)
+        raise CorruptArtifact(f"{_name(loaded)} does not answer zeros with sound {names}")
+
+
+def _is_quick(loaded: LoadedVersion, observations: Float32) -> bool:
+    for _ in range(_TIMINGS):
+        begin = time.thread_time()  # of this thread, whatever else the machine does
+        loaded.infer(observations)
+        if time.thread_time() - begin < QUICK_SECONDS:
+            return True
+    return False
+
+
+def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
+    metadata = published.metadata
+    name = _name(published)
+    head = head_for(metadata)
+    shape = spaces.row_shape(metadata.observation_space)
+    parts = spaces.leaves(metadata.observation_space)
+    loaded = LoadedVersion(
+        policy=published.policy,
+        version=published.version,
+        digest=published.digest,
+        metadata=metadata,
+        observation_shape=shape,
+        observation_bytes=4 * math.prod(shape),
+        observation_parts=parts,
+        choices=spaces.choices(parts),
+        pixels=_pixels(parts),
+        head=head,
+        session=_session(model, name),
+        tensors=output_tensors(metadata),
+        receipt=ActResponse(
+            policy=published.policy, version=published.version, digest=published.digest
+        ).SerializeToString(),
+    )
+    _check_graph(loaded)
+    return loaded
+
+
+def _pixels(parts: Sequence[spaces.Leaf]) -> int:
+    """Bytes of an observation of nothing but uint8. 0: it has others, or too few to be found."""
+    size = sum(part.size for part in parts)
+    are_bytes = all(part.kind == "box" and part.dtype == np.uint8 for part in parts)
+    return size if are_bytes and size >= MIN_PIXELS else 0
+
+
+def _bound(loaded: LoadedVersion, max_rows: int, max_bytes: int = MAX_BUFFER_BYTES) -> BoundRows | None:
+    """None where nothing is compiled, or where no request of this kind is plain."""
+    if not compiled.AVAILABLE or not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
+        return None
+    bound = BoundRows(
+        loaded.session,
+        loaded.observation_shape,
+        loaded.head.n,
+        max_rows=min(max_rows, max(1, max_bytes // loaded.observation_bytes)),
+        has_value=loaded.has_value,
+        receipt=loaded.receipt,
+    )
+    size = loaded.observation_bytes
+    bound.answers([((None, 0, 1, size), bytes(size))])
+    return bound
+
+
+def _session(model: bytes, name: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    # Calls are far shorter than handing work to another thread takes.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # An arena keeps what the largest call took, for ever and for each version. The heap is as fast.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = (
+        4  # it would write beside our log, and what a node was given; errors are raised
+    )
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+        raise CorruptArtifact(f"{name}: ONNX Runtime cannot load it: {error}") from error
+
+
+def _check_graph(loaded: LoadedVersion) -> None:
+    """The graph's tensors are those that the metadata promises."""
+    wanted_inputs = {OBSERVATIONS: loaded.observation_shape}
+    inputs = {i.name: tuple(i.shape[1:]) for i in loaded.session.get_inputs() if i.type == "tensor(float)"}
+    outputs = {o.name: tuple(o.shape[1:]) for o in loaded.session.get_outputs() if o.type == "tensor(float)"}
+    if inputs != wanted_inputs:
+        raise CorruptArtifact(f"{_name(loaded)}: inputs are {inputs}, its metadata wants {wanted_inputs}")
+    for output, wanted in loaded.tensors.items():
+        if outputs.get(output) != wanted:
+            message = f"{_name(loaded)}: output {output} is {outputs.get(output)}, wanted {wanted}"
+            raise CorruptArtifact(message)
+
+
+def _name(version: PublishedVersion | LoadedVersion) -> str:
+    return f"{version.policy} version {version.version}"

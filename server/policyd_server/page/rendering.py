@@ -1,0 +1,95 @@
+"""Templates to responses, with headers that keep a browser from running anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from policyd.version import __version__
+from policyd_server.http.gateway import Gateway
+from policyd_server.page import session
+from policyd_server.page.charts.bars import bar
+from policyd_server.page.methods import (
+    CANCEL_JOB,
+    CREATE_JOB,
+    GET_EXPERIENCE,
+    ROLLBACK_ALIAS,
+    SET_ALIAS,
+    SET_EXPERIENCE,
+    START_CANARY,
+)
+from policyd_server.page.views import words
+
+# Scripts and styles are files of ours: nothing inline, nothing from elsewhere, no frame around.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "same-origin",  # with none a browser sends forms from the origin "null"
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+SECTIONS = (
+    ("now", "Now"),
+    ("versions", "Versions"),
+    ("jobs", "Jobs"),
+    ("try", "Try it"),
+    ("experience", "Experience"),
+)
+_ROLES = {
+    "set_alias": SET_ALIAS,
+    "roll_back": ROLLBACK_ALIAS,
+    "retrain": CREATE_JOB,
+    "cancel": CANCEL_JOB,
+    "see_experience": GET_EXPERIENCE,
+    "set_experience": SET_EXPERIENCE,
+    "start_canary": START_CANARY,
+}
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("policyd_server.page"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals.update(words=words, bar=bar, sections=SECTIONS, version=__version__)
+
+
+def fragment(name: str, **values: Any) -> str:
+    """A part of a page."""
+    return _ENVIRONMENT.get_template(name).render(**values)
+
+
+def respond(
+    gateway: Gateway, request: Request, name: str, *, status: int = 200, live: str = "", **values: Any
+) -> HTMLResponse:
+    """A whole page. `live`: where its event stream is; empty: it does not change."""
+    content = fragment(
+        name,
+        may=abilities(gateway, request),
+        caller=None if gateway.access.is_anonymous(request) else gateway.access.caller(request),
+        form_token=form_field(request),
+        live=live,
+        **values,
+    )
+    response = HTMLResponse(content, status, HEADERS)
+    session.set_form_token(request, response)
+    return response
+
+
+def abilities(gateway: Gateway, request: Request) -> dict[str, bool]:
+    """What the caller's roles allow, by the names that templates use."""
+    return {name: gateway.access.may(request, method.path) for name, method in _ROLES.items()}
+
+
+def form_field(request: Request) -> Markup:
+    """The hidden field that a form of the page needs."""
+    form = Markup('<input type="hidden" name="{}" value="{}">')
+    return form.format(session.FIELD, session.form_token(request))

@@ -1,0 +1,1 @@
+"""The sections of the page: each asks the services, makes its view and renders it."""

@@ -1,0 +1,133 @@
+"""Jobs: the queue, one job as it runs, and cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from policy_api.v1 import training_pb2
+from policyd.errors import NotFound, PolicydError, Unauthenticated
+from policyd_server.http import errors, events
+from policyd_server.page import methods, rendering, session
+from policyd_server.page.asking import Services
+from policyd_server.page.charts.curves import Series, curves
+from policyd_server.page.live import Feeds, Parts
+from policyd_server.page.remembering import CurveMemory
+from policyd_server.page.sections.changes import reason_of
+from policyd_server.page.sections.frame import live, see_other, shown
+from policyd_server.page.views import jobs
+
+AXES = ("environment steps", "mean return of the last 100 episodes")
+
+
+def routes(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[BaseRoute]:
+    """The pages, their streams, and cancelling."""
+    return [*_looking(services, feeds, memory), *_cancelling(services)]
+
+
+def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[BaseRoute]:
+    gateway = services.gateway
+
+    async def queue(request: Request) -> dict[str, Any]:
+        listed = await services.jobs(request)
+        memory.note(listed)
+        return {"rows": jobs.rows(listed)}
+
+    async def one_job(request: Request) -> dict[str, Any]:
+        listed = await services.jobs(request)
+        memory.note(listed)
+        job = await services.job(request, request.path_params["job_id"])
+        return {
+            "row": jobs.row(job),
+            "curve": _curve(job, memory),
+            "settings": sorted(job.spec.settings.items()),
+            "attempts": job.attempts,
+            "log": await _log(services, request, job),
+        }
+
+    async def every(request: Request) -> Response:
+        made = await queue(request)
+        return rendering.respond(
+            gateway, request, "jobs.html", section="jobs", live="/page/live/jobs", **made
+        )
+
+    async def one(request: Request) -> Response:
+        made = await one_job(request)
+        place = f"/page/live/jobs/{made['row'].job_id}"
+        return rendering.respond(gateway, request, "job.html", section="jobs", live=place, **made)
+
+    async def stream_queue(request: Request) -> Response:
+        async def make() -> Parts:
+            may = rendering.abilities(gateway, request)
+            return {"jobs": rendering.fragment("jobs_part.html", may=may, **await queue(request))}
+
+        return await events.stream(gateway, feeds.follow(request, make))
+
+    async def stream_one(request: Request) -> Response:
+        async def make() -> Parts:
+            may = rendering.abilities(gateway, request)
+            return {"job": rendering.fragment("job_part.html", may=may, **await one_job(request))}
+
+        return await events.stream(gateway, feeds.follow(request, make))
+
+    return [
+        Route("/page/jobs", shown(gateway, every)),
+        Route("/page/jobs/{job_id}", shown(gateway, one)),
+        Route("/page/live/jobs", live(gateway, stream_queue)),
+        Route("/page/live/jobs/{job_id}", live(gateway, stream_one)),
+    ]
+
+
+def _cancelling(services: Services) -> Sequence[BaseRoute]:
+    gateway = services.gateway
+
+    async def cancellation(
+        request: Request, fields: Mapping[str, str], *, status: int = 200, problem: str = ""
+    ) -> Response:
+        job = await services.job(request, request.path_params["job_id"])
+        values: dict[str, Any] = {
+            "row": jobs.row(job),
+            "reason": fields.get("reason", ""),
+            "problem": problem,
+        }
+        return rendering.respond(gateway, request, "cancel.html", status=status, section="jobs", **values)
+
+    async def ask_cancellation(request: Request) -> Response:
+        return await cancellation(request, {})
+
+    async def cancel(request: Request) -> Response:
+        fields = await session.form(request)
+        job_id = request.path_params["job_id"]
+        try:
+            message = training_pb2.CancelTrainingJobRequest(job_id=job_id, reason=reason_of(fields))
+            await gateway.calls.unary(request, methods.CANCEL_JOB, message)
+        except Unauthenticated:
+            raise
+        except PolicydError as error:
+            return await cancellation(request, fields, status=errors.status_of(error), problem=error.message)
+        return see_other(f"/page/jobs/{job_id}")
+
+    place = "/page/jobs/{job_id}/cancel"
+    return [
+        Route(place, shown(gateway, ask_cancellation), methods=["GET"]),
+        Route(place, shown(gateway, cancel), methods=["POST"]),
+    ]
+
+
+def _curve(job: training_pb2.TrainingJob, memory: CurveMemory) -> Any:
+    points = memory.points(job.job_id)
+    if len(points) < 2:
+        return None
+    return curves([Series("this job", points)], AXES, f"Mean return of job {job.job_id} as it learns")
+
+
+async def _log(services: Services, request: Request, job: training_pb2.TrainingJob) -> str:
+    """The end of what the job's workers wrote; the failure's own lines where the log is gone."""
+    try:
+        return await services.log_tail(request, job.job_id)
+    except NotFound:
+        return "\n".join(job.failure.log_tail)

@@ -1,0 +1,1 @@
+"""What each section shows, made from the services' answers. Pure functions: no call, no markup."""

@@ -1,0 +1,148 @@
+"""Runs a server, or the workers of one, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from prometheus_client import CollectorRegistry
+
+from policyd.errors import PolicydError
+from policyd.runtime.lifecycle import STOP_SIGNALS, port_file, stop_signal
+from policyd.runtime.metrics_endpoint import multiprocess_registry, serve_metrics
+from policyd_server import compiled, front
+from policyd_server.app import App
+from policyd_server.experience.keeper import recorder_process
+from policyd_server.http.keeper import HttpKeeper
+from policyd_server.settings import Settings
+from policyd_server.shadow.keeper import shadow_process
+from policyd_server.workers.link import WorkerLink
+from policyd_server.workers.sizing import HTTP_BYTES
+from policyd_server.workers.supervisor import Supervisor
+
+_LOG = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, arguments: Sequence[str]) -> None:
+    """Runs until SIGTERM, SIGINT or SIGHUP.
+
+    `arguments`: the command line, which workers get too.
+    """
+    stop = stop_signal()
+    link = await WorkerLink.inherited()
+    if link is None and not (compiled.AVAILABLE and front.AVAILABLE):
+        _LOG.warning("not compiled: requests take several times as long (docs/guide/serving.md says why)")
+    if link is not None:
+        with ExitStack() as measured:
+            await _run_worker(settings, link, stop, measured)
+    else:
+        await _run_server(settings, arguments, stop)
+    for number in STOP_SIGNALS:  # one is enough: the process ends by itself now
+        signal.signal(number, signal.SIG_IGN)
+
+
+async def _run_server(settings: Settings, arguments: Sequence[str], stop: asyncio.Event) -> None:
+    """The server's own process, with those that it keeps.
+
+    HTTP ends before the workers that it calls.
+    """
+    kept = recorder_process(settings.experience_root, settings.store), shadow_process(settings)
+    http = None if settings.http is None else HttpKeeper(settings, settings.http)
+    for process in kept:
+        process.start()
+    if http is not None:
+        http.start()
+    try:
+        await _serve(settings, arguments, stop, http)
+    finally:
+        if http is not None:
+            await http.stop()
+            http.forget()
+        await asyncio.gather(*(process.stop() for process in kept))
+
+
+async def _serve(
+    settings: Settings, arguments: Sequence[str], stop: asyncio.Event, http: HttpKeeper | None
+) -> None:
+    # Metrics are there from when calls are until the last has ended: what dies as it starts has
+    # none.
+    with ExitStack() as measured:
+        if not settings.supervised:
+            await _run_app(App(settings), settings, stop, measured, http)
+        else:
+            registry = measured.enter_context(multiprocess_registry(settings.metrics))
+            await _run_workers(settings, arguments, stop, measured, registry, http)
+
+
+async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event, measured: ExitStack) -> None:
+    """Tells the supervisor why, if it cannot run."""
+    try:
+        await _run_app(App(settings, link), settings, stop, measured)
+    except PolicydError as error:
+        await link.fail(error.message)
+        raise
+
+
+async def _run_app(
+    app: App, settings: Settings, stop: asyncio.Event, measured: ExitStack, http: HttpKeeper | None = None
+) -> None:
+    obeying = asyncio.create_task(app.obey())
+    obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
+    try:
+        await app.start()
+        gc.collect()
+        gc.freeze()  # what a start leaves is no garbage: later collections need not look at it
+        alone = not settings.supervised
+        if alone and app.metrics:
+            measured.enter_context(serve_metrics(settings.metrics, app.metrics.registry))
+        await _until(stop, app.address, settings, http, announced=alone)
+    finally:
+        await app.stop()
+        obeying.cancel()
+        _LOG.info("stopped")
+
+
+async def _run_workers(
+    settings: Settings,
+    arguments: Sequence[str],
+    stop: asyncio.Event,
+    measured: ExitStack,
+    registry: CollectorRegistry | None,
+    http: HttpKeeper | None,
+) -> None:
+    supervisor = Supervisor(
+        settings.listen,
+        settings.workers,
+        arguments,
+        start_seconds=settings.start_seconds,
+        drain_seconds=settings.drain_seconds,
+        beside=0 if http is None else HTTP_BYTES,
+    )
+    try:
+        await supervisor.start()
+        measured.enter_context(serve_metrics(settings.metrics, registry))
+        _LOG.info("%d workers serve", supervisor.workers)
+        await _until(stop, supervisor.address, settings, http, announced=True)
+    finally:
+        await supervisor.stop()
+        _LOG.info("all workers stopped")
+
+
+async def _until(
+    stop: asyncio.Event, address: str, settings: Settings, http: HttpKeeper | None, *, announced: bool
+) -> None:
+    """Tells where it listens and waits for the end.
+
+    HTTP ends first, because it calls what ends next.
+    """
+    if announced:
+        _LOG.info("policyd server listening on %s", address)
+    with port_file(settings.port_file if announced else None, address):
+        await stop.wait()
+        _LOG.info("draining for at most %g s", settings.drain_seconds)
+        if http is not None:
+            await http.stop()

@@ -1,0 +1,119 @@
+"""PolicyService: decode, call, encode."""
+
+# ruff: noqa: N802, ARG002 -- gRPC names the methods and their arguments
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import grpc.aio
+
+from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1 import policy_pb2_grpc
+from policyd.runtime import rpc
+from policyd.runtime.guard import current_caller
+from policyd.version import __version__
+from policyd_server.acting.actor import Actor
+from policyd_server.acting.stream import ActStream
+from policyd_server.models.listing import PolicyListing, described
+from policyd_server.models.promotion import Promotion
+from policyd_server.models.transfers import Transfers
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Change = TypeVar("Change", pb.SetAliasRequest, pb.RollbackAliasRequest)
+
+
+class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
+    """Act, what there is to act with, and which version answers."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        listing: PolicyListing,
+        promotion: Promotion,
+        transfers: Transfers,
+        pin_seconds: float,
+    ) -> None:
+        self._actor = actor
+        self._pin_seconds = pin_seconds
+        self._listing = listing
+        self._promotion = promotion
+        self._transfers = transfers
+
+    @rpc.unary
+    async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # undecoded: the hot path decodes itself
+        """Answers a batch of observations."""
+        return await self._actor.act(request)
+
+    @rpc.stream
+    async def StreamAct(  # type: ignore[override]  # as above
+        self, request_iterator: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[bytes]:
+        """Answers a stream's requests in their order.
+
+        The next is read when the answer before it is out.
+        """
+        stream = ActStream(self._actor, self._pin_seconds, asyncio.get_running_loop())
+        try:
+            async for request in request_iterator:
+                yield await stream.answer(request)
+        finally:
+            stream.close()
+
+    @rpc.unary
+    async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
+        """One policy with everything."""
+        return pb.GetPolicyResponse(policy=await self._listing.get(request.policy))
+
+    @rpc.unary
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        """Every policy."""
+        return pb.ListPoliciesResponse(policies=await self._listing.list())
+
+    @rpc.unary
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
+        """Promotes a version."""
+        alias, generation = await self._promotion.set_alias(_as_authenticated(request))
+        return pb.SetAliasResponse(alias=alias, generation=generation)
+
+    @rpc.unary
+    async def RollbackAlias(
+        self, request: pb.RollbackAliasRequest, context: Context
+    ) -> pb.RollbackAliasResponse:
+        """Goes back a step."""
+        alias, generation = await self._promotion.rollback_alias(_as_authenticated(request))
+        return pb.RollbackAliasResponse(alias=alias, generation=generation)
+
+    @rpc.stream
+    async def ExportVersion(
+        self, request: pb.ExportVersionRequest, context: Context
+    ) -> AsyncIterator[pb.ExportVersionResponse]:
+        """Streams one version's files."""
+        async for part in self._transfers.export(request):
+            yield part
+
+    @rpc.unary
+    async def ImportVersion(
+        self, request_iterator: AsyncIterator[pb.ImportVersionRequest], context: Context
+    ) -> pb.ImportVersionResponse:
+        """Publishes the files that come."""
+        published, existed = await self._transfers.import_(request_iterator)
+        return pb.ImportVersionResponse(version=described(published, loaded=False), existed=existed)
+
+    @rpc.unary
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """The release that serves, and its limits."""
+        return pb.GetServerInfoResponse(version=__version__, max_batch_rows=self._actor.max_rows)
+
+
+def _as_authenticated(request: Change) -> Change:
+    """The history records who was authenticated, not who the request says."""
+    if (caller := current_caller()) is not None:
+        request.actor = caller.name
+    return request

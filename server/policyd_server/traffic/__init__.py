@@ -1,0 +1,1 @@
+"""Shares of an alias's traffic, and canaries that end by evidence."""

@@ -1,0 +1,133 @@
+"""Ends the calls of a server that shuts down with UNAVAILABLE, which clients retry elsewhere.
+
+grpc.aio alone cancels them, and gRPC's core answers CANCELLED to calls that arrive meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+from policyd.errors import PolicydError, Unavailable
+from policyd.runtime import rpc
+from policyd.runtime.interceptor import Interceptor, answers_of
+
+RETRY_AFTER = 1.0  # seconds
+END_SECONDS = 1.0  # for calls that are ended to say so
+_HEALTH = "/grpc.health.v1.Health/"
+
+Call = asyncio.Task[Any]
+
+
+class Draining(Interceptor):
+    """Knows the calls in flight. Made and used on one event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._draining = False
+        self._calls: set[Call] = set()
+        self._waiting: set[Call] = set()  # streams that wait for their client's next request
+        self._ended: set[Call] = set()  # by this class
+        self._idle = asyncio.Event()
+
+    async def drain(self, grace: float) -> None:
+        """Refuses new calls, and waits for those in flight.
+
+        What is left after `grace` seconds is ended.
+
+        A stream ends as soon as it waits for its client.
+        """
+        self._draining = True
+        self._end(self._waiting)
+        if not self._calls:
+            return
+        try:
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
+        except TimeoutError:
+            self._end(self._calls)
+            if self._calls:  # the last may have ended as the time did
+                await asyncio.wait(set(self._calls), timeout=END_SECONDS)
+
+    def covers(self, method: str) -> bool:
+        """All but health, which says that the server drains."""
+        return not method.startswith(_HEALTH)
+
+    def around(self, method: str, request: Any, context: Any) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """Nothing: below is cheaper than a context manager."""
+        return nullcontext()
+
+    def _unary(self, method: str, behaviour: Any) -> Callable[[Any, Any], Awaitable[Any]]:  # noqa: ARG002
+        async def call(request: Any, context: Any) -> Any:
+            task = await self._begin(context)
+            try:
+                return await behaviour(request, context)
+            except asyncio.CancelledError:
+                await self._abort_if_ended(task, context)
+                raise
+            finally:
+                self._finish(task)
+
+        return call
+
+    def _stream(self, method: str, behaviour: Any) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            task = await self._begin(context)
+            requests = self._requests(request, task) if hasattr(request, "__aiter__") else request
+            try:
+                async for answer in answers_of(behaviour, requests, context):
+                    yield answer
+            except asyncio.CancelledError:
+                await self._abort_if_ended(task, context)
+                raise
+            except PolicydError as error:
+                await rpc.abort(context, error, method)
+            finally:
+                self._finish(task)
+
+        return call
+
+    async def _requests(self, requests: Any, task: Call) -> AsyncIterator[Any]:
+        """The requests of a stream. Unavailable: the server drains."""
+        while True:
+            if self._draining:
+                raise shutting_down()
+            self._waiting.add(task)
+            try:
+                request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            finally:
+                self._waiting.discard(task)
+            yield request
+
+    async def _begin(self, context: Any) -> Call:
+        if self._draining:
+            await rpc.abort(context, shutting_down())
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        return task
+
+    def _finish(self, task: Call) -> None:
+        self._calls.discard(task)
+        self._ended.discard(task)
+        if self._draining and not self._calls:
+            self._idle.set()
+
+    def _end(self, calls: set[Call]) -> None:
+        for task in set(calls):
+            self._ended.add(task)
+            task.cancel()
+
+    async def _abort_if_ended(self, task: Call, context: Any) -> None:
+        if task in self._ended:
+            task.uncancel()
+            await rpc.abort(context, shutting_down())
+
+
+def shutting_down() -> Unavailable:
+    """The error of calls that come, or still wait, while the server drains."""
+    return Unavailable("the server is shutting down", retry_after=RETRY_AFTER, reason="DRAINING")

@@ -1,0 +1,153 @@
+"""The default transport.
+
+The C front answers hot methods in its own thread, grpc.aio behind it the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from policyd.runtime import listen_address
+from policyd.runtime.rpc_metrics import BUCKETS, Tally
+from policyd_server.acting.aside import SlowCalls
+from policyd_server.acting.batcher import Batcher
+from policyd_server.acting.direct import DirectMethod
+from policyd_server.front.binding import Front
+from policyd_server.services.handlers import HandlerTable, Wrap
+from policyd_server.settings import MIB, Settings
+from policyd_server.transports import private, sockets
+from policyd_server.transports.front_loop import FrontLoop, Limits
+from policyd_server.transports.grpcio import GrpcioTransport
+from policyd_server.transports.replies import Replies, Traced
+
+MAX_STREAMS = 1000  # calls at a time on one connection
+MAX_HEADER_BYTES = 16 * 1024  # of one call
+HANDSHAKE_SECONDS = 10.0  # from the connection to the client's first frames
+STALL_SECONDS = 30.0  # without progress of a message or an answer
+KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT = 300.0, 20.0  # of silence until a PING; for its answer
+SPARE_DESCRIPTORS = 128  # for models, logs and the server behind
+
+_LOG = logging.getLogger(__name__)
+
+
+class FrontTransport:
+    """Serves `direct` methods from its own thread, all others through grpc.aio on a Unix socket."""
+
+    def __init__(
+        self,
+        handlers: HandlerTable,
+        wraps: Sequence[Wrap],
+        direct: Sequence[DirectMethod],
+        batchers: tuple[Batcher, Batcher],
+        settings: Settings,
+        traced: Traced | None = None,
+    ) -> None:
+        """`batchers`: for the front's thread, and for slow policies.
+
+        `traced` hears of direct calls' ends.
+        """
+        self.address = settings.listen
+        self._settings = settings
+        self._paths = [method.path for method in direct]
+        self._directory = Path(tempfile.mkdtemp(prefix="policyd-front-"))
+        behind = private.of_this_process() or self._directory / "rest.sock"
+        self._rest = GrpcioTransport(handlers, wraps, settings, behind)
+        gate = settings.security.gate()
+        self._front = _front(direct, settings, behind, authorize=gate is not None)
+        limits = Limits(settings.max_message_bytes, gate)
+        replies = Replies(self._front, self._paths, traced)
+        self._slow = SlowCalls(batchers[1])
+        self._loop = FrontLoop(self._front, direct, batchers[0], self._slow, replies, limits)
+        self._thread: threading.Thread | None = None
+
+    def tallies(self) -> Iterator[Tally]:
+        """What became of the direct methods' calls."""
+        for number, path in enumerate(self._paths):
+            yield Tally(path, *self._front.counted(number))
+
+    async def start(self) -> None:
+        """Listens.
+
+        FailedPrecondition: the address is taken or open to strangers, the certificate is bad.
+        """
+        settings = self._settings
+        tls = settings.security.tls
+        if tls is not None:
+            tls.check()
+            self._front.use_tls(
+                str(tls.certificate), str(tls.key), str(tls.authority) if tls.authority else None
+            )
+        await self._rest.start()
+        self.address = ",".join(self._listen(address) for address in listen_address.each(settings.listen))
+        if (path := private.of_this_process()) is not None:
+            listening = sockets.bound(f"unix:{private.front_of(path)}", shared=False)
+            self._front.listen(listening.detach(), False)
+        self._thread = threading.Thread(target=_run, args=[self._loop], name="front", daemon=True)
+        self._slow.start()
+        self._thread.start()
+
+    def _listen(self, address: str) -> str:
+        """Listens on one address; returns it with its port."""
+        security = self._settings.security
+        if not address.startswith(sockets.INHERITED):
+            listen_address.check(address, tls=security.tls is not None, insecure=security.insecure)
+        listening = sockets.bound(address, shared=self._settings.supervised)
+        told, is_unix = sockets.told(address, listening), listening.family == socket.AF_UNIX
+        self._front.listen(listening.detach(), security.tls is not None and not is_unix)
+        return told
+
+    async def stop(self, grace: float) -> None:
+        """Says goodbye, answers calls in flight, then closes."""
+        if self._thread is not None:
+            self._loop.drain()
+            await asyncio.gather(asyncio.to_thread(self._loop.idle.wait, grace), self._rest.drain(grace))
+            await self._rest.stop(0)
+            self._loop.close()
+            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._slow.close)
+            for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
+                await asyncio.to_thread(Path(path).unlink, missing_ok=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _front(direct: Sequence[DirectMethod], settings: Settings, behind: Path, *, authorize: bool) -> Front:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Front(
+        [(method.path, method.streams) for method in direct],
+        BUCKETS,
+        upstream=str(behind),
+        authorize=authorize,
+        max_message=settings.max_message_bytes,
+        max_held=settings.max_message_bytes + 16 * MIB,
+        max_streams=MAX_STREAMS,
+        max_headers=MAX_HEADER_BYTES,
+        max_connections=max(64, min(descriptors, 65_536) - SPARE_DESCRIPTORS),
+        handshake_seconds=HANDSHAKE_SECONDS,
+        stall_seconds=STALL_SECONDS,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        keepalive_timeout=KEEPALIVE_TIMEOUT,
+        max_age=settings.max_connection_age,
+    )
+
+
+def _run(loop: FrontLoop) -> None:
+    """The thread.
+
+    A process whose thread has failed would look healthy and never answer: it ends.
+    """
+    try:
+        loop.run()
+    except BaseException:
+        _LOG.critical("the front's thread failed; the process ends", exc_info=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise

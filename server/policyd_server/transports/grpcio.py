@@ -1,0 +1,97 @@
+"""grpc.aio's server: behind the front, or alone where the front is not compiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc.aio
+
+from policyd.runtime import listen_address
+from policyd_server.services.handlers import HandlerTable, Wrap
+from policyd_server.settings import Settings
+from policyd_server.transports.connections import close_connections
+from policyd_server.transports.draining import Draining
+
+# Streams of one connection: a client's further calls wait on its side.
+MAX_STREAMS = 256
+# Calls that gRPC's core has read and Python has not: beyond them some, then all are refused.
+MAX_PENDING, MAX_PENDING_HARD = 200, 400
+MAX_REQUESTS_PER_READ = 8  # then other connections have a turn
+MAX_METADATA_BYTES = 16 * 1024
+# Between the last response and the end of its connection: gRPC's core does not tell when it has
+# written.
+FLUSH_SECONDS = 0.1
+
+
+class GrpcioTransport:
+    """Serves every method on the settings' addresses.
+
+    For another transport: on a Unix socket.
+    """
+
+    def __init__(
+        self, handlers: HandlerTable, wraps: Sequence[Wrap], settings: Settings, socket: Path | None = None
+    ) -> None:
+        self.address = settings.listen
+        self._settings = settings
+        self._socket = socket
+        self._ports: list[int] = []  # of TCP, once it listens
+        self._draining = Draining()
+        self._server = grpc.aio.server(options=_options(settings))
+        handlers.serve_on(self._server, [*wraps, self._draining])
+
+    async def start(self) -> None:
+        """Listens. FailedPrecondition: the address is taken, or open to strangers."""
+        if self._socket is not None:
+            self._server.add_insecure_port(f"unix:{self._socket}")
+        else:
+            bound = [self._bind(address) for address in listen_address.each(self._settings.listen)]
+            self.address = ",".join(bound)
+        await self._server.start()
+
+    def _bind(self, address: str) -> str:
+        port = self._settings.security.bind(self._server, address)
+        if listen_address.unix_path(address):
+            return address
+        self._ports.append(port)
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def drain(self, grace: float) -> None:
+        """Refuses new calls with UNAVAILABLE, and ends those in flight after `grace` seconds.
+
+        Whoever watches its health is told, and is no call in flight.
+        """
+        await self._draining.drain(grace)
+
+    async def stop(self, grace: float) -> None:
+        """Drains, then closes all connections."""
+        await self.drain(grace)
+        await asyncio.sleep(FLUSH_SECONDS)
+        for port in self._ports:
+            close_connections(port)
+        await self._server.stop(0)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", MAX_STREAMS),
+        ("grpc.server.max_pending_requests", MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_HARD),
+        ("grpc.http2.max_requests_per_read", MAX_REQUESTS_PER_READ),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+        # Only "identity": gRPC's core inflates a message whole before it looks at its size.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        # Without workers to share it with, a taken port is an error, not a second server that
+        # steals calls.
+        ("grpc.so_reuseport", int(settings.supervised)),
+        *_age(settings.max_connection_age),
+    ]
+
+
+def _age(seconds: float) -> list[tuple[str, int]]:
+    return [("grpc.max_connection_age_ms", max(1, round(seconds * 1000)))] if seconds else []

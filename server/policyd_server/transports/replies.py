@@ -1,0 +1,82 @@
+"""Ends calls of the front, with an answer or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from policyd.runtime import log, request_ids, rpc
+from policyd_server.acting.direct import Ending
+from policyd_server.front.binding import Front
+
+# Method, the header `traceparent`, when the call came (time.monotonic), code.
+Traced = Callable[[str, str, float, str], None]
+
+_DETAILS = "grpc-status-details-bin"
+
+Talk_co = TypeVar("Talk_co", bound=Ending, covariant=True)
+
+
+class About(NamedTuple):
+    """The metadata, deadline and caller of a call. Read on the front's thread."""
+
+    request_id: str
+    traceparent: str
+    begin: float  # time.monotonic()
+
+
+class Call(NamedTuple, Generic[Talk_co]):
+    """A message that waits for its answer, or for its error."""
+
+    number: int  # the front's
+    method: int  # its place in the front's table
+    talk: Talk_co
+    streams: bool
+    about: About | None = None  # None: the front is asked when it is needed, on its thread
+
+
+class Replies:
+    """Answers from any thread, if a call's `about` is set, or else from the front's."""
+
+    def __init__(self, front: Front, paths: Sequence[str], traced: Traced | None = None) -> None:
+        """`traced` is told of every call's end."""
+        self._front = front
+        self._paths = paths
+        self.traced = traced
+
+    def about(self, number: int) -> About:
+        """What a call brought. On the front's thread."""
+        front = self._front
+        return About(front.request_id(number), front.traceparent(number), front.begin(number))
+
+    def answer(self, call: Call[Ending], payload: bytes) -> None:
+        """Answers a message; a unary call ends with it."""
+        if self.traced is not None and not call.streams:
+            self.trace(call, "OK")
+        self._front.answer(call.number, payload, not call.streams)
+
+    def fail(self, call: Call[Ending], error: Exception) -> bool:
+        """Tells of an error. Whether the call has ended with it."""
+        told = call.talk.refused(error)
+        if told is not None:
+            self._front.answer(call.number, told, False)
+            return False
+        self.end(call, error)
+        return True
+
+    def end(self, call: Call[Ending], error: Exception) -> None:
+        """Ends a call with the status of an error."""
+        about = call.about or self.about(call.number)
+        outside = log.request_id.set(request_ids.accepted(about.request_id))
+        failure = rpc.failure_of(error, self._paths[call.method])
+        log.request_id.reset(outside)
+        self.trace(call, failure.code.name)
+        details = dict(failure.trailing_metadata).get(_DETAILS, b"")
+        code: int = failure.code.value[0]
+        self._front.fail(call.number, code, failure.message, details if isinstance(details, bytes) else b"")
+
+    def trace(self, call: Call[Ending], code: str) -> None:
+        """Tells of a call's end."""
+        if self.traced is not None:
+            about = call.about or self.about(call.number)
+            self.traced(self._paths[call.method], about.traceparent, about.begin, code)

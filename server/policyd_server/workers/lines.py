@@ -1,0 +1,55 @@
+"""JSON lines between the supervisor and a worker.
+
+Both ways: {"service": name, "serving": bool}, as one worker has it, and as all have it.
+worker to supervisor: {"ready": true}, {"failed": reason}, {"pong": number},
+                      {"ask": id, "refresh": policy}, {"done": id, "followed": bool}
+supervisor to worker: {"ping": number}, {"do": id, "refresh": policy}, {"answered": id, "behind":
+[pid]}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+Line = dict[str, Any]
+
+
+class Lines:
+    """One end of the connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, end: socket.socket) -> Lines:
+        """Takes over a connected socket."""
+        return cls(*await asyncio.open_connection(sock=end))
+
+    def send(self, line: Line) -> None:
+        """Queues a line; to an end that is gone it is lost."""
+        if not self._writer.is_closing():  # once it has closed, uvloop raises
+            self._writer.write(json.dumps(line).encode() + b"\n")
+
+    async def __aiter__(self) -> AsyncIterator[Line]:
+        """What the other end says, until it is gone."""
+        try:
+            while text := await self._reader.readline():
+                yield json.loads(text)
+        except ConnectionError:
+            return
+
+    async def finish(self) -> None:
+        """Hangs up once everything is written."""
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._writer.close()

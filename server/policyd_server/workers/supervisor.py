@@ -1,0 +1,265 @@
+"""Keeps a number of workers running and makes them one server."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import signal
+import socket
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from policyd.errors import FailedPrecondition
+from policyd.runtime import listen_address
+from policyd.runtime.cpus import memory_limit, usable_cpus
+from policyd.runtime.memory import own_bytes
+from policyd.runtime.metrics_endpoint import forget_process
+from policyd_server.transports import sockets
+from policyd_server.workers import sizing
+from policyd_server.workers.lines import Line
+from policyd_server.workers.worker import Worker
+
+MAX_RESTART_DELAY = 30.0  # seconds
+KILL_MARGIN = 5.0  # seconds beyond the drain until a worker is killed
+BEAT_SECONDS = 1.0  # between heartbeats
+MISSED_BEATS = 10  # in a row: the worker hangs, and is replaced
+REFRESH_SECONDS = 8.0  # for a worker to follow a promotion
+
+_LOG = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts workers with `arguments` and one address, and replaces those that end or hang."""
+
+    def __init__(
+        self,
+        listen: str,
+        count: int,
+        arguments: Sequence[str],
+        *,
+        start_seconds: float,
+        drain_seconds: float,
+        beside: int = 0,
+    ) -> None:
+        """`count`: 0 means as many as there are CPUs and as memory holds.
+
+        `beside`: bytes that other processes of the server take.
+        """
+        addresses = listen_address.each(listen)
+        self._reserved = [_reserve(address) for address in addresses]
+        self.address = ",".join(map(sockets.told, addresses, self._reserved))
+        unix = [one for one in self._reserved if one.family == socket.AF_UNIX]
+        self._inherited = [one.fileno() for one in unix]
+        tcp = [one for one in listen_address.each(self.address) if listen_address.unix_path(one) is None]
+        theirs = [*tcp, *(f"{sockets.INHERITED}{number}" for number in self._inherited)]
+        self._arguments = [*arguments, "--listen", ",".join(theirs)]
+        self._count = count
+        self._start_seconds = start_seconds
+        self._drain_seconds = drain_seconds
+        self._beside = beside
+        self._workers: list[Worker | None] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._shown: dict[str, bool] = {}
+        self._ids = itertools.count(1)
+        self._ready = asyncio.Event()  # all workers of now serve
+        self._started = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return len(self._workers)
+
+    async def start(self) -> None:
+        """Returns when every worker serves. FailedPrecondition: one ended before that; says why."""
+        self._run(self._beat())
+        await self._add(self._count or 1)
+        if self._count == 0 and self._workers[0] is not None:
+            taken = own_bytes(self._workers[0].process.pid)
+            fitting = sizing.fitting(usable_cpus(), memory_limit(), taken, self._beside)
+            _LOG.info("a worker takes %d MiB: %d fit", taken // sizing.MIB, fitting)
+            await self._add(fitting - 1)
+        self._started = True
+
+    async def stop(self) -> None:
+        """Lets all workers drain at the same time, then gives the address back."""
+        for task in (*self._keepers, *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._keepers, *self._tasks, return_exceptions=True)
+        running = [worker for worker in self._workers if worker is not None]
+        await asyncio.gather(*(worker.stop(self._drain_seconds + KILL_MARGIN) for worker in running))
+        for reserved in self._reserved:
+            reserved.close()
+        for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
+            await asyncio.to_thread(Path(path).unlink, missing_ok=True)
+
+    async def _add(self, count: int) -> None:
+        """Starts so many more and waits for them."""
+        if count < 1:
+            return
+        self._ready.clear()
+        for _ in range(count):
+            self._workers.append(None)
+            self._keepers.append(asyncio.create_task(self._keep(len(self._workers) - 1)))
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait([ready, *self._keepers], return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.is_set():
+            ready.cancel()
+            reasons = [worker.failure for worker in self._workers if worker is not None and worker.failure]
+            reason = reasons[0] if reasons else "it ended without a reason"
+            raise FailedPrecondition(f"a worker did not start: {reason}", reason="WORKER_ENDED")
+
+    async def _keep(self, place: int) -> None:
+        """Runs the worker of one place again and again.
+
+        Returns only if one fails during the start.
+        """
+        delay = 1.0
+        while True:
+            self._workers[place] = worker = await Worker.start(self._arguments, self._inherited)
+            await self._listen_to(worker)
+            code = await worker.process.wait()
+            worker.gone()
+            forget_process(worker.process.pid)
+            if not self._started:
+                worker.failure = worker.failure or _ending(code)
+                return
+            _LOG.error("worker %d %s; another starts in %g s", worker.process.pid, _ending(code), delay)
+            self._show_health()
+            await asyncio.sleep(delay)
+            delay = 1.0 if worker.served else min(2 * delay, MAX_RESTART_DELAY)
+
+    async def _listen_to(self, worker: Worker) -> None:
+        """Handles a worker's messages until its connection ends."""
+        async for line in worker.lines:
+            if "pong" in line:
+                worker.unanswered = 0
+            elif "service" in line:
+                worker.health[line["service"]] = line["serving"]
+                self._show_health(line["service"])
+            elif "ready" in line:
+                worker.ready = worker.served = True
+                self._tell_health(worker)
+                self._note_ready()
+            elif "failed" in line:
+                worker.failure = line["failed"]
+            elif "ask" in line:
+                self._run(self._refresh_others(worker, line))
+            else:
+                worker.finished(line["done"], followed=line["followed"])
+        worker.ready = False
+
+    async def _beat(self) -> None:
+        """Asks every worker for a sign of life, again and again.
+
+        Counts its own beats, not time: a machine that stood still for a while has missed none.
+        """
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for worker in self._workers:
+                if worker is not None:
+                    self._look_at(worker)
+            self._show_health()
+            self._fit()
+
+    def _look_at(self, worker: Worker) -> None:
+        """Kills a worker that hangs; its keeper starts another."""
+        worker.beats += 1
+        worker.unanswered += 1
+        if worker.ready and worker.unanswered > MISSED_BEATS:
+            self._kill(worker, f"answered no heartbeat for {MISSED_BEATS * BEAT_SECONDS:g} s")
+        elif not worker.ready and worker.beats * BEAT_SECONDS > self._start_seconds:
+            self._kill(worker, f"did not serve within {self._start_seconds:g} s (--start-seconds)")
+        else:
+            worker.lines.send({"ping": worker.beats})
+
+    def _kill(self, worker: Worker, why: str) -> None:
+        if worker.process.returncode is None:
+            worker.failure = f"it {why}"
+            _LOG.error("worker %d %s; it is killed", worker.process.pid, why)
+            worker.process.kill()
+
+    def _fit(self) -> None:
+        """Stops one worker if the policies no longer fit into the memory limit."""
+        if self._count or not self._started or len(self._workers) == 1:
+            return
+        pids = [worker.process.pid for worker in self._workers if worker is not None]
+        if sizing.too_large(memory_limit(), pids, self._beside):
+            worker = self._workers.pop()
+            self._keepers.pop().cancel()
+            _LOG.warning("the policies take too much memory for %d workers: one ends", len(pids))
+            if worker is not None:
+                self._run(worker.stop(self._drain_seconds + KILL_MARGIN))
+
+    def _note_ready(self) -> None:
+        if all(worker is not None and worker.ready for worker in self._workers):
+            self._ready.set()
+            self._show_health()
+
+    async def _refresh_others(self, asking: Worker, line: Line) -> None:
+        """Answers which of the others do not follow. One that is starting reads the repository."""
+        number = next(self._ids)
+        others = [w for w in self._workers if w is not None and w is not asking and w.ready]
+        told = {other: other.tell_to_refresh(number, line["refresh"]) for other in others if other.responds}
+        if told:
+            await asyncio.wait(told.values(), timeout=REFRESH_SECONDS)
+        followed = {other for other, done in told.items() if done.done() and done.result()}
+        behind = [other.process.pid for other in others if other not in followed]
+        asking.lines.send({"answered": line["ask"], "behind": behind})
+
+    def _show_health(self, *services: str) -> None:
+        """Tells every worker what the server as a whole answers.
+
+        True only where all workers say so.
+        """
+        for service in services or {name for w in self._workers if w is not None for name in w.health}:
+            serving = all(w is not None and w.serves(service) for w in self._workers)
+            if self._shown.get(service) is not serving:
+                self._shown[service] = serving
+                for worker in self._workers:
+                    if worker is not None:
+                        worker.lines.send({"service": service, "serving": serving})
+
+    def _tell_health(self, worker: Worker) -> None:
+        """Sends the status of every service to a new worker."""
+        for service, serving in self._shown.items():
+            worker.lines.send({"service": service, "serving": serving})
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL: it hung, or the machine or container ran out of memory)"
+    return f"ended with {f'code {code}' if code >= 0 else signal.Signals(-code).name}"
+
+
+def _reserve(listen: str) -> socket.socket:
+    """A bound socket that never listens and so holds the port.
+
+    A Unix socket listens for all workers.
+
+    FailedPrecondition: the address is taken.
+    """
+    if listen_address.unix_path(listen) is not None:
+        return sockets.bound(listen, shared=False)
+    host, port = listen_address.host_of(listen), int(listen.rpartition(":")[2])
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:  # without SO_REUSEPORT: fails where another server listens
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            address = probe.getsockname()
+        reserved = socket.socket(family, kind)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(address)
+    except OSError as error:
+        message = f"cannot listen on {listen}: {error.strerror}"
+        raise FailedPrecondition(message, reason="ADDRESS_TAKEN") from error
+    return reserved

@@ -1,0 +1,78 @@
+"""One worker process, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from policyd_server.workers.lines import Lines
+from policyd_server.workers.link import DESCRIPTOR
+
+SUSPECT_BEATS = 3  # unanswered in a row: the worker may hang, and counts as not serving
+
+
+class Worker:
+    """A process and the connection to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, lines: Lines) -> None:
+        self.process = process
+        self.lines = lines
+        self.ready = False
+        self.served = False  # it was ready once
+        self.failure = ""  # why it could not start, as it says itself
+        self.beats = 0  # heartbeats since it started
+        self.unanswered = 0  # of them, since its last answer
+        self.health: dict[str, bool] = {}  # as it says itself
+        self.doing: dict[int, asyncio.Future[bool]] = {}  # what it was told and has not done yet
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], descriptors: Sequence[int] = ()) -> Worker:
+        """Starts `policyd-server` with these arguments as a worker; it inherits the descriptors."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "policyd_server", *arguments),
+                env=os.environ | {DESCRIPTOR: str(theirs.fileno())},
+                pass_fds=[theirs.fileno(), *descriptors],
+            )
+        return cls(process, await Lines.over(ours))
+
+    @property
+    def responds(self) -> bool:
+        """Whether it has answered one of its last heartbeats."""
+        return self.unanswered <= SUSPECT_BEATS
+
+    def serves(self, service: str) -> bool:
+        """Whether it answers for a service."""
+        return self.ready and self.responds and self.health.get(service, False)
+
+    def tell_to_refresh(self, number: int, policy: str) -> asyncio.Future[bool]:
+        """Ends with whether the worker follows the policy; true too for one that has ended."""
+        self.doing[number] = done = asyncio.get_running_loop().create_future()
+        self.lines.send({"do": number, "refresh": policy})
+        return done
+
+    def finished(self, number: int, *, followed: bool) -> None:
+        """Notes that it has done what it was told."""
+        if (done := self.doing.pop(number, None)) is not None and not done.done():
+            done.set_result(followed)
+
+    def gone(self) -> None:
+        """Releases everybody who waits for this worker."""
+        for number in list(self.doing):
+            self.finished(number, followed=True)
+        self.lines.close()
+
+    async def stop(self, grace: float) -> None:
+        """SIGTERM; after `grace` seconds SIGKILL."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(grace):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()

@@ -1,1 +1,0 @@
-"""What keeps strangers out, beyond what policy_api.security shares with the trainer."""

@@ -1,0 +1,1 @@
+"""A fuzzer of every method: run by `make fuzz`, and shortly by `tests/contract/test_fuzz.py`."""

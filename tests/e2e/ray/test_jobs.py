@@ -1,0 +1,163 @@
+"""Jobs on a Ray cluster of two nodes, and kill -9 of a node, of the trainer, of the head.
+
+`make ray`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from policy_api.v1.training_pb2 import (
+    CancelTrainingJobRequest,
+    CreateTrainingJobRequest,
+    JobResources,
+    TrainingJob,
+    TrainingSpec,
+    WatchTrainingJobRequest,
+)
+from policyd.repository.objects import ObjectStorage
+from policyd_trainer.jobs.launcher import Attempted
+from policyd_trainer.jobs.on_ray.launcher import RayLauncher
+from tests.e2e.crash.matrix import ENDED, trial
+from tests.e2e.crash.ray_system import RaySystem
+from tests.s3 import S3Server
+
+pytestmark = [
+    pytest.mark.skipif("POLICYD_RAY" not in os.environ, reason="starts Ray clusters: make ray"),
+    pytest.mark.timeout(600),
+]
+
+
+@pytest.fixture(scope="module")
+def system(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaySystem]:
+    """Versions and checkpoints on S3: the machines share no folder."""
+    system = RaySystem(tmp_path_factory.mktemp("ray"), s3.location(), concurrency=2)
+    yield system
+    system.close()
+
+
+def create(
+    system: RaySystem, zone: str, steps: int = 500_000_000, settings: Mapping[str, str] | None = None
+) -> str:
+    common = {"total_timesteps": str(steps), "n_envs": "8", "n_steps": "16", "checkpoint_seconds": "0.2"}
+    asked = {**common, "evaluation_episodes": "10", **(settings or {})}
+    spec = TrainingSpec(policy=f"zone-{zone}", env_id="CartPole-v1", algorithm="a2c", settings=asked)
+    resources = JobResources(cpus=1, labels={"zone": zone})
+    request = CreateTrainingJobRequest(spec=spec, resources=resources)
+    return system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=60).job.job_id
+
+
+def until_learning(system: RaySystem, job_id: str, *, attempts: int = 1) -> TrainingJob:
+    """The job at the first progress of this attempt."""
+    watch = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=300)
+    return next(
+        answer.job
+        for answer in watch
+        if answer.job.state in ENDED or (answer.job.attempts == attempts and answer.job.progress.env_steps)
+    )
+
+
+def cancelled(system: RaySystem, job_id: str) -> TrainingJob:
+    system.trainer.CancelTrainingJob(CancelTrainingJobRequest(job_id=job_id), timeout=60)
+    *_, last = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=120)
+    return last.job
+
+
+def test_jobs_run_where_their_labels_say_and_are_cancelled(system: RaySystem) -> None:
+    """Two jobs run at once on two nodes; cancelling ends all their processes."""
+    jobs = [create(system, zone) for zone in "ab"]
+    for job_id in jobs:
+        assert until_learning(system, job_id).state == TrainingJob.RUNNING
+    nodes = [system.cluster.node_of(system.worker(job_id)) for job_id in jobs]
+    assert nodes == system.cluster.nodes
+    for job_id in jobs:
+        began = time.monotonic()
+        assert cancelled(system, job_id).state == TrainingJob.CANCELLED
+        print(f"cancelled after {time.monotonic() - began:.2f} s")  # noqa: T201
+        assert system.workers(job_id) == []
+
+
+def test_a_restarted_trainer_follows_the_same_worker(system: RaySystem) -> None:
+    """The worker does not notice the death of the trainer.
+
+    Same process, same attempt, then a version.
+    """
+    job_id = create(system, "a", steps=400_000)
+    until_learning(system, job_id)
+    worker = system.worker(job_id)
+    system.kill("trainer", job_id)
+    assert worker in system.workers(job_id)
+    system.restore()
+    *_, last = system.trainer.WatchTrainingJob(
+        WatchTrainingJobRequest(job_id=job_id), wait_for_ready=True, timeout=300
+    )
+    assert (last.job.state, last.job.attempts) == (TrainingJob.SUCCEEDED, 1)
+
+
+def test_a_job_resumes_on_another_node(system: RaySystem) -> None:
+    """Its node dies: the next attempt begins where the checkpoint was, elsewhere.
+
+    Cancelling still works.
+    """
+    job_id = create(system, "b")
+    before = until_learning(system, job_id)
+    storage = system.repository.storage
+    assert isinstance(storage, ObjectStorage)
+    while not storage.client.size(f"runs/{job_id}/checkpoint.pkl"):
+        time.sleep(0.05)  # another machine uploads it
+    first = system.cluster.node_of(system.worker(job_id))
+    system.kill("node", job_id)
+    system.cluster.add("zone=b")
+    after = until_learning(system, job_id, attempts=2)
+    assert after.state == TrainingJob.RUNNING, after
+    assert after.progress.env_steps >= before.progress.env_steps
+    assert after.progress.env_steps > 128  # a fresh start would have told its first rollout
+    assert system.cluster.node_of(system.worker(job_id)) is not first
+    assert cancelled(system, job_id).state == TrainingJob.CANCELLED
+
+
+def test_a_job_collects_on_another_node(system: RaySystem) -> None:
+    """The job has the one processor of its node, so its rollout worker is on the other one."""
+    settings = {"rollout_workers": "1", "rollout_backend": '"ray"'}
+    job_id = create(system, "a", steps=3_000, settings=settings)
+    *_, last = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=300)
+    assert last.job.state == TrainingJob.SUCCEEDED, last.job
+    assert last.job.progress.env_steps >= 3_000
+
+
+@pytest.mark.parametrize(
+    ("victim", "phase"), [("node", "TRAINING"), ("trainer", "PUBLISHING"), ("head", "TRAINING")]
+)
+def test_exactly_one_version_comes_out(system: RaySystem, victim: str, phase: str) -> None:
+    """Whatever is killed: the job ends with one version, promoted once, which the server serves."""
+    outcome = trial(system, victim, phase)
+    assert outcome.wrong == (), outcome
+
+
+def test_a_missing_cluster_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says once what is wrong; the job waits, and the trainer can stop."""
+    said = asyncio.Event()
+
+    def tell(record: logging.LogRecord) -> bool:
+        said.set()
+        return True
+
+    caplog.handler.addFilter(tell)
+
+    async def test() -> None:
+        launcher = RayLauncher("127.0.0.1:1", "test")
+        worker = await launcher.start(Attempted(TrainingJob(job_id="job"), ["python"], tmp_path, ran=0.0))
+        await said.wait()
+        assert not worker.has_ended
+        await launcher.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(test())
+    assert "the Ray cluster at 127.0.0.1:1 cannot be used" in caplog.messages[0]

@@ -1,0 +1,61 @@
+"""Verdicts from logs: what is known, what cannot be told, and what was recorded wrongly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.evidence.worlds import COVERED, LONG, WRONG, Scenario, draw
+from policyd.evidence.features import MOST_OBSERVED, joined, state_features
+from policyd.evidence.off_policy import LEAST_EPISODES, Verdict, evaluate
+from policyd.evidence.weights import effective_sample_size, largest_share
+
+
+def test_weights_are_counted() -> None:
+    """Equal weights count in full, one weight alone as one, and huge ones do not overflow."""
+    assert effective_sample_size(np.full(10, 3.0)) == pytest.approx(10)
+    assert effective_sample_size(np.array([1e250, 1.0, 1.0])) == pytest.approx(1)
+    assert largest_share(np.array([2.0, 1.0, 1.0])) == pytest.approx(0.5)
+    assert (effective_sample_size(np.zeros(3)), largest_share(np.zeros(3))) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("scenario", [COVERED[0], COVERED[1], COVERED[2]], ids=lambda s: s.name)
+def test_a_clear_difference_is_told(scenario: Scenario) -> None:
+    """A version that is better or worse by its true return gets that verdict."""
+    found = evaluate(draw(scenario, np.random.default_rng(0)))
+    assert found is not None
+    assert found.verdict == (Verdict.WORSE if "worse" in scenario.name else Verdict.BETTER)
+    assert found.sequence.low <= found.difference.low <= found.difference.high <= found.sequence.high
+
+
+@pytest.mark.parametrize("scenario", LONG, ids=lambda s: s.name)
+def test_long_horizons_cannot_be_told(scenario: Scenario) -> None:
+    """Over 200 steps the weights are worth almost no episode, and the reason says so."""
+    found = evaluate(draw(scenario, np.random.default_rng(0), 150))
+    assert found is not None
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert "200 steps" in found.reason
+
+
+@pytest.mark.parametrize("scenario", WRONG, ids=lambda s: s.name)
+def test_wrongly_recorded_probabilities_are_caught(scenario: Scenario) -> None:
+    """The mean weight is not 1, so that there is no verdict."""
+    found = evaluate(draw(scenario, np.random.default_rng(0)))
+    assert found is not None
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert "recorded probabilities" in found.reason
+
+
+def test_few_episodes_have_no_verdict() -> None:
+    """Below the least number there is no estimate at all."""
+    assert evaluate(draw(COVERED[0], np.random.default_rng(0), LEAST_EPISODES - 1)) is None
+
+
+def test_large_observations_are_projected() -> None:
+    """An image costs no more features than a few numbers do, and equal rows stay equal."""
+    rows = np.random.default_rng(0).standard_normal((5, 10_000))
+    rows[1] = rows[0]
+    states = state_features(rows, np.zeros(5))
+    assert states.shape == (5, MOST_OBSERVED + 2)
+    assert np.array_equal(states[0], states[1])
+    assert joined(states, np.ones((5, 2))).shape == (5, (MOST_OBSERVED + 2) * 3)

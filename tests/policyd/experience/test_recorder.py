@@ -1,0 +1,277 @@
+"""Decisions and outcomes become sealed episodes in any order, and whenever the recorder dies."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.errors import Exhausted
+from policyd.experience import book
+from policyd.experience import recorder as recording
+from policyd.experience.recorder import Recorder
+from policyd.experience.sealed import Position, read_sealed
+
+POLICY = "cartpole"
+
+
+def decision(step: int, episode: str = "e", version: int = 1, agent: str = "") -> pb.DecisionRecord:
+    """A decision of one step."""
+    recorded = pb.RecordedStep(step=step, version=version, observation=bytes([step] * 16), log_prob=-0.5)
+    recorded.decide_time.GetCurrentTime()
+    return pb.DecisionRecord(policy=POLICY, episode_id=episode, agent_id=agent, subject="s", step=recorded)
+
+
+def outcome(
+    step: int, end: pb.End.ValueType = pb.GOES_ON, *, reward: float = 1.0, part: str = "", agent: str = ""
+) -> pb.Outcome:
+    """The outcome of one step of episode `e`."""
+    final = b"f" * 16 if end == pb.TRUNCATED else b""
+    return pb.Outcome(
+        episode_id="e", agent_id=agent, step=step, reward=reward, end=end, part=part, final_observation=final
+    )
+
+
+def sealed(root: Path) -> list[pb.Episode]:
+    """What a learner reads, without the times."""
+    episodes = [each.episode for each in read_sealed(root / "episodes" / POLICY)]
+    for episode in episodes:
+        episode.ClearField("seal_time")
+        for step in episode.steps:
+            step.ClearField("decide_time")
+    return episodes
+
+
+def test_every_order_of_the_outcomes_gives_the_same_episode(tmp_path: Path) -> None:
+    """Three steps are sealed when the last outcome has come; all 6 orders seal the same bytes."""
+    outcomes = [outcome(0), outcome(1, reward=2), outcome(2, pb.TRUNCATED)]
+    results = []
+    for number, order in enumerate(itertools.permutations(outcomes)):
+        recorder = Recorder(tmp_path / str(number))
+        for step in range(3):
+            assert recorder.decide(decision(step))
+        recorder.commit()
+        for at, each in enumerate(order):
+            assert sealed(tmp_path / str(number)) == []
+            answer = recorder.report(POLICY, "robot", [each]).message()
+            recorder.commit()
+            assert (answer.recorded, at) == (1, at)
+        results.append(sealed(tmp_path / str(number)))
+        recorder.close()
+    assert all(result == results[0] for result in results)
+    [episode] = results[0]
+    assert [step.reward for step in episode.steps] == [1, 2, 1]
+    assert (episode.end, episode.final_observation) == (pb.TRUNCATED, b"f" * 16)
+
+
+def test_outcomes_are_idempotent_by_their_key(tmp_path: Path) -> None:
+    """Again: repeated. Another reward: a conflict, the first stays. After the seal: too late."""
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    recorder.decide(decision(1))
+    first = recorder.report(POLICY, "", [outcome(0), outcome(0), outcome(0, reward=5), outcome(7)]).message()
+    assert (first.recorded, first.repeated, first.conflict_count, first.unknown_count) == (1, 1, 1, 1)
+    assert [problem.index for problem in (*first.conflicts, *first.unknown)] == [2, 3]
+    assert "got reward 5, known is 1" in first.conflicts[0].description
+    recorder.report(POLICY, "", [outcome(1, pb.TERMINATED)])
+    recorder.commit()
+    assert recorder.report(POLICY, "", [outcome(1)]).message().too_late == 1
+    assert [step.reward for step in sealed(tmp_path)[0].steps] == [1, 1]
+    recorder.close()
+
+
+def test_parts_of_a_reward_add_up(tmp_path: Path) -> None:
+    """Named parts are summed, and the episode waits for silence, since more parts may come."""
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    parts = [outcome(0, pb.TERMINATED, part="click", reward=0.5), outcome(0, part="sale", reward=2)]
+    assert recorder.report(POLICY, "", parts).message().recorded == 2
+    recorder.commit()
+    assert sealed(tmp_path) == []
+    assert recorder.seal_silent(POLICY, silence=0) == 1
+    [episode] = sealed(tmp_path)
+    assert (episode.steps[0].reward, episode.end) == (2.5, pb.TERMINATED)
+    recorder.close()
+
+
+def test_a_silent_episode_is_cut(tmp_path: Path) -> None:
+    """It is ABANDONED, with the steps that have no outcome marked.
+
+    An hour of silence has not passed yet.
+    """
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    recorder.decide(decision(1))
+    recorder.report(POLICY, "", [outcome(0)])
+    recorder.commit()
+    assert recorder.seal_silent(POLICY, silence=3600) == 0
+    assert recorder.seal_silent(POLICY, silence=0) == 1
+    [episode] = sealed(tmp_path)
+    assert (episode.end, [step.reported for step in episode.steps]) == (pb.ABANDONED, [True, False])
+    recorder.close()
+
+
+def test_two_agents_of_one_episode_are_two_sequences(tmp_path: Path) -> None:
+    """Each agent's steps are counted on their own, and sealed on their own."""
+    recorder = Recorder(tmp_path)
+    for agent in ("left", "right"):
+        recorder.decide(decision(0, agent=agent))
+    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED, agent="left")])
+    recorder.commit()
+    assert [episode.agent_id for episode in sealed(tmp_path)] == ["left"]
+    recorder.close()
+
+
+def test_a_repeated_decision_replaces_the_first_until_it_has_an_outcome(tmp_path: Path) -> None:
+    """A client that retries a request plays what it got last, and that is what is learned from."""
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0, version=1))
+    assert recorder.decide(decision(0, version=2))
+    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
+    assert not recorder.decide(decision(0, version=3))
+    recorder.commit()
+    assert [step.version for step in sealed(tmp_path)[0].steps] == [2]
+    recorder.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_acknowledged_is_lost_at_any_byte(tmp_path: Path, seed: int) -> None:
+    """The journal is cut at any byte behind the last commit, as a crash leaves it."""
+    random_numbers = random.Random(seed)
+    recorder = Recorder(tmp_path)
+    journal = tmp_path / "journal" / "00000001.log"
+    acknowledged: list[int] = []
+    for step in range(20):
+        recorder.decide(decision(step))
+        recorder.commit()
+        recorder.report(POLICY, "", [outcome(step)])
+        if random_numbers.random() < 0.3:
+            recorder.commit()
+            size = journal.stat().st_size
+            acknowledged.append(step)
+            recorder.report(POLICY, "", [outcome(step, part="more")])  # queued, never acknowledged
+            data = journal.read_bytes()
+            recorder.close()
+            later = journal.read_bytes()[size:]
+            journal.write_bytes(data[:size] + later[: random_numbers.randrange(len(later) + 1)])
+            recorder = Recorder(tmp_path)
+    again = recorder.report(POLICY, "", [outcome(step) for step in acknowledged]).message()
+    assert again.repeated == len(acknowledged)
+    recorder.close()
+
+
+def test_an_episode_sealed_before_the_crash_is_not_sealed_again(tmp_path: Path) -> None:
+    """The journal still holds its records; the log of sealed episodes decides."""
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
+    recorder.commit()
+    recorder.close()
+    recorder = Recorder(tmp_path)
+    assert len(sealed(tmp_path)) == 1
+    assert recorder.report(POLICY, "", [outcome(0)]).message().too_late == 1
+    recorder.close()
+
+
+def test_no_episode_is_sealed_again_however_many_the_journal_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that starts compares with the whole log, not with the newest names alone."""
+    monkeypatch.setattr(book, "REMEMBERED", 3)
+    recorder = Recorder(tmp_path)
+    for name in "abcdefgh":
+        recorder.decide(decision(0, name))
+        ended = outcome(0, pb.TERMINATED)
+        ended.episode_id = name
+        recorder.report(POLICY, "", [ended])
+        recorder.commit()
+    recorder.close()
+    Recorder(tmp_path).close()
+    assert [episode.episode_id for episode in sealed(tmp_path)] == list("abcdefgh")
+
+
+def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Positions stay valid while episodes are appended and deleted."""
+    recorder = Recorder(tmp_path)
+    position = Position()
+    for number in range(5):
+        recorder.decide(decision(0, episode=f"e{number}"))
+        end = pb.Outcome(episode_id=f"e{number}", step=0, reward=number, end=pb.TERMINATED)
+        recorder.report(POLICY, "", [end])
+        recorder.commit()
+        [new] = read_sealed(tmp_path / "episodes" / POLICY, position)
+        assert new.episode.steps[0].reward == number
+        position = new.after
+    assert recorder.log(POLICY).delete(lambda episode: episode.episode_id in ("e1", "e4")) == 2
+    assert list(read_sealed(tmp_path / "episodes" / POLICY, position)) == []
+    assert [episode.episode_id for episode in sealed(tmp_path)] == ["e0", "e2", "e3"]
+    recorder.close()
+
+
+@contextmanager
+def full_disk(root: Path) -> Iterator[None]:
+    """No file of this process may grow beyond the journal's size."""
+    size = sum(path.stat().st_size for path in (root / "journal").glob("*.log"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_refuses_reports_and_loses_nothing_that_was_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decisions are counted as lost meanwhile; once there is room, the episode goes on."""
+    monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    recorder.commit()
+    with full_disk(tmp_path):
+        recorder.decide(decision(1))
+        with pytest.raises(Exhausted) as caught:
+            recorder.commit()
+        assert (caught.value.reason, caught.value.retry_after) == ("DISK_FULL", recording.RETRY_AFTER)
+        with pytest.raises(Exhausted):
+            recorder.report(POLICY, "", [outcome(0)])
+        assert not recorder.decide(decision(1))
+    assert recorder.lost[POLICY] == 2
+    assert recorder.decide(decision(1))
+    assert recorder.report(POLICY, "", [outcome(0), outcome(1, pb.TERMINATED)]).message().recorded == 2
+    recorder.commit()
+    assert [step.step for step in sealed(tmp_path)[0].steps] == [0, 1]
+    recorder.close()
+
+
+def test_an_episode_that_a_full_disk_kept_open_is_sealed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome is durable in the journal; the log gets the episode when there is room."""
+    monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
+    recorder = Recorder(tmp_path)
+    for step in range(20):
+        recorder.decide(decision(step))
+    recorder.commit()
+    recorder.log(POLICY)
+    recorder.report(POLICY, "", [outcome(step) for step in range(19)])
+    recorder.commit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recorder.report(POLICY, "", [outcome(19, pb.TERMINATED)])
+    recorder._journal.commit(durable=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        recorder.commit()
+        assert sealed(tmp_path) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    recorder.seal_complete()
+    recorder.seal_complete()
+    assert [len(episode.steps) for episode in sealed(tmp_path)] == [20]
+    recorder.close()

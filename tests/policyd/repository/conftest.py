@@ -1,0 +1,154 @@
+"""A repository of its own for each test, and metadata as a trainer writes it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from obstore.store import MemoryStore
+
+from policy_api.v1 import artifact_pb2
+from policyd.repository import ModelRepository, PublishedVersion
+from policyd.repository.object_client import ObjectClient
+from policyd.repository.objects import ObjectStorage
+from tests.azurite import IS_GIVEN, AzuriteServer
+from tests.s3 import S3Server
+
+Publish = Callable[..., PublishedVersion]
+
+
+class Raw(ABC):
+    """A repository's files or objects, as somebody sees them who does not know the format."""
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """One file's bytes."""
+
+    @abstractmethod
+    def write(self, key: str, content: bytes) -> None:
+        """Writes or overwrites, whatever its permissions say."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Deletes one file."""
+
+    @abstractmethod
+    def names(self, folder: str) -> set[str]:
+        """Names of the files in a folder."""
+
+
+class RawFiles(Raw):
+    """On disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, key: str) -> bytes:
+        """See Raw."""
+        return (self._root / key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        """See Raw."""
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.chmod(0o644)
+        path.write_bytes(content)
+
+    def delete(self, key: str) -> None:
+        """See Raw."""
+        (self._root / key).unlink()
+
+    def names(self, folder: str) -> set[str]:
+        """See Raw."""
+        return {path.name for path in (self._root / folder).iterdir()}
+
+
+class RawObjects(Raw):
+    """In object storage."""
+
+    def __init__(self, client: ObjectClient) -> None:
+        self._client = client
+
+    def read(self, key: str) -> bytes:
+        """See Raw."""
+        found = self._client.get(key, 2**31)
+        assert found is not None
+        return found.content
+
+    def write(self, key: str, content: bytes) -> None:
+        """See Raw."""
+        self._client.put(key, content)
+
+    def delete(self, key: str) -> None:
+        """See Raw."""
+        self._client.delete(key)
+
+    def names(self, folder: str) -> set[str]:
+        """See Raw."""
+        return {key.rpartition("/")[2] for key, _ in self._client.entries(f"{folder}/")}
+
+
+SERVERS = ["s3", *(["azurite"] if IS_GIVEN else [])]  # the second one with `make stores`
+
+
+@pytest.fixture(params=["disk", "memory", *SERVERS])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> ModelRepository:
+    """Every test of the format holds on disk, in memory, on S3, and on Azure's emulator."""
+    if request.param == "disk":
+        return ModelRepository(tmp_path / "repository")
+    if request.param == "memory":
+        return ModelRepository(ObjectStorage(ObjectClient(MemoryStore(), "memory://test")))
+    return _on_server(request)
+
+
+@pytest.fixture(params=SERVERS)
+def remote(request: pytest.FixtureRequest) -> ModelRepository:
+    """On a server that several processes reach."""
+    return _on_server(request)
+
+
+def _on_server(request: pytest.FixtureRequest) -> ModelRepository:
+    server: S3Server | AzuriteServer = request.getfixturevalue(request.param)
+    return ModelRepository(server.location())
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> ModelRepository:
+    return ModelRepository(tmp_path / "repository")
+
+
+@pytest.fixture
+def raw(repository: ModelRepository) -> Raw:
+    """What the repository holds, behind its back."""
+    if isinstance(repository.storage, ObjectStorage):
+        return RawObjects(repository.storage.client)
+    return RawFiles(repository.root)
+
+
+@pytest.fixture
+def metadata() -> artifact_pb2.PolicyMetadata:
+    return cartpole_metadata()
+
+
+@pytest.fixture
+def publish(repository: ModelRepository, metadata: artifact_pb2.PolicyMetadata) -> Publish:
+    def publish(content: bytes = b"model", job_id: str = "") -> PublishedVersion:
+        return repository.publish("cartpole", {"model.onnx": content}, metadata=metadata, job_id=job_id)
+
+    return publish
+
+
+def cartpole_metadata() -> artifact_pb2.PolicyMetadata:
+    return artifact_pb2.PolicyMetadata(
+        format=1,
+        policy="cartpole",
+        observation_space=artifact_pb2.Space(
+            box=artifact_pb2.BoxSpace(shape=[4], dtype="float32", low=[float("-inf")], high=[float("inf")])
+        ),
+        action_space=artifact_pb2.Space(discrete=artifact_pb2.DiscreteSpace(n=2)),
+        distribution=artifact_pb2.Distribution(categorical=artifact_pb2.CategoricalDistribution(n=2)),
+        algorithm="a2c",
+        env_id="CartPole-v1",
+        has_value=True,
+    )

@@ -1,0 +1,102 @@
+"""An HTTP proxy in front of a store that fails in the ways in which stores fail."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+UNAVAILABLE = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class FlawedProxy:
+    """Forwards to `port`. `share` of the requests fail, each in one of the ways that `flaws` names.
+
+    refuse: 503 instead of an answer.    lose: the request arrives, its answer does not.
+    half: the answer ends in its middle.  slow: the answer comes later.
+    conflict: 409 to a conditional write, as S3 answers to two at once.
+    """
+
+    def __init__(self, port: int, share: float = 0.0, flaws: tuple[str, ...] = ()) -> None:
+        self.share, self.flaws = share, flaws
+        self.away = False  # every request fails
+        self.requests: Counter[str] = Counter()  # by method, and "LIST"
+        self._chance = random.Random(1)
+        self._store = port
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                proxy.answer(self)
+
+            do_PUT = do_HEAD = do_DELETE = do_POST = do_GET  # noqa: N815 -- the library names them
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """One request."""
+        self.requests["LIST" if "list-type" in request.path else request.command] += 1
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        flaw = self._chance.choice(self.flaws) if self.flaws and self._chance.random() < self.share else ""
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
+        conditional = any(name.lower().startswith("if-") for name in headers)
+        if self.away or flaw == "refuse":
+            _reply(request, 503, UNAVAILABLE)
+            return
+        if flaw == "conflict" and conditional and request.command == "PUT":
+            _reply(request, 409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+            return
+        if flaw == "slow":
+            time.sleep(0.3)  # it is what is tested
+        connection = http.client.HTTPConnection("127.0.0.1", self._store, timeout=60)
+        try:
+            connection.request(request.command, request.path, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        if flaw == "lose":
+            request.close_connection = True
+            return
+        kept = {"etag", "last-modified", "content-type", "x-amz-version-id", "content-range"}
+        sent = {name: value for name, value in response.getheaders() if name.lower() in kept}
+        length = response.getheader("Content-Length") if request.command == "HEAD" else str(len(content))
+        half = flaw == "half" and len(content) > 1
+        _reply(request, response.status, content[: len(content) // 2] if half else content, sent, length)
+        request.close_connection = half
+
+
+def _reply(
+    request: BaseHTTPRequestHandler,
+    status: int,
+    content: bytes,
+    headers: dict[str, str] | None = None,
+    length: str | None = None,
+) -> None:
+    request.send_response(status)
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
+    request.send_header("Content-Length", length or str(len(content)))
+    request.end_headers()
+    request.wfile.write(content)

@@ -1,0 +1,1 @@
+"""Fuzzes what Cython compiles for serving, under the same sanitizers as the front: `make fuzz`."""

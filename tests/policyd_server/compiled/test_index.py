@@ -1,0 +1,108 @@
+"""The compiled index enters decisions into book and journal as the recorder does one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.experience.book import Book, Place
+from policyd.experience.recorder import Recorder
+from policyd.experience.sealed import read_sealed
+from policyd_server import compiled
+from policyd_server.experience.wire import joined
+from tests.policyd_server.compiled.needed import needs_compiler
+
+if compiled.AVAILABLE:
+    from policyd_server.compiled.index import take
+
+pytestmark = needs_compiler
+
+records = st.builds(
+    pb.DecisionRecord,
+    policy=st.sampled_from(["a", "b", "off", "ö"]),
+    episode_id=st.sampled_from(["e", "f", "ünï", "sealed"]),
+    agent_id=st.sampled_from(["", "left"]),
+    subject=st.text(max_size=5),
+    caller=st.text(max_size=5),
+    step=st.builds(
+        pb.RecordedStep,
+        step=st.integers(0, 5) | st.integers(0, 2**63 - 1),
+        version=st.integers(0, 3),
+        observation=st.binary(max_size=40),
+        log_prob=st.floats(-5, 0, width=32),
+    ),
+)
+
+
+def recorded(policy: str) -> bool:
+    """Policies that record."""
+    return policy != "off"
+
+
+def outcomes_of(recorder: Recorder) -> None:
+    """One episode is sealed, and one step has an outcome: later decisions of both do not count."""
+    for name, end in (("sealed", pb.TERMINATED), ("e", pb.GOES_ON)):
+        step = pb.RecordedStep(step=0)
+        recorder.decide(pb.DecisionRecord(policy="a", episode_id=name, step=step))
+        recorder.report("a", "", [pb.Outcome(episode_id=name, step=0, end=end)])
+    recorder.commit()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(records, max_size=20), st.integers(1, 5))
+def test_it_is_the_same_as_one_by_one(decisions: list[pb.DecisionRecord], size: int) -> None:
+    """What is open, what is sealed, and what a recorder that starts again finds."""
+    with TemporaryDirectory() as folder:
+        one, many = Recorder(Path(folder) / "one"), Recorder(Path(folder) / "many")
+        for recorder in (one, many):
+            outcomes_of(recorder)
+        for record in decisions:
+            if recorded(record.policy):
+                one.decide(record, now=5.0)
+        for begin in range(0, len(decisions), size):
+            body = joined(each.SerializeToString() for each in decisions[begin : begin + size])
+            many.take(body, take, recorded)
+        for recorder in (one, many):
+            recorder.commit()
+        assert contents(one.book) == contents(many.book)
+        one.close()
+        many.close()
+        again = [Recorder(Path(folder) / name) for name in ("one", "many")]
+        assert contents(again[0].book) == contents(again[1].book)
+        assert sealed(again[0]) == sealed(again[1])
+        for recorder in again:
+            recorder.close()
+
+
+def contents(book: Book) -> list[object]:
+    """The open episodes without the times."""
+    return [
+        (key, each.subject, each.caller, sorted(each.places), each.parts, each.segments)
+        for key, each in book.episodes.items()
+    ]
+
+
+def sealed(recorder: Recorder) -> list[pb.Episode]:
+    """Every episode, sealed now: each step is read from its place in the journal."""
+    episodes = []
+    for policy in ("a", "b", "ö"):
+        recorder.seal_silent(policy, 0.0)
+        episodes += [each.episode for each in read_sealed(recorder.log(policy).folder)]
+    for episode in episodes:
+        episode.ClearField("seal_time")
+    return episodes
+
+
+@pytest.mark.parametrize("damaged", [b"\1\0\0", b"\5\0\0\0abc", b"\2\0\0\0\x0a\x05", b"\2\0\0\0\xff\xff"])
+def test_a_damaged_message_enters_nothing(damaged: bytes) -> None:
+    """ValueError, although the records before are good."""
+    book = Book()
+    good = joined([pb.DecisionRecord(policy="a", episode_id="e").SerializeToString()])
+    with pytest.raises(ValueError, match="DecisionRecord"):
+        take(good + damaged, book, Place(1, 0), recorded, 0.0)
+    assert not book.episodes

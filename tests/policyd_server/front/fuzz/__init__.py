@@ -1,0 +1,1 @@
+"""Fuzzes what is compiled, under AddressSanitizer and UndefinedBehaviorSanitizer: `make fuzz`."""

@@ -1,0 +1,44 @@
+"""Builds the fuzzer of the front with sanitizers and runs it.
+
+`python -m tests.policyd_server.front.fuzz`.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parents[4]
+CORE = ROOT / "server/policyd_server/front/core"
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+LIBRARIES = ("-lnghttp2", "-lssl", "-lcrypto", "-lz", "-lpthread")
+
+
+def build(folder: Path) -> Path:
+    """The fuzzer, made of the front's own sources."""
+    program = folder / "frames"
+    sources = [Path(__file__).with_name("frames.c"), *sorted(CORE.glob("*.c"))]
+    command = ["gcc", "-g", "-O1", "-D_GNU_SOURCE", *SANITIZERS, f"-I{CORE}", *map(str, sources)]
+    subprocess.run([*command, "-o", str(program), *LIBRARIES], check=True)
+    return program
+
+
+@click.command(help=__doc__)
+@click.option("--inputs", default=1_000_000, show_default=True)
+@click.option("--seed", type=int, help="Of the inputs.  [default: a new one]")
+def main(inputs: int, seed: int | None) -> None:
+    """Ends with the fuzzer's exit code."""
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    click.echo(f"{inputs} inputs, seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([str(build(Path(folder))), str(inputs), str(seed)], check=False)
+    sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The C front against gRPC's own client: messages, streams, compression, errors, goodbye."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.policyd_server.compiled.needed import needs_front
+from tests.policyd_server.front.echo import MAX_MESSAGE, EchoFront, caller, echoing, talk
+
+pytestmark = needs_front
+
+
+@pytest.fixture
+def served() -> Iterator[EchoFront]:
+    with echoing() as front:
+        yield front
+
+
+@pytest.fixture
+def channel(served: EchoFront) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(served.address) as channel:
+        yield channel
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 16_379, 16_384, 65_536, MAX_MESSAGE])
+def test_a_message_of_any_size_comes_back(channel: grpc.Channel, size: int) -> None:
+    """Empty ones, ones that fill frames and windows exactly, and the largest."""
+    payload = bytes(range(256)) * (size // 256 + 1)
+    assert caller(channel)(payload[:size], timeout=20) == payload[:size]
+
+
+def test_a_stream_is_answered_in_order_and_ends(channel: grpc.Channel) -> None:
+    """Many messages of mixed sizes, some of them empty, and then the end."""
+    sent = [bytes([number % 256]) * (number * 37 % 5000) for number in range(300)]
+    assert list(talk(channel)(iter(sent), timeout=60)) == sent
+
+
+@pytest.mark.parametrize("kind", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_messages_are_understood(channel: grpc.Channel, kind: grpc.Compression) -> None:
+    """What the client compresses comes back as it was."""
+    assert caller(channel)(b"again " * 10_000, timeout=20, compression=kind) == b"again " * 10_000
+
+
+def test_many_calls_at_once_get_their_own_answers(channel: grpc.Channel) -> None:
+    """Twice as many as one connection may have in flight: the others wait at the client."""
+    calls = [caller(channel).future(str(number).encode(), timeout=60) for number in range(200)]
+    assert [call.result() for call in calls] == [str(number).encode() for number in range(200)]
+
+
+def test_a_message_that_is_too_large_is_refused_with_details(channel: grpc.Channel) -> None:
+    """The status' text is any text, and its details come whole; the connection goes on."""
+    with pytest.raises(grpc.RpcError) as raised:
+        caller(channel)(bytes(MAX_MESSAGE + 1), timeout=20)
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert raised.value.details() == "too large: 100 % too large"
+    told: Any = raised.value.trailing_metadata()
+    assert dict(told)["grpc-status-details-bin"] == b"\x08\x08"
+    assert caller(channel)(b"next", timeout=20) == b"next"
+
+
+def test_a_call_whose_time_is_over_ends(served: EchoFront, channel: grpc.Channel) -> None:
+    """DEADLINE_EXCEEDED, and nothing of it is left."""
+    served.echoes = False
+    with pytest.raises(grpc.RpcError) as raised:
+        caller(channel)(b"x", timeout=0.2)
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    served.echoes = True
+    assert caller(channel)(b"next", timeout=20) == b"next"
+    assert served.front.calls == 0
+    codes, buckets, _ = served.front.counted(0)
+    assert codes[0] == 1
+    assert codes[1] + codes[4] == 1  # whose clock is first: CANCELLED or DEADLINE_EXCEEDED
+    assert sum(buckets) == 2
+
+
+def test_other_methods_fail_where_nobody_is_behind(channel: grpc.Channel) -> None:
+    """UNAVAILABLE, not silence."""
+    with pytest.raises(grpc.RpcError) as raised:
+        caller(channel, "/test.Other/Method")(b"", timeout=20)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_goodbye_lets_calls_end(served: EchoFront, channel: grpc.Channel) -> None:
+    """After `drain` a stream goes on until its client ends it; new connections are refused."""
+    more, sent = threading.Event(), iter([b"first"])
+
+    def requests() -> Iterator[bytes]:
+        yield next(sent)
+        more.wait(20)
+        yield b"second"
+
+    stream = talk(channel)(requests(), timeout=30)
+    assert next(stream) == b"first"
+    served.front.drain()
+    with grpc.insecure_channel(served.address) as late:
+        calls = (caller(late).future(b"", timeout=20) for _ in range(1_000))
+        code = next(code for call in calls if (code := call.code()) is not grpc.StatusCode.OK)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    more.set()
+    assert list(stream) == [b"second"]

@@ -1,0 +1,113 @@
+"""What a stranger may send: bounded before it is parsed, refused with a reason, never a 500."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import zlib
+from contextlib import closing
+
+import pytest
+
+from tests.policyd_server.http.conftest import Client
+
+ACT, INFER = "/v1/policies/cartpole:act", "/v2/models/cartpole/infer"
+
+
+def _raw(client: Client, data: bytes) -> bytes:
+    """What comes back for these bytes, until the server hangs up."""
+    host, port = client.host.split(":")
+    with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
+        connection.sendall(data)
+        found = b""
+        try:
+            while part := connection.recv(65536):
+                found += part
+        except ConnectionResetError:
+            pass
+        return found
+
+
+@pytest.mark.parametrize(
+    ("path", "size"), [(ACT, 16 * 2**20 + 1), (INFER, 64 * 2**20 + 1), ("/v1/jobs", 2**20 + 1)]
+)
+def test_a_body_that_says_it_is_too_large(client: Client, path: str, size: int) -> None:
+    """Refused by its length alone, before a byte of it has come."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
+    )
+    assert _raw(client, head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_say_how_large_it_is(client: Client) -> None:
+    """Chunks are counted as they come."""
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n"
+    answer = _raw(client, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 17)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"BODY_TOO_LARGE" in answer
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_bomb(client: Client, coding: str) -> None:
+    """A body that inflates beyond the limit is refused while it is inflated."""
+    pack = gzip.compress if coding == "gzip" else zlib.compress
+    answer = client.ask("POST", "/v1/jobs", pack(b" " * 64 * 2**20), {"Content-Encoding": coding})
+    assert (answer.status, answer.json["reason"]) == (413, "BODY_TOO_LARGE")
+    for broken in (b"nonsense", pack(b"{}" * 100)[:-4]):
+        answer = client.ask("POST", "/v1/jobs", broken, {"Content-Encoding": coding})
+        assert (answer.status, answer.json["fields"][0]["field"]) == (400, "body")
+
+
+def test_an_unknown_coding(client: Client) -> None:
+    """It is named."""
+    answer = client.ask("POST", ACT, b"", {"Content-Encoding": "br"})
+    assert answer.json["fields"][0]["field"] == "content-encoding"
+
+
+def test_headers_without_end(client: Client) -> None:
+    """A head of more than 12 KiB is refused, in the target as in the headers."""
+    line = f"GET /v2 HTTP/1.1\r\nHost: {client.host}\r\n".encode()
+    assert _raw(client, line + b"X: " + b"y" * 13_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431 ")
+    many = b"".join(b"X%d: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" % n for n in range(1000))
+    assert _raw(client, line + many + b"\r\n").startswith(b"HTTP/1.1 431 ")
+    assert _raw(client, b"GET /" + b"z" * 13_000 + b" HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"]
+)
+def test_what_is_no_http(client: Client, data: bytes) -> None:
+    """It gets 400 and the end of its connection."""
+    assert _raw(client, data + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/policies/%ff", "/v1/policies/..%2f..", "/v2/models/%00/infer", "/%2e%2e/"]
+)
+def test_odd_paths(client: Client, path: str) -> None:
+    """They are names like any other, or no path."""
+    for verb in ("GET", "POST"):
+        answer = client.ask(verb, path, "{}" if verb == "POST" else None)
+        assert answer.status in (400, 404, 405)
+        assert answer.json["error"]
+
+
+def test_other_sites(client: Client) -> None:
+    """What changes something on behalf of another web site, and a foreign name for this host."""
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        answer = client.ask("POST", "/v1/jobs", {}, headers)
+        assert (answer.status, answer.json["reason"]) == (403, "CROSS_SITE")
+    own = client.ask("POST", ACT, {"observations": [0] * 4}, {"Origin": client.url})
+    assert own.status == 200
+    for host in ("evil.example", "evil.example:80", "", "[::1", "127.0.0.1.evil.example"):
+        assert client.get("/v1/policies", Host=host).json["fields"][0]["field"] == "Host"
+    for host in ("localhost", "127.0.0.1:1", "[::1]:80", "[::1]"):
+        assert client.get("/v1/policies", Host=host).status == 200
+
+
+def test_request_ids(client: Client) -> None:
+    """A given id comes back and is in the error; one that must not be logged is replaced."""
+    answer = client.get("/v1/policies/nope", **{"x-request-id": "mine"})
+    assert answer.headers["x-request-id"] == answer.json["request_id"] == "mine"
+    assert client.get("/v2", **{"x-request-id": "<b>"}).headers["x-request-id"] != "<b>"

@@ -1,0 +1,141 @@
+"""A real server on a real S3 server."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from policy_api.v1 import policy_pb2 as pb
+from policyd.repository import ModelRepository
+from policyd.repository.cached import LISTING_SECONDS
+from tests.policyd.repository.flawed_proxy import FlawedProxy
+from tests.policyd_server import artifacts
+from tests.policyd_server.process import ServerProcess
+from tests.s3 import SECRET_KEY, S3Server
+
+REQUEST = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0, 0, 0, 0]))
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FlawedProxy]:
+    proxy = FlawedProxy(s3.ports[0])
+    yield proxy
+    proxy.close()
+
+
+def _publish(repository: ModelRepository, seed: int) -> None:
+    described = artifacts.metadata("cartpole")
+    model = artifacts.model(described, seed=seed)
+    version = repository.publish("cartpole", {"model.onnx": model}, metadata=described).version
+    repository.set_alias("cartpole", "champion", version, actor="", reason="")
+
+
+def _await_version(server: ServerProcess, version: int) -> None:
+    deadline = time.monotonic() + 60
+    while server.policy.Act(REQUEST, timeout=10).version != version:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.02)  # another process polls: there is no event to wait for
+
+
+def test_promotions_are_followed_and_an_outage_is_survived(
+    s3: S3Server, proxy: FlawedProxy, tmp_path: Path
+) -> None:
+    """Published and promoted elsewhere, promoted here, and restarted while the store is away."""
+    repository = ModelRepository(s3.location())
+    _publish(repository, 1)
+    where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
+    flags = ["--poll-interval", "1", "--cache", str(tmp_path / "cache")]
+
+    def start(name: str) -> ServerProcess:
+        (tmp_path / name).mkdir()
+        return ServerProcess(tmp_path / name, where, *flags)
+
+    first = start("first")
+    _publish(repository, 2)
+    _await_version(first, 2)
+    first.policy.SetAlias(pb.SetAliasRequest(version=1), timeout=30)
+    assert repository.aliases("cartpole").aliases == {"champion": 1}
+    assert first.policy.Act(REQUEST, timeout=10).version == 1
+    proxy.away = True
+    second = start("second")
+    for server in (first, second):
+        assert server.policy.Act(REQUEST, timeout=10).version == 1
+    proxy.away = False
+    _publish(repository, 3)
+    for server in (first, second):
+        _await_version(server, 3)
+        assert server.stop() == 0
+        assert SECRET_KEY not in server.log
+        assert "Traceback" not in server.log
+    assert "cannot be reached" in second.log
+
+
+class Replica:
+    """A server with a proxy and a cache of its own, as on a machine of its own."""
+
+    def __init__(self, folder: Path, s3: S3Server, location: str) -> None:
+        self.proxy = FlawedProxy(s3.ports[0])
+        folder.mkdir()
+        where = f"{location.partition('?')[0]}?endpoint=http://127.0.0.1:{self.proxy.port}"
+        flags = ("--poll-interval", "1", "--cache", str(folder / "cache"))
+        self.server = ServerProcess(folder, where, *flags)
+
+    @property
+    def requests(self) -> int:
+        """Requests to the store until now."""
+        return sum(self.proxy.requests.values())
+
+    def seconds_until(self, version: int, began: float) -> float:
+        """From `began` until it answers with the version."""
+        _await_version(self.server, version)
+        return time.monotonic() - began
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Path) -> None:
+    """Three replicas: what a poll and a promotion cost each, beside twenty other policies.
+
+    Polling is at most one listing per second and nothing else. A promotion costs a few requests for
+    the policy that changed, and none for the others. The seconds are printed.
+    """
+    repository = ModelRepository(s3.location())
+    for number in range(20):
+        described = artifacts.metadata(f"other-{number}")
+        files = {"model.onnx": artifacts.model(described, seed=number)}
+        repository.publish(f"other-{number}", files, metadata=described)
+    for seed in (1, 2):
+        _publish(repository, seed)
+    replicas = [Replica(tmp_path / name, s3, repository.location) for name in "abc"]
+    try:
+        began, before = time.monotonic(), [replica.proxy.requests.copy() for replica in replicas]
+        time.sleep(5)  # it is what is measured
+        for replica, start in zip(replicas, before, strict=True):
+            idle = replica.proxy.requests - start
+            assert idle.keys() == {"LIST"}
+            assert idle["LIST"] <= 1 + (time.monotonic() - began) / LISTING_SECONDS
+        waited: list[float] = []
+        cost: list[float] = []
+        for promotion in range(6):
+            version = 1 + promotion % 2
+            at_start = [replica.requests for replica in replicas]
+            repository.set_alias("cartpole", "champion", version, actor="", reason="")
+            began = time.monotonic()
+            with ThreadPoolExecutor(len(replicas)) as pool:
+                waited += pool.map(lambda r: r.seconds_until(version, began), replicas)  # noqa: B023
+            polls = 1 + (time.monotonic() - began) / LISTING_SECONDS
+            cost += [r.requests - n - polls for r, n in zip(replicas, at_start, strict=True)]
+        print(  # noqa: T201
+            f"promotion to service on {len(replicas)} replicas: median {statistics.median(waited):.2f} s, "
+            f"longest {max(waited):.2f} s of {len(waited)}; requests beside polls: at most {max(cost):.0f}"
+        )
+        assert max(cost) <= 12
+    finally:
+        for replica in replicas:
+            assert replica.server.stop() == 0
+            replica.proxy.close()

@@ -1,0 +1,119 @@
+"""Hot swaps: one answer, one version, nothing dropped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import onnxruntime as ort
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1 import policy_pb2_grpc
+from policyd.repository import ModelRepository
+from tests.policyd_server.process import Publish, ServerProcess, StartServer
+
+VERSIONS = 5
+SWAPS = 50
+X = np.random.default_rng(5).normal(size=(16, 4)).astype(np.float32)
+
+
+def _wait_for_version(server: ServerProcess, version: int) -> pb.Alias:
+    deadline = time.monotonic() + 20
+    while True:
+        alias = server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy.aliases[0]
+        if alias.version == version:
+            return alias
+        assert time.monotonic() < deadline, f"the alias names {alias.version}, not {version}"
+
+
+def test_every_answer_during_fifty_swaps_is_of_the_version_that_it_names(
+    publish: Publish, start_server: StartServer, repository: ModelRepository
+) -> None:
+    """Four clients hammer Act through 50 promotions.
+
+    Each answer has exactly its version's probabilities.
+    """
+    digests, expected = [""], [np.zeros((16, 2), np.float32)]
+    for _ in range(VERSIONS):
+        published = publish()
+        digests.append(published.digest)
+        session = ort.InferenceSession(repository.read_published(published, "model.onnx"))
+        expected.append(session.run(["action_probs"], {"observations": X})[0])
+    server = start_server()
+    over = threading.Event()
+
+    def hammer(first_row: int) -> set[int]:
+        """Acts until the swaps are over; the versions that answered."""
+        seen = set()
+        with grpc.insecure_channel(server.address) as channel:
+            stub = policy_pb2_grpc.PolicyServiceStub(channel)
+            request = pb.ActRequest(observations=pb.FloatArray(raw=X.tobytes()), seed=first_row)
+            while not over.is_set():
+                answer = stub.Act(request, timeout=20)
+                probs = np.frombuffer(answer.action_probs.raw, np.float32).reshape(16, 2)
+                np.testing.assert_array_equal(probs, expected[answer.version])
+                assert answer.digest == digests[answer.version]
+                seen.add(answer.version)
+        return seen
+
+    with ThreadPoolExecutor(4) as pool:
+        hammering = [pool.submit(hammer, seed) for seed in range(4)]
+        try:
+            for swap in range(SWAPS):
+                server.policy.SetAlias(pb.SetAliasRequest(version=swap % VERSIONS + 1), timeout=20)
+        finally:
+            over.set()
+        assert set().union(*(future.result(30) for future in hammering)) == set(range(1, VERSIONS + 1))
+
+
+def test_the_server_follows_the_repository(
+    publish: Publish, start_server: StartServer, repository: ModelRepository
+) -> None:
+    """A promotion by somebody else is served after the polling interval.
+
+    It needs no call to this server.
+    """
+    publish()
+    server = start_server("--poll-interval", "0.05")
+    publish(promote=True)
+    deadline = time.monotonic() + 20
+    while (
+        server.policy.Act(pb.ActRequest(observations=pb.FloatArray(raw=X.tobytes())), timeout=10).version != 2
+    ):
+        assert time.monotonic() < deadline
+
+
+def test_a_bad_version_leaves_the_last_good_one(
+    publish: Publish, start_server: StartServer, repository: ModelRepository
+) -> None:
+    """A promoted file that is damaged.
+
+    The old version answers on, and GetPolicy, health and log say so.
+    """
+    publish()
+    bad = publish(promote=False)
+    model = repository.root / bad.path / "model.onnx"
+    model.chmod(0o644)
+    model.write_bytes(b"not a model")
+    server = start_server("--poll-interval", "0.05")
+    health = health_pb2_grpc.HealthStub(server.channel)
+    watched = health.Watch(
+        health_pb2.HealthCheckRequest(service="policy_api.v1.PolicyService/cartpole"), timeout=30
+    )
+    assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+    repository.set_alias("cartpole", "champion", 2, actor="", reason="")
+    assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    alias = _wait_for_version(server, 2)
+    assert alias.serving_version == 1
+    assert (
+        server.policy.Act(pb.ActRequest(observations=pb.FloatArray(raw=X.tobytes())), timeout=10).version == 1
+    )
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+    assert "version 1 goes on" in server.log
+    repository.rollback_alias("cartpole", "champion", actor="", reason="")
+    assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+    watched.cancel()

@@ -1,0 +1,143 @@
+"""TrainingService through the server.
+
+Forwarded whole, and refused well while there is no trainer.
+"""
+
+# ruff: noqa: N802 -- gRPC names the methods
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import pytest
+
+from policy_api.v1 import policy_pb2, training_pb2_grpc
+from policy_api.v1 import training_pb2 as pb
+from policyd.errors import InvalidArgument, Unavailable
+from policyd.runtime import rpc, status
+from tests.policyd_server.process import Publish, StartServer
+
+
+class _Trainer(training_pb2_grpc.TrainingServiceServicer):
+    """A peer that records what arrives."""
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, str | bytes] = {}
+        self.time_remaining = 0.0
+        self.cancelled = threading.Event()
+
+    @rpc.unary_sync
+    def CreateTrainingJob(
+        self, request: pb.CreateTrainingJobRequest, context: grpc.ServicerContext
+    ) -> pb.CreateTrainingJobResponse:
+        self.metadata = dict(context.invocation_metadata())
+        self.time_remaining = context.time_remaining()
+        if request.spec.policy == "bad":
+            raise InvalidArgument.of("settings[gamma]", got=2, wanted="0 to 1")
+        context.set_trailing_metadata((("x-trailing", "yes"),))
+        return pb.CreateTrainingJobResponse(job=pb.TrainingJob(job_id="7", spec=request.spec))
+
+    @rpc.stream_sync
+    def WatchTrainingJob(
+        self, request: pb.WatchTrainingJobRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchTrainingJobResponse]:
+        context.add_callback(self.cancelled.set)
+        for state in (pb.TrainingJob.QUEUED, pb.TrainingJob.RUNNING):
+            yield pb.WatchTrainingJobResponse(job=pb.TrainingJob(job_id=request.job_id, state=state))
+        if request.job_id == "endless":
+            self.cancelled.wait(30)
+
+    ReadTrainingJobLog = GetTrainingJob = ListTrainingJobs = CancelTrainingJob = None  # type: ignore[assignment]  # not called here
+    CheckTrainingSpec = None  # type: ignore[assignment]  # nor this
+
+
+@pytest.fixture
+def trainer() -> Iterator[tuple[_Trainer, str]]:
+    """A trainer's service in this process, and its address."""
+    service = _Trainer()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    training_pb2_grpc.add_TrainingServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield service, f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_calls_go_through_whole(start_server: StartServer, trainer: tuple[_Trainer, str]) -> None:
+    """Request, answer, deadline and metadata of both directions pass.
+
+    Credentials for this server do not.
+    """
+    service, address = trainer
+    server = start_server("--trainer", address)
+    request = pb.CreateTrainingJobRequest(spec=pb.TrainingSpec(policy="cartpole", seed=3))
+    metadata = (("x-request-id", "42"), ("authorization", "Bearer secret"))
+    answer, call = server.training.CreateTrainingJob.with_call(request, timeout=20, metadata=metadata)
+    assert answer.job.job_id == "7"
+    assert answer.job.spec == request.spec
+    assert dict(call.trailing_metadata())["x-trailing"] == "yes"
+    assert service.metadata["x-request-id"] == "42"
+    assert "authorization" not in service.metadata
+    assert 0 < service.time_remaining < 21  # gRPC rounds timeouts up
+
+
+def test_errors_go_through_with_their_details(
+    start_server: StartServer, trainer: tuple[_Trainer, str]
+) -> None:
+    """The trainer's violation arrives as the trainer said it."""
+    server = start_server("--trainer", trainer[1])
+    with pytest.raises(grpc.RpcError) as raised:
+        server.training.CreateTrainingJob(
+            pb.CreateTrainingJobRequest(spec=pb.TrainingSpec(policy="bad")), timeout=10
+        )
+    error = status.from_rpc_error(raised.value)
+    assert isinstance(error, InvalidArgument)
+    assert error.violations[0].field == "settings[gamma]"
+
+
+def test_a_watch_streams_and_its_cancellation_reaches_the_trainer(
+    start_server: StartServer, trainer: tuple[_Trainer, str]
+) -> None:
+    """Each message is passed on as it comes; who stops watching ends the trainer's call too."""
+    service, address = trainer
+    server = start_server("--trainer", address)
+    watch = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=10)
+    assert [update.job.state for update in watch] == [pb.TrainingJob.QUEUED, pb.TrainingJob.RUNNING]
+    service.cancelled.clear()
+    endless = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="endless"), timeout=30)
+    assert next(endless).job.state == pb.TrainingJob.QUEUED
+    endless.cancel()
+    assert service.cancelled.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["refuses", "silent"])
+def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
+    kind: str, publish: Publish, start_server: StartServer
+) -> None:
+    """UNAVAILABLE with RetryInfo well within the deadline, for calls and streams; Act answers."""
+    publish()
+    with socket.socket() as peer:
+        peer.bind(("127.0.0.1", 0))
+        if kind == "silent":
+            peer.listen(16)  # accepts connections and never says a word
+        server = start_server("--trainer", f"127.0.0.1:{peer.getsockname()[1]}")
+        begin = time.monotonic()
+        calls: list[Any] = [
+            lambda: server.training.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=8),
+            lambda: list(server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=8)),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.RpcError) as raised:
+                call()
+            error = status.from_rpc_error(raised.value)
+            assert isinstance(error, Unavailable)
+            assert (error.reason, error.retry_after) == ("TRAINER_UNAVAILABLE", 2.0)
+        assert time.monotonic() - begin < 16
+        x = policy_pb2.FloatArray(values=[0, 0, 0, 0])
+        assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=10).version == 1

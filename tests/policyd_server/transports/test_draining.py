@@ -1,0 +1,175 @@
+"""A server that is told to end answers UNAVAILABLE, which clients retry.
+
+Never CANCELLED, never INTERNAL.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1 import policy_pb2_grpc
+from policyd import errors
+from policyd.runtime import status
+from tests.policyd_server.process import Publish, ServerProcess, StartServer
+
+ACT = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(raw=bytes(16)))
+CONNECTIONS, AT_ONCE, ANSWERS = 4, 20, 2000
+
+
+class Load:
+    """Clients that keep calls on their way, each on a connection of its own, until a call fails."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.ends: Counter[str] = Counter()
+        self.warm = threading.Event()  # many calls were answered
+        self._server = server
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CONNECTIONS)]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Returns when each client has seen its first error.
+
+        And the ends of what was on its way.
+        """
+        for thread in self._threads:
+            thread.join(60)
+
+    def _ask(self) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+        with grpc.insecure_channel(self._server.address, options=options) as channel:
+            stub = policy_pb2_grpc.PolicyServiceStub(channel)
+            failed = False
+            while not failed:
+                for call in [stub.Act.future(ACT, timeout=60) for _ in range(AT_ONCE)]:
+                    failure: Any = call.exception(60)
+                    failed = failed or failure is not None
+                    self.ends["OK" if failure is None else failure.code().name] += 1
+                if self.ends["OK"] > ANSWERS:
+                    self.warm.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_calls_on_their_way_end_unavailable(
+    publish: Publish, start_server: StartServer, number: signal.Signals
+) -> None:
+    """Under load, whatever crosses with the end; and the log says which signal it was."""
+    publish()
+    server = start_server()
+    load = Load(server)
+    assert load.warm.wait(60)
+    server.process.send_signal(number)
+    load.join()
+    assert set(load.ends) == {"OK", "UNAVAILABLE"}
+    assert server.process.wait(30) == 0
+    assert f"{number.name}: draining, then ending" in server.log
+
+
+def test_streams_end_unavailable_as_soon_as_they_wait(publish: Publish, start_server: StartServer) -> None:
+    """A stream between two requests does not hold the end up, and is told when to try again."""
+    publish()
+    server = start_server("--drain-seconds", "600")
+    over = threading.Event()
+
+    def requests() -> Iterator[pb.StreamActRequest]:
+        yield pb.StreamActRequest(request=ACT, pin_version=True)
+        over.wait(60)
+
+    answers = server.policy.StreamAct(requests())
+    assert next(answers).pinned
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError) as ended:
+        next(answers)
+    over.set()
+    error = status.from_rpc_error(ended.value)
+    assert isinstance(error, errors.Unavailable)
+    assert error.retry_after == 1.0
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("kind", ["no request yet", "Open Inference Protocol", "relayed", "health"])
+def test_no_kind_of_open_stream_holds_the_end_up(
+    kind: str, publish: Publish, start_server: StartServer
+) -> None:
+    """Whoever answers it, it ends long before the time that calls in flight are given.
+
+    UNAVAILABLE, so that it is tried elsewhere. Health's tells that nothing serves any more: OK.
+    """
+    publish()
+    server = start_server("--drain-seconds", "600")
+    over = threading.Event()
+    answers = _open_stream(kind, server.channel, over)
+    server.process.send_signal(signal.SIGTERM)
+    with nullcontext() if kind == "health" else pytest.raises(grpc.RpcError):
+        for _ in answers:
+            pass
+    over.set()
+    assert answers.code() is (grpc.StatusCode.OK if kind == "health" else grpc.StatusCode.UNAVAILABLE)
+    assert server.process.wait(60) == 0
+
+
+def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any:
+    """The answers of a stream that is open; it sends nothing more before `over`."""
+
+    def requests(*first: Any) -> Iterator[Any]:
+        yield from first
+        over.wait(90)
+
+    stub = policy_pb2_grpc.PolicyServiceStub(channel)
+    if kind == "no request yet":
+        answers = stub.StreamAct(requests())
+        stub.Act(ACT, timeout=30)  # goes the same way as the stream's headers, behind them
+        return answers
+    if kind == "health":
+        answers = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    elif kind == "relayed":
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+        answers = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(requests(asked))
+    else:
+        infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer
+        answers = infer(requests(service_pb2.ModelInferRequest(model_name="none")))
+    next(answers)
+    return answers
+
+
+def test_a_call_that_takes_too_long_ends_unavailable(publish: Publish, start_server: StartServer) -> None:
+    """After the time that calls in flight are given it is not cancelled without a word."""
+    publish()
+    server = start_server("--drain-seconds", "0", "--trainer", "127.0.0.1:1")
+    over = threading.Event()
+
+    def requests() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        over.wait(60)
+
+    answers = reflection_pb2_grpc.ServerReflectionStub(server.channel).ServerReflectionInfo(requests())
+    assert next(answers).HasField("list_services_response")
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError) as ended:
+        next(answers)
+    over.set()
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("transport", ["grpcio"])
+def test_grpcio_takes_no_compressed_message(publish: Publish, start_server: StartServer) -> None:
+    """Its core would inflate a message whole before it looks at the size. The front is bounded."""
+    publish()
+    server = start_server()
+    with grpc.insecure_channel(server.address, compression=grpc.Compression.Gzip) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            policy_pb2_grpc.PolicyServiceStub(channel).Act(ACT, timeout=30)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert "gzip" in str(refused.value.details())

@@ -1,0 +1,29 @@
+"""JSON lines between processes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import uvloop
+
+from policyd_server.workers.lines import Lines
+
+
+def test_lines_to_an_end_that_is_gone_are_lost() -> None:
+    """Sending to a worker that has died raises nothing.
+
+    Before and after its connection has closed.
+    """
+
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        lines = await Lines.over(ours)
+        theirs.close()
+        assert [line async for line in lines] == []
+        lines.send({"done": 1})
+        lines.close()
+        await asyncio.sleep(0.01)  # the loop closes it for good
+        lines.send({"done": 2})
+
+    uvloop.run(run())

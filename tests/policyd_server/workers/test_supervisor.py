@@ -1,0 +1,153 @@
+"""Several workers on one port are one server."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from policy_api.v1 import policy_pb2 as pb
+from policy_api.v1 import policy_pb2_grpc
+from tests.policyd_server.process import Publish, ServerProcess, StartServer
+
+REQUEST = pb.ActRequest(observations=pb.FloatArray(values=[0.1, 0.2, 0.3, 0.4]), seed=1)
+
+
+@contextmanager
+def _connections(server: ServerProcess, count: int) -> Iterator[list[grpc.Channel]]:
+    """Connections of their own, which the kernel spreads over the workers."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.insecure_channel(server.address, options=options) for _ in range(count)]
+    try:
+        yield channels
+    finally:
+        for channel in channels:
+            channel.close()
+
+
+def _workers(server: ServerProcess) -> set[int]:
+    pid = server.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _wait_for_health(server: ServerProcess, wanted: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with _connections(server, 1) as (channel,):
+            stub = health_pb2_grpc.HealthStub(channel)
+            if stub.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True).status == wanted:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # each look needs a connection of its own
+
+
+def test_a_promotion_reaches_all_workers_before_it_answers(
+    publish: Publish, start_server: StartServer
+) -> None:
+    """After SetAlias every connection is answered by the new version, and all answers are equal."""
+    publish()
+    publish(promote=False)
+    server = start_server("--workers", "2", "--poll-interval", "3600")
+    assert len(_workers(server)) == 2
+    with _connections(server, 12) as channels:
+        stubs = [policy_pb2_grpc.PolicyServiceStub(channel) for channel in channels]
+        for version in (2, 1, 2):
+            server.policy.SetAlias(pb.SetAliasRequest(version=version), timeout=20)
+            answers = [stub.Act(REQUEST, timeout=10) for stub in stubs]
+            assert {answer.version for answer in answers} == {version}
+            assert len({answer.SerializeToString() for answer in answers}) == 1
+    workers = _workers(server)
+    assert server.stop() == 0
+    assert not any(_runs(pid) for pid in workers)
+
+
+def test_a_worker_that_dies_is_replaced(publish: Publish, start_server: StartServer) -> None:
+    """Health is false while a worker is missing; another one starts; acting works all along."""
+    publish()
+    server = start_server("--workers", "2")
+    before = _workers(server)
+    os.kill(min(before), signal.SIGKILL)
+    _wait_for_health(server, health_pb2.HealthCheckResponse.NOT_SERVING)
+    with _connections(server, 1) as (channel,):
+        answer = policy_pb2_grpc.PolicyServiceStub(channel).Act(REQUEST, timeout=10, wait_for_ready=True)
+        assert answer.version == 1
+    _wait_for_health(server, health_pb2.HealthCheckResponse.SERVING)
+    assert len(_workers(server)) == 2
+    assert _workers(server) != before
+
+
+def test_workers_end_with_their_supervisor(publish: Publish, start_server: StartServer) -> None:
+    """A supervisor that is killed leaves no worker behind."""
+    publish()
+    server = start_server("--workers", "2")
+    workers = _workers(server)
+    server.kill()
+    deadline = time.monotonic() + 30
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # not our children: there is no event to wait for
+
+
+def test_a_hung_worker_is_noticed_and_replaced(publish: Publish, start_server: StartServer) -> None:
+    """Health and SetAlias tell the truth while it hangs.
+
+    Afterwards every connection is answered again.
+    """
+    publish()
+    publish(promote=False)
+    server = start_server("--workers", "2", "--poll-interval", "3600")
+    before = _workers(server)
+    hung = min(before)
+    with _connections(server, 16) as channels:
+        stubs = [policy_pb2_grpc.PolicyServiceStub(channel) for channel in channels]
+        for stub in stubs:
+            stub.Act(REQUEST, timeout=30)
+        _stop(hung)
+        told = _end_of(_answering(stubs).SetAlias.future(pb.SetAliasRequest(version=2), timeout=30))
+        if told is not None:  # None: this machine is so busy that the worker had been replaced by then
+            assert told.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert f"worker {hung} does not follow yet" in str(told.details())
+    _wait_for_health(server, health_pb2.HealthCheckResponse.SERVING)
+    assert hung not in _workers(server)
+    assert f"worker {hung} answered no heartbeat" in server.log
+    with _connections(server, 12) as channels:
+        answers = [policy_pb2_grpc.PolicyServiceStub(c).Act(REQUEST, timeout=30) for c in channels]
+    assert {answer.version for answer in answers} == {2}
+
+
+def _stop(pid: int) -> None:
+    """SIGSTOP. Until it has arrived, the process may go on answering."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    while any((thread / "stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
+        time.sleep(0.001)  # not our child: there is no event to wait for
+
+
+def _answering(stubs: list[policy_pb2_grpc.PolicyServiceStub]) -> policy_pb2_grpc.PolicyServiceStub:
+    """A stub whose connection goes to a worker that is not stopped: the first that is answered."""
+    answered: queue.SimpleQueue[policy_pb2_grpc.PolicyServiceStub] = queue.SimpleQueue()
+    for stub in stubs:
+        stub.Act.future(REQUEST, timeout=60).add_done_callback(partial(_put, answered, stub))
+    return answered.get(timeout=60)
+
+
+def _put(answered: queue.SimpleQueue[Any], stub: Any, _: Any) -> None:
+    answered.put(stub)
+
+
+def _end_of(call: Any) -> Any:
+    """The error that a call ends with, or None."""
+    return call.exception()

@@ -1,0 +1,65 @@
+"""A batch of recorded sequences against plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from policyd_trainer.algorithms.build import build_learner, network_specs
+from policyd_trainer.config import resolve_config
+from policyd_trainer.distributions.categorical import Categorical
+from policyd_trainer.experience.batches import batch_of, rollout_of
+from policyd_trainer.experience.sequences import Sequence
+
+CONFIG = resolve_config(
+    "p",
+    "E",
+    "a2c",
+    0,
+    {"gamma": "0.9", "gae_lambda": "0.8", "clip_range": "0.2", "preset": "default",
+     "normalize_observations": "false", "normalize_rewards": "false", "normalize_advantages": "false"},
+)  # fmt: skip
+
+
+def sequence(rng: np.random.Generator, length: int, *, terminated: bool) -> Sequence:
+    return Sequence(
+        observations=rng.normal(size=(length, 3)).astype(np.float32),
+        actions=rng.integers(2, size=length),
+        log_probs=rng.uniform(-2, 0, length).astype(np.float32),
+        rewards=rng.normal(size=length).astype(np.float32),
+        versions=np.ones(length, np.int64),
+        terminated=terminated,
+        final_observation=None if terminated else rng.normal(size=3).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
+    """GAE by its recursion, sequence by sequence.
+
+    A terminated one is worth 0 after its end, a cut one V.
+    """
+    rng = np.random.default_rng(seed)
+    made = [sequence(rng, length, terminated=bool(length % 2)) for length in (3, 1, 6, 2)]
+    learner = build_learner(CONFIG, network_specs(CONFIG, 3, Categorical(2)), Categorical(2), "cpu")
+    rollout = rollout_of(made)
+    batch = batch_of(CONFIG, learner, made, rollout, rollout.rewards, None)
+    expected = {}
+    for column, one in enumerate(made):
+        values = learner.values(one.observations)
+        after = 0.0 if one.final_observation is None else learner.values(one.final_observation[None])[0]
+        successors, advantage = [*values[1:], after], 0.0
+        for t in reversed(range(len(one))):
+            delta = one.rewards[t] + 0.9 * successors[t] - values[t]
+            advantage = delta + 0.9 * 0.8 * advantage
+            expected[t, column] = (one.observations[t], advantage, one.log_probs[t], advantage + values[t])
+    order = sorted(expected)  # the batch is flat, time first
+    assert len(batch) == len(order)
+    for place, key in enumerate(order):
+        observation, advantage, log_prob, target = expected[key]
+        np.testing.assert_array_equal(batch.observations[place], observation)
+        np.testing.assert_allclose(batch.advantages[place], advantage, rtol=1e-4, atol=1e-5)
+        assert batch.old_log_probs is not None
+        assert batch.value_targets is not None
+        assert batch.old_log_probs[place] == log_prob
+        np.testing.assert_allclose(batch.value_targets[place], target, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,88 @@
+"""Off-policy estimates decide whether the alias follows what a job has learned."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy_api.v1.gate_pb2 import GateVerdict
+from policyd.errors import InvalidArgument
+from policyd_trainer.experience.config import LearnConfig, check_gate
+from policyd_trainer.experience.held_out import is_held_out
+from policyd_trainer.experience.job import ContinuousJob
+from tests.policyd_trainer.experience.world import ARMS, POLICY, World
+
+SHARE = 0.5
+
+
+def learned(
+    world: World, evidence: str, batches: int = 3, **play: object
+) -> tuple[ContinuousJob, GateVerdict]:
+    """A job that has published one version, and what was decided of it."""
+    own = {"evidence": evidence, "held_out": SHARE, "publish_every": batches, "batch_steps": 96}
+    job = world.job(own=own, learning_rate="0.02", n_epochs="4")
+    world.learn(job, 0)  # publishes an untrained version
+    world.play(2 * 96 * batches + 120, **play)  # type: ignore[arg-type]
+    world.learn(job, batches)
+    verdict = world.repository.verdict(POLICY, job.state.newest)
+    assert verdict is not None
+    assert job.state.newest == 2
+    return job, verdict
+
+
+def test_better_is_promoted(world: World) -> None:
+    """The verdict has the interval; the alias's history has the reason."""
+    before = world
+    job, verdict = learned(before, "keep")
+    assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_BETTER, True)
+    assert verdict.explanation.startswith("BETTER by off-policy estimates: the mean return differs by ")
+    assert 0 < verdict.difference.low < verdict.difference.mean < verdict.difference.high
+    assert (verdict.champion_version, world.champion(), job.state.version) == (1, 2, 2)
+    change = world.repository.aliases(POLICY).history[-1]
+    assert verdict.explanation in change.reason
+    assert world.probabilities() @ ARMS > verdict.difference.low
+
+
+def test_worse_keeps_the_champion(world: World) -> None:
+    """What was learned from upside-down rewards is worse on the episodes that were kept apart."""
+
+    def reward(episode: str, arm: int) -> float:
+        return ARMS[arm] if is_held_out(episode, SHARE) else 1 - ARMS[arm]
+
+    job, verdict = learned(world, "promote", reward=reward)
+    assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_WORSE, False)
+    assert verdict.difference.high < 0
+    assert (world.champion(), job.state.version) == (1, 1)
+
+
+@pytest.mark.parametrize(("evidence", "champion"), [("promote", 2), ("keep", 1)])
+def test_what_cannot_be_told_follows_the_setting(world: World, evidence: str, champion: int) -> None:
+    """Probabilities that were not those of the draws tell nothing; the verdict says so."""
+    _, verdict = learned(world, evidence, drawn=(0.8, 0.1, 0.1))
+    assert verdict.outcome == GateVerdict.OUTCOME_CANNOT_TELL
+    assert verdict.promote is (evidence == "promote")
+    assert "the recorded probabilities are not those that the actions were drawn with" in verdict.explanation
+    assert world.champion() == champion
+
+
+def test_episodes_that_are_kept_apart_are_never_learned_from(world: World) -> None:
+    """About half of them here, by their names; the job counts them."""
+    own = {"evidence": "keep", "held_out": SHARE}
+    job = world.job(own=own)
+    world.learn(job, 0)
+    world.play(200)
+    world.learn(job, 1)
+    apart = sum(is_held_out(str(number), SHARE) for number in range(200))
+    read = job.state.episodes + job.state.dropped.episodes["HELD_OUT"]
+    assert job.state.episodes == 64
+    assert job.state.dropped.episodes["HELD_OUT"] == sum(is_held_out(str(n), SHARE) for n in range(read))
+    assert 60 < apart < 140
+    verdict = world.repository.verdict(POLICY, job.state.newest)
+    assert verdict is not None
+    assert verdict.episodes == apart
+
+
+def test_two_gates_are_refused() -> None:
+    """With an environment the gate plays it."""
+    with pytest.raises(InvalidArgument, match="settings\\[evidence\\]"):
+        check_gate(LearnConfig(evidence="keep"), "CartPole-v1")
+    check_gate(LearnConfig(evidence="keep"), "")

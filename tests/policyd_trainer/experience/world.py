@@ -1,0 +1,163 @@
+"""A bandit that clients play, and the job that learns from them.
+
+No environment, no server, real files.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from policy_api.v1 import artifact_pb2, training_pb2
+from policy_api.v1 import experience_pb2 as pb
+from policyd.experience.configs import ExperienceConfigs
+from policyd.experience.sealed import SealedLog
+from policyd.repository import ModelRepository
+from policyd_trainer.experience.config import LearnConfig
+from policyd_trainer.experience.job import ContinuousJob, JobOptions
+from policyd_trainer.experience.source import Source
+from policyd_trainer.experience.telling import LearningClock
+from policyd_trainer.gate.judging import Promotion
+from policyd_trainer.runs.training import Stopped
+
+POLICY = "bandit"
+#: Rewards of the three arms, whatever is seen.
+ARMS = (0.1, 0.9, 0.3)
+#: Three arms; two numbers are seen.
+SPACES = training_pb2.Spaces(
+    observation=artifact_pb2.Space(box=artifact_pb2.BoxSpace(shape=[2], dtype="float32", low=[-1], high=[1])),
+    action=artifact_pb2.Space(discrete=artifact_pb2.DiscreteSpace(n=3)),
+)
+
+
+class Told:
+    """A reporter that keeps what it is told, and may say something in answer."""
+
+    def __init__(self, answer: Callable[[training_pb2.TrainingProgress], None] = lambda _: None) -> None:
+        self.progresses: list[training_pb2.TrainingProgress] = []
+        self._answer = answer
+
+    def progress(self, progress: training_pb2.TrainingProgress) -> None:
+        """Keeps it."""
+        self.progresses.append(progress)
+        self._answer(progress)
+
+    def result(self, result: training_pb2.TrainingResult) -> None:
+        """Nothing: the job returns it."""
+
+    def failure(self, failure: training_pb2.TrainingFailure) -> None:
+        """Nothing: the job raises it."""
+
+
+class World:
+    """A repository, the log of what clients played, and jobs on them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.repository = ModelRepository(root)
+        self.experience = root / "experience"
+        self.log = SealedLog(self.experience / "episodes" / POLICY)
+        self.rng = np.random.default_rng(0)
+        self.episodes = 0
+        self.configure()
+
+    @classmethod
+    @contextmanager
+    def at(cls, root: Path) -> Iterator[World]:
+        """A world whose log is closed at the end."""
+        world = cls(root)
+        try:
+            yield world
+        finally:
+            world.log.close()
+
+    def configure(self, **fields: object) -> None:
+        """Sets the policy's configuration; LEARN unless it says otherwise."""
+        config = pb.ExperienceConfig(**{"mode": pb.ExperienceConfig.LEARN, **fields})  # type: ignore[arg-type]
+        request = pb.SetExperienceConfigRequest(policy=POLICY, config=config, actor="test")
+        ExperienceConfigs(self.experience).change(request)
+
+    def champion(self) -> int:
+        """What the alias names."""
+        return self.repository.aliases(POLICY).aliases["champion"]
+
+    def probabilities(self) -> np.ndarray:
+        """The champion's action probabilities [3]."""
+        session = onnxruntime.InferenceSession(self.repository.read_model(POLICY, self.champion()))
+        probs = session.run(["action_probs"], {"observations": np.zeros((1, 2), np.float32)})[0][0]
+        return np.asarray(probs, np.float64)
+
+    def play(
+        self,
+        episodes: int,
+        *,
+        version: int | None = None,
+        caller: str = "",
+        reward: Callable[[str, int], float] = lambda _, arm: ARMS[arm],
+        drawn: tuple[float, ...] | None = None,
+    ) -> None:
+        """Clients act with the champion's probabilities, and report what the arms give.
+
+        `reward`: by an episode's name and its arm. `drawn`: what arms are drawn with instead of the
+        probabilities that are recorded.
+        """
+        probs = self.probabilities()
+        for _ in range(episodes):
+            arm = int(self.rng.choice(3, p=drawn or probs / probs.sum()))
+            step = pb.RecordedStep(
+                step=0,
+                version=version or self.champion(),
+                observation=np.zeros(2, "<f4").tobytes(),
+                action=np.array([arm], "<i8").tobytes(),
+                log_prob=float(np.log(probs[arm])),
+                reported=True,
+                reward=reward(str(self.episodes), arm),
+            )
+            episode = pb.Episode(
+                policy=POLICY, episode_id=str(self.episodes), caller=caller, steps=[step], end=pb.TERMINATED
+            )
+            self.log.append(episode)
+            self.episodes += 1
+        self.log.commit()
+
+    def job(
+        self,
+        reporter: Told | None = None,
+        *,
+        run_dir: Path | None = None,
+        promotion: Promotion | None = None,
+        algorithm: str = "",
+        own: dict[str, object] | None = None,
+        **settings: str,
+    ) -> ContinuousJob:
+        """A job that has not begun. `own`: fields of LearnConfig."""
+        config = LearnConfig.model_validate({"batch_steps": 64, "poll_seconds": 0.01, **(own or {})})
+        options = JobOptions(
+            POLICY,
+            promotion or Promotion(promote=True),
+            settings,
+            algorithm=algorithm,
+            spaces=SPACES,
+            job_id="job" if run_dir else "",
+            run_dir=run_dir,
+        )
+        seconds = itertools.count()  # so that no report is left out
+        clock = LearningClock(reporter or Told(), config.max_steps, lambda: float(next(seconds)))
+        return ContinuousJob(self.repository, Source(self.experience, POLICY), options, config, clock)
+
+    def learn(self, job: ContinuousJob, batches: int = 1) -> ContinuousJob:
+        """Runs the job until it has learned from so many batches more."""
+        started: list[int] = []
+
+        def stop() -> bool:
+            started.append(job.state.batches)
+            return job.state.batches - started[0] >= batches
+
+        with suppress(Stopped):
+            job.run(stop)
+        return job

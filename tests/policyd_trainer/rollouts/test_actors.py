@@ -1,0 +1,26 @@
+"""Rollouts on Ray, without a cluster: what is refused. With one: tests/e2e/ray/test_rollouts.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from policyd import errors
+from policyd_trainer.algorithms.start import start
+from policyd_trainer.config import resolve_config
+from policyd_trainer.environments.make import inspect
+
+
+def test_a_job_outside_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to do; nothing starts a cluster by itself."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed: rollouts on Ray were NOT tested")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    settings = {"n_envs": "4", "rollout_workers": "2", "rollout_backend": '"ray"'}
+    config = resolve_config("p", "CartPole-v1", "a2c", 0, settings)
+    with pytest.raises(errors.FailedPrecondition, match="RAY_ADDRESS names none"):
+        start(config, inspect(config))
+
+
+def test_ray_needs_workers() -> None:
+    """The default is to collect in the learner's own process, which is on no other machine."""
+    with pytest.raises(errors.InvalidArgument, match="must be 1 or more with rollout_backend"):
+        resolve_config("p", "CartPole-v1", "a2c", 0, {"rollout_backend": '"ray"'})

@@ -1,0 +1,86 @@
+"""Rollout workers give what one process gives, and end with their owner."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from policyd_trainer.algorithms.start import start
+from policyd_trainer.config import TrainingConfig, resolve_config
+from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.make import inspect
+
+
+def configuration(algorithm: str, workers: int) -> TrainingConfig:
+    settings = {
+        "n_envs": "4",
+        "total_timesteps": "700",
+        "max_episode_steps": "60",
+        "normalize_observations": "true",
+    }
+    settings |= {"n_steps": "40"} if algorithm == "a2c" else {"episodes_per_update": "8"}
+    return resolve_config(
+        "p", "Acrobot-v1", algorithm, 0, {"preset": "default", **settings, "rollout_workers": str(workers)}
+    )
+
+
+def weights_and_state(config: TrainingConfig) -> tuple[np.ndarray, int, bytes | None]:
+    loop = start(config, inspect(config))
+    try:
+        for _ in loop.run():
+            pass
+        return loop.acting.export_parameters(), loop.counters.env_steps, loop.collector.snapshot()
+    finally:
+        loop.collector.close()
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
+def test_same_weights_with_any_number_of_workers(algorithm: str) -> None:
+    """Training ends in the same weights with none, one or three workers."""
+    expected, steps, _ = weights_and_state(configuration(algorithm, 0))
+    for workers in (1, 3):
+        weights, worker_steps, snapshot = weights_and_state(configuration(algorithm, workers))
+        np.testing.assert_allclose(weights, expected, atol=1e-6)  # matrix products of other heights
+        assert worker_steps == steps
+        assert snapshot is not None
+    assert not multiprocessing.active_children()
+
+
+def test_a_snapshot_goes_on() -> None:
+    """Workers restored from a snapshot collect what the original ones collect."""
+    config = configuration("a2c", 2)
+    first, second = (start(config, inspect(config)) for _ in range(2))
+    policy = first.acting.policy(None)
+    first.collector.collect(policy)
+    saved = first.collector.snapshot()
+    assert saved is not None
+    second.collector.restore(saved)
+    ours, theirs = (loop.collector.collect(policy) for loop in (first, second))
+    np.testing.assert_array_equal(ours.observations, theirs.observations)
+    np.testing.assert_array_equal(ours.actions, theirs.actions)
+    for loop in (first, second):
+        loop.collector.close()
+
+
+def test_workers_leave_signals_to_the_learner() -> None:
+    """SIGTERM to a worker, as to a whole process group, does not end it; its owner's close does."""
+    config = configuration("a2c", 2)
+    loop = start(config, inspect(config))
+    for process in multiprocessing.active_children():
+        process.terminate()
+    next(iter(loop.run()))
+    loop.collector.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_dies_is_an_error() -> None:
+    """A killed worker ends the run with an error instead of a wait without end."""
+    config = configuration("a2c", 2)
+    loop = start(config, inspect(config))
+    multiprocessing.active_children()[0].kill()
+    with pytest.raises(EnvironmentFailed, match="worker was ended by SIGKILL"):
+        list(loop.run())
+    loop.collector.close()
+    assert not multiprocessing.active_children()

@@ -1,0 +1,97 @@
+"""A trainer whose repository is on a real S3 server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from policy_api.v1 import training_pb2 as pb
+from policy_api.v1.gate_pb2 import GateVerdict
+from policy_api.v1.training_pb2_grpc import TrainingServiceStub
+from policyd.repository import ModelRepository, PublishedVersion
+from policyd_trainer.report.build import REPORT
+from policyd_trainer.service.command import serve as serve_command
+from tests.policyd_trainer.service.conftest import Serve
+from tests.s3 import SECRET_KEY, S3Server
+
+SETTINGS = {
+    "total_timesteps": "3000",
+    "n_envs": "8",
+    "n_steps": "16",
+    "candidates": "1",
+    "evaluation_episodes": "5",
+}
+REPORT_SECONDS = 120.0  # it is drawn after the job, by a process of its own
+
+
+def _ended(stub: TrainingServiceStub, seed: int) -> pb.TrainingJob:
+    spec = pb.TrainingSpec(
+        policy="pole",
+        env_id="CartPole-v1",
+        algorithm="a2c",
+        seed=seed,
+        settings=SETTINGS,
+        promotion=pb.Promotion(promote=True),
+    )
+    job = stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec)).job
+    *_, last = stub.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id=job.job_id), timeout=100)
+    return last.job
+
+
+def _await_report(repository: ModelRepository, version: int) -> PublishedVersion:
+    published = repository.read("pole", version)
+    deadline = time.monotonic() + REPORT_SECONDS
+    while REPORT not in repository.added_files(published):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # another process draws it: there is no event to wait for
+    return published
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: Path) -> None:
+    """Two jobs, the second judged against the champion of the first; logs and reports are there."""
+    repository = ModelRepository(s3.location())
+    places = ("--jobs", f"sqlite:///{tmp_path / 'jobs.db'}", "--runs", str(tmp_path / "runs"))
+    with serve(repository.location, *places) as address, grpc.insecure_channel(address) as channel:
+        stub = TrainingServiceStub(channel)
+        first, second = _ended(stub, seed=1), _ended(stub, seed=2)
+        for number, job in enumerate((first, second), start=1):
+            assert job.state == pb.TrainingJob.SUCCEEDED, job
+            assert repository.verify("pole", job.result.version).job_id == job.job_id
+            assert job.result.version == number
+        assert first.result.verdict.outcome == GateVerdict.OUTCOME_FIRST_VERSION
+        assert second.result.verdict.champion_version == 1
+        assert repository.verdict("pole", 2) == second.result.verdict
+        champion = repository.aliases("pole").aliases["champion"]
+        assert champion == (2 if second.result.promoted else 1)
+        log = stub.ReadTrainingJobLog(pb.ReadTrainingJobLogRequest(job_id=second.job_id))
+        written = b"".join(piece.content for piece in log).decode()
+        assert "INFO policyd_trainer" in written
+        assert SECRET_KEY not in written
+        for number in (1, 2):
+            page = repository.read_added(_await_report(repository, number), REPORT).decode()
+            assert "<html" in page
+            assert SECRET_KEY not in page
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--repository", "s3://bucket/prefix"], "holds no job table: give --jobs URL"),
+        (["--repository", "s3://bucket/prefix", "--jobs", "sqlite:///jobs.db"], "give --runs FOLDER"),
+        (["--repository", "folder", "--runs", "s3://bucket/runs"], "without --launcher ray"),
+    ],
+)
+def test_what_cannot_be_in_object_storage_is_said(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A usage error names the option that is needed."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(serve_command, options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())

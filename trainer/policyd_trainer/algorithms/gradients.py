@@ -1,0 +1,115 @@
+"""Losses of a batch and their gradients with respect to the parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from policyd_trainer.algorithms.batches import Batch
+from policyd_trainer.algorithms.losses import (
+    clipped_surrogate,
+    explained_variance,
+    surrogate_weights,
+    value_gradient,
+    value_loss,
+)
+from policyd_trainer.arrays import Array
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.distributions.interface import Distribution
+from policyd_trainer.estimators.normalization import most_rows
+from policyd_trainer.networks.interface import Network
+
+if TYPE_CHECKING:
+    from policyd_trainer.algorithms.learner import Learner
+
+
+def actor_loss(
+    xp: Any,
+    distribution: Distribution,
+    actor: Network,
+    batch: Batch,
+    ent_coef: float,
+    clip_range: float | None = None,
+) -> Array:
+    """The number scale * sum_b (-A_b log pi(a_b|s_b) - ent_coef * H(pi(.|s_b))).
+
+    With a clip range, PPO's clipped surrogate stands in place of A_b log pi(a_b|s_b).
+    """
+    outputs = actor.outputs(batch.observations)
+    log_probs = distribution.log_probs(xp, outputs, batch.actions)
+    gains = batch.advantages * log_probs
+    if clip_range is not None:
+        gains = clipped_surrogate(xp, _ratios(xp, log_probs, batch), batch.advantages, clip_range)
+    entropy = distribution.entropy(xp, outputs)
+    return batch.scale * (-gains.sum() - ent_coef * entropy.sum())
+
+
+def actor_gradient(
+    xp: Any,
+    distribution: Distribution,
+    actor: Network,
+    batch: Batch,
+    ent_coef: float,
+    clip_range: float | None = None,
+) -> Array:
+    """The gradient of actor_loss [P]. Advantages are constants in it."""
+    outputs = actor.forward(batch.observations)
+    weights = batch.advantages
+    if clip_range is not None:
+        ratios = _ratios(xp, distribution.log_probs(xp, outputs, batch.actions), batch)
+        weights = surrogate_weights(xp, ratios, weights, clip_range)
+    return actor.backward(
+        distribution.loss_gradient(xp, outputs, batch.actions, weights * batch.scale, ent_coef * batch.scale)
+    )
+
+
+def _ratios(xp: Any, log_probs: Array, batch: Batch) -> Array:
+    """pi(a_t|s_t) / pi_old(a_t|s_t) [B]; at most e^20, so that one step stays finite in float32."""
+    return xp.exp((log_probs - batch.old_log_probs).clip(-20, 20))
+
+
+def critic_loss(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
+    """vf_coef * scale * sum_b (target_b - V(s_b))^2, clipped where that is configured."""
+    values = critic.outputs(batch.observations)[:, 0]
+    errors = value_loss(xp, values, batch.value_targets, batch.values, config.clip_range_vf)
+    return config.vf_coef * batch.scale * errors.sum()
+
+
+def critic_gradient(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
+    """The gradient of critic_loss [P].
+
+    With critic_gradient `full` the target r + gamma V(s') moves too, as in the course, where it is
+    not
+    detached: d delta^2 = 2 delta (gamma dV(s') - dV(s)) (Baird 1995, residual gradient).
+    """
+    scale = config.vf_coef * batch.scale
+    if config.critic_gradient == "semi":
+        values = critic.forward(batch.observations)[:, 0]
+        gradient = value_gradient(values, batch.value_targets, batch.values, config.clip_range_vf)
+        return critic.backward(scale * gradient[:, None])
+    both = critic.forward(xp.concatenate((batch.observations, batch.next_observations)))[:, 0]
+    deltas = batch.value_targets - both[: len(batch)]
+    gradient = xp.concatenate((-2 * deltas, 2 * deltas * batch.next_discounts))
+    return critic.backward(scale * gradient[:, None])
+
+
+def loss_figures(config: TrainingConfig, learner: Learner, batch: Batch) -> dict[str, float]:
+    """Losses of a batch, or of a part of many images, under stable-baselines3's names."""
+    xp = learner.backend.xp
+    if len(batch) > (some := most_rows(batch.observations)):
+        batch = batch.take(learner.backend.asarray(np.arange(some)))
+    batch = batch.scaled()
+    outputs = learner.actor.outputs(batch.observations)
+    scalars = {
+        "train/policy_loss": float(
+            actor_loss(xp, learner.distribution, learner.actor, batch, 0.0, config.clip_range)
+        ),
+        "train/entropy_loss": -float(learner.distribution.entropy(xp, outputs).mean()),
+    }
+    if learner.critic is not None and batch.values is not None and batch.value_targets is not None:
+        scalars["train/value_loss"] = float(critic_loss(xp, config, learner.critic, batch))
+        to_numpy = learner.backend.to_numpy
+        variance = explained_variance(to_numpy(batch.values), to_numpy(batch.value_targets))
+        scalars["train/explained_variance"] = variance
+    return scalars

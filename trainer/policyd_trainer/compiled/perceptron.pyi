@@ -1,0 +1,25 @@
+from typing import Any
+
+import numpy as np
+
+from policyd_trainer.networks.mlp import MlpSpec
+
+class Perceptron:
+    """networks.closed_form.ClosedFormMlp for float32 numpy arrays; layers are fused, buffers kept.
+
+    Matrix products are in blocks of registers (AVX2 or AVX-512 where the processor has them).
+    ValueError: rows have another width than the spec.
+    """
+
+    spec: MlpSpec
+    parameters: Any
+    gradient: Any
+
+    def __init__(self, spec: MlpSpec, parameters: np.ndarray, gradient: np.ndarray | None = None) -> None: ...
+    def outputs(self, inputs: np.ndarray) -> np.ndarray: ...
+    def hidden(self, inputs: np.ndarray) -> np.ndarray: ...
+    def read(self, hidden: np.ndarray) -> np.ndarray: ...
+    def forward(self, inputs: np.ndarray) -> np.ndarray: ...
+    @property
+    def last_hidden(self) -> np.ndarray: ...
+    def backward(self, output_gradient: np.ndarray) -> np.ndarray: ...

@@ -1,0 +1,25 @@
+"""The processes that learn together, as one rollout's arithmetic needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.distributed
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """`size` processes, of which this one has number `rank`.
+
+    Each has its part of the environments.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place; the tensor itself where there is only one."""
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor)
+        return tensor

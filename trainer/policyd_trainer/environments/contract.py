@@ -1,0 +1,95 @@
+"""What Gymnasium's contract wants `reset` and `step` to return.
+
+What is something else is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from policyd_trainer.environments.errors import EnvironmentFailed
+
+_PORT = "see https://gymnasium.farama.org/introduction/migration_guide"
+_NUMBERS = (bool, int, float, np.bool_, np.number)
+
+
+def reset_result(answer: Any) -> tuple[Any, Mapping[str, Any]]:
+    """(observation, info) of `reset`. EnvironmentFailed: it is something else."""
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping):
+        return answer
+    raise EnvironmentFailed(
+        f"reset returned {_shape_of(answer)}, expected (observation, info). Gym before version 0.26 returned "
+        f"the observation alone: return (observation, {{}}), {_PORT}"
+    )
+
+
+def step_result(answer: Any) -> tuple[Any, float, bool, bool, Mapping[str, Any]]:
+    """(observation, reward, terminated, truncated, info) of `step`.
+
+    EnvironmentFailed: something else.
+    """
+    if not isinstance(answer, tuple) or len(answer) != 5:
+        raise EnvironmentFailed(
+            f"step returned {_shape_of(answer)}, expected (observation, reward, terminated, truncated, "
+            "info). Gym before version 0.26 returned four values: split `done` into terminated and "
+            f"truncated, {_PORT}"
+        )
+    observation, reward, terminated, truncated, info = answer
+    return observation, number(reward), flag(terminated, "terminated"), flag(truncated, "truncated"), info
+
+
+def number(reward: Any) -> float:
+    """The reward. EnvironmentFailed: it is not one number."""
+    if isinstance(reward, _NUMBERS):
+        return float(reward)
+    try:
+        array = np.asarray(reward, np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.size == 1:
+        return float(array.reshape(-1)[0])
+    raise EnvironmentFailed(
+        f"step returned the reward {_short(reward)}, expected one number. Combine the rewards of several "
+        "objectives or agents into one, for example in a gymnasium.RewardWrapper"
+    )
+
+
+def flag(value: Any, name: str) -> bool:
+    """Whether the episode ended.
+
+    EnvironmentFailed: not one answer, but one per agent for example.
+    """
+    if isinstance(value, bool | np.bool_ | int | np.integer):
+        return bool(value)
+    array = np.asarray(value)
+    if array.size == 1 and array.dtype.kind in "biuf":
+        return bool(array.reshape(-1)[0])
+    raise EnvironmentFailed(f"step returned {name}={_short(value)}, expected True or False")
+
+
+def explained(error: Exception) -> str:
+    """An exception in words.
+
+    Gymnasium's own wrappers fail on old environments before we see the result.
+    """
+    text = f"failed with {type(error).__name__}: {_short(error, 500)}"
+    if isinstance(error, ValueError) and "unpack (expected" in str(error):
+        text += (
+            ". Does it return what Gym before version 0.26 did? reset returns (observation, info), step "
+            f"(observation, reward, terminated, truncated, info), {_PORT}"
+        )
+    return text
+
+
+def _shape_of(answer: Any) -> str:
+    if isinstance(answer, tuple):
+        return f"a tuple of {len(answer)}"
+    return f"{type(answer).__name__}"
+
+
+def _short(value: Any, length: int = 100) -> str:
+    text = str(value) if isinstance(value, Exception) else repr(value)
+    return text if len(text) <= length else text[:length] + "..."

@@ -1,0 +1,38 @@
+"""Which environments have a vector form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from policyd_trainer.environments.forms.acrobot import Acrobot
+from policyd_trainer.environments.forms.cartpole import CartPole
+from policyd_trainer.environments.forms.interface import FormFactory
+from policyd_trainer.environments.forms.mountain_car import MountainCar
+from policyd_trainer.environments.forms.pendulum import Pendulum
+
+#: By entry point, as Gymnasium registers them. Environments made with arguments have none.
+FORMS: Mapping[str, FormFactory] = {
+    "gymnasium.envs.classic_control.cartpole:CartPoleEnv": CartPole,
+    "gymnasium.envs.classic_control.acrobot:AcrobotEnv": Acrobot,
+    "gymnasium.envs.classic_control.mountain_car:MountainCarEnv": MountainCar,
+    "gymnasium.envs.classic_control.pendulum:PendulumEnv": Pendulum,
+}
+OURS = {"disable_env_checker", "max_episode_steps", "order_enforce"}
+
+
+def form_of(env: gym.Env[Any, Any]) -> FormFactory | None:
+    """The form of an environment as `gymnasium.make` made it.
+
+    None: it has none, or something wraps it.
+
+    An environment's own `vector_form` comes first. Arguments and wrappers change what an
+    environment does, so that with them there is no form.
+    """
+    spec = env.spec
+    if spec is None or spec.additional_wrappers or set(spec.kwargs) - {"render_mode"}:
+        return None
+    own: FormFactory | None = getattr(type(env.unwrapped), "vector_form", None)
+    return own or FORMS.get(str(spec.entry_point))

@@ -1,0 +1,219 @@
+"""From an environment's name to environments, and to what is known of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode
+
+from policyd import masks
+from policyd.errors import PolicydError, UnsupportedSpace
+from policyd.gym_spaces import describe
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.environments.calls import ACTION_MASKS, CONSTRUCTOR, FIRST_RESET, SPACES
+from policyd_trainer.environments.construct import close, make_one
+from policyd_trainer.environments.contract import explained, reset_result
+from policyd_trainer.environments.errors import EnvironmentFailed, at
+from policyd_trainer.environments.forms.interface import FormFactory
+from policyd_trainer.environments.forms.lookup import form_of
+from policyd_trainer.environments.interface import Environments
+from policyd_trainer.environments.native import NativeEnvironments, autoreset_mode
+from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.vectors import VectorEnvironments
+from policyd_trainer.spaces.actions import ActionCodec, codec_for
+from policyd_trainer.spaces.boxes import GaussianOptions
+from policyd_trainer.spaces.observations import ObservationEncoder, encoder_for
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at an environment shows, whatever the run's settings."""
+
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    spec: EnvSpec  # as Gymnasium resolved the name
+    seen: Any  # an observation
+    has_mask: bool  # whether it says which actions are allowed
+    form: FormFactory | None = None  # its equations for many episodes at once, where it has them
+    only_one: str = ""  # why a second one cannot be made beside the first; empty: it can, or nobody tried
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """What is known of an environment before it is stepped."""
+
+    encoder: ObservationEncoder
+    codec: ActionCodec
+    spec: EnvSpec  # as Gymnasium resolved the name
+    form: FormFactory | None = None  # its equations for many episodes at once, where it has them
+
+    @classmethod
+    def of(cls, config: TrainingConfig, look: Look) -> EnvironmentInfo:
+        """For a run. UnsupportedSpace names the space; InvalidArgument: settings do not fit it."""
+        codec = codec_for(look.action_space, GaussianOptions.of(config))
+        encoder = encoder_for(
+            look.observation_space,
+            codec.mask_width if look.has_mask else 0,
+            branches=codec.mask_branches if look.has_mask else (),
+            scaled=config.normalize_observations,
+            seen=look.seen,
+        )
+        form = None if config.wrappers or encoder.mask_width else look.form
+        return cls(encoder, codec, look.spec, form)
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """The time limit of an episode, steps; None: none that is known."""
+        return self.spec.max_episode_steps
+
+    @property
+    def best_return(self) -> float:
+        """No episode returns more than this; inf where nothing is known about rewards."""
+        if self.form is None:
+            return math.inf
+        most = self.form(np).highest_reward
+        return most * (self.max_episode_steps or math.inf) if most > 0 else most  # of one step at least
+
+
+def inspect(config: TrainingConfig) -> EnvironmentInfo:
+    """Makes the environment once and looks at it.
+
+    Raises:
+        InvalidArgument: no such environment or module, or wrong keyword arguments.
+        UnsupportedSpace: naming the space.
+        EnvironmentFailed: its constructor or its reset raised.
+    """
+    return EnvironmentInfo.of(config, look_at(config))
+
+
+def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
+    """Makes the environment, resets it, and looks.
+
+    `beside`: tries whether a second one can live beside it.
+
+    Raises:
+        PolicydError: as `inspect`.
+    """
+    env = make_one(config)
+    try:
+        with SPACES:
+            observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
+        assert spec is not None, "gymnasium.make sets it"
+        codec_for(action_space)  # a space that is not supported is refused before anything runs
+        describe(observation_space)
+        with FIRST_RESET:
+            answer = env.reset(seed=0)
+        seen, info = reset_result(answer)
+        with ACTION_MASKS:
+            has_mask = masks.given(env, seen, info) is not None
+        form = form_of(env)
+        is_one = beside and form is None and spec.vector_entry_point is None
+        return Look(
+            observation_space, action_space, spec, seen, has_mask, form, _second(config) if is_one else ""
+        )
+    except EnvironmentFailed as error:
+        raise at(config.env_id, error) from error
+    except PolicydError:
+        raise
+    except Exception as error:
+        raise EnvironmentFailed(f"{config.env_id}: reset {explained(error)}") from error
+    finally:
+        close(env)
+
+
+def _second(config: TrainingConfig) -> str:
+    """Why a second environment cannot be made while the first one lives; empty: it can."""
+    try:
+        close(make_one(config))
+    except PolicydError as error:
+        return error.message
+    return ""
+
+
+def make_environments(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0
+) -> Environments:
+    """The environment's vector form, its own vector environment, or plain environments.
+
+    `first` is the number of the first one among the run's; seeds follow from it.
+    """
+    if info.form is not None:
+        return VectorEnvironments(info.form(np), n_envs, info.codec, info.max_episode_steps, first=first)
+    vector = _make_native(config, info, n_envs)
+    if vector is not None:
+        return NativeEnvironments(vector, info.encoder, info.codec, first)
+    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, first=first)
+
+
+def make_seeded(config: TrainingConfig, info: EnvironmentInfo, episode_seeds: range) -> Environments:
+    """Environments whose first episodes are those of `reset(seed=...)`, one a seed."""
+    count, seeds = len(episode_seeds), iter(episode_seeds)
+    if info.form is not None:
+        return VectorEnvironments(info.form(np), count, info.codec, info.max_episode_steps, seeds)
+    return PlainEnvironments(_make_many(config, count), info.encoder, info.codec, seeds)
+
+
+def _make_many(config: TrainingConfig, n_envs: int) -> list[gym.Env[Any, Any]]:
+    """Makes them all, or closes those that were made and raises."""
+    made: list[gym.Env[Any, Any]] = []
+    try:
+        for _ in range(n_envs):
+            made.append(make_one(config))  # noqa: PERF401  those that were made are closed where one fails
+    except PolicydError as error:
+        for env in made:
+            close(env)
+        if made:
+            beside = f"environment {len(made)} cannot be made beside the others (does n_envs=1 help?)"
+            raise at(beside, _failed(error)) from error
+        raise
+    return made
+
+
+def _failed(error: PolicydError) -> EnvironmentFailed:
+    return error if isinstance(error, EnvironmentFailed) else EnvironmentFailed(error.message)
+
+
+def _make_native(
+    config: TrainingConfig, info: EnvironmentInfo, n_envs: int
+) -> gym.vector.VectorEnv[Any, Any, Any] | None:
+    spec = info.spec
+    if n_envs == 1 or spec.vector_entry_point is None or spec.additional_wrappers or config.wrappers:
+        return None
+    if info.encoder.mask_width:  # vector environments hide the masks of environments that they reset
+        return None
+    arguments: dict[str, Any] = dict(config.env_kwargs)
+    if config.max_episode_steps is not None:
+        arguments["max_episode_steps"] = config.max_episode_steps
+    try:
+        with CONSTRUCTOR:
+            vector = gym.make_vec(
+                spec.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **arguments
+            )
+    except Exception as error:  # noqa: BLE001  somebody else's code, and there are the plain environments
+        logger.info("%s: stepped one by one, its vector environment cannot be made: %s", spec.id, error)
+        return None
+    resets = autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
+    if resets and _is_same(vector, info):
+        return vector
+    close(vector)
+    return None
+
+
+def _is_same(vector: gym.vector.VectorEnv[Any, Any, Any], info: EnvironmentInfo) -> bool:
+    """Whether its copies have the environment's own spaces.
+
+    ALE's, for instance, preprocess images.
+    """
+    try:
+        observed, played = describe(vector.single_observation_space), describe(vector.single_action_space)
+    except UnsupportedSpace:
+        return False
+    return observed == info.encoder.described and played == info.codec.describe()

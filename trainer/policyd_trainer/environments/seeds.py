@@ -1,0 +1,12 @@
+"""Seeds of environments that follow from a run's seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LARGEST_SEED = 2**31 - 1  # what environments in C take
+
+
+def derived(seed: int, index: int) -> int:
+    """A seed for environment `index`, independent of the others'."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & LARGEST_SEED

@@ -1,0 +1,172 @@
+"""Ends a call into an environment that does not come back.
+
+Python cannot time a call out from within. A thread looks at the clock of the running call; when
+that is overdue it sends the main thread a signal, whose handler raises there: out of loops, sleeps
+and waits. Code in C that never comes back to Python runs no handler; after as long again the
+process ends. Where such code holds Python's lock too, this thread cannot run: only a job's time
+limit ends that.
+
+A finalizer (`__del__`) of an environment runs outside of any call, whenever the environment is
+freed. The thread looks for one on the main thread's stack. The same signal ends it; Python ignores
+what a finalizer raises, so the run goes on.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+from policyd_trainer.environments.calls import RUNNING, Overdue
+from policyd_trainer.guardian.board import BOARD
+
+SIGNAL = signal.SIGUSR1
+_LONGEST_PAUSE = 1.0  # seconds between two looks
+logger = logging.getLogger(__name__)
+
+
+class Watchdog:
+    """While entered, by the main thread, a call of more than `seconds` raises EnvironmentHangs.
+
+    Args:
+        seconds: that one `reset` or `step` may take; the constructor and the first reset take
+            longer.
+        env_id: names the environment.
+        last_words: called with the reason before the process ends, where the signal did not help.
+    """
+
+    def __init__(
+        self, seconds: float, env_id: str, last_words: Callable[[str], object] = logger.critical
+    ) -> None:
+        self._seconds, self._last_words = seconds, last_words
+        self._reason = (
+            f"{env_id} did not answer within {seconds:g} s; where that is no fault, raise step_timeout"
+        )
+        self._over = threading.Event()
+        self._freeing = _Freeing()
+        self._thread = threading.Thread(target=self._watch, name="environment-watchdog", daemon=True)
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(SIGNAL, self._interrupt)
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        signal.signal(SIGNAL, self._before)
+
+    def _watch(self) -> None:
+        pause = min(self._seconds / 4, _LONGEST_PAUSE)
+        while not self._over.wait(pause):
+            began = RUNNING.began
+            if self._overdue(began):
+                self._signal()
+                if not self._over.wait(self._seconds) and RUNNING.began == began:
+                    self._end()
+            elif began is None:
+                self._watch_freeing()
+
+    def _watch_freeing(self) -> None:
+        """Ends a finalizer that takes too long; the process, where the signal does not help."""
+        seconds = self._freeing.look()
+        if seconds < self._seconds and not self._freeing.hung_before:
+            return
+        if seconds > 2 * self._seconds:
+            self._end()
+        if seconds:
+            self._signal()
+
+    def _signal(self) -> None:
+        main = threading.main_thread().ident
+        assert main is not None, "it is running"
+        signal.pthread_kill(main, SIGNAL)
+
+    def _overdue(self, began: float | None) -> bool:
+        return began is not None and time.monotonic() - began >= self._seconds * RUNNING.patience
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal's signature
+        if self._overdue(RUNNING.began):  # the call may just have come back
+            raise Overdue(self._reason)
+        if self._freeing.is_below(frame):
+            self._freeing.remember()
+            logger.warning("freeing an environment did not end within %g s, the run goes on", self._seconds)
+            raise Overdue(self._reason)
+
+    def _end(self) -> None:
+        faulthandler.dump_traceback()  # to stderr: where the environment is stuck
+        self._last_words(self._reason)
+        BOARD.report(1)
+        os._exit(1)
+
+
+class _Freeing:
+    """The finalizer that the main thread runs, and since when.
+
+    No frame is kept: a frame keeps what its callers hold, and would free it in this thread.
+    """
+
+    def __init__(self) -> None:
+        self._running: _Finalizer | None = None
+        self._since = 0.0
+        self._hung: set[CodeType] = set()
+
+    def look(self) -> float:
+        """Returns for how many seconds the same finalizer has been seen; 0: none, or a new one."""
+        running = _finalizer(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001
+        if running is None or running != self._running:
+            self._running, self._since = running, time.monotonic()
+            return 0.0
+        return time.monotonic() - self._since
+
+    @property
+    def hung_before(self) -> bool:
+        """Whether the same code did not end for another environment: nobody waits again."""
+        return self._running is not None and self._running.code in self._hung
+
+    def is_below(self, frame: FrameType | None) -> bool:
+        """Whether `frame` was called by the finalizer."""
+        return self._running is not None and _finalizer(frame) == self._running
+
+    def remember(self) -> None:
+        """Notes that this finalizer's code does not end."""
+        if self._running is not None:
+            self._hung.add(self._running.code)
+
+
+class _Finalizer(NamedTuple):
+    """Names a running finalizer: its code, and the places of its frame and object in memory."""
+
+    code: CodeType
+    frame: int
+    freed: int
+
+
+_FINALIZE = weakref.finalize.__call__.__code__
+
+
+def _finalizer(frame: FrameType | None) -> _Finalizer | None:
+    """The outermost finalizer on a stack."""
+    found = None
+    for caller in _stack(frame):
+        code = caller.f_code
+        if code.co_name == "__del__" or code is _FINALIZE:
+            freed = caller.f_locals.get(code.co_varnames[0]) if code.co_varnames else None
+            found = _Finalizer(code, id(caller), id(freed))
+    return found
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and its callers, the innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

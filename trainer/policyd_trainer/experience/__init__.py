@@ -1,0 +1,1 @@
+"""Learning from episodes that clients played: no environment is needed here."""

@@ -1,0 +1,117 @@
+"""From sequences to a rollout [T, N] and to the batch that the learner takes.
+
+One sequence a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from policyd_trainer.algorithms.batches import Batch
+from policyd_trainer.algorithms.estimate import Experience, Targets
+from policyd_trainer.algorithms.learner import Learner
+from policyd_trainer.algorithms.prepare import make_batch
+from policyd_trainer.arrays import Array
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.estimators.advantages import td_errors
+from policyd_trainer.estimators.normalization import ObservationScaling
+from policyd_trainer.estimators.vtrace import vtrace, vtrace_advantages
+from policyd_trainer.experience.sequences import Sequence
+from policyd_trainer.rollouts.buffer import Rollout
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How actions of older versions count; see LearnConfig."""
+
+    kind: Literal["clip", "vtrace", "none"] = "clip"
+    rho_bar: float = 1.0
+    c_bar: float = 1.0
+
+
+CLIP = Correction()
+
+
+def rollout_of(sequences: Many[Sequence]) -> Rollout:
+    """The sequences as columns, T the longest; steps after a sequence's end are not valid.
+
+    A sequence that did not terminate counts as truncated: its last step is bootstrapped from the
+    observation that came after it.
+    """
+    first = sequences[0]
+    steps, n = max(len(sequence) for sequence in sequences), len(sequences)
+    observations = np.zeros((steps + 1, n, first.observations.shape[1]), first.observations.dtype)
+    actions = np.zeros((steps, n, *first.actions.shape[1:]), first.actions.dtype)
+    rewards = np.zeros((steps, n), np.float32)
+    terminated, truncated, valid = (np.zeros((steps, n), bool) for _ in range(3))
+    finals: list[tuple[int, int]] = []
+    for column, sequence in enumerate(sequences):
+        length = len(sequence)
+        observations[:length, column] = sequence.observations
+        actions[:length, column] = sequence.actions
+        rewards[:length, column] = sequence.rewards
+        valid[:length, column] = True
+        terminated[length - 1, column] = sequence.terminated
+        truncated[length - 1, column] = not sequence.terminated
+        if sequence.final_observation is not None:
+            finals.append((length - 1, column))
+    final_rows = [s.final_observation for s in sequences if s.final_observation is not None]
+    return Rollout(
+        observations,
+        actions,
+        rewards,
+        terminated,
+        truncated,
+        valid,
+        np.array(finals, np.int64).reshape(-1, 2),
+        np.array(final_rows, observations.dtype).reshape(-1, observations.shape[-1]),
+    )
+
+
+def batch_of(
+    config: TrainingConfig,
+    learner: Learner,
+    sequences: Many[Sequence],
+    rollout: Rollout,
+    rewards: np.ndarray,
+    scaling: ObservationScaling | None,
+    correction: Correction = CLIP,
+) -> Batch:
+    """The batch of a rollout of `sequences`, corrected for the age of its actions.
+
+    With `clip` the ratio of each step is against its own recorded probability, whichever version
+    acted. With `vtrace` the targets and advantages have truncated ratios in them, and the update is
+    clipped against the policy as it is now. `rewards` are the rollout's, scaled where that is
+    configured [T, N].
+    """
+    batch = make_batch(config, learner, rollout, rewards, scaling)
+    if correction.kind == "none":
+        return batch
+    recorded = np.zeros(rewards.shape, np.float32)  # [T, N]
+    for column, sequence in enumerate(sequences):
+        recorded[: len(sequence), column] = sequence.log_probs
+    asarray = learner.backend.asarray
+    if correction.kind == "clip":
+        return replace(batch, old_log_probs=asarray(recorded[rollout.valid]))
+    current = np.zeros(rewards.shape, np.float32)  # [T, N]
+    current[rollout.valid] = learner.backend.to_numpy(batch.old_log_probs)
+    ratios = asarray(np.exp((current - recorded).clip(-20, 20)))  # [T, N]
+    estimator = partial(_vtrace, ratios=ratios, correction=correction)
+    return make_batch(config, learner, rollout, rewards, scaling, estimator)
+
+
+def _vtrace(config: TrainingConfig, experience: Experience, ratios: Array, correction: Correction) -> Targets:
+    values, next_values = experience.values, experience.next_values
+    assert values is not None, "vtrace is refused without a critic"
+    weights, traces = ratios.clip(0, correction.rho_bar), ratios.clip(0, correction.c_bar)
+    deltas = td_errors(experience.rewards, values, next_values, config.gamma) * experience.valid
+    errors = vtrace(deltas, weights, config.gae_lambda * traces, experience.dones, config.gamma)
+    advantages = vtrace_advantages(
+        experience.rewards, values, next_values, errors, weights, experience.dones, config.gamma
+    )
+    return Targets(advantages, errors + values)

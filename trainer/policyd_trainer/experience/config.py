@@ -1,0 +1,74 @@
+"""What decides how a continuous job learns from experience.
+
+What belongs to the policy and not to one job (version lag, shares, mode) is in its
+ExperienceConfig: see `rules`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from policyd.errors import FieldViolation, InvalidArgument
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LearnConfig(BaseModel):
+    """One continuous job. Unknown names and values out of range are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    batch_steps: Count = 2048  # steps of one batch, at least
+    publish_every: Count = 1  # batches between two versions: bounds the age of what clients act with
+    # How actions of older versions count. `clip`: PPO's clipped ratio against each step's own
+    # recorded probability. `vtrace`: V-trace's truncated ratios, of a2c only. `none`: as if the
+    # newest had acted.
+    correction: Literal["clip", "vtrace", "none"] = "clip"
+    rho_bar: Positive = 1.0  # vtrace: largest weight of a step's own error
+    c_bar: Positive = 1.0  # vtrace: largest weight that later errors are passed back with
+    keep_versions: Count = 20  # newest versions that stay, whether an alias names them or not
+    max_steps: Count | None = None  # steps after which the job ends with success; None: it never does
+    # The gate without an environment: off-policy estimates from episodes that are kept apart.
+    # BETTER is promoted, WORSE is not. Where they cannot tell, `promote` promotes and `keep` does
+    # not.
+    evidence: Literal["off", "promote", "keep"] = "off"
+    held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # evidence: share of the episodes kept apart
+    poll_seconds: Positive = 0.2  # between looks at the log while it is empty
+
+    @classmethod
+    def split(cls, settings: Mapping[str, str]) -> tuple[Self, dict[str, str]]:
+        """The settings of a continuous job, and those of the algorithm.
+
+        InvalidArgument names the field.
+        """
+        own = {name: _parse(text) for name, text in settings.items() if name in cls.model_fields}
+        rest = {name: text for name, text in settings.items() if name not in own}
+        try:
+            return cls.model_validate(own), rest
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            violations = tuple(
+                FieldViolation(f"settings[{d['loc'][0]}]", f"got {d['input']!r}, expected: {d['msg']}")
+                for d in details
+            )
+            message = "; ".join(f"{v.field}: {v.description}" for v in violations)
+            raise InvalidArgument(message, violations=violations) from None
+
+
+def check_gate(config: LearnConfig, env_id: str) -> None:
+    """InvalidArgument: two gates would decide."""
+    if env_id and config.evidence != "off":
+        wanted = "off where `env` is given: the gate plays it"
+        raise InvalidArgument.of("settings[evidence]", got=config.evidence, wanted=wanted)
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,39 @@
+"""Episodes that a job keeps apart: never learned from, so that they can judge what was learned."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.experience.sealed import first_since, read_sealed
+
+MOST_EPISODES = 2000  # the newest
+#: How old the log's segments may be that a job reads when it starts, in seconds.
+OLDEST_SECONDS = 86400.0
+_PARTS = 1000
+
+
+def is_held_out(episode_id: str, share: float) -> bool:
+    """Whether an episode is kept apart: by its name, so that every job says the same."""
+    return zlib.crc32(episode_id.encode()) % _PARTS < share * _PARTS
+
+
+class HeldOut:
+    """The newest episodes of one policy's log that are kept apart."""
+
+    def __init__(self, log: Path, share: float, now: float) -> None:
+        """`log`: the folder of the policy's sealed episodes. `now`: seconds since the epoch."""
+        self._log, self._share = log, share
+        self._position = first_since(log, now - OLDEST_SECONDS)
+        self._episodes: deque[pb.Episode] = deque(maxlen=MOST_EPISODES)
+
+    def read(self) -> Iterator[pb.Episode]:
+        """The newest first, as the log is now."""
+        for sealed in read_sealed(self._log, self._position):
+            self._position = sealed.after
+            if sealed.observed and is_held_out(sealed.episode.episode_id, self._share):
+                self._episodes.append(sealed.episode)
+        yield from reversed(self._episodes)

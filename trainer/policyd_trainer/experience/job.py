@@ -1,0 +1,326 @@
+"""A continuous job: batch, update, parity, publish, alias, again, until it is asked to stop.
+
+After each batch a checkpoint says what was learned and from which episodes, before anything is
+published. So a job that is killed at any moment goes on where it was: no episode counts twice, and
+none is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from policy_api.v1.training_pb2 import Spaces as SpacesMessage
+from policy_api.v1.training_pb2 import TrainingProgress, TrainingResult
+from policyd.errors import FailedPrecondition, Retryable
+from policyd.repository import AliasState, ModelRepository, PublishedVersion
+from policyd.repository.durable import locked_at_once, make_directory
+from policyd_trainer.experience import state as states
+from policyd_trainer.experience.batches import Correction
+from policyd_trainer.experience.config import LearnConfig, check_gate
+from policyd_trainer.experience.evidence import EvidenceGate
+from policyd_trainer.experience.first import publish_first
+from policyd_trainer.experience.held_out import HeldOut
+from policyd_trainer.experience.judging import Judge
+from policyd_trainer.experience.learning import LivePolicy, config_of
+from policyd_trainer.experience.pruning import prune
+from policyd_trainer.experience.publishing import Publisher
+from policyd_trainer.experience.reading import EpisodeReader
+from policyd_trainer.experience.rules import PolicyRules, ages
+from policyd_trainer.experience.selection import Candidate
+from policyd_trainer.experience.source import Source
+from policyd_trainer.experience.spaces import first_config, spaces_of
+from policyd_trainer.experience.state import LearningState
+from policyd_trainer.experience.telling import LearningClock
+from policyd_trainer.gate.judging import Promotion
+from policyd_trainer.runs.training import Stopped
+
+ALIAS_SECONDS = 1.0  # for which the aliases are used before they are read again
+PRUNE_EVERY = 8  # versions
+RETRY_SECONDS = 2.0  # between tries to publish while the repository is away or full
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What a continuous job was asked for."""
+
+    policy: str
+    promotion: Promotion = field(default_factory=lambda: Promotion(promote=True))
+    settings: dict[str, str] = field(default_factory=dict)  # of the algorithm
+    algorithm: str = ""  # empty: as the version that the job starts from
+    env_id: str = ""  # what the gate plays; empty: there is no gate
+    seed: int = 0  # of the first version, where there is none
+    spaces: SpacesMessage | None = None  # of the first version, where there is none
+    job_id: str = ""
+    run_dir: Path | None = None  # of the checkpoint; None: no checkpoint
+
+
+class ContinuousJob:
+    """Learns one policy from the log of its sealed episodes."""
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        source: Source,
+        options: JobOptions,
+        config: LearnConfig,
+        clock: LearningClock,
+    ) -> None:
+        self._repository, self._source, self._options = repository, source, options
+        self._config, self._clock = config, clock
+        self._policy, self._alias = options.policy, options.promotion.alias
+        self._rules = PolicyRules(source.root, options.policy)
+        check_gate(config, options.env_id)
+        self._evidence = self._evidence_gate()
+        self._read_at, self._aliases = float("-inf"), AliasState(options.policy)
+        self.state = LearningState()
+
+    def _evidence_gate(self) -> EvidenceGate | None:
+        """None: the alias follows, or the gate plays an environment."""
+        config = self._config
+        if config.evidence == "off":
+            return None
+        held_out = HeldOut(self._source.log, config.held_out, time.time())
+        unsure = config.evidence == "promote"
+        return EvidenceGate(held_out, lambda: self._rules.now, self._alias, unsure=unsure)
+
+    def run(self, stop: Callable[[], bool]) -> TrainingResult:
+        """Learns until `max_steps` are reached.
+
+        Raises:
+            Stopped: `stop` said so; with the same folder it goes on where it was.
+            FailedPrecondition: there is no version to start from, or another job learns the policy.
+            Diverged, ParityFailed: what has been published stays.
+        """
+        with self._alone():
+            self._begin()
+            self._clock.tell(self.state, at_once=True)
+            if self.state.published < self.state.batches and self._is_due:
+                self._publish(np.zeros((0, self._live.spaces.encoder.size), np.float32), stop)
+            while not self._is_done:
+                candidates = self._collect(stop)
+                if candidates:
+                    self._learn(candidates, stop)
+            self._clock.tell(self.state, at_once=True)
+        return self._result()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds the policy's lock.
+
+        Two learners would take each other's versions for an operator's.
+        """
+        make_directory(folder := self._source.root / "learned")
+        with locked_at_once(folder / f".{self._policy}.lock") as mine:
+            if not mine:
+                message = f"another job learns {self._policy} already: cancel that one first"
+                raise FailedPrecondition(message, reason="ALREADY_LEARNING")
+            yield
+
+    @property
+    def _is_done(self) -> bool:
+        return self._config.max_steps is not None and self.state.steps >= self._config.max_steps
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the last batch is one after which a version is published."""
+        return self.state.batches % self._config.publish_every == 0 or self._is_done
+
+    def _begin(self) -> None:
+        """Loads the checkpoint where it is still what the alias names, else the alias's version."""
+        self._forget_aliases()
+        saved = None if self._options.run_dir is None else states.load(self._options.run_dir)
+        if saved is not None:
+            self.state = saved[0]
+        else:
+            self.state = LearningState()
+        start = self._start()
+        if saved is None:
+            self._begin_after(start)
+        self._build(start)
+        pending = saved is not None and self.state.published < self.state.batches
+        if (
+            saved is not None
+            and (start.version == self.state.version or pending)
+            and self._live.put_back(saved[1])
+        ):
+            return
+        self._load(start)
+
+    def _begin_after(self, start: PublishedVersion) -> None:
+        """Behind what earlier jobs learned from.
+
+        By their file or by the version's, whichever is further.
+        """
+        known = (
+            self._source.learned(),
+            states.learned_until(self._repository, start, self._source.log),
+        )
+        fresh = LearningState.after(max(known, key=lambda learned: learned.position))
+        fresh.newest, fresh.versions = self.state.newest, self.state.versions
+        self.state = fresh
+
+    def _start(self) -> PublishedVersion:
+        """What the alias names.
+
+        An untrained version where there is none and the spaces are known.
+        """
+        named = self._read_aliases().aliases.get(self._alias)
+        if named is not None:
+            return self._repository.verify(self._policy, named)
+        asked = self._options
+        if asked.spaces is None:
+            message = (
+                f"{self._policy} has no alias {self._alias} to start from: publish a version first, or give "
+                "the policy's spaces"
+            )
+            raise FailedPrecondition(message, reason="NO_VERSION")
+        config = first_config(
+            self._policy, asked.algorithm, asked.seed, asked.settings, asked.spaces, asked.env_id
+        )
+        first = publish_first(self._repository, self._policy, self._alias, config, asked.spaces, asked.job_id)
+        self.state.newest, self.state.versions = first.version, self.state.versions + 1
+        self._forget_aliases()
+        return first
+
+    def _build(self, version: PublishedVersion) -> None:
+        asked, own = self._options, self._config
+        config = config_of(version.metadata, asked.settings, algorithm=asked.algorithm, env_id=asked.env_id)
+        correction = Correction(own.correction, own.rho_bar, own.c_bar)
+        self._live = LivePolicy(config, spaces_of(version.metadata, config), correction)
+        judge = Judge(config, self._live, asked.promotion) if asked.env_id else None
+        self._publisher = Publisher(
+            self._repository, self._policy, asked.promotion, asked.job_id, judge, self._evidence
+        )
+
+    def _load(self, version: PublishedVersion) -> None:
+        """Learning goes on from a version's weights, behind all that was learned from before."""
+        self._live.load(self._repository, version)
+        self.state.version, self.state.published = version.version, self.state.batches
+        self._live.steps = self.state.learned().steps
+
+    def _collect(self, stop: Callable[[], bool]) -> list[Candidate]:
+        """Episodes for one batch; waits for more of them.
+
+        The state's position is then behind them.
+        """
+        reader = None
+        while True:
+            if stop():
+                raise Stopped
+            with suppress(Retryable):  # the repository is away: it is asked again
+                if self._follow_operator() or reader is None:  # its version may have other spaces
+                    kept_apart = 0.0 if self._evidence is None else self._config.held_out
+                    log, position = self._source.log, self.state.position
+                    reader = EpisodeReader(log, position, self._live.spaces, kept_apart)
+                self._source.look(self.state.position.segment)
+                rules = self._rules.now
+                if rules.may_learn:
+                    reader.look(self._config.batch_steps, rules, ages(self._read_aliases(), self._alias))
+                if reader.steps >= self._config.batch_steps:
+                    self.state.position = reader.position
+                    return reader.take(rules, self.state.dropped)
+            self._clock.wait(self.state)
+            time.sleep(self._config.poll_seconds)  # another process's file, maybe another machine's
+
+    def _learn(self, candidates: list[Candidate], stop: Callable[[], bool]) -> None:
+        sequences = [candidate.sequence for candidate in candidates]
+        self._live.learn(sequences)
+        self.state.steps += sum(map(len, sequences))
+        self.state.episodes += len(sequences)
+        self.state.batches += 1
+        self._save()
+        self._clock.learned([float(sequence.rewards.sum()) for sequence in sequences])
+        self._clock.tell(self.state)
+        if self._is_due:
+            self._publish(np.concatenate([sequence.observations for sequence in sequences]), stop)
+
+    def _publish(self, visited: np.ndarray, stop: Callable[[], bool]) -> None:
+        """A version, and the alias moved to it.
+
+        While the repository is away or full it is tried again.
+        """
+
+        def tick() -> None:
+            self._clock.tell(self.state, TrainingProgress.COMPARING)
+            if stop():
+                raise Stopped
+
+        while True:
+            try:
+                return self._publish_once(visited, tick)
+            except Retryable as error:
+                logger.warning("not published yet: %s", error.message)
+            until = time.monotonic() + RETRY_SECONDS
+            while time.monotonic() < until:
+                if stop():
+                    raise Stopped
+                time.sleep(min(self._config.poll_seconds, RETRY_SECONDS))
+
+    def _publish_once(self, visited: np.ndarray, tick: Callable[[], None]) -> None:
+        published = self._publisher.publish(self._live, self.state, visited, tick)
+        state = self.state
+        if state.newest != published.version:
+            state.newest, state.versions = published.version, state.versions + 1
+        promoted = self._publisher.promote(published, state)
+        state.published = state.batches
+        if promoted:
+            state.version = published.version
+        self._forget_aliases()
+        self._save()
+        self._source.tell(state.learned())
+        self._follow_operator()
+        self._clock.tell(state, at_once=True)
+        if state.versions % PRUNE_EVERY == 0:
+            prune(
+                self._repository, self._source.root, self._policy, state.position, self._config.keep_versions
+            )
+
+    def _follow_operator(self) -> bool:
+        """Goes on from the version that the alias names, if somebody else moved it: then True."""
+        named = self._read_aliases().aliases.get(self._alias)
+        if named is None or named == self.state.version:
+            return False
+        logger.info("%s names version %s now: learning goes on from that", self._alias, named)
+        version = self._repository.verify(self._policy, named)
+        self._build(version)
+        self._load(version)
+        self._save()
+        return True
+
+    def _read_aliases(self) -> AliasState:
+        """The policy's aliases, at most ALIAS_SECONDS old."""
+        if time.monotonic() - self._read_at > ALIAS_SECONDS:
+            self._aliases = self._repository.aliases(self._policy)
+            self._read_at = time.monotonic()
+        return self._aliases
+
+    def _forget_aliases(self) -> None:
+        self._read_at = float("-inf")
+
+    def _save(self) -> None:
+        if self._options.run_dir is not None:
+            states.save(self._options.run_dir, self.state, self._live.capture())
+
+    def _result(self) -> TrainingResult:
+        number = self.state.newest or self.state.version
+        version = self._repository.read(self._policy, number)
+        aliases = self._repository.aliases(self._policy)
+        promoted = aliases.aliases.get(self._alias) == number
+        return TrainingResult(
+            policy=self._policy,
+            version=number,
+            digest=version.digest,
+            evaluation=version.metadata.evaluation,
+            version_path=version.path,
+            promoted=promoted,
+            promotion_reason=f"learned from {self.state.steps} steps of clients",
+            generation=aliases.generation if promoted else 0,
+        )

@@ -1,0 +1,75 @@
+"""From the log of sealed episodes to the episodes of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from policyd.experience.sealed import Position, Sealed, read_sealed
+from policyd_trainer.experience.held_out import is_held_out
+from policyd_trainer.experience.rules import Rules
+from policyd_trainer.experience.selection import Candidate, Dropped, within_shares
+from policyd_trainer.experience.sequences import sequence_of
+from policyd_trainer.experience.spaces import Spaces
+
+
+class EpisodeReader:
+    """Collects a batch of episodes over several looks at the log."""
+
+    def __init__(self, log: Path, position: Position, spaces: Spaces, held_out: float = 0.0) -> None:
+        """`log`: the folder of the policy's sealed episodes. Reads from `position` on.
+
+        `held_out`: share of the episodes that are kept apart.
+        """
+        self._log, self._spaces, self._held_out = log, spaces, held_out
+        self.position = position
+        self._found: list[Candidate] = []
+        self._dropped: list[tuple[str, int]] = []
+
+    @property
+    def steps(self) -> int:
+        """Steps to learn from so far."""
+        return sum(len(candidate.sequence) for candidate in self._found)
+
+    def look(self, wanted: int, rules: Rules, age: Callable[[int], int]) -> None:
+        """Reads what the log has now, until there are `wanted` steps."""
+        steps = self.steps
+        if steps >= wanted:
+            return
+        for sealed in read_sealed(self._log, self.position):
+            self.position = sealed.after
+            candidate = self._candidate(sealed, rules, age)
+            if candidate is not None:
+                self._found.append(candidate)
+                steps += len(candidate.sequence)
+            if steps >= wanted:
+                break
+
+    def take(self, rules: Rules, dropped: Dropped) -> list[Candidate]:
+        """The batch, within everybody's share; what was dropped is counted in `dropped`."""
+        for reason, steps in self._dropped:
+            dropped.add(reason, steps)
+        found, self._found, self._dropped = self._found, [], []
+        return within_shares(found, rules.max_caller_share, rules.max_subject_share, dropped)
+
+    def _candidate(self, sealed: Sealed, rules: Rules, age: Callable[[int], int]) -> Candidate | None:
+        """The episode's steps to learn from; None: it is dropped, and remembered as such."""
+        episode, reason = sealed.episode, ""
+        if not sealed.observed:
+            reason = "FORGOTTEN"
+        elif is_held_out(episode.episode_id, self._held_out):
+            reason = "HELD_OUT"
+        else:
+            try:
+                sequence = sequence_of(episode, self._spaces.encoder, self._spaces.codec)
+            except ValueError:
+                reason = "OTHER_SPACE"
+            else:
+                if sequence is None:
+                    reason = "NO_PREFIX"
+                elif age(int(sequence.versions.min())) > rules.max_version_lag:
+                    reason = "TOO_OLD"
+                else:
+                    return Candidate(sequence, episode.caller, episode.subject)
+        self._dropped.append((reason, len(episode.steps)))
+        return None

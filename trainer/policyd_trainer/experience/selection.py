@@ -1,0 +1,105 @@
+"""Which sealed episodes a batch is made of, and what is dropped, by reason and length."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd_trainer.experience.sequences import Sequence
+
+
+@dataclass
+class Dropped:
+    """Episodes that were not learned from, by reason; lengths in powers of two.
+
+    Dropping silently biases learning: long episodes are dropped more often than short ones.
+    """
+
+    episodes: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
+    lengths: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, reason: str, steps: int) -> None:
+        """Counts one episode of so many steps."""
+        self.episodes[reason] += 1
+        self.steps[reason] += steps
+        self.lengths[reason][max(0, steps.bit_length() - 1)] += 1
+
+    def messages(self) -> tuple[pb.DroppedEpisodes, ...]:
+        """The counts as the contract has them."""
+        return tuple(
+            pb.DroppedEpisodes(
+                reason=reason,
+                episodes=self.episodes[reason],
+                steps=self.steps[reason],
+                lengths=[lengths[place] for place in range(max(lengths) + 1)],
+            )
+            for reason, lengths in sorted(self.lengths.items())
+        )
+
+    @classmethod
+    def of(cls, messages: Iterable[pb.DroppedEpisodes]) -> Dropped:
+        """The sum of the counts that `messages` gave."""
+        dropped = cls()
+        for message in messages:
+            dropped.episodes[message.reason] += message.episodes
+            dropped.steps[message.reason] += message.steps
+            dropped.lengths[message.reason].update(dict(enumerate(message.lengths)))
+        return dropped
+
+    @property
+    def total(self) -> int:
+        """Episodes, for whatever reason."""
+        return sum(self.episodes.values())
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sequence, and whose it is."""
+
+    sequence: Sequence
+    caller: str
+    subject: str
+
+
+def within_shares(
+    candidates: Many[Candidate], caller_share: float, subject_share: float, dropped: Dropped
+) -> list[Candidate]:
+    """Drops episodes until no caller and no subject has more than its share of the batch's steps.
+
+    A share of 0 or 1 is no cap. The caps hold against those that ask most: the episodes that came
+    last of whoever has too much go first. A caller alone is not capped, since there is nobody
+    beside it.
+    """
+    kept = list(candidates)
+    for share, reason in ((caller_share, "CALLER_CAP"), (subject_share, "SUBJECT_CAP")):
+        if 0 < share < 1:
+            kept = _capped(kept, share, reason, dropped)
+    return kept
+
+
+def _capped(candidates: list[Candidate], share: float, reason: str, dropped: Dropped) -> list[Candidate]:
+    """Caps each name's steps at share / (1 - share) times the steps of all others."""
+
+    def name(candidate: Candidate) -> str:
+        return candidate.caller if reason == "CALLER_CAP" else candidate.subject
+
+    totals: Counter[str] = Counter()
+    for candidate in candidates:
+        totals[name(candidate)] += len(candidate.sequence)
+    if len(totals) < 2:
+        return candidates
+    whole = sum(totals.values())
+    limits = {who: share / (1 - share) * (whole - steps) for who, steps in totals.items()}
+    kept, used = [], Counter[str]()
+    for candidate in candidates:
+        who, steps = name(candidate), len(candidate.sequence)
+        if used[who] + steps > limits[who]:
+            dropped.add(reason, steps)
+            continue
+        used[who] += steps
+        kept.append(candidate)
+    return kept

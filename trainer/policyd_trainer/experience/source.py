@@ -1,0 +1,48 @@
+"""Where a job finds a policy's episodes.
+
+In the folder that it shares with the server, or in a copy of what the server put into object
+storage.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from policyd.experience.learned import Learned, read_learned, write_learned
+from policyd.experience.shared import Incoming
+from policyd.repository.object_client import ObjectClient
+
+#: Seconds between two looks into object storage.
+LOOK_SECONDS = 1.0
+
+
+class Source:
+    """One policy's experience."""
+
+    def __init__(self, root: Path, policy: str, objects: ObjectClient | None = None) -> None:
+        """`root`: the server's folder; with `objects` the folder of the copy."""
+        self.root, self._policy = root, policy
+        self.log = root / "episodes" / policy  # the folder of sealed episodes
+        self._copy = None if objects is None else Incoming(root, policy, objects)
+        self._looked = float("-inf")
+
+    def learned(self) -> Learned:
+        """What jobs of the policy have learned from. Unavailable: object storage is away."""
+        if self._copy is not None:
+            self._copy.update_small()
+            self._copy.update(read_learned(self.root, self._policy).position.segment)
+        return read_learned(self.root, self._policy)
+
+    def look(self, segment: int) -> None:
+        """Gets what is new from a segment on. Unavailable: object storage is away."""
+        if self._copy is not None and time.monotonic() - self._looked > LOOK_SECONDS:
+            self._copy.update_small()
+            self._copy.update(segment)
+            self._looked = time.monotonic()
+
+    def tell(self, learned: Learned) -> None:
+        """Says what was learned from. Unavailable: object storage is away."""
+        write_learned(self.root, self._policy, learned)
+        if self._copy is not None:
+            self._copy.tell()

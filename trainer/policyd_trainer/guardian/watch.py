@@ -1,0 +1,238 @@
+"""Starts the training process, waits for it, and ends what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from policyd_trainer.guardian import cgroup, tree
+from policyd_trainer.guardian.board import BOARD, REPORTED, RUNNING, VARIABLE, shared_memory
+from policyd_trainer.guardian.log import BoundedLog
+
+GRACE = 5.0  # seconds from the report of a result until the process is ended
+_LOOK = 0.5  # seconds between two looks whether that time has passed
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+END_ALL = signal.SIGUSR1  # ends the guardian's process and everything below it at once
+
+
+@dataclass(frozen=True)
+class End:
+    """How a watched process ended."""
+
+    code: int  # exit code; negative: the signal that ended it
+    call: str  # the call into the environment that was running; empty: none
+    stage: int  # of the run: IDLE, RUNNING or REPORTED
+    announced: int  # the exit code that it reported, where it did
+    ended: list[str] = field(default_factory=list)  # processes that it left behind
+    left: list[str] = field(default_factory=list)  # processes that would not end
+
+    @property
+    def exit_code(self) -> int:
+        """For the guardian's own end: not 0 unless the run reported its result."""
+        if self.stage == REPORTED:
+            return self.announced
+        if self.code < 0:
+            return 128 - self.code
+        return 1 if self.code == 0 and self.stage == RUNNING else self.code
+
+    @property
+    def is_unreported(self) -> bool:
+        """Whether the process ended in the middle of its run, without saying why."""
+        return self.stage == RUNNING and self.code != 128 + signal.SIGTERM
+
+    def message(self) -> str:
+        """In words."""
+        return f"the training process {how(self.code)}{during(self.call)}"
+
+    def as_event(self) -> str:
+        """The WorkerEvent for the trainer, as JSON."""
+        ending = {"exit_code": self.code, "call": self.call, "leftovers": self.ended, "unkillable": self.left}
+        return json.dumps({"ending": ending})
+
+
+def how(code: int) -> str:
+    """An exit code in words, to follow a subject."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"was ended by {name}{hint}"
+
+
+def during(call: str) -> str:
+    """Which call of the environment was running, to follow a sentence."""
+    return f" in a call of the environment: {call}" if call else ""
+
+
+class Guardian:
+    """Watches one process."""
+
+    def __init__(self, log: Path | None = None, group: Path | None = None) -> None:
+        """`log`: file for the process's standard error; None: it keeps this one's.
+
+        `group`: its cgroup.
+        """
+        self._group = group
+        self._log = BoundedLog(log) if log is not None else None
+        self._pipe = os.pipe() if log is not None else None
+        self._child = 0
+        self._reported: float | None = None  # when the result was first seen on the board
+
+    def run(self, work: Callable[[], None]) -> End:
+        """Calls `work` in a forked process, which never returns, and waits for its end."""
+        tree.become_subreaper()
+        wake, wake_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Signals wait until there is a process to forward them to.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, END_ALL})
+        self._child = os.fork()
+        if self._child == 0:
+            self._become_child()
+            work()
+            os._exit(0)
+        signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
+        for number in (*_FORWARDED, END_ALL):
+            signal.signal(number, self._forward)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_FORWARDED, END_ALL})
+        status = self._wait(wake)
+        return self._end(status)
+
+    def _become_child(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_FORWARDED, END_ALL})
+        tree.signal_at_death_of_parent(signal.SIGKILL)
+        if self._group is not None:
+            cgroup.enter(self._group)
+        if self._pipe is not None:
+            os.dup2(self._pipe[1], 2)
+            os.close(self._pipe[0])
+            os.close(self._pipe[1])
+
+    def _wait(self, wake: int) -> int:
+        """Copies the log and forwards signals until the process has ended.
+
+        Returns its wait status.
+        """
+        child = os.pidfd_open(self._child)
+        poll = select.poll()
+        for descriptor in (child, wake):
+            poll.register(descriptor, select.POLLIN)
+        if self._pipe is not None:
+            os.close(self._pipe[1])
+            poll.register(self._pipe[0], select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll(_LOOK * 1000):
+                if descriptor == wake:
+                    os.read(wake, 4096)
+                elif descriptor == child:
+                    os.close(child)
+                    status = tree.reap(self._child)
+                    assert status is not None, "its descriptor said that it has ended"
+                    return status
+                elif not self._copy():
+                    poll.unregister(descriptor)
+            self._end_if_reported()
+
+    def _copy(self) -> bool:
+        """Takes over what the process wrote; False: nothing can come any more."""
+        assert self._log is not None
+        assert self._pipe is not None
+        content = os.read(self._pipe[0], 65536)
+        self._log.write(content)
+        return bool(content)
+
+    def _end_if_reported(self) -> None:
+        """Ends a process that has reported its result but does not exit.
+
+        Its threads or exit handlers may keep it.
+        """
+        if BOARD.stage != REPORTED:
+            return
+        self._reported = self._reported or time.monotonic()
+        if time.monotonic() - self._reported > GRACE:
+            self._kill_child()
+
+    def _forward(self, number: int, _: object) -> None:
+        if number == END_ALL:
+            self._kill_child()
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self._child, number)
+
+    def _kill_child(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
+
+    def _end(self, status: int) -> End:
+        ended, left = tree.end_descendants()
+        if self._group is not None:
+            left += [tree.describe(pid) for pid in cgroup.end(self._group)]
+        end = End(os.waitstatus_to_exitcode(status), BOARD.call, BOARD.stage, BOARD.code, ended, left)
+        self._finish_log(end)
+        return end
+
+    def _finish_log(self, end: End) -> None:
+        lines = [f"ended a process that was left behind: {name}" for name in end.ended]
+        lines += [f"a process that was left behind cannot be ended: {name}" for name in end.left]
+        if end.is_unreported:
+            lines.append(end.message())
+        text = "".join(f"policyd: {line}\n" for line in lines)
+        if self._log is None or self._pipe is None:
+            sys.stderr.write(text)
+            return
+        os.set_blocking(self._pipe[0], False)
+        with suppress(BlockingIOError):  # of processes that cannot be ended it is still open
+            while self._copy():
+                pass
+        self._log.write(text.encode())
+        self._log.close()
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """Runs `work` in a process of its own, for a person. Returns the exit code."""
+    memory = shared_memory()
+    BOARD.attach(memory)
+    os.close(memory)
+    end = Guardian().run(work)
+    if end.exit_code == 0 and (after := BOARD.after):
+        _start(after)
+    if end.is_unreported and BOARD.as_json:
+        failure = {"reason": "WORKER_DIED", "message": end.message()}
+        sys.stdout.write("\n" + json.dumps({"failure": failure}) + "\n")
+        sys.stdout.flush()
+    return end.exit_code
+
+
+def _start(command: list[str]) -> None:
+    """Starts a process that outlives this one."""
+    nothing = subprocess.DEVNULL
+    subprocess.Popen(command, start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing)
+
+
+def watch(parent: int, name: str, log: Path, command: list[str]) -> None:
+    """Runs `command` for a trainer.
+
+    Its standard error goes to `log`, and its end to standard output.
+    """
+    tree.signal_at_death_of_parent(END_ALL)
+    if os.getppid() != parent:  # it died before the kernel was told
+        sys.exit(1)
+    memory = shared_memory()
+    BOARD.attach(memory)
+
+    def work() -> None:
+        os.set_inheritable(memory, True)
+        os.environ[VARIABLE] = str(memory)
+        os.execv(command[0], command)  # noqa: S606 -- the command is the trainer's own
+
+    end = Guardian(log, cgroup.made(name)).run(work)
+    with suppress(BrokenPipeError):
+        os.write(1, b"\n" + end.as_event().encode() + b"\n")
+    sys.exit(end.exit_code)

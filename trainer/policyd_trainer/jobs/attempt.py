@@ -1,0 +1,185 @@
+"""One attempt at a job: its worker from start to end, its progress, its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from policy_api.v1.training_pb2 import (
+    TrainingFailure,
+    TrainingProgress,
+    WorkerEnding,
+    WorkerEvent,
+)
+from policyd_trainer.jobs import states
+from policyd_trainer.jobs.launcher import Attempted, Launcher, Worker
+from policyd_trainer.jobs.limits import seconds_of, steps_exceeded, time_exceeded
+from policyd_trainer.jobs.store import JobStore
+
+_LOG = logging.getLogger(__name__)
+
+_MIN_FRACTION = 1e-3  # below this an estimate would be noise
+_PATIENCE = 12.0  # seconds that a guardian may take to end everything below it
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended."""
+
+    last: WorkerEvent = field(default_factory=WorkerEvent)  # a result, a failure, or nothing: it died
+    exit_code: int | None = None  # None: together with an earlier trainer
+    call: str = ""  # the call into the environment that was running when the worker died
+    lost: str = ""  # why the launcher knows nothing more of the worker; empty: it ended by itself
+
+
+class Attempt:
+    """Owns one worker."""
+
+    def __init__(
+        self, store: JobStore, launcher: Launcher, attempted: Attempted, worker: Worker | None = None
+    ) -> None:
+        """`worker`: one that an earlier trainer started; None: it is to be started."""
+        self._store, self._launcher, self._attempted = store, launcher, attempted
+        self._job = attempted.job
+        self._progress = AttemptProgress()
+        self._worker = worker
+        self._terminated = False
+        self._exceeded: TrainingFailure | None = None
+        self._ending: WorkerEnding | None = None  # None: the guardian has not told
+        self._accounted: float | None = None  # until when its time is in the table; None: it does not run yet
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def terminate(self) -> None:
+        """Asks the worker to write a checkpoint and stop.
+
+        One that is yet to start stops at once.
+        """
+        self._terminated = True
+        if self._worker is not None:
+            self._worker.terminate()
+
+    def kill(self) -> None:
+        """Ends the worker and everything that it started, at once."""
+        if self._worker is not None:
+            self._worker.end()
+            asyncio.get_running_loop().call_later(_PATIENCE, self._worker.kill)
+
+    async def run(self) -> Ending:
+        """Starts the worker where it does not run, and follows it to its end."""
+        job_id, table = self._job.job_id, self._store.table
+        worker = self._worker = self._worker or await self._launcher.start(self._attempted)
+        starting = asyncio.create_task(self._start_clock(worker))
+        try:
+            self._store.queue_moved()
+            if self._terminated:
+                worker.terminate()
+            if (await self._store.read(table.get, job_id)).state == states.CANCELLING:
+                self.kill()
+            last = await self._follow(worker, starting)
+            code = await worker.wait()
+            await starting
+        except asyncio.CancelledError:  # the worker goes on without this trainer
+            raise
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            starting.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
+        await self._store.read(table.ran, job_id, self._unaccounted())
+        return self._ended(last, code, worker.lost)
+
+    async def release(self) -> None:
+        """The end is written down: frees what the launcher still keeps of the worker."""
+        if self._worker is not None:
+            await self._worker.release()
+
+    def _ended(self, last: WorkerEvent, guardian_code: int, lost: str) -> Ending:
+        told = self._ending or WorkerEnding(exit_code=guardian_code)
+        _LOG.info("job %s: its worker ended with %d", self._job.job_id, told.exit_code)
+        for name in told.leftovers:
+            _LOG.info("job %s: ended a process that it left behind: %s", self._job.job_id, name)
+        for name in told.unkillable:
+            _LOG.warning("job %s: a process that it left behind cannot be ended: %s", self._job.job_id, name)
+        if self._exceeded is not None and not last.HasField("result"):
+            last = WorkerEvent(failure=self._exceeded)
+        return Ending(last, told.exit_code, told.call, lost)
+
+    async def _follow(self, worker: Worker, starting: asyncio.Task[None]) -> WorkerEvent:
+        last = WorkerEvent()
+        async for event in worker.events():
+            if event.HasField("progress"):
+                await starting
+                await self._report(self._progress.update(event.progress))
+            elif event.HasField("ending"):
+                self._ending = event.ending
+            else:
+                last = event
+        return last
+
+    async def _report(self, progress: TrainingProgress) -> None:
+        job_id, table = self._job.job_id, self._store.table
+        await self._store.change(job_id, table.progressed, job_id, progress, self._unaccounted())
+        if (failure := steps_exceeded(self._job.limits, progress)) is not None:
+            self._exceed(failure)
+
+    async def _start_clock(self, worker: Worker) -> None:
+        """Once the worker runs.
+
+        Notes its process, accounts for the time that it ran, sets the deadline.
+        """
+        job_id, table = self._job.job_id, self._store.table
+        ran = await worker.started()
+        now = time.monotonic()
+        if worker.pid is not None:
+            await self._store.change(job_id, table.worker_started, job_id, worker.pid)
+        accounted = (await self._store.read(table.bookkeeping, job_id)).run_seconds
+        self._accounted = now - max(0.0, ran - accounted)
+        if (limit := seconds_of(self._job.limits)) is not None:
+            left = max(0.0, limit - ran)
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(left, self._exceed, time_exceeded(self._job.limits))
+
+    def _exceed(self, failure: TrainingFailure) -> None:
+        self._exceeded = failure
+        self.kill()
+
+    def _unaccounted(self) -> float:
+        now = time.monotonic()
+        seconds = 0.0 if self._accounted is None else now - self._accounted
+        self._accounted = now
+        return seconds
+
+
+@dataclass
+class AttemptProgress:
+    """The progress of one attempt, as its worker reports it."""
+
+    first: TrainingProgress | None = None  # a resumed attempt does not begin at 0
+    last: TrainingProgress = field(default_factory=TrainingProgress)
+
+    def update(self, reported: TrainingProgress) -> TrainingProgress:
+        """The report with a fraction that does not fall, and with an estimate where it has none."""
+        self.first = self.first or reported
+        progress = TrainingProgress()
+        progress.CopyFrom(reported)
+        progress.fraction = min(1.0, max(self.last.fraction, reported.fraction))
+        if not progress.HasField("eta") and (seconds := eta(self.first, progress)) is not None:
+            progress.eta.FromNanoseconds(round(seconds * 1e9))
+        self.last = progress
+        return progress
+
+
+def eta(first: TrainingProgress, now: TrainingProgress) -> float | None:
+    """Seconds to the end, if the job goes on at the mean rate since `first`.
+
+    None: too early to say.
+    """
+    seconds = (now.elapsed.ToNanoseconds() - first.elapsed.ToNanoseconds()) / 1e9
+    done = now.fraction - first.fraction
+    if done < _MIN_FRACTION or seconds <= 0:
+        return None
+    return (1 - now.fraction) / done * seconds

@@ -1,0 +1,136 @@
+"""The process between a trainer and Ray: orders come in as JSON lines, lines of jobs go out.
+
+`python -P -m policyd_trainer.jobs.on_ray ADDRESS NAMESPACE`. It holds nothing that is needed again:
+when it ends, another one follows the same actors from the lines that the trainer has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import IO, Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayError
+
+from policyd_trainer.jobs.on_ray.actor import JobActor
+from policyd_trainer.jobs.worker import MAX_LINE
+from policyd_trainer.ray_errors import in_one_line
+
+_CALLS = 8  # that an actor answers at once: a waiting `lines`, signals
+_PACE = 0.5  # seconds between two looks at one actor: 100 jobs cost half a core
+_PAUSE = 1.0  # seconds before an actor is asked again that could not be reached
+
+
+class Bridge:
+    """Follows actors. One task for each."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._actors: dict[str, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, orders: asyncio.StreamReader) -> None:
+        """Until the trainer closes its end."""
+        self._say(ready=True, nodes=sum(node["Alive"] for node in ray.nodes()))
+        async for line in orders:
+            order = json.loads(line)
+            if order["do"] == "sweep":  # before anything is started that it does not know
+                await self._sweep(order["keep"])
+                continue
+            task = asyncio.create_task(self._obey(order))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _obey(self, order: Mapping[str, Any]) -> None:
+        name = order["name"]
+        try:
+            match order["do"]:
+                case "follow":
+                    await self._follow(name, order)
+                case "signal":
+                    await self._signal(name, order["number"])
+                case "kill":
+                    await self._kill(name)
+        except (RayError, ValueError, RuntimeError, ConnectionError) as error:
+            self._say(name=name, gone=in_one_line(error))
+
+    async def _follow(self, name: str, order: Mapping[str, Any]) -> None:
+        """Finds the actor, or starts it where that was asked for, and passes on its lines."""
+        actor = await asyncio.to_thread(_found, name)
+        if actor is None and order["start"] is not None:
+            actor = await asyncio.to_thread(_started, name, order["start"], order["resources"])
+        if actor is None:
+            self._say(name=name, gone="it is not in the cluster any more")
+            return
+        self._actors[name] = actor
+        pid, ran = await _reached(actor.begin.remote)
+        self._say(name=name, started=pid, ran=ran)
+        seen, code = order["seen"], None
+        while code is None:
+            lines, code = await _reached(lambda: actor.lines.remote(seen))  # noqa: B023 -- awaited here
+            for number, line in lines:
+                seen = number
+                self._say(name=name, number=number, line=line)
+            if code is None:
+                await asyncio.sleep(_PACE)  # meanwhile only the newest progress is kept
+        self._say(name=name, ended=code)
+
+    async def _sweep(self, keep: Collection[str]) -> None:
+        for name in await asyncio.to_thread(ray.util.list_named_actors):
+            if name not in keep:
+                await self._kill(name)
+
+    async def _signal(self, name: str, number: int) -> None:
+        actor = self._actors.get(name)
+        if actor is not None:
+            await actor.send_signal.remote(number)
+
+    async def _kill(self, name: str) -> None:
+        actor = self._actors.pop(name, None) or await asyncio.to_thread(_found, name)
+        if actor is not None:
+            await asyncio.to_thread(ray.kill, actor)
+
+    def _say(self, **fields: object) -> None:
+        self._out.write(json.dumps(fields) + "\n")
+        self._out.flush()
+
+
+async def _reached(call: Callable[[], Awaitable[Any]]) -> Any:
+    """The answer of an actor, asked again while it cannot be reached: the network may come back."""
+    while True:
+        try:
+            return await call()
+        except ActorUnavailableError:
+            await asyncio.sleep(_PAUSE)
+
+
+def _found(name: str) -> Any | None:
+    try:
+        return ray.get_actor(name)
+    except ValueError:
+        return None
+
+
+def _started(name: str, order: dict[str, Any], resources: Mapping[str, Any]) -> Any:
+    """A new actor, which outlives this process.
+
+    It waits in the cluster until there is room for it.
+    """
+    options = {key: value for key, value in resources.items() if value}
+    remote = ray.remote(JobActor).options(
+        name=name, get_if_exists=True, lifetime="detached", max_concurrency=_CALLS, max_restarts=0, **options
+    )
+    return remote.remote(order)
+
+
+async def serve(address: str, namespace: str, out: IO[str]) -> None:
+    """Connects and obeys. ConnectionError: there is no cluster at the address."""
+    ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
+    loop = asyncio.get_running_loop()
+    orders = asyncio.StreamReader(limit=MAX_LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    await Bridge(out).run(orders)

@@ -1,0 +1,22 @@
+"""What an actor is told to run.
+
+Known to both sides of the bridge, so nothing of Ray is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHARED = "shared"  # a file that the trainer writes into the run's folder, to see whether machines share it
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt. Travels as JSON."""
+
+    job_id: str
+    command: Sequence[str]
+    run_dir: str  # folder that all machines share, or URL in object storage
+    call_id: str  # of the call that asked for the job
+    ran: float  # seconds that the workers of earlier attempts ran

@@ -1,0 +1,64 @@
+"""Draws the reports of published versions.
+
+It draws one at a time, after the jobs have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from policy_api.v1.training_pb2 import TrainingResult
+from policyd_trainer.guardian.watch import END_ALL
+from policyd_trainer.report.start import report_command
+
+DEADLINE = 320.0  # seconds; the command gives up by itself before
+_LOG = logging.getLogger(__name__)
+
+
+class Reports:
+    """Owns the processes that draw. Runs in one event loop."""
+
+    def __init__(self, repository: str) -> None:
+        self._repository = repository
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, result: TrainingResult) -> None:
+        """Has the report of a job's version drawn, when it is its turn."""
+        task = asyncio.create_task(self._draw(result.policy, result.version))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self, seconds: float) -> None:
+        """Lets the reports end within `seconds`, then kills.
+
+        `policyd-trainer report` makes up for them.
+        """
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _draw(self, policy: str, version: int) -> None:
+        async with self._turn:
+            process = await asyncio.create_subprocess_exec(
+                *report_command(self._repository, policy, version),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
+            except TimeoutError:
+                errors = b"it took too long"
+            finally:
+                with suppress(ProcessLookupError):
+                    process.send_signal(END_ALL)  # to its guardian, which ends all that it started
+                await process.wait()
+        if process.returncode:
+            last = errors.decode(errors="replace").strip()[-2000:]
+            _LOG.warning("%s version %d has no report: %s", policy, version, last)

@@ -1,0 +1,49 @@
+"""Removes the logs of jobs, and the checkpoints of failed ones, some days after their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from policyd.errors import NotFound, Unavailable
+from policyd_trainer.jobs import states
+from policyd_trainer.jobs.runs import Runs
+from policyd_trainer.jobs.store import JobStore
+
+_LOG = logging.getLogger(__name__)
+_LOOK_SECONDS = 3600.0
+_DAY = 86_400.0  # seconds
+
+
+class Retention:
+    """Looks through all runs. What belongs to no job of the table stays."""
+
+    def __init__(self, store: JobStore, runs: Runs, days: float) -> None:
+        """`days` after its end, what is left of a job's run is removed."""
+        self._store, self._runs, self._seconds = store, runs, days * _DAY
+
+    async def run(self) -> None:
+        """Sweeps for ever, from the start on."""
+        while True:
+            try:
+                await self.sweep()
+            except (OSError, Unavailable) as error:
+                _LOG.error("folders of jobs could not be removed: %s", error)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def sweep(self) -> int:
+        """Removes what is due; how many. OSError; Unavailable: database or store do not answer."""
+        due = [job_id for job_id in await asyncio.to_thread(self._runs.job_ids) if await self._is_due(job_id)]
+        for job_id in due:
+            await asyncio.to_thread(self._runs.remove, job_id)
+            _LOG.info("removed the run of job %s, which has ended", job_id)
+        return len(due)
+
+    async def _is_due(self, job_id: str) -> bool:
+        try:
+            job = await self._store.read(self._store.table.get, job_id)
+        except NotFound:
+            return False
+        ended = job.end_time.ToNanoseconds() / 1e9
+        return job.state in states.TERMINAL and ended + self._seconds <= time.time()

@@ -1,0 +1,276 @@
+"""The jobs' table: creation, reading, and the transitions between states.
+
+Each transition is one UPDATE that names the states it may start from: of two that race, one
+happens. Blocking; one process owns the table (`policyd_trainer.jobs.ownership`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from policy_api.v1.training_pb2 import (
+    JobLimits,
+    JobResources,
+    TrainingFailure,
+    TrainingJob,
+    TrainingProgress,
+    TrainingResult,
+    TrainingSpec,
+)
+from policyd.errors import AlreadyExists, Exhausted, NotFound
+from policyd_trainer.jobs import states
+from policyd_trainer.jobs.origin import NOWHERE, Origin
+from policyd_trainer.jobs.records import columns, to_job, to_json
+from policyd_trainer.jobs.schema import jobs, migrate
+from policyd_trainer.jobs.states import is_continuous
+
+# How much further (of the whole job, or batches of one without an end) a worker must get for its
+# attempt to count as fruitful.
+_PROGRESS = 0.01
+_IN_TURN = (jobs.c.priority.desc(), jobs.c.number)  # the order of the queue
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """Of one job's workers."""
+
+    worker_group: int | None  # process id of the last guardian, on the machine that it runs on
+    fruitless_attempts: int  # started since one last got further than any before
+    run_seconds: float  # of all of them
+
+
+class JobTable:
+    """Every job there ever was, in a database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        migrate(engine)
+
+    def create(
+        self,
+        spec: TrainingSpec,
+        *,
+        request_id: str,
+        max_queued: int,
+        priority: int = 0,
+        limits: JobLimits | None = None,
+        resources: JobResources | None = None,
+        origin: Origin = NOWHERE,
+    ) -> TrainingJob:
+        """A new QUEUED job, or the one that `request_id` made before.
+
+        AlreadyExists: that one has another spec. Exhausted: `max_queued` jobs are waiting.
+        """
+        if (before := self._by_request(request_id)) is not None:
+            return _same_spec(before, spec)
+        if self.count(states.QUEUED) >= max_queued:
+            raise Exhausted(f"{max_queued} jobs are waiting, more are not queued", retry_after=10)
+        job_id = f"{spec.policy}-{uuid.uuid4().hex[:12]}"
+        values: dict[str, Any] = {"job_id": job_id, "request_id": request_id or None, "policy": spec.policy}
+        values |= {"state": states.QUEUED, "create_time": time.time(), "priority": priority}
+        values["continuous"] = int(is_continuous(spec))
+        values |= columns(spec=spec, limits=limits, resources=resources) | asdict(origin)
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(jobs).values(values))
+        except IntegrityError:  # another call with this request_id was faster
+            if (before := self._by_request(request_id)) is None:
+                raise
+            return _same_spec(before, spec)
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> TrainingJob:
+        """The job. NotFound."""
+        found = self._select(sa.select(jobs).where(jobs.c.job_id == job_id))
+        if not found:
+            raise NotFound(f"no job {job_id!r}")
+        return self._placed(found)[0]
+
+    def page(self, *, policy: str, size: int, before: int | None) -> tuple[list[TrainingJob], int | None]:
+        """Up to `size` jobs, newest first, created before number `before`.
+
+        And `before` of the next page.
+        """
+        query = sa.select(jobs).order_by(jobs.c.number.desc()).limit(size + 1)
+        if policy:
+            query = query.where(jobs.c.policy == policy)
+        if before is not None:
+            query = query.where(jobs.c.number < before)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        more = rows[size - 1]["number"] if len(rows) > size else None
+        return self._placed([to_job(row) for row in rows[:size]]), more
+
+    def in_state(self, *wanted: states.State) -> list[TrainingJob]:
+        """The jobs in these states, oldest first."""
+        return self._select(sa.select(jobs).where(jobs.c.state.in_(wanted)).order_by(jobs.c.number))
+
+    def count(self, state: states.State) -> int:
+        """Number of jobs in a state."""
+        with self._engine.connect() as connection:
+            query = sa.select(sa.func.count()).where(jobs.c.state == state)
+            return connection.execute(query).scalar_one()
+
+    def counts(self) -> dict[states.State, int]:
+        """Number of jobs by state; states without any are left out."""
+        with self._engine.connect() as connection:
+            query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def ended_after(self, moment: float) -> list[TrainingJob]:
+        """The jobs that ended after `moment`, seconds since 1970, oldest first."""
+        return self._select(sa.select(jobs).where(jobs.c.end_time > moment).order_by(jobs.c.end_time))
+
+    def claim(self, *, continuous: bool = False) -> TrainingJob | None:
+        """Makes the first QUEUED job of the highest priority RUNNING. None: nothing is queued.
+
+        `continuous`: of the jobs that learn from experience; else of the others.
+        """
+        first = sa.select(jobs).where(jobs.c.state == states.QUEUED, jobs.c.continuous == int(continuous))
+        for job in self._select(first.order_by(*_IN_TURN).limit(1)):
+            started = {
+                "start_time": sa.func.coalesce(jobs.c.start_time, time.time()),
+                "attempts": jobs.c.attempts + 1,
+                "fruitless_attempts": jobs.c.fruitless_attempts + 1,
+            }
+            if self._move(job.job_id, states.RUNNING, started):
+                return self.get(job.job_id)
+        return None
+
+    def worker_started(self, job_id: str, group: int) -> None:
+        """Remembers the process id of the guardian of the job's worker."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(worker_group=group))
+
+    def bookkeeping(self, job_id: str) -> Bookkeeping:
+        """What only the supervisor wants to know of a job."""
+        query = sa.select(jobs.c.worker_group, jobs.c.fruitless_attempts, jobs.c.run_seconds)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.where(jobs.c.job_id == job_id)).one()
+        return Bookkeeping(*row)
+
+    def origin(self, job_id: str) -> Origin:
+        """The call that asked for a job."""
+        query = sa.select(jobs.c.call_id, jobs.c.traceparent, jobs.c.requested_by).where(
+            jobs.c.job_id == job_id
+        )
+        with self._engine.connect() as connection:
+            return Origin(*connection.execute(query).one())
+
+    def progressed(self, job_id: str, progress: TrainingProgress, ran: float = 0.0) -> None:
+        """Stores progress, and the seconds that the worker ran since the last.
+
+        An attempt that gets further than any before it counts as the first again.
+        """
+        reached = max(progress.fraction, float(progress.learning.batches))
+        further = jobs.c.furthest + _PROGRESS < reached
+        values = {
+            "progress": to_json(progress),
+            "run_seconds": jobs.c.run_seconds + ran,
+            "fruitless_attempts": sa.case((further, 1), else_=jobs.c.fruitless_attempts),
+            "furthest": sa.case((further, reached), else_=jobs.c.furthest),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(values))
+
+    def ran(self, job_id: str, seconds: float) -> None:
+        """Adds to the time that the job's workers ran."""
+        added = {"run_seconds": jobs.c.run_seconds + seconds}
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(added))
+
+    def requeue(self, job_id: str, *, uncounted: bool = False) -> bool:
+        """RUNNING to QUEUED: another attempt follows.
+
+        `uncounted`: this one does not count as fruitless.
+        """
+        spared = {"fruitless_attempts": jobs.c.fruitless_attempts - 1} if uncounted else {}
+        return self._move(job_id, states.QUEUED, spared)
+
+    def request_cancel(self, job_id: str) -> TrainingJob:
+        """QUEUED to CANCELLED, RUNNING to CANCELLING; other states stay. NotFound."""
+        while (job := self.get(job_id)).state in (states.QUEUED, states.RUNNING):
+            target = states.CANCELLED if job.state == states.QUEUED else states.CANCELLING
+            if self._move(job_id, target, _end_time(target), source=job.state):
+                return self.get(job_id)
+        return job
+
+    def succeed(self, job_id: str, result: TrainingResult) -> bool:
+        """Ends the job with a published version."""
+        return self._end(job_id, states.SUCCEEDED, columns(result=result))
+
+    def fail(self, job_id: str, failure: TrainingFailure) -> bool:
+        """Ends the job without one; not where it is being cancelled."""
+        return self._end(job_id, states.FAILED, columns(failure=failure))
+
+    def cancelled(self, job_id: str) -> bool:
+        """Ends a job that was being cancelled and has published nothing."""
+        return self._end(job_id, states.CANCELLED, {})
+
+    def _end(self, job_id: str, target: states.State, values: dict[str, Any]) -> bool:
+        return self._move(job_id, target, values | _end_time(target))
+
+    def _move(
+        self,
+        job_id: str,
+        target: states.State,
+        values: dict[str, Any],
+        *,
+        source: states.State | None = None,
+    ) -> bool:
+        sources = states.SOURCES[target] if source is None else {source}
+        query = sa.update(jobs).where(jobs.c.job_id == job_id, jobs.c.state.in_(sources))
+        with self._engine.begin() as connection:
+            return connection.execute(query.values({"state": target} | values)).rowcount == 1
+
+    def _placed(self, found: list[TrainingJob]) -> list[TrainingJob]:
+        """The jobs. Those that are queued get their place and the jobs that the queue waits for.
+
+        Jobs without an end have a queue of their own.
+        """
+        if not any(job.state == states.QUEUED for job in found):
+            return found
+        for continuous in (False, True):
+            queued = [
+                job for job in found if job.state == states.QUEUED and is_continuous(job.spec) == continuous
+            ]
+            if queued:
+                self._place(queued, sa.select(jobs.c.job_id).where(jobs.c.continuous == int(continuous)))
+        return found
+
+    def _place(self, queued: list[TrainingJob], queue: sa.Select[Any]) -> None:
+        """Gives jobs of one queue their places. `queue`: the ids of all its jobs."""
+        waiting = queue.where(jobs.c.state == states.QUEUED).order_by(*_IN_TURN)
+        running = queue.where(jobs.c.state.in_((states.RUNNING, states.CANCELLING)))
+        with self._engine.connect() as connection:
+            ordered = connection.execute(waiting).scalars().all()
+            busy = connection.execute(running.order_by(jobs.c.number)).scalars().all()
+        places = {job_id: place for place, job_id in enumerate(ordered, start=1)}
+        for job in queued:
+            job.queue_place = places.get(job.job_id, 0)
+            job.waits_for.extend(busy)
+
+    def _by_request(self, request_id: str) -> TrainingJob | None:
+        if not request_id:
+            return None
+        return next(iter(self._select(sa.select(jobs).where(jobs.c.request_id == request_id))), None)
+
+    def _select(self, query: sa.Select[Any]) -> list[TrainingJob]:
+        with self._engine.connect() as connection:
+            return [to_job(row) for row in connection.execute(query).mappings()]
+
+
+def _end_time(target: states.State) -> dict[str, float]:
+    return {"end_time": time.time()} if target in states.TERMINAL else {}
+
+
+def _same_spec(job: TrainingJob, spec: TrainingSpec) -> TrainingJob:
+    if job.spec != spec:
+        raise AlreadyExists(f"request_id {job.request_id!r} is job {job.job_id}, which has another spec")
+    return job

@@ -1,0 +1,111 @@
+"""One greedy episode as an animated GIF."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from PIL import Image
+
+from policyd import masks
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.environments.calls import ACTION_MASKS, FIRST_RESET, RENDER, STEP
+from policyd_trainer.environments.construct import close, make_one
+from policyd_trainer.environments.contract import reset_result, step_result
+from policyd_trainer.environments.make import EnvironmentInfo
+from policyd_trainer.evaluation.figures import first_seed
+from policyd_trainer.rollouts.policy import ActingPolicy
+
+WIDTH = 320  # pixels at most
+FRAMES = 120  # at most; a longer episode is shown in larger steps
+STEPS = 2000  # of the episode that are filmed
+FRAME_MS = 40
+
+logger = logging.getLogger(__name__)
+
+
+class _Film:
+    """Keeps every `stride`-th frame; when there are too many, every second one is dropped."""
+
+    def __init__(self) -> None:
+        self.frames: list[Image.Image] = []
+        self._stride = 1
+        self._step = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next frame is wanted."""
+        return self._step % self._stride == 0
+
+    def step(self, frame: np.ndarray | None) -> None:
+        """Counts a step and keeps its frame [H, W, 3]."""
+        self._step += 1
+        if frame is None:
+            return
+        picture = Image.fromarray(np.ascontiguousarray(frame, np.uint8))
+        picture.thumbnail((WIDTH, WIDTH))
+        self.frames.append(picture)
+        if len(self.frames) > FRAMES:
+            self.frames = self.frames[::2]
+            self._stride *= 2
+
+    def gif(self) -> bytes:
+        """All frames, then a pause, and again."""
+        buffer = io.BytesIO()
+        first, *rest = (frame.quantize(64) for frame in self.frames)
+        durations = [FRAME_MS] * len(rest) + [1000]
+        first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+        return buffer.getvalue()
+
+
+def film(config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy) -> tuple[bytes, str]:
+    """The GIF and a note for people.
+
+    No bytes where the environment does not render, and the note says so.
+    """
+    try:
+        environment = make_one(config, render_mode="rgb_array")
+    except Exception as error:  # noqa: BLE001  somebody else's code, and only a picture is lost
+        logger.info("%s does not render: %s", config.env_id, error)
+        return b"", f"{config.env_id} does not render."
+    try:
+        return _film(environment, config, info, policy)
+    except Exception as error:
+        logger.warning("filming %s failed", config.env_id, exc_info=True)
+        return b"", f"Rendering {config.env_id} failed: {type(error).__name__}: {error}"
+    finally:
+        close(environment)
+
+
+def _film(
+    environment: gym.Env[Any, Any], config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy
+) -> tuple[bytes, str]:
+    seed = first_seed(config.seed, "report")
+    with FIRST_RESET:
+        answer = environment.reset(seed=seed)
+    observation, given = reset_result(answer)
+    filmed, total, done, steps = _Film(), 0.0, False, 0
+    filmed.step(_frame(environment))
+    while not done and steps < STEPS:
+        with ACTION_MASKS:
+            mask = masks.given(environment, observation, given) if info.encoder.mask_width else None
+        stored = policy.mode(info.encoder.encode(observation, mask)[None])
+        action = info.codec.to_environment(stored)[0]
+        with STEP:
+            stepped = environment.step(action)
+        observation, reward, terminated, truncated, given = step_result(stepped)
+        total, steps, done = total + reward, steps + 1, terminated or truncated
+        filmed.step(_frame(environment) if filmed.due or done else None)
+    ending = "" if done else ", cut here"
+    return filmed.gif(), f"One greedy episode, seed {seed}: return {total:.1f} in {steps} steps{ending}."
+
+
+def _frame(environment: gym.Env[Any, Any]) -> np.ndarray:
+    with RENDER:
+        frame = environment.render()
+    if not isinstance(frame, np.ndarray):
+        raise TypeError(f"render() answered {type(frame).__name__}, wanted an array [H, W, 3]")
+    return frame

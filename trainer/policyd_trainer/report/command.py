@@ -1,0 +1,78 @@
+"""`policyd-trainer report`: draws the report of a published version and puts it beside the model.
+
+A run starts it when its result is durable, so nobody waits for pictures to be served by a new
+version. Whoever wants the report at once calls it too: it waits for the other process, or draws
+what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from policyd.errors import PolicydError
+from policyd.repository import ModelRepository, PublishedVersion
+from policyd.repository.durable import locked
+from policyd.repository.option import LOCATION
+from policyd_trainer.report.build import REPORT, build
+from policyd_trainer.report.page import NEWEST, link
+from policyd_trainer.report.subject import Subject
+from policyd_trainer.runs import mlflow_log
+
+DEADLINE = 300  # seconds after which a report is given up
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option("--repository", required=True, envvar="POLICYD_REPOSITORY", type=LOCATION)
+@click.option("--policy", required=True, help="Name of the policy.")
+@click.option("--version", required=True, type=click.IntRange(min=1), help="Number of the version.")
+def report(repository: Path | str, policy: str, version: int) -> None:
+    """Draw the report of a published version.
+
+    Prints where the report is. A version that has a report keeps it.
+    """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    signal.alarm(DEADLINE)
+    try:
+        click.echo(ensure_report(ModelRepository(repository), policy, version))
+    except PolicydError as error:
+        click.echo(f"no report of {policy} version {version}: {error.message}", err=True)
+        sys.exit(1)
+
+
+def ensure_report(repository: ModelRepository, policy: str, version: int) -> str:
+    """Where the report is; draws it if the version has none. PolicydError: it cannot be drawn."""
+    published = repository.read(policy, version)
+    with locked(_lock(repository, published)):
+        if REPORT not in {*published.files, *repository.added_files(published)}:
+            subject = Subject.of(repository, published)
+            repository.add_files(policy, version, build(subject))
+            if subject.place.before is not None:
+                _link_from(repository, repository.read(policy, subject.place.before), version)
+            mlflow_log.log_run(subject.config, subject.curve, repository, published)
+    return f"{repository.location}/{published.path}/{REPORT}"
+
+
+def _link_from(repository: ModelRepository, before: PublishedVersion, version: int) -> None:
+    """Gives the report of the version before a link to `version`, which it did not know of."""
+    with locked(_lock(repository, before)):
+        if REPORT not in repository.added_files(before):
+            return
+        html = repository.read_added(before, REPORT).decode()
+        linked = html.replace(NEWEST, link(version, "Version {} after it"))
+        repository.add_files(before.policy, before.version, {REPORT: linked.encode()})
+
+
+def _lock(repository: ModelRepository, published: PublishedVersion) -> Path:
+    """A file of this machine: a report that two machines draw at once is the same report."""
+    place = hashlib.sha256(f"{repository.location}/{published.path}".encode()).hexdigest()[:32]
+    return Path(tempfile.gettempdir()) / f"policyd-report-{place}.lock"

@@ -1,0 +1,21 @@
+"""Has `policyd-trainer report` started, without importing what draws."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from policyd_trainer.guardian.board import BOARD
+
+NICENESS = 10  # what serves and learns goes first
+
+
+def start_report(repository: Path | str, policy: str, version: int) -> None:
+    """Has the guardian start the command when the run has ended. It ends at its own deadline."""
+    BOARD.run_after(report_command(repository, policy, version))
+
+
+def report_command(repository: Path | str, policy: str, version: int) -> list[str]:
+    """The command line of the report."""
+    where = ["--repository", str(repository), "--policy", policy, "--version", str(version)]
+    return ["nice", "-n", str(NICENESS), sys.executable, "-m", "policyd_trainer", "report", *where]

@@ -1,0 +1,86 @@
+"""Rollout workers as processes beside the learner."""
+
+from __future__ import annotations
+
+import multiprocessing
+import weakref
+from collections.abc import Sequence
+from ctypes import Array, c_ubyte
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from policyd.errors import PolicydError
+from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.guardian.board import board_of_a_child, call_in
+from policyd_trainer.guardian.watch import during, how
+from policyd_trainer.rollouts.worker import Answer, Method, Share, serve
+
+GOODBYE = 5.0  # seconds that a worker has to end by itself
+
+
+class ProcessCrew:
+    """Owns its worker processes; they end with it, or with this process."""
+
+    def __init__(self, shares: Sequence[Share]) -> None:
+        """Starts one for each share. EnvironmentFailed: its environments cannot be made."""
+        context = multiprocessing.get_context("spawn")
+        self._processes: list[SpawnProcess] = []
+        self._pipes: list[Connection] = []
+        self._boards: list[Array[c_ubyte]] = []  # each says what its worker is doing
+        self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # at exit too
+        for share in shares:
+            ours, theirs = context.Pipe()
+            board = board_of_a_child(context)
+            process = context.Process(target=serve, args=(theirs, share, board), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self._pipes.append(ours)
+            self._boards.append(board)
+        self._answers()
+
+    def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
+        """See Crew."""
+        for worker, (pipe, argument) in enumerate(zip(self._pipes, arguments, strict=True)):
+            try:
+                pipe.send((method, argument))
+            except OSError as error:
+                raise self._death(worker) from error
+        return self._answers()
+
+    def close(self) -> None:
+        """See Crew."""
+        self._end()
+
+    def _answers(self) -> list[Answer]:
+        """One answer of each worker; of several errors the first is raised."""
+        answers = [self._answer(worker) for worker in range(len(self._pipes))]
+        for answer in answers:
+            if isinstance(answer, PolicydError):
+                raise answer
+        return answers
+
+    def _answer(self, worker: int) -> Answer:
+        try:
+            return self._pipes[worker].recv()[1]
+        except (EOFError, OSError):
+            return self._death(worker)
+
+    def _death(self, worker: int) -> EnvironmentFailed:
+        """What is known of a worker whose pipe has closed: how it ended, and in which call."""
+        process = self._processes[worker]
+        process.join(GOODBYE)
+        ended = "closed its pipe" if process.exitcode is None else how(process.exitcode)
+        return EnvironmentFailed(f"a rollout worker {ended}{during(call_in(self._boards[worker]))}")
+
+
+def _end(pipes: list[Connection], processes: list[SpawnProcess]) -> None:
+    """Closes the worker's pipe, waits for its end, then kills it."""
+    for pipe in pipes:
+        pipe.close()
+    for process in processes:
+        process.join(GOODBYE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()

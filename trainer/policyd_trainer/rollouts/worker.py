@@ -1,0 +1,130 @@
+"""A rollout worker: a part of the run's environments, and a copy of the policy in numpy.
+
+It runs in a process beside the learner (`serve`), or in an actor of a Ray cluster (`actors`).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+from contextlib import suppress
+from ctypes import Array, c_ubyte
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+import numpy as np
+
+from policyd.errors import PolicydError
+from policyd_trainer.config import TrainingConfig
+from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.make import inspect
+from policyd_trainer.environments.watchdog import Watchdog
+from policyd_trainer.estimators.normalization import ObservationScaling
+from policyd_trainer.guardian.board import BOARD
+from policyd_trainer.networks.host import host_outputs
+from policyd_trainer.networks.spec import NetworkSpec
+from policyd_trainer.rollouts.buffer import Rollout
+from policyd_trainer.rollouts.collector import LocalCollector
+from policyd_trainer.rollouts.make import make_local
+from policyd_trainer.rollouts.policy import ActingPolicy
+
+Method = Literal["reset", "collect", "snapshot", "restore"]
+Answer = Any  # or argument: of a method
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker is told when it starts."""
+
+    config: TrainingConfig
+    actor: NetworkSpec
+    first: int  # the first of its environments
+    count: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """One rollout: the policy as it is now, and the noise to act with."""
+
+    parameters: np.ndarray  # [P]
+    scaling: ObservationScaling | None
+    noise: np.ndarray  # [T, count, ...]
+    with_log_probs: bool = False  # whether the answer tells how probable its actions were
+
+
+def serve(connection: Connection, share: Share, board: Array[c_ubyte]) -> None:
+    """Answers (method, argument) with (True, result) or (False, error).
+
+    Until the pipe closes. It writes to `board` which call of the environment is running.
+    """
+    BOARD.write_to(memoryview(board))
+    with suppress(OSError, ValueError):  # there may be no standard error
+        faulthandler.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the learner decides
+        signal.signal(number, signal.SIG_IGN)
+    with Watchdog(share.config.step_timeout, share.config.env_id):
+        _serve(connection, share)
+
+
+def _serve(connection: Connection, share: Share) -> None:
+    try:
+        worker = RolloutWorker(share)
+    except PolicydError as error:
+        connection.send((False, error))
+        return
+    connection.send((True, None))
+    while True:
+        try:
+            method, argument = connection.recv()
+        except EOFError:
+            break
+        connection.send(answered(worker, method, argument))
+    worker.collector.close()
+
+
+class RolloutWorker:
+    """Environments [first, first + count) of the run. Its methods are what a crew is asked."""
+
+    def __init__(self, share: Share) -> None:
+        info = inspect(share.config)
+        self._distribution = info.codec.distribution
+        self._parameters = np.zeros(share.actor.size, np.float32)
+        self._outputs = host_outputs(share.actor, self._parameters)
+        self.collector: LocalCollector = make_local(share.config, info, share.count, share.first)
+
+    def collect(self, order: Order) -> Rollout:
+        """The next rollout of its part."""
+        self._parameters[:] = order.parameters
+        policy = ActingPolicy(self._outputs, self._distribution, order.scaling)
+        rollout = self.collector.collect(policy, order.noise)
+        return replace(rollout, log_probs=log_probs_of(policy, rollout)) if order.with_log_probs else rollout
+
+    def reset(self, seed: int) -> None:
+        """Starts its environments anew."""
+        self.collector.reset(seed)
+
+    def snapshot(self, _: None) -> bytes | None:
+        """See Collector."""
+        return self.collector.snapshot()
+
+    def restore(self, saved: bytes) -> None:
+        """See Collector."""
+        self.collector.restore(saved)
+
+
+def log_probs_of(policy: ActingPolicy, rollout: Rollout) -> np.ndarray:
+    """Log pi(a_t|s_t) of a rollout's actions [T, N], by the policy that took them."""
+    rows = rollout.observations[:-1].reshape(-1, rollout.observations.shape[-1])
+    actions = rollout.actions.reshape(-1, *rollout.actions.shape[2:])
+    return policy.log_probs(rows, actions).reshape(rollout.rewards.shape)
+
+
+def answered(worker: RolloutWorker, method: Method, argument: Answer) -> tuple[bool, Answer]:
+    """Has the worker do it: True and the result, or False and the error."""
+    try:
+        return True, getattr(worker, method)(argument)
+    except PolicydError as error:
+        return False, error
+    except Exception as error:  # noqa: BLE001  it is told to the learner, which ends the run
+        return False, EnvironmentFailed(f"a rollout worker failed with {error!r}")

@@ -1,0 +1,68 @@
+"""What a run does at its beginning and its end so that no environment can hide how it went."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import fcntl
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import IO, Any, cast
+
+from policyd_trainer.guardian.board import BOARD
+
+_FIRST = 64  # the smallest descriptor for the protocol, out of the way of what closes "all" descriptors
+
+
+def trace_crashes() -> None:
+    """Writes a traceback to standard error when the process crashes.
+
+    The environment's C code may crash it, for example.
+    """
+    with suppress(OSError, ValueError):  # there may be no standard error
+        faulthandler.enable(file=2)
+
+
+def own_stdout() -> IO[str]:
+    """Returns a stream to standard output, which only the caller has from now on.
+
+    For all other code, standard output is standard error.
+
+    So nothing that an environment prints, or that its child processes print, gets among the events.
+    """
+    stream = sys.stdout
+    if stream is not sys.__stdout__:  # somebody's own stream, of a test for example
+        return cast("IO[str]", stream)
+    assert stream is not None, "a process with this command has one"
+    stream.flush()
+    descriptor = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, _FIRST)
+    os.dup2(2, 1)
+    return os.fdopen(descriptor, "w", buffering=1)
+
+
+def own_stream(number: int, current: Any) -> IO[str]:
+    """A stream to descriptor `number` that stays open whatever becomes of `current`.
+
+    `current` is sys.stdout, say.
+    """
+    if current is None or current not in (sys.__stdout__, sys.__stderr__):
+        return current if current is not None else io.StringIO()
+    return os.fdopen(os.dup(number), "w", buffering=1)
+
+
+def leave(code: int) -> None:
+    """Ends the process with `code`, which is not 0 unless a result was reported.
+
+    What was registered to run at exit is run. Threads that never stop are not waited for. The
+    guardian ends the process if that takes too long. Without a guardian, the process ends as usual.
+    """
+    BOARD.report(code)
+    if BOARD.is_shared:
+        atexit._run_exitfuncs()  # noqa: SLF001  there is no public name for it
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,222 @@
+"""Telling how a run goes: a bar for people, JSON lines for machines, or nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+from google.protobuf import json_format
+
+from policy_api.v1.training_pb2 import TrainingFailure, TrainingProgress, TrainingResult, WorkerEvent
+from policyd_trainer.evaluation.budget import Budget
+
+INTERVAL = 0.25  # seconds between two reports of the same phase
+SILENCE = 1.0  # seconds without a step after which the last report is told again, with a new ETA
+OVERDUE = 0.1  # of the time without a step: what is left at least, for nobody knows
+
+
+class Reporter(Protocol):
+    """Where progress and the end of a run are shown."""
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """How far it is."""
+
+    def result(self, result: TrainingResult) -> None:
+        """It succeeded."""
+
+    def failure(self, failure: TrainingFailure) -> None:
+        """It failed."""
+
+
+@dataclass
+class JsonReporter:
+    """One WorkerEvent a line."""
+
+    stream: IO[str]
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """How far it is."""
+        self._write(WorkerEvent(progress=progress))
+
+    def result(self, result: TrainingResult) -> None:
+        """The last line."""
+        self._write(WorkerEvent(result=result))
+
+    def failure(self, failure: TrainingFailure) -> None:
+        """The last line."""
+        self._write(WorkerEvent(failure=failure))
+
+    def _write(self, event: WorkerEvent) -> None:
+        self.stream.write(json_format.MessageToJson(event, indent=None) + "\n")
+        self.stream.flush()
+
+
+@dataclass
+class TextReporter:
+    """The result in plain words, without progress."""
+
+    write: Callable[[str], None]
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """Nothing."""
+
+    def result(self, result: TrainingResult) -> None:
+        """Version, evaluation, promotion."""
+        self.write(f"published {result.policy} version {result.version} in {result.version_path}")
+        for name in ("greedy", "sampled"):
+            figures = getattr(result.evaluation, name)
+            if not figures.episodes:
+                continue  # learned from clients, without an environment here
+            interval = f"95% interval {figures.ci_low:.2f} to {figures.ci_high:.2f}"
+            self.write(
+                f"{name}: mean return {figures.mean:.2f} over {figures.episodes} episodes ({interval})"
+            )
+        self.write(result.promotion_reason)
+
+    def failure(self, failure: TrainingFailure) -> None:
+        """One line."""
+        self.write(f"failed: {failure.message} [{failure.reason}]")
+
+
+# Where each phase begins and ends, as parts of the whole job.
+SPANS: Mapping[TrainingProgress.Phase.ValueType, tuple[float, float]] = {
+    TrainingProgress.EVALUATING: (0.9, 0.95),
+    TrainingProgress.COMPARING: (0.97, 0.98),
+}
+AFTERWARDS = 2.0  # seconds that exporting and publishing take, about
+
+
+@dataclass
+class Clock:
+    """Progress messages at a bearable rate, with the loop's speed and the estimated end."""
+
+    reporter: Reporter
+    total_env_steps: int
+    now: Callable[[], float] = time.monotonic
+    budget: Budget = field(default_factory=Budget)  # of what judges the policy
+    _last: TrainingProgress = field(default_factory=TrainingProgress)
+    _reported: float = float("-inf")
+    _first: tuple[float, int] | None = None  # (time, env steps) at the attempt's begin
+    _aside: float = 0.0  # seconds that were not the loop's
+    _entered: int = 0  # steps of judging when the phase began
+    _told: float = 0.0  # time of the last report with news
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # `repeat` has a thread of its own
+
+    def due(self, phase: TrainingProgress.Phase.ValueType) -> bool:
+        """Whether a report would be shown: the phase is new, or the last report was a while ago."""
+        return phase != self._last.phase or self.now() - self._reported >= INTERVAL
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time spent in this block does not count as the loop's.
+
+        Use it around evaluations and checkpoints.
+        """
+        began = self.now()
+        try:
+            yield
+        finally:
+            self._aside += self.now() - began
+
+    def tell(
+        self,
+        phase: TrainingProgress.Phase.ValueType,
+        fraction: float,
+        env_steps: int,
+        mean_return: float | None,
+    ) -> None:
+        """Reports, unless the last report of this phase was a moment ago."""
+        with self._lock:
+            self._tell(phase, fraction, env_steps, mean_return)
+
+    def _tell(
+        self,
+        phase: TrainingProgress.Phase.ValueType,
+        fraction: float,
+        env_steps: int,
+        mean_return: float | None,
+    ) -> None:
+        now = self.now()
+        if self._first is None:
+            self._first = (now, env_steps)
+        if not self.due(phase):
+            return
+        if phase != self._last.phase:
+            self._entered = self.budget.spent
+        self._reported = self._told = now
+        began, first_steps = self._first
+        elapsed = now - began
+        progress = TrainingProgress(
+            phase=phase,
+            fraction=max(fraction, self._last.fraction),
+            env_steps=env_steps,
+            total_env_steps=self.total_env_steps,
+            evaluation_steps=self.budget.spent,
+            total_evaluation_steps=self.budget.limit,
+        )
+        progress.elapsed.FromNanoseconds(int(elapsed * 1e9))
+        if mean_return is None and self._last.HasField("mean_return"):
+            mean_return = self._last.mean_return  # of training, which is over
+        if mean_return is not None:
+            progress.mean_return = mean_return
+        moved = env_steps > self._last.env_steps  # not while candidates are evaluated
+        if phase == TrainingProgress.TRAINING and moved and elapsed > self._aside:
+            progress.env_steps_per_second = (env_steps - first_steps) / (elapsed - self._aside)
+        else:
+            progress.env_steps_per_second = self._last.env_steps_per_second
+        if (seconds := self._eta(progress, env_steps - first_steps, elapsed)) is not None:
+            progress.eta.FromNanoseconds(int(seconds * 1e9))
+        self._last = progress
+        self.reporter.progress(progress)
+
+    def beat(self) -> None:
+        """Reports the progress of an evaluation.
+
+        It is of candidates during training, or a phase of its own.
+        """
+        phase = self._last.phase
+        if not phase or not self.due(phase):
+            return
+        fraction = self._last.fraction
+        if phase in SPANS:
+            low, high = SPANS[phase]
+            left = max(1.0, self.budget.expected - self._entered)
+            fraction = low + (high - low) * min(1.0, (self.budget.spent - self._entered) / left)
+        self.tell(phase, fraction, self._last.env_steps, None)
+
+    def repeat(self) -> None:
+        """Tells the last report again if nothing was told for a while: the time goes on.
+
+        A single step, a comparison or an upload may take minutes. The ETA counts down, and where
+        it was too short it grows again, by a part of the time that has passed.
+        """
+        with self._lock:
+            now = self.now()
+            if not self._last.phase or now - self._reported < SILENCE:
+                return
+            self._reported = now
+            progress = TrainingProgress()
+            progress.CopyFrom(self._last)
+            silent = now - self._told
+            progress.elapsed.FromNanoseconds(self._last.elapsed.ToNanoseconds() + int(silent * 1e9))
+            if progress.HasField("eta"):
+                left = max(self._last.eta.ToNanoseconds() / 1e9 - silent, OVERDUE * silent)
+                progress.eta.FromNanoseconds(int(left * 1e9))
+            self.reporter.progress(progress)
+
+    def _eta(self, progress: TrainingProgress, env_steps: int, elapsed: float) -> float | None:
+        """Seconds to the end.
+
+        What is left of training and of judging, at the speed of all steps so far.
+        """
+        steps = env_steps + self.budget.spent
+        if steps <= 0 or elapsed <= 0:
+            return None
+        left = max(0.0, self.total_env_steps - progress.env_steps)
+        if progress.phase in (TrainingProgress.TRAINING, *SPANS):
+            left += max(0.0, self.budget.expected - self.budget.spent)
+        return left * elapsed / steps + AFTERWARDS * (1 - progress.fraction)
