@@ -13,7 +13,9 @@ so what was deleted is deleted in both.
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -31,6 +33,9 @@ PIECE_BYTES = 1 << 20
 #: Largest configuration, and largest file about what was learned from.
 SMALL_BYTES = 16 << 20
 STATE = "stored.json"
+#: Within this time two changes of a file may get the same time of change.
+TICK_NANOSECONDS = 100_000_000
+UNSETTLED = -1
 
 
 class Outgoing:
@@ -86,8 +91,9 @@ class Outgoing:
     def _put_log(self, folder: Path) -> bool:
         """Puts pieces that have changed, removes segments that are gone; whether there were any."""
         stored = self._stored.setdefault(folder.name, {})
-        marked = overwritten(folder)
-        whole = self._overwritten.get(folder.name) != marked  # else it has only grown
+        marked = _settled(overwritten(folder))
+        # Else it has only grown.
+        whole = marked == UNSETTLED or self._overwritten.get(folder.name) != marked
         segments = {path.stem: path for path in sorted(folder.glob("*.log"))}
         changed = False
         for name, path in segments.items():
@@ -104,13 +110,13 @@ class Outgoing:
 
     def _put_segment(self, key: str, path: Path, stored: dict[str, list[int]], *, whole: bool) -> bool:
         """`stored`: by segment when the file had changed last, then the checksum of each piece."""
-        when = path.stat().st_mtime_ns
+        when = _settled(path.stat().st_mtime_ns)
         before = stored.get(path.stem, [0])
-        if before[0] == when:
+        if before[0] == when != UNSETTLED:
             return False
         first = 0 if whole else max(0, len(before) - 2)  # the last piece grows
         checksums = before[1 : first + 1]
-        for number, piece in _pieces(path, first):
+        for number, piece in pieces(path, first):
             checksums.append(zlib.crc32(piece))
             if before[number + 1 : number + 2] != checksums[-1:]:
                 self._client.put(f"{key}/{number * PIECE_BYTES:012d}", piece)
@@ -126,14 +132,25 @@ class Outgoing:
             self._small[path] = checksum
 
 
-def _pieces(path: Path, first: int) -> Iterator[tuple[int, bytes]]:
-    """The pieces of a segment from a number on."""
+def pieces(path: Path, first: int) -> Iterator[tuple[int, bytes]]:
+    """The pieces of a segment from a number on.
+
+    A short piece is the last one, though the segment may have grown since it was read: what comes
+    behind it belongs into the same piece.
+    """
     with path.open("rb") as file:
         file.seek(first * PIECE_BYTES)
-        number = first
-        while piece := file.read(PIECE_BYTES):
-            yield number, piece
-            number += 1
+        for number in itertools.count(first):
+            piece = file.read(PIECE_BYTES)
+            if piece:
+                yield number, piece
+            if len(piece) < PIECE_BYTES:
+                return
+
+
+def _settled(when: int) -> int:
+    """When a file changed, in nanoseconds; UNSETTLED while a next change may get the same time."""
+    return when if time.time_ns() - when > TICK_NANOSECONDS else UNSETTLED
 
 
 class Incoming:

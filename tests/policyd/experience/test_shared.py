@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from policyd.errors import FailedPrecondition
 from policyd.experience.configs import ExperienceConfigs
 from policyd.experience.learned import Learned, read_learned, write_learned
 from policyd.experience.sealed import Position, SealedLog, read_sealed
-from policyd.experience.shared import PIECE_BYTES, Incoming, Outgoing
+from policyd.experience.shared import PIECE_BYTES, Incoming, Outgoing, pieces
 from policyd.repository.object_client import ObjectClient
 from policyd.repository.object_url import open_objects
 from tests.s3 import S3Server
@@ -180,3 +182,27 @@ def test_a_copy_is_whole_while_the_log_grows(shared: Shared) -> None:
     assert lengths == sorted(lengths)
     shared.incoming.update(1)
     assert shared.same()
+
+
+def test_a_segment_that_grows_while_it_is_read_keeps_its_offsets(tmp_path: Path) -> None:
+    """What is appended between two pieces is no piece of its own, at an offset nobody wrote."""
+    path = tmp_path / "00000001.log"
+    path.write_bytes(b"a" * (PIECE_BYTES + 10))
+    reading = pieces(path, 0)
+    found = [next(reading), next(reading)]
+    with path.open("ab") as file:
+        file.write(b"b" * 20)
+    found += reading
+    assert [(number, len(piece)) for number, piece in found] == [(0, PIECE_BYTES), (1, 10)]
+    assert [(number, len(piece)) for number, piece in pieces(path, 1)] == [(1, 30)]
+
+
+def test_a_change_within_the_same_tick_of_the_clock_is_seen(shared: Shared) -> None:
+    """The file's time of change is that of the exchange before, to the nanosecond."""
+    tick = time.time_ns() + 60_000_000_000  # ahead: it stays recent, however slow this machine is
+    for name in ("a", "b"):
+        shared.seal(name)
+        (path,) = (shared.server / "episodes" / POLICY).glob("*.log")
+        os.utime(path, ns=(tick, tick))
+        shared.exchange()
+        assert shared.same()
