@@ -48,13 +48,17 @@ def test_each_workflow_is_linted(workflow: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_pull_request_is_checked_by_what_ci_is_here() -> None:
-    """The workflow `ci` starts on pull requests and runs `.ci/run`, which is executable."""
+@pytest.mark.parametrize(
+    ("event", "job", "script"),
+    [("pull_request", "check", ".ci/run"), ("schedule", "nightly", ".ci/nightly")],
+)
+def test_the_workflow_runs_what_ci_is_here(event: str, job: str, script: str) -> None:
+    """The workflow `ci` starts on the event and runs the script, which is executable."""
     workflow = yaml.load((WORKFLOW.parent / "ci.yml").read_text(), yaml.BaseLoader)  # `on` stays a word
-    assert "pull_request" in workflow["on"]
-    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-    assert ".ci/run" in [step.get("run") for step in steps]
-    assert os.access(ROOT / ".ci/run", os.X_OK)
+    assert event in workflow["on"]
+    assert f"'{event}'" in workflow["jobs"][job]["if"]
+    assert script in [step.get("run") for step in workflow["jobs"][job]["steps"]]
+    assert os.access(ROOT / script, os.X_OK)
 
 
 def _run_workflow(folder: Path, config: Path) -> dict[str, int]:

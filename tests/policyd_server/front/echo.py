@@ -12,8 +12,11 @@ from typing import Any
 import grpc
 
 from policyd.runtime.rpc_metrics import BUCKETS
-from policyd_server.front import binding
-from policyd_server.front.binding import Front
+from policyd_server import front
+
+if front.AVAILABLE:
+    from policyd_server.front import binding
+    from policyd_server.front.binding import Front
 
 SAY, CHAT = "/test.Echo/Say", "/test.Echo/Chat"
 MAX_MESSAGE = 1_000_000
