@@ -14,63 +14,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from policy_api.v1 import experience_pb2 as pb
 from policyd.errors import Exhausted
+from policyd.experience import facts
 from policyd.experience.book import Book, EpisodeKey, OpenEpisode, Place, Verdict, sealed_episode
+from policyd.experience.facts import EpisodeFacts
 from policyd.experience.journal import Journal, key_of
+from policyd.experience.recovery import recovered
+from policyd.experience.report import Report, description
 from policyd.experience.sealed import SealedLog
 from policyd.repository.durable import locked, make_directory
 
-#: Problems of one kind that an answer lists.
-LISTED = 100
 #: Seconds until a full disk is tried again, and what clients are told to wait.
 FULL_SECONDS, RETRY_AFTER = 1.0, 5.0
 
 
 #: policyd_server.compiled.index.take.
 Index = Callable[[bytes, Book, Place, Callable[[str], bool], float], tuple[bytes, dict[str, int]]]
-
-
-class EpisodeFacts(NamedTuple):
-    """What decides whether an episode is deleted."""
-
-    episode_id: str
-    subject: str
-    changed: float  # seconds since the epoch; of a sealed episode: when it was sealed
-
-
-@dataclass
-class Report:
-    """What became of the outcomes of one request, in the contract's words."""
-
-    counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
-    problems: dict[Verdict, list[pb.OutcomeProblem]] = field(default_factory=dict)
-
-    def add(self, index: int, verdict: Verdict, description: str) -> None:
-        """Counts one outcome, and lists it where it is a problem."""
-        self.counts[verdict] += 1
-        if verdict in (Verdict.CONFLICT, Verdict.UNKNOWN):
-            listed = self.problems.setdefault(verdict, [])
-            if len(listed) < LISTED:
-                listed.append(pb.OutcomeProblem(index=index, description=description))
-
-    def message(self) -> pb.ReportOutcomesResponse:
-        """The answer to the client."""
-        return pb.ReportOutcomesResponse(
-            recorded=self.counts[Verdict.RECORDED],
-            repeated=self.counts[Verdict.REPEATED],
-            too_late=self.counts[Verdict.TOO_LATE],
-            conflicts=self.problems.get(Verdict.CONFLICT, ()),
-            unknown=self.problems.get(Verdict.UNKNOWN, ()),
-            conflict_count=self.counts[Verdict.CONFLICT],
-            unknown_count=self.counts[Verdict.UNKNOWN],
-        )
 
 
 class Recorder:
@@ -81,7 +43,6 @@ class Recorder:
         self.root = root
         self._lock = locked(root / "lock")
         self._lock.__enter__()
-        self.book = Book()
         self._journal = Journal(root / "journal")
         self._logs: dict[str, SealedLog] = {}
         self._changed: set[EpisodeKey] = set()  # episodes with outcomes that are not yet durable
@@ -89,7 +50,8 @@ class Recorder:
         self.lost: Counter[str] = Counter()  # decisions that a full disk had no room for, by policy
         self._full_until = 0.0  # time.monotonic(); 0: the disk has room
         self._unsealed = False  # whether complete episodes wait for room
-        self._recover()
+        self.book = recovered(self._journal, self.log)
+        self._seal_recovered()
 
     def decide(
         self, record: pb.DecisionRecord, payload: bytes | None = None, now: float | None = None
@@ -127,11 +89,13 @@ class Recorder:
             key = EpisodeKey(policy, outcome.episode_id, outcome.agent_id)
             verdict = self.book.judge(key, outcome)
             if verdict is Verdict.RECORDED:
-                record = pb.OutcomeRecord(policy=policy, caller=caller, outcome=outcome, report_time=_now())
+                record = pb.OutcomeRecord(
+                    policy=policy, caller=caller, outcome=outcome, report_time=facts.now()
+                )
                 place = self._journal.outcome(record)
                 self.book.report(key, outcome, place.segment, now)
                 self._changed.add(key)
-            report.add(index, verdict, self._description(key, outcome, verdict))
+            report.add(index, verdict, description(self.book, key, outcome, verdict))
         return report
 
     def commit(self) -> None:
@@ -175,7 +139,7 @@ class Recorder:
         """Seals episodes of one policy, all or none. False: the disk is full."""
         for episode in episodes:
             whole = sealed_episode(episode, self._journal.decisions(episode))
-            whole.seal_time.CopyFrom(_now())
+            whole.seal_time.CopyFrom(facts.now())
             self.log(policy).append(whole)
         try:
             self.log(policy).commit()
@@ -222,10 +186,12 @@ class Recorder:
         for key in opened:
             self.book.forget(key)
         self._journal.erase(
-            lambda record: record.policy == policy and (key_of(record) in opened or matches(_facts(record)))
+            lambda record: (
+                record.policy == policy and (key_of(record) in opened or matches(facts.facts_of(record)))
+            )
         )
         sealed = self.log(policy).delete(
-            lambda e: matches(EpisodeFacts(e.episode_id, e.subject, _seconds(e.seal_time)))
+            lambda e: matches(EpisodeFacts(e.episode_id, e.subject, facts.seconds(e.seal_time)))
         )
         return len(opened) + sealed
 
@@ -265,65 +231,10 @@ class Recorder:
     def _start_over(self) -> None:
         self._changed.clear()
         self._queued.clear()
-        self.book = Book()
-        self._recover()
+        self.book = recovered(self._journal, self.log)
+        self._seal_recovered()
 
-    def _recover(self) -> None:
-        """Reads the journal.
-
-        An episode that was sealed before the journal forgot it is not opened again.
-        """
-        entries = list(self._journal.entries())
-        keys = {key_of(entry.record) for entry in entries}
-        sealed = dict.fromkeys(self._sealed_of(keys))
-        for key in sealed:
-            self.book.seal(key)
-        now = time.time()
-        for place, record in entries:
-            key = key_of(record)
-            if key in sealed:  # the book remembers the newest only
-                continue
-            if isinstance(record, pb.DecisionRecord):
-                if self.book.decide(key, record.step.step, place, record.subject, record.caller, now):
-                    opened = self.book.episodes[key]
-                    opened.began = min(opened.began, _seconds(record.step.decide_time))
-            else:
-                self.book.report(key, record.outcome, place.segment, now)
+    def _seal_recovered(self) -> None:
+        """Seals what is complete, and gives back the journal's segments that nobody needs."""
         self.seal([episode for episode in self.book.episodes.values() if episode.complete])
         self._journal.release(self.book.segments)
-
-    def _sealed_of(self, keys: set[EpisodeKey]) -> list[EpisodeKey]:
-        """Those episodes of the journal that are in the log already, oldest first."""
-        found: dict[EpisodeKey, None] = {}
-        for policy in {key.policy for key in keys}:
-            for episode in self.log(policy).since(self._journal.begun):
-                key = EpisodeKey(policy, episode.episode_id, episode.agent_id)
-                if key in keys:
-                    found[key] = None
-        return list(found)
-
-    def _description(self, key: EpisodeKey, outcome: pb.Outcome, verdict: Verdict) -> str:
-        where = f"episode {key.episode_id[:64]!r}, agent {key.agent_id[:64]!r}, step {outcome.step}"
-        if verdict is Verdict.UNKNOWN:
-            return f"{where}: no such decision was recorded"
-        if verdict is Verdict.CONFLICT:
-            known = self.book.episodes[key].parts[outcome.step][outcome.part]
-            return f"{where}: got reward {outcome.reward:g}, known is {known.reward:g}"
-        return ""
-
-
-def _facts(record: pb.DecisionRecord | pb.OutcomeRecord) -> EpisodeFacts:
-    """What a record of the journal says about its episode. An outcome names no subject."""
-    if isinstance(record, pb.OutcomeRecord):
-        return EpisodeFacts(record.outcome.episode_id, "", _seconds(record.report_time))
-    return EpisodeFacts(record.episode_id, record.subject, _seconds(record.step.decide_time))
-
-
-def _seconds(stamp: Timestamp) -> float:
-    return stamp.ToNanoseconds() / 1e9
-
-
-def _now() -> Timestamp:
-    stamp = Timestamp()
-    stamp.GetCurrentTime()
-    return stamp

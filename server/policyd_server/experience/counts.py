@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from policy_api.v1 import experience_pb2 as pb
 from policyd.experience.book import Verdict
 from policyd.experience.learned import read_learned
-from policyd.experience.recorder import Recorder, Report
+from policyd.experience.recorder import Recorder
+from policyd.experience.report import Report
 from policyd.experience.sealed import Position, read_sealed
 
 

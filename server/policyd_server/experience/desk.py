@@ -22,8 +22,9 @@ from policyd.experience.configs import (
     reward_range,
     silence_seconds,
 )
+from policyd.experience.facts import EpisodeFacts
 from policyd.experience.learned import read_learned
-from policyd.experience.recorder import EpisodeFacts, Index, Recorder
+from policyd.experience.recorder import Index, Recorder
 from policyd.experience.sealed import Position
 from policyd_server import compiled
 from policyd_server.experience.counts import Counts

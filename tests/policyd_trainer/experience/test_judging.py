@@ -19,7 +19,8 @@ from policyd.experience.sealed import SealedLog
 from policyd.gym_spaces import describe
 from policyd.repository import ModelRepository
 from policyd_trainer.experience.config import LearnConfig
-from policyd_trainer.experience.job import ContinuousJob, JobOptions
+from policyd_trainer.experience.job import ContinuousJob
+from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.gate.config import Gate

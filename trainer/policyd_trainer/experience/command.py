@@ -24,7 +24,8 @@ from policyd.repository.names import validate_policy_name
 from policyd.repository.object_url import open_objects
 from policyd.repository.option import LOCATION
 from policyd_trainer.experience.config import LearnConfig
-from policyd_trainer.experience.job import ContinuousJob, JobOptions
+from policyd_trainer.experience.job import ContinuousJob
+from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.guardian.board import BOARD

@@ -9,57 +9,40 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
-from policy_api.v1.training_pb2 import Spaces as SpacesMessage
 from policy_api.v1.training_pb2 import TrainingProgress, TrainingResult
 from policyd.errors import FailedPrecondition, Retryable
-from policyd.repository import AliasState, ModelRepository, PublishedVersion
-from policyd.repository.durable import locked_at_once, make_directory
+from policyd.repository import ModelRepository, PublishedVersion
 from policyd_trainer.experience import state as states
 from policyd_trainer.experience.batches import Correction
 from policyd_trainer.experience.config import LearnConfig, check_gate
 from policyd_trainer.experience.evidence import EvidenceGate
+from policyd_trainer.experience.exclusive import only_learner
 from policyd_trainer.experience.first import publish_first
 from policyd_trainer.experience.held_out import HeldOut
 from policyd_trainer.experience.judging import Judge
 from policyd_trainer.experience.learning import LivePolicy, config_of
+from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.pruning import prune
 from policyd_trainer.experience.publishing import Publisher
 from policyd_trainer.experience.reading import EpisodeReader
+from policyd_trainer.experience.recent_aliases import RecentAliases
+from policyd_trainer.experience.result import result_of
 from policyd_trainer.experience.rules import PolicyRules, ages
 from policyd_trainer.experience.selection import Candidate
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.spaces import first_config, spaces_of
 from policyd_trainer.experience.state import LearningState
 from policyd_trainer.experience.telling import LearningClock
-from policyd_trainer.gate.judging import Promotion
 from policyd_trainer.runs.training import Stopped
 
-ALIAS_SECONDS = 1.0  # for which the aliases are used before they are read again
 PRUNE_EVERY = 8  # versions
 RETRY_SECONDS = 2.0  # between tries to publish while the repository is away or full
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """What a continuous job was asked for."""
-
-    policy: str
-    promotion: Promotion = field(default_factory=lambda: Promotion(promote=True))
-    settings: dict[str, str] = field(default_factory=dict)  # of the algorithm
-    algorithm: str = ""  # empty: as the version that the job starts from
-    env_id: str = ""  # what the gate plays; empty: there is no gate
-    seed: int = 0  # of the first version, where there is none
-    spaces: SpacesMessage | None = None  # of the first version, where there is none
-    job_id: str = ""
-    run_dir: Path | None = None  # of the checkpoint; None: no checkpoint
 
 
 class ContinuousJob:
@@ -79,7 +62,7 @@ class ContinuousJob:
         self._rules = PolicyRules(source.root, options.policy)
         check_gate(config, options.env_id)
         self._evidence = self._evidence_gate()
-        self._read_at, self._aliases = float("-inf"), AliasState(options.policy)
+        self._aliases = RecentAliases(repository, options.policy)
         self.state = LearningState()
 
     def _evidence_gate(self) -> EvidenceGate | None:
@@ -99,7 +82,7 @@ class ContinuousJob:
             FailedPrecondition: there is no version to start from, or another job learns the policy.
             Diverged, ParityFailed: what has been published stays.
         """
-        with self._alone():
+        with only_learner(self._source.root, self._policy):
             self._begin()
             self._clock.tell(self.state, at_once=True)
             if self.state.published < self.state.batches and self._is_due:
@@ -109,20 +92,7 @@ class ContinuousJob:
                 if candidates:
                     self._learn(candidates, stop)
             self._clock.tell(self.state, at_once=True)
-        return self._result()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Holds the policy's lock.
-
-        Two learners would take each other's versions for an operator's.
-        """
-        make_directory(folder := self._source.root / "learned")
-        with locked_at_once(folder / f".{self._policy}.lock") as mine:
-            if not mine:
-                message = f"another job learns {self._policy} already: cancel that one first"
-                raise FailedPrecondition(message, reason="ALREADY_LEARNING")
-            yield
+        return result_of(self._repository, self._policy, self._alias, self.state)
 
     @property
     def _is_done(self) -> bool:
@@ -135,7 +105,7 @@ class ContinuousJob:
 
     def _begin(self) -> None:
         """Loads the checkpoint where it is still what the alias names, else the alias's version."""
-        self._forget_aliases()
+        self._aliases.forget()
         saved = None if self._options.run_dir is None else states.load(self._options.run_dir)
         if saved is not None:
             self.state = saved[0]
@@ -172,7 +142,7 @@ class ContinuousJob:
 
         An untrained version where there is none and the spaces are known.
         """
-        named = self._read_aliases().aliases.get(self._alias)
+        named = self._aliases.read().aliases.get(self._alias)
         if named is not None:
             return self._repository.verify(self._policy, named)
         asked = self._options
@@ -187,7 +157,7 @@ class ContinuousJob:
         )
         first = publish_first(self._repository, self._policy, self._alias, config, asked.spaces, asked.job_id)
         self.state.newest, self.state.versions = first.version, self.state.versions + 1
-        self._forget_aliases()
+        self._aliases.forget()
         return first
 
     def _build(self, version: PublishedVersion) -> None:
@@ -223,7 +193,7 @@ class ContinuousJob:
                 self._source.look(self.state.position.segment)
                 rules = self._rules.now
                 if rules.may_learn:
-                    reader.look(self._config.batch_steps, rules, ages(self._read_aliases(), self._alias))
+                    reader.look(self._config.batch_steps, rules, ages(self._aliases.read(), self._alias))
                 if reader.steps >= self._config.batch_steps:
                     self.state.position = reader.position
                     return reader.take(rules, self.state.dropped)
@@ -273,7 +243,7 @@ class ContinuousJob:
         state.published = state.batches
         if promoted:
             state.version = published.version
-        self._forget_aliases()
+        self._aliases.forget()
         self._save()
         self._source.tell(state.learned())
         self._follow_operator()
@@ -285,7 +255,7 @@ class ContinuousJob:
 
     def _follow_operator(self) -> bool:
         """Goes on from the version that the alias names, if somebody else moved it: then True."""
-        named = self._read_aliases().aliases.get(self._alias)
+        named = self._aliases.read().aliases.get(self._alias)
         if named is None or named == self.state.version:
             return False
         logger.info("%s names version %s now: learning goes on from that", self._alias, named)
@@ -295,32 +265,6 @@ class ContinuousJob:
         self._save()
         return True
 
-    def _read_aliases(self) -> AliasState:
-        """The policy's aliases, at most ALIAS_SECONDS old."""
-        if time.monotonic() - self._read_at > ALIAS_SECONDS:
-            self._aliases = self._repository.aliases(self._policy)
-            self._read_at = time.monotonic()
-        return self._aliases
-
-    def _forget_aliases(self) -> None:
-        self._read_at = float("-inf")
-
     def _save(self) -> None:
         if self._options.run_dir is not None:
             states.save(self._options.run_dir, self.state, self._live.capture())
-
-    def _result(self) -> TrainingResult:
-        number = self.state.newest or self.state.version
-        version = self._repository.read(self._policy, number)
-        aliases = self._repository.aliases(self._policy)
-        promoted = aliases.aliases.get(self._alias) == number
-        return TrainingResult(
-            policy=self._policy,
-            version=number,
-            digest=version.digest,
-            evaluation=version.metadata.evaluation,
-            version_path=version.path,
-            promoted=promoted,
-            promotion_reason=f"learned from {self.state.steps} steps of clients",
-            generation=aliases.generation if promoted else 0,
-        )

@@ -1,0 +1,53 @@
+"""The open episodes that an earlier recorder left in its journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd.experience import facts
+from policyd.experience.book import Book, EpisodeKey
+from policyd.experience.journal import Entry, Journal, key_of
+from policyd.experience.sealed import SealedLog
+
+
+def recovered(journal: Journal, log_of: Callable[[str], SealedLog]) -> Book:
+    """Reads the journal; `log_of` gives a policy's sealed episodes.
+
+    An episode that was sealed before the journal forgot it is not opened again.
+    """
+    entries = list(journal.entries())
+    keys = {key_of(entry.record) for entry in entries}
+    sealed = dict.fromkeys(_sealed_of(keys, journal.begun, log_of))
+    book, now = Book(), time.time()
+    for key in sealed:
+        book.seal(key)
+    for entry in entries:
+        if key_of(entry.record) not in sealed:  # the book remembers the newest only
+            _put_back(book, entry, now)
+    return book
+
+
+def _put_back(book: Book, entry: Entry, now: float) -> None:
+    """Opens an episode again, or goes on with it."""
+    key, record = key_of(entry.record), entry.record
+    if isinstance(record, pb.OutcomeRecord):
+        book.report(key, record.outcome, entry.place.segment, now)
+    elif book.decide(key, record.step.step, entry.place, record.subject, record.caller, now):
+        opened = book.episodes[key]
+        opened.began = min(opened.began, facts.seconds(record.step.decide_time))
+
+
+def _sealed_of(
+    keys: Iterable[EpisodeKey], since: float, log_of: Callable[[str], SealedLog]
+) -> list[EpisodeKey]:
+    """Those episodes of the journal that are in the log already, oldest first."""
+    wanted = set(keys)
+    found: dict[EpisodeKey, None] = {}
+    for policy in {key.policy for key in wanted}:
+        for episode in log_of(policy).since(since):
+            key = EpisodeKey(policy, episode.episode_id, episode.agent_id)
+            if key in wanted:
+                found[key] = None
+    return list(found)

@@ -1,0 +1,25 @@
+"""What a continuous job has come to."""
+
+from __future__ import annotations
+
+from policy_api.v1.training_pb2 import TrainingResult
+from policyd.repository import ModelRepository
+from policyd_trainer.experience.state import LearningState
+
+
+def result_of(repository: ModelRepository, policy: str, alias: str, state: LearningState) -> TrainingResult:
+    """Its newest version, and whether the alias names that. NotFound, CorruptArtifact."""
+    number = state.newest or state.version
+    version = repository.read(policy, number)
+    aliases = repository.aliases(policy)
+    promoted = aliases.aliases.get(alias) == number
+    return TrainingResult(
+        policy=policy,
+        version=number,
+        digest=version.digest,
+        evaluation=version.metadata.evaluation,
+        version_path=version.path,
+        promoted=promoted,
+        promotion_reason=f"learned from {state.steps} steps of clients",
+        generation=aliases.generation if promoted else 0,
+    )
