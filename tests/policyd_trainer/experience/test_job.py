@@ -17,7 +17,8 @@ from policyd.experience.learned import read_learned
 from policyd.repository import ModelRepository
 from policyd.repository.durable import locked
 from policyd_trainer.experience.config import LearnConfig
-from policyd_trainer.experience.job import ContinuousJob, JobOptions
+from policyd_trainer.experience.job import ContinuousJob
+from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.gate.judging import Promotion
