@@ -8,32 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.traffic_pb2 import Traffic
-from policyd.errors import Conflict, CorruptArtifact, FailedPrecondition, InvalidArgument, NotFound
+from policyd.errors import CorruptArtifact, FailedPrecondition, InvalidArgument, NotFound
 from policyd.repository import alias_format, aliases, traffic, triton, verdicts, versions
+from policyd.repository.changes import changed_aliases, changed_traffic, uses
 from policyd.repository.disk import DiskStorage
+from policyd.repository.inspection import Inspection, attempt
 from policyd.repository.names import validate_alias_name, validate_policy_name
 from policyd.repository.open import open_storage
 from policyd.repository.records import METADATA, MODEL, AliasState, PublishedVersion
 from policyd.repository.storage import Draft, Storage
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What one look at a policy found."""
-
-    aliases: AliasState | None  # None: damaged
-    versions: list[int]  # ascending
-    damage: tuple[str, ...] = ()  # what cannot be read, a line each
-    notes: tuple[str, ...] = ()  # what is no version but looks as if it should be one
 
 
 class ModelRepository:
@@ -77,9 +65,9 @@ class ModelRepository:
         """
         validate_policy_name(policy)
         damage: list[str] = []
-        state = _attempt(lambda: self.aliases(policy), damage)
-        numbers = _attempt(lambda: self.storage.numbers(policy), damage)
-        unfinished = None if numbers is None else _attempt(lambda: self.storage.unfinished(policy), damage)
+        state = attempt(lambda: self.aliases(policy), damage)
+        numbers = attempt(lambda: self.storage.numbers(policy), damage)
+        unfinished = None if numbers is None else attempt(lambda: self.storage.unfinished(policy), damage)
         place = f"{self.location}/models/{policy}"
         notes = [f"{place}/{number} {why}" for number, why in (unfinished or {}).items()]
         return Inspection(state, numbers or [], tuple(damage), tuple(notes))
@@ -242,7 +230,7 @@ class ModelRepository:
             self.read(policy, version)  # it may have been removed while others changed the aliases
             return aliases.with_set(state, alias, version, actor=actor, reason=reason)
 
-        return self._change_aliases(policy, point, expected_generation)
+        return changed_aliases(self.storage, policy, point, expected_generation)
 
     def rollback_alias(
         self, policy: str, alias: str, *, actor: str, reason: str, expected_generation: int | None = None
@@ -256,7 +244,7 @@ class ModelRepository:
             self._require_target(policy, changed.aliases[alias])
             return changed
 
-        return self._change_aliases(policy, step_back, expected_generation)
+        return changed_aliases(self.storage, policy, step_back, expected_generation)
 
     def traffic(self, policy: str) -> Traffic:
         """Which versions share the policy's aliases, and its canary. CorruptArtifact."""
@@ -267,32 +255,11 @@ class ModelRepository:
     ) -> Traffic:
         """Replaces the traffic by what `change` makes of it; the same one stays. Conflict."""
         validate_policy_name(policy)
-        result = Traffic(policy=policy)
-
-        def replace(content: bytes | None) -> bytes | None:
-            nonlocal result
-            before = traffic.decode(policy, content)
-            if expected_generation is not None and expected_generation != before.generation:
-                raise Conflict(
-                    f"the traffic of {policy} is at generation {before.generation}, "
-                    f"not {expected_generation}: read it again"
-                )
-            result = change(before)
-            return None if result is before else traffic.encode(result)
-
-        self.storage.update_traffic(policy, replace)
-        return result
+        return changed_traffic(self.storage, policy, change, expected_generation)
 
     def in_use(self, policy: str) -> dict[int, str]:
         """The versions that an alias names, that share or shadow one, and the canary's."""
-        used = {version: f"alias {name}" for name, version in self.aliases(policy).aliases.items()}
-        shared = self.traffic(policy)
-        for each in shared.aliases:
-            used.update({share.version: f"a share of alias {each.alias}" for share in each.shares})
-        used.update({shadow.version: f"a shadow of alias {shadow.alias}" for shadow in shared.shadows})
-        if shared.HasField("canary"):
-            used.update(dict.fromkeys((shared.canary.version, shared.canary.base_version), "the canary"))
-        return used
+        return uses(self.aliases(policy), self.traffic(policy))
 
     def remove(self, policy: str, version: int) -> bool:
         """Removes a version that is not in use; False: there is none.
@@ -344,35 +311,9 @@ class ModelRepository:
             return self.storage.has_versions(name)
         return True  # damaged: it is there, and a look at it says what is wrong
 
-    def _change_aliases(
-        self, policy: str, change: Callable[[AliasState], AliasState], expected: int | None
-    ) -> AliasState:
-        result = AliasState(policy)
-
-        def replace(content: bytes | None) -> bytes | None:
-            nonlocal result
-            before = alias_format.decode(policy, content)
-            if expected is not None and expected != before.generation:
-                message = f"{policy} is at generation {before.generation}, not {expected}: read it again"
-                raise Conflict(message)
-            result = change(before)
-            return None if result is before else alias_format.encode(result)
-
-        self.storage.update_aliases(policy, replace)
-        return result
-
     def _require_target(self, policy: str, version: int) -> None:
         try:
             self.read(policy, version)
         except NotFound as error:
             message = f"{policy} version {version}, to which the alias would go back, is no longer there"
             raise FailedPrecondition(message) from error
-
-
-def _attempt(read: Callable[[], _T], damage: list[str]) -> _T | None:
-    try:
-        return read()
-    except CorruptArtifact as error:
-        if error.message not in damage:
-            damage.append(error.message)
-        return None
