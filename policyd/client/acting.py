@@ -13,12 +13,12 @@ from policy_api.v1 import policy_pb2
 from policy_api.v1.artifact_pb2 import Space
 from policyd import spaces
 from policyd.client.messages import build
-from policyd.errors import InvalidArgument, PolicydError
+from policyd.errors import Internal, InvalidArgument, PolicydError
 
 #: [batch, ...] numbers; or with `space`, one environment's observation per row.
 Observations = ArrayLike | Sequence[Any]
 
-_FLOAT32 = np.dtype("<f4")
+_FLOAT32, _INT64 = np.dtype("<f4"), np.dtype("<i8")
 _NUMBERS = "biuf"  # numpy's kinds: bool, integers, floats
 
 
@@ -102,9 +102,8 @@ class ActCodec:
             raise TypeError(f"unknown option {unknown!r}; the options are {', '.join(sorted(_OPTIONS))}")
         if options.get("version") is not None and options.get("alias") is not None:
             raise InvalidArgument.of("version", got="version and alias", wanted="at most one of the two")
-        fields: dict[str, Any] = dict(options)
-        space, mask = fields.pop("space", None), fields.pop("action_mask", None)
-        self.request: policy_pb2.ActRequest = build(policy_pb2.ActRequest, **fields)
+        space, mask = options.pop("space", None), options.pop("action_mask", None)
+        self.request: policy_pb2.ActRequest = build(policy_pb2.ActRequest, **options)
         self._shape: tuple[int, ...] | None = None
         self._mask_shape: tuple[int, ...] | None = None
         if space is None:
@@ -121,26 +120,37 @@ class ActCodec:
     def decode(self, response: policy_pb2.ActResponse) -> Actions:
         """Returns the arrays of a response.
 
-        Raises InvalidArgument if it has other rows than were sent.
+        Raises InvalidArgument if it has other rows than were sent, Internal if its bytes are no
+        rows.
         """
         batch = response.batch_size
         if self._shape is not None and _rows_of(self._shape, batch) != batch:
             raise _regrouped("observations", self._shape, batch)
         if self._mask_shape is not None and _rows_of(self._mask_shape, batch) != batch:
             raise _regrouped("action_mask", self._mask_shape, batch)
-        return Actions(
-            policy=response.policy,
-            version=response.version,
-            digest=response.digest,
-            seed=response.seed,
-            actions=_actions(response, batch),
-            action_probs=_rows(response.action_probs, batch),
-            log_probs=_floats(response.log_probs),
-            values=_floats(response.values) if response.HasField("values") else None,
-            action_mean=_rows(response.action_mean, batch),
-            action_std=_rows(response.action_std, batch),
-            gaussian_samples=_rows(response.gaussian_samples, batch),
-        )
+        try:
+            return _decoded(response, batch)
+        except ValueError as error:
+            message = f"the response cannot be read as {batch} rows: {error}"
+            raise Internal(message, reason="BAD_RESPONSE") from error
+
+
+def _decoded(response: policy_pb2.ActResponse, batch: int) -> Actions:
+    made = object.__new__(Actions)
+    made.__dict__.update(  # its own __init__ sets one field after the other, in three times the time
+        policy=response.policy,
+        version=response.version,
+        digest=response.digest,
+        seed=response.seed,
+        actions=_actions(response, batch),
+        action_probs=_rows(response.action_probs.raw, batch),
+        log_probs=np.frombuffer(response.log_probs.raw, _FLOAT32),
+        values=np.frombuffer(response.values.raw, _FLOAT32) if response.HasField("values") else None,
+        action_mean=_rows(response.action_mean.raw, batch),
+        action_std=_rows(response.action_std.raw, batch),
+        gaussian_samples=_rows(response.gaussian_samples.raw, batch),
+    )
+    return made
 
 
 def _rows_of(shape: tuple[int, ...], batch: int) -> int:
@@ -159,18 +169,17 @@ def _regrouped(field: str, shape: tuple[int, ...], batch: int) -> InvalidArgumen
 
 def _actions(response: policy_pb2.ActResponse, batch: int) -> NDArray[Any]:
     if response.HasField("vectors"):
-        return _rows(response.vectors, batch)
-    indices = np.frombuffer(response.actions.raw, dtype="<i8")
+        return _rows(response.vectors.raw, batch)
+    indices = np.frombuffer(response.actions.raw, _INT64)
     return indices if indices.size == batch else indices.reshape(batch, -1)
 
 
-def _rows(array: policy_pb2.FloatArray, batch: int) -> NDArray[np.float32]:
-    numbers = _floats(array)
-    return numbers.reshape(batch, numbers.size // batch)
-
-
-def _floats(array: policy_pb2.FloatArray) -> NDArray[np.float32]:
-    return np.frombuffer(array.raw, dtype="<f4")
+def _rows(raw: bytes, batch: int) -> NDArray[np.float32]:
+    """[batch, n] of little-endian float32. Raises ValueError if the bytes are no whole rows."""
+    columns = len(raw) // (_FLOAT32.itemsize * batch) if batch else 0
+    if columns * _FLOAT32.itemsize * batch != len(raw):
+        raise ValueError(f"got {len(raw)} bytes of float32")
+    return np.ndarray((batch, columns), _FLOAT32, raw)
 
 
 def _float32(observations: Any) -> NDArray[np.float32]:
