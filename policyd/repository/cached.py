@@ -136,15 +136,22 @@ class CachedStorage:
         change when the store can be reached again: what was read meanwhile may be older than the
         listing, which another process may have made.
         """
-        path = self._folder / "answers" / "stamps.json"
         with locked(self._folder / "listing.lock"):
-            with suppress(FileNotFoundError):
-                if 0 <= time.time() - path.stat().st_mtime < LISTING_SECONDS:
-                    self._listed = self._as_stamps(self._saved("stamps"))
-                    return self._listed
-            self._listed = self._as_stamps(self._answer("stamps", self._inner.stamps))
-            os.utime(path) if path.exists() else None
+            if _is_new(self._folder / "answers" / "stamps.json"):
+                self._listed = self._as_stamps(self._saved("stamps"))
+            else:
+                self._list()
         return self._listed
+
+    def look_again(self) -> bool:
+        """See Storage. One listing in LISTING_SECONDS by all processes that share the folder."""
+        mark = self._folder / "looked-again"
+        with locked(self._folder / "listing.lock"):
+            if _is_new(mark):
+                return False
+            mark.touch()
+            self._list()
+        return True
 
     def folders(self) -> list[Path]:
         """See Storage."""
@@ -203,6 +210,12 @@ class CachedStorage:
         """JSON has no tuples."""
         return {name: (self._recoveries, *map(tuple, stamp)) for name, stamp in (answer or {}).items()}
 
+    def _list(self) -> None:
+        """Asks the store for the stamps. The caller has the lock."""
+        self._listed = self._as_stamps(self._answer("stamps", self._inner.stamps))
+        if (path := self._folder / "answers" / "stamps.json").exists():
+            os.utime(path)
+
     def _saved(self, key: str) -> Any:
         return json.loads((self._folder / "answers" / f"{key}.json").read_bytes())
 
@@ -254,6 +267,13 @@ class CachedStorage:
             used += path.stat().st_size
             if used > MAX_BYTES:
                 path.unlink(missing_ok=True)
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a file was written within the last LISTING_SECONDS."""
+    with suppress(FileNotFoundError):
+        return 0 <= time.time() - path.stat().st_mtime < LISTING_SECONDS
+    return False
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -159,6 +159,10 @@ class DiskStorage:
         """See Storage."""
         return read_stamps(self._models, self._alias_folder)
 
+    def look_again(self) -> bool:
+        """See Storage. Nothing is remembered."""
+        return False
+
     def folders(self) -> list[Path]:
         """See Storage."""
         if not self._models.is_dir():

@@ -181,6 +181,10 @@ class ObjectStorage:
                 stamps.setdefault(name, {})[suffix] = etag
         return {name: tuple(sorted(found.items())) for name, found in stamps.items()}
 
+    def look_again(self) -> bool:
+        """See Storage. Nothing is remembered."""
+        return False
+
     def folders(self) -> list[Path]:
         """See Storage."""
         return []

@@ -94,6 +94,12 @@ class Storage(Protocol):
     def stamps(self) -> Mapping[str, Hashable]:
         """Per policy a value that differs after each publishing and each change of an alias."""
 
+    def look_again(self) -> bool:
+        """Makes `stamps` and `policies` as new as can be, where they are remembered.
+
+        False: nothing was asked of the storage. They are new already, or it is too soon.
+        """
+
     def folders(self) -> list[Path]:
         """Local folders in which an entry changes whenever a stamp does. Empty: poll the stamps."""
 

@@ -287,6 +287,10 @@ class ModelRepository:
         """
         return self.storage.stamps()
 
+    def look_again(self) -> bool:
+        """Makes `stamps` and `policies` as new as can be. False: they are, or it is too soon."""
+        return self.storage.look_again()
+
     def folders(self) -> list[Path]:
         """Local folders in which an entry changes whenever a stamp does. Empty: poll the stamps."""
         return self.storage.folders()

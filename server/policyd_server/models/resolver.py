@@ -9,6 +9,7 @@ from policyd.errors import InvalidArgument, NotFound, Unavailable
 from policyd.repository.names import validate_alias_name, validate_policy_name
 from policyd_server.models.follower import Follower
 from policyd_server.models.loaded_versions import DEFAULT_ALIAS, LoadedVersions
+from policyd_server.models.misses import Misses
 from policyd_server.models.version import LoadedVersion
 
 MAX_NAMES = 20  # in a message
@@ -21,6 +22,7 @@ class VersionResolver:
         self._follower = follower
         self.loaded_versions: LoadedVersions = follower.loaded_versions
         self._repository = follower.repository
+        self._misses = Misses(lambda: not follower.repository.folders())
 
     def at_hand(self, policy: str, version: int | None, alias: str, key: str = "") -> LoadedVersion | None:
         """The version if it is in memory. `version` None: the alias; empty names: the defaults."""
@@ -32,23 +34,29 @@ class VersionResolver:
         InvalidArgument, NotFound; Unavailable: it does not load.
         """
         policy = await self.policy(policy)
-        if version is not None:
-            return await self.version(policy, version)
-        return await self._by_alias(policy, validate_alias_name(alias or DEFAULT_ALIAS), key)
+        with self._misses.bounded(policy):
+            if version is not None:
+                return await self.version(policy, version)
+            return await self._by_alias(policy, validate_alias_name(alias or DEFAULT_ALIAS), key)
 
     async def policy(self, name: str) -> str:
         """The name of a policy that exists; an empty one means the only one.
 
         InvalidArgument, NotFound.
         """
+        if name:
+            validate_policy_name(name)
         there = await self._follower.read_policies()
+        unknown = name not in there if name else not there
+        if unknown and await asyncio.to_thread(self._repository.look_again):
+            there = await self._follower.read_policies()
         if not name:
             if len(there) == 1:
                 return there[0]
             if there:
                 raise InvalidArgument.of("policy", got="no name", wanted=f"one of {_listed(there)}")
             raise NotFound("there is no policy yet", reason="NO_POLICY")
-        if validate_policy_name(name) not in there:
+        if name not in there:
             raise NotFound(f"no policy {name!r}; there are: {_listed(there)}", reason="NO_SUCH_POLICY")
         return name
 

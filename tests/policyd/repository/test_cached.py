@@ -119,3 +119,23 @@ def test_files_are_fetched_once_and_listings_are_shared(
     for server in servers:
         assert server.read_model("cartpole", 2) == b"two"
     assert proxy.requests["GET"] == len(servers) + 1  # each description, and one model
+
+
+def test_a_look_for_something_unknown_is_one_listing_at_most(
+    origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a listing does not know yet is found by another one, which all processes share."""
+    monkeypatch.setattr(module, "LISTING_SECONDS", 3600.0)
+    first, second = (_server_side(origin, proxy, tmp_path) for _ in range(2))
+    assert first.policies() == ["cartpole"]
+    for policy in ("later", "too-late"):
+        metadata = cartpole_metadata()
+        metadata.policy = policy
+        origin.publish(policy, {"model.onnx": b"one"}, metadata=metadata)
+        assert first.look_again() == (policy == "later")
+        assert not second.look_again()
+    proxy.requests.clear()
+    assert not first.look_again()
+    assert not proxy.requests
+    monkeypatch.setattr(module, "LISTING_SECONDS", 0.0)
+    assert second.policies() == ["cartpole", "later", "too-late"]

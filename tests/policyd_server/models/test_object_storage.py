@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from policy_api.v1 import policy_pb2 as pb
@@ -18,6 +19,7 @@ from tests.policyd_server import artifacts
 from tests.policyd_server.process import ServerProcess
 from tests.s3 import SECRET_KEY, S3Server
 
+REQUESTS_OF_A_MISS = 16  # to the store, at most, for each kind of unknown name together
 REQUEST = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0, 0, 0, 0]))
 
 
@@ -139,3 +141,28 @@ def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Pat
         for replica in replicas:
             assert replica.server.stop() == 0
             replica.proxy.close()
+
+
+def test_a_new_policy_is_found_before_the_next_listing(
+    s3: S3Server, proxy: FlawedProxy, tmp_path: Path
+) -> None:
+    """A client that names it first is answered, and unknown names cost few requests."""
+    repository = ModelRepository(s3.location())
+    where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
+    server = ServerProcess(tmp_path, where, "--poll-interval", "3600", "--cache", str(tmp_path / "cache"))
+    _publish(repository, 1)
+    assert server.policy.Act(REQUEST, timeout=30).version == 1
+    unknown = [
+        pb.ActRequest(policy="nobody", observations=REQUEST.observations),
+        pb.ActRequest(policy="cartpole", alias="nothing", observations=REQUEST.observations),
+        pb.ActRequest(policy="cartpole", version=99, observations=REQUEST.observations),
+    ]
+    began, before = time.monotonic(), sum(proxy.requests.values())
+    for request in unknown * 50:
+        with pytest.raises(grpc.RpcError) as refused:
+            server.policy.Act(request, timeout=30)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    rounds = 1 + int((time.monotonic() - began) / LISTING_SECONDS)
+    assert sum(proxy.requests.values()) - before <= REQUESTS_OF_A_MISS * rounds
+    assert server.policy.Act(REQUEST, timeout=30).version == 1
+    assert server.stop() == 0

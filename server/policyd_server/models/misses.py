@@ -1,0 +1,40 @@
+"""Bounds what requests cost that name versions and aliases which do not exist.
+
+In object storage each look for one is a few requests to the store. A client that goes on asking
+must not make a server go on looking.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from policyd.errors import NotFound
+
+SECONDS = 1.0  # after a look that found nothing, per policy
+
+
+class Misses:
+    """When a version or an alias of each policy was last looked for and not found."""
+
+    def __init__(self, is_remote: Callable[[], bool]) -> None:
+        """`is_remote`: whether a look costs requests. A folder may be looked at always."""
+        self._is_remote = is_remote
+        self._last: dict[str, NotFound] = {}  # by policy
+        self._until: dict[str, float] = {}  # time.monotonic()
+
+    @contextmanager
+    def bounded(self, policy: str) -> Iterator[None]:
+        """Around a look for something of a policy. NotFound: the last look is too new."""
+        if time.monotonic() < self._until.get(policy, 0.0):
+            last = self._last[policy]
+            message = f"{policy} has nothing of this name; it was looked at a moment ago: {last.message}"
+            raise NotFound(message, reason=last.reason)
+        try:
+            yield
+        except NotFound as error:
+            if self._is_remote():
+                self._last[policy] = error
+                self._until[policy] = time.monotonic() + SECONDS
+            raise
