@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import TrainingConfig, resolve_config
-from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.guardian import pulse
 
 
 def configuration(algorithm: str, workers: int) -> TrainingConfig:
@@ -81,6 +84,19 @@ def test_a_worker_that_dies_is_an_error() -> None:
     loop = start(config, inspect(config))
     multiprocessing.active_children()[0].kill()
     with pytest.raises(EnvironmentFailed, match="worker was ended by SIGKILL"):
+        list(loop.run())
+    loop.collector.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that a signal has stopped ends the run with an error that says so."""
+    monkeypatch.setattr(pulse, "MARGIN", 1.0)
+    monkeypatch.setattr(pulse, "PATIENCE", {})
+    config = configuration("a2c", 1).model_copy(update={"step_timeout": 2.0})
+    loop = start(config, inspect(config))
+    os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGSTOP)
+    with pytest.raises(EnvironmentHangs, match=r"a rollout worker was stopped by a signal \(SIGSTOP\)"):
         list(loop.run())
     loop.collector.close()
     assert not multiprocessing.active_children()

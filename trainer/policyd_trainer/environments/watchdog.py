@@ -3,8 +3,9 @@
 Python cannot time a call out from within. A thread looks at the clock of the running call; when
 that is overdue it sends the main thread a signal, whose handler raises there: out of loops, sleeps
 and waits. Code in C that never comes back to Python runs no handler; after as long again the
-process ends. Where such code holds Python's lock too, this thread cannot run: only a job's time
-limit ends that.
+process ends. Where such code holds Python's lock too, or where a signal has stopped the whole
+process, this thread cannot run. So it counts on the board, and the process's owner ends it when the
+count stays the same (`guardian.pulse`).
 
 A finalizer (`__del__`) of an environment runs outside of any call, whenever the environment is
 freed. The thread looks for one on the main thread's stack. The same signal ends it; Python ignores
@@ -57,10 +58,12 @@ class Watchdog:
     def __enter__(self) -> None:
         self._before = signal.signal(SIGNAL, self._interrupt)
         self._thread.start()
+        BOARD.watch(self._seconds)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        BOARD.watch(0)
         self._over.set()
         self._thread.join()
         signal.signal(SIGNAL, self._before)
@@ -68,6 +71,7 @@ class Watchdog:
     def _watch(self) -> None:
         pause = min(self._seconds / 4, _LONGEST_PAUSE)
         while not self._over.wait(pause):
+            BOARD.count()
             began = RUNNING.began
             if self._overdue(began):
                 self._signal()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import struct
 from ctypes import Array, c_ubyte
 from multiprocessing.context import BaseContext
 
@@ -19,7 +20,8 @@ VARIABLE = "POLICYD_BOARD"
 # The calls into an environment. A call is written down as its index; 0: none is running.
 CALLS = ("", "import", "constructor", "spaces", "reset", "step", "action_masks", "render", "close", "pickle")
 
-_CALL, _STAGE, _CODE, _JSON = range(4)  # positions of the bytes
+_CALL, _STAGE, _CODE, _JSON, _COUNT = range(5)  # positions of the bytes
+_LIMIT = 8  # of a number with eight bytes: seconds
 _AFTER = 16  # where the command begins that is to run afterwards
 IDLE, RUNNING, REPORTED = range(3)  # stages of a run
 
@@ -48,6 +50,17 @@ class Board:
     def begin(self, *, as_json: bool) -> None:
         """The run begins; `as_json`: it tells machines about itself on standard output."""
         self.bytes[_STAGE], self.bytes[_JSON] = RUNNING, as_json
+
+    def watch(self, seconds: float) -> None:
+        """From now on somebody counts in this process, as long as it runs; 0: no more.
+
+        `seconds`: how long a call into the environment may take.
+        """
+        struct.pack_into("d", self.bytes, _LIMIT, seconds)
+
+    def count(self) -> None:
+        """Shows that the process runs."""
+        self.bytes[_COUNT] = (self.bytes[_COUNT] + 1) % 256
 
     def report(self, code: int) -> None:
         """The result or the failure is told, and the process will end with `code`."""
@@ -89,6 +102,17 @@ BOARD = Board()  # a process has one
 def call_in(board: memoryview | Array[c_ubyte]) -> str:
     """Returns the call into the environment that a board says is running; empty: none."""
     return CALLS[board[_CALL]]
+
+
+def counted(board: memoryview | Array[c_ubyte]) -> int:
+    """Returns the count of a board's process: another number, as long as it runs."""
+    return board[_COUNT]
+
+
+def limit_of(board: memoryview | Array[c_ubyte]) -> float:
+    """Returns the seconds that a call may take; 0: nobody counts."""
+    seconds: float = struct.unpack_from("d", board, _LIMIT)[0]
+    return seconds
 
 
 def board_of_a_child(context: BaseContext) -> Array[c_ubyte]:

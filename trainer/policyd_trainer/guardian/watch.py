@@ -17,8 +17,10 @@ from pathlib import Path
 from policyd_trainer.guardian import cgroup, tree
 from policyd_trainer.guardian.board import BOARD, REPORTED, RUNNING, VARIABLE, shared_memory
 from policyd_trainer.guardian.log import BoundedLog
+from policyd_trainer.guardian.pulse import Pulse, standstill
 
 GRACE = 5.0  # seconds from the report of a result until the process is ended
+TRACE = 2.0  # seconds that a process which stood still has to show where
 _LOOK = 0.5  # seconds between two looks whether that time has passed
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 END_ALL = signal.SIGUSR1  # ends the guardian's process and everything below it at once
@@ -34,6 +36,7 @@ class End:
     announced: int  # the exit code that it reported, where it did
     ended: list[str] = field(default_factory=list)  # processes that it left behind
     left: list[str] = field(default_factory=list)  # processes that would not end
+    standstill: str = ""  # why it was ended: it stood still; empty: it was not
 
     @property
     def exit_code(self) -> int:
@@ -51,7 +54,12 @@ class End:
 
     def message(self) -> str:
         """In words."""
-        return f"the training process {how(self.code)}{during(self.call)}"
+        return f"the training process {self.standstill or how(self.code)}{during(self.call)}"
+
+    def failure(self) -> str:
+        """The WorkerEvent of a run that could not say itself why it failed, as JSON."""
+        reason = "ENVIRONMENT_HANGS" if self.standstill and self.call else "WORKER_DIED"
+        return json.dumps({"failure": {"reason": reason, "message": self.message()}})
 
     def as_event(self) -> str:
         """The WorkerEvent for the trainer, as JSON."""
@@ -86,6 +94,9 @@ class Guardian:
         self._pipe = os.pipe() if log is not None else None
         self._child = 0
         self._reported: float | None = None  # when the result was first seen on the board
+        self._pulse = Pulse(BOARD.bytes)
+        self._standstill, self._call = "", ""  # why the process was ended, and its call at that time
+        self._ended = 0.0  # when that was
 
     def run(self, work: Callable[[], None]) -> End:
         """Calls `work` in a forked process, which never returns, and waits for its end."""
@@ -139,6 +150,7 @@ class Guardian:
                 elif not self._copy():
                     poll.unregister(descriptor)
             self._end_if_reported()
+            self._end_if_lost()
 
     def _copy(self) -> bool:
         """Takes over what the process wrote; False: nothing can come any more."""
@@ -159,6 +171,21 @@ class Guardian:
         if time.monotonic() - self._reported > GRACE:
             self._kill_child()
 
+    def _end_if_lost(self) -> None:
+        """Ends a process that stands still. Before that, faulthandler shows where it is.
+
+        One that was stopped in a `close` goes on.
+        """
+        if self._standstill:
+            if time.monotonic() - self._ended > TRACE:
+                self._kill_child()
+        elif BOARD.stage == RUNNING and self._pulse.is_lost():
+            if BOARD.call != "close":  # a close that hangs costs nothing: its watchdog sees to that
+                self._standstill, self._call = standstill(self._child), BOARD.call
+                self._ended = time.monotonic()
+                os.kill(self._child, signal.SIGABRT)
+            os.kill(self._child, signal.SIGCONT)  # a stopped process takes no other signal
+
     def _forward(self, number: int, _: object) -> None:
         if number == END_ALL:
             self._kill_child()
@@ -174,7 +201,8 @@ class Guardian:
         ended, left = tree.end_descendants()
         if self._group is not None:
             left += [tree.describe(pid) for pid in cgroup.end(self._group)]
-        end = End(os.waitstatus_to_exitcode(status), BOARD.call, BOARD.stage, BOARD.code, ended, left)
+        code, call = os.waitstatus_to_exitcode(status), self._call or BOARD.call
+        end = End(code, call, BOARD.stage, BOARD.code, ended, left, self._standstill)
         self._finish_log(end)
         return end
 
@@ -204,8 +232,7 @@ def guarded(work: Callable[[], None]) -> int:
     if end.exit_code == 0 and (after := BOARD.after):
         _start(after)
     if end.is_unreported and BOARD.as_json:
-        failure = {"reason": "WORKER_DIED", "message": end.message()}
-        sys.stdout.write("\n" + json.dumps({"failure": failure}) + "\n")
+        sys.stdout.write("\n" + end.failure() + "\n")
         sys.stdout.flush()
     return end.exit_code
 
@@ -233,6 +260,7 @@ def watch(parent: int, name: str, log: Path, command: list[str]) -> None:
         os.execv(command[0], command)  # noqa: S606 -- the command is the trainer's own
 
     end = Guardian(log, cgroup.made(name)).run(work)
+    events = [end.failure()] if end.standstill else []
     with suppress(BrokenPipeError):
-        os.write(1, b"\n" + end.as_event().encode() + b"\n")
+        os.write(1, "".join(f"\n{event}\n" for event in (*events, end.as_event())).encode())
     sys.exit(end.exit_code)

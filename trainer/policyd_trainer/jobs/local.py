@@ -14,6 +14,7 @@ from typing import BinaryIO
 from policy_api.v1.training_pb2 import JobResources, WorkerEvent
 from policyd.errors import InvalidArgument
 from policyd_trainer.guardian.watch import END_ALL
+from policyd_trainer.jobs.keeping import keep_going
 from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.orphans import kill_orphans
 from policyd_trainer.jobs.worker import LOG_FILE, MAX_LINE, guarded_command, parsed, worker_environment
@@ -40,7 +41,9 @@ class LocalLauncher:
 
         Its standard error goes to a log file in the run's folder.
         """
-        return await LocalWorker.start(attempt)
+        worker = await LocalWorker.start(attempt)
+        worker.keep_going()
+        return worker
 
     async def reattach(self, attempt: Attempted) -> None:
         """Ends what a killed trainer's worker may have left behind."""
@@ -62,6 +65,7 @@ class LocalWorker:
         self._process, self._attempt = process, attempt
         self._log = Path(attempt.run_dir) / LOG_FILE
         self._began = time.monotonic()
+        self._keeping: asyncio.Task[None] | None = None
         self._told = False  # whether the guardian said how it ended
         self._stop_reading_at_exit()
 
@@ -86,6 +90,10 @@ class LocalWorker:
         """Process id of the guardian."""
         return self._process.pid
 
+    def keep_going(self) -> None:
+        """Continues the guardian from now on where it has been stopped."""
+        self._keeping = asyncio.create_task(keep_going(self.pid, f"job {self._attempt.job.job_id}"))
+
     async def started(self) -> float:
         """The seconds that all workers of the job have run; this one runs already."""
         return self._attempt.ran + time.monotonic() - self._began
@@ -104,6 +112,8 @@ class LocalWorker:
     async def wait(self) -> int:
         """Waits for the guardian's end, which is the last one. Returns its exit code."""
         code = await self._process.wait()
+        if self._keeping is not None:
+            self._keeping.cancel()
         if not self._told:  # it was killed before it could end what it watched over
             await asyncio.to_thread(kill_orphans, self._attempt.job.job_id)
         return code

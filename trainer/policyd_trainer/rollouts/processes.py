@@ -10,12 +10,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from policyd.errors import PolicydError
-from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.guardian.board import board_of_a_child, call_in
+from policyd_trainer.guardian.pulse import Pulse, standstill
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.rollouts.worker import Answer, Method, Share, serve
 
 GOODBYE = 5.0  # seconds that a worker has to end by itself
+_LOOK = 0.5  # seconds between two looks whether a worker still runs
 
 
 class ProcessCrew:
@@ -27,6 +29,7 @@ class ProcessCrew:
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Connection] = []
         self._boards: list[Array[c_ubyte]] = []  # each says what its worker is doing
+        self._pulses: list[Pulse] = []
         self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # at exit too
         for share in shares:
             ours, theirs = context.Pipe()
@@ -37,6 +40,7 @@ class ProcessCrew:
             self._processes.append(process)
             self._pipes.append(ours)
             self._boards.append(board)
+            self._pulses.append(Pulse(board))
         self._answers()
 
     def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
@@ -61,10 +65,21 @@ class ProcessCrew:
         return answers
 
     def _answer(self, worker: int) -> Answer:
+        pipe = self._pipes[worker]
         try:
-            return self._pipes[worker].recv()[1]
+            while not pipe.poll(_LOOK):
+                if self._pulses[worker].is_lost():
+                    return self._standstill(worker)
+            return pipe.recv()[1]
         except (EOFError, OSError):
             return self._death(worker)
+
+    def _standstill(self, worker: int) -> EnvironmentFailed:
+        """Ends a worker that stands still. Returns why it did, and in which call."""
+        process, call = self._processes[worker], call_in(self._boards[worker])
+        why = standstill(process.pid or 0)
+        process.kill()
+        return EnvironmentHangs(f"a rollout worker {why}{during(call)}")
 
     def _death(self, worker: int) -> EnvironmentFailed:
         """What is known of a worker whose pipe has closed: how it ended, and in which call."""

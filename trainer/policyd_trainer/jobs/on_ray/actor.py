@@ -17,6 +17,7 @@ from typing import Any
 import ray
 
 from policyd.errors import PolicydError, Unavailable
+from policyd_trainer.jobs.keeping import keep_going
 from policyd_trainer.jobs.on_ray.mirror import Mirror
 from policyd_trainer.jobs.on_ray.order import SHARED, Order
 from policyd_trainer.jobs.orphans import kill_orphans
@@ -41,6 +42,7 @@ class JobActor:
         self._began = time.monotonic()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None  # of the guardian, until it ends
         self._log = Path(os.devnull)  # until the run's folder is there
         self._mirror: Mirror | None = None  # None: all machines share the folder
 
@@ -92,6 +94,7 @@ class JobActor:
                 start_new_session=True,
                 limit=MAX_LINE,
             )
+        self._keeping = asyncio.create_task(keep_going(self._process.pid, f"job {order.job_id}"))
         return self._process
 
     async def _run_dir(self) -> Path | None:

@@ -1,0 +1,60 @@
+"""A process that stands still as a whole is noticed from outside, and ended with its reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from policyd_trainer.guardian.pulse import state
+from policyd_trainer.jobs import keeping
+
+STILL = Path(__file__).with_name("still.py")
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("stop", "was stopped by a signal (SIGSTOP)"),
+        ("lock", "stood still (C code that keeps Python's lock?)"),
+        ("exec", "has become another program"),
+    ],
+)
+def test_a_process_that_stands_still_is_ended(way: str, told: str) -> None:
+    """The failure names what happened and the call; a traceback shows where it was."""
+    done = subprocess.run(
+        [sys.executable, str(STILL), way], capture_output=True, text=True, check=False, timeout=100
+    )
+    failure = json.loads(done.stdout.splitlines()[-1])["failure"]
+    assert failure["reason"] == "ENVIRONMENT_HANGS"
+    assert failure["message"].startswith(f"the training process {told}")
+    assert failure["message"].endswith("in a call of the environment: step")
+    assert done.returncode != 0
+    assert ("still.py" in done.stderr) == (way != "exec")
+
+
+def test_a_stopped_guardian_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment may stop its parent; the trainer continues it, and forgets it at its end."""
+    monkeypatch.setattr(keeping, "LOOK", 0.01)
+    with subprocess.Popen(["sleep", "600"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+
+        async def test() -> None:
+            task = asyncio.create_task(keeping.keep_going(process.pid, "a job"))
+            deadline = time.monotonic() + 60
+            while state(process.pid) == "T":
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+            process.kill()
+            process.wait()
+            await asyncio.wait_for(task, 60)
+
+        asyncio.run(test())

@@ -1,0 +1,69 @@
+"""Whether a process that calls an environment still runs, as its owner sees it from outside.
+
+The process's watchdog (`environments.watchdog`) counts on the board that both share. A process
+whose threads all stand still counts no more: a signal has stopped it, C code keeps Python's lock,
+or it has become another program. Nothing inside of it can notice that.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from ctypes import Array, c_ubyte
+from pathlib import Path
+
+from policyd_trainer.guardian.board import call_in, counted, limit_of
+
+# How many times `step_timeout` a process may stand still, by the running call. A module may take
+# minutes to import, and a constructor or a first reset may start a simulator.
+PATIENCE: Mapping[str, float] = {"import": math.inf, "constructor": 10.0, "reset": 10.0, "": 10.0}
+MARGIN = 10.0  # seconds more, for a machine that has much to do
+_LONGEST_LOOK = 1.0  # seconds between two looks that count: this process may have been stopped too
+
+
+class Pulse:
+    """Looks at one board again and again."""
+
+    def __init__(self, board: memoryview | Array[c_ubyte]) -> None:
+        self._board = board
+        self._count = counted(board)
+        self._silent = 0.0  # seconds without a change of the count
+        self._looked = time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether the process has stood still for so long that it will not go on.
+
+        False where nothing counts: no watchdog has begun, or it has ended.
+        """
+        now, count = time.monotonic(), counted(self._board)
+        passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
+        self._silent = self._silent + passed if count == self._count else 0.0
+        self._count = count
+        limit = limit_of(self._board)
+        if not limit:
+            return False
+        # A watchdog gives a call twice `step_timeout` before it ends the process itself.
+        return self._silent > 2 * limit * PATIENCE.get(call_in(self._board), 1.0) + MARGIN
+
+
+def standstill(pid: int) -> str:
+    """Why a process stands still, to follow a subject."""
+    with suppress(OSError, ValueError):
+        if state(pid) == "T":
+            return "was stopped by a signal (SIGSTOP)"
+        program = Path(f"/proc/{pid}/exe").readlink()
+        if program != Path("/proc/self/exe").readlink():
+            return f"has become another program ({program})"
+    return "stood still (C code that keeps Python's lock?)"
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state in proc(5); T: a signal has stopped it.
+
+    OSError: the process is gone.
+    """
+    # pid (name) state ppid ...: the name may hold spaces and brackets
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    return text.rpartition(")")[2].split()[0]
