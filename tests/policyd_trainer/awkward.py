@@ -184,6 +184,7 @@ class Changes(Naming):
 
     ways: dict[str, Callable[[], Any]] = {  # noqa: RUF012  a table of the class
         "path": _forget_importing,
+        "modules": sys.modules.clear,
         "files": lambda: resource.setrlimit(
             resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         ),

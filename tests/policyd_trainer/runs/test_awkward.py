@@ -145,7 +145,10 @@ def test_what_a_run_needs_is_put_back(tmp_path: Path, way: str) -> None:
     assert published(tmp_path) == [1]
 
 
-@pytest.mark.parametrize(("way", "named"), [("open", "builtins.open"), ("rng", "numpy.random.default_rng")])
+@pytest.mark.parametrize(
+    ("way", "named"),
+    [("open", "builtins.open"), ("rng", "numpy.random.default_rng"), ("modules", "sys.modules['sys']")],
+)
 def test_a_library_that_was_changed_is_named(tmp_path: Path, way: str, named: str) -> None:
     """The failure in code of ours is the environment's, and says what it changed."""
     done = train(tmp_path, "Changes", {"way": way})

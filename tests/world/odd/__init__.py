@@ -12,9 +12,14 @@ import numpy as np
 from gymnasium import spaces
 
 from .answers import ANSWERED, SEEN
+from .endings import ENDINGS
+from .interfaces import AT_CLOSE, AT_RENDER, AT_RESET, ODD_ANSWERS, SPACES
 from .process import AT_A_STEP, AT_START, FREED
 
 LENGTH = 10  # steps of an episode
+START = AT_START | SPACES
+STEP = AT_A_STEP | ENDINGS
+ANSWERS = ANSWERED | ODD_ANSWERS
 
 
 class Odd(gym.Env[Any, Any]):
@@ -26,33 +31,41 @@ class Odd(gym.Env[Any, Any]):
         self.render_mode, self.habit = render_mode, habit
         self.observation_space: Any = spaces.Box(-1.0, 2.0, (3,), np.float32)
         self.action_space: Any = spaces.Discrete(3)
-        AT_START.get(habit, _nothing)(self)
+        self.sampled = False  # whether observations are drawn from their space
+        START.get(habit, _nothing)(self)
 
     def _observe(self) -> Any:
         self.target = int(self.np_random.integers(3))
+        if self.sampled:
+            return self.observation_space.sample()
         observation = np.eye(3, dtype=np.float32)[self.target]
         return SEEN.get(self.habit, lambda seen: seen)(observation)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         """Starts an episode."""
+        AT_RESET.get(self.habit, _nothing)(seed)
         super().reset(seed=seed)
         self.t = 0
         return self._observe(), {}
 
     def step(self, action: Any) -> Any:
         """Counts a right answer."""
-        reward = float(action == self.target)
+        reward = float(np.all(action == self.target))
         self.t += 1
         if self.habit == "changes its action" and isinstance(action, np.ndarray):
             action += 1
         if self.t == LENGTH // 2:
-            AT_A_STEP.get(self.habit, _nothing)(self)
+            STEP.get(self.habit, _nothing)(self)
         answer: Any = (self._observe(), reward, self.t >= LENGTH, False, {})
-        return ANSWERED.get(self.habit, lambda given: given)(answer)
+        return ANSWERS.get(self.habit, lambda given: given)(answer)
 
     def render(self) -> Any:
         """A black picture."""
-        return np.zeros((32, 32, 3), np.uint8)
+        return AT_RENDER.get(self.habit, lambda: np.zeros((32, 32, 3), np.uint8))()
+
+    def close(self) -> None:
+        """Nothing."""
+        AT_CLOSE.get(self.habit, lambda: None)()
 
     def __getattr__(self, name: str) -> Any:
         if self.__dict__.get("habit") == "has every name" and not name.startswith("_"):
@@ -63,10 +76,10 @@ class Odd(gym.Env[Any, Any]):
         FREED.get(self.habit, _nothing)(self)
 
 
-def _nothing(_: Odd) -> None:
+def _nothing(_: object) -> None:
     """As usual."""
 
 
 OTHERS = ("has every name", "changes its action")
-HABITS = (*AT_START, *AT_A_STEP, *SEEN, *ANSWERED, *FREED, *OTHERS)
+HABITS = (*START, *STEP, *SEEN, *ANSWERS, *FREED, *AT_RESET, *AT_RENDER, *AT_CLOSE, *OTHERS)
 gym.register("Odd-v0", entry_point=cast("Any", Odd), disable_env_checker=True)

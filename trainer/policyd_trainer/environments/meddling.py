@@ -16,6 +16,7 @@ import pickle
 import resource
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -39,21 +40,36 @@ _CALLABLES = [
     (owner, {name: value for name, value in vars(owner).items() if callable(value)}) for owner in _WATCHED
 ]
 _LIMITS_THEN = _limits()
+_MODULES = dict(sys.modules)  # by name, before an environment is imported
 
 
 def found() -> list[str]:
-    """Names what is not as it was when this module was imported: functions, classes, limits."""
+    """Names what is not as it was when this module was imported.
+
+    Modules, functions, classes and limits.
+    """
+    modules = [
+        f"sys.modules[{name!r}]" for name, module in _MODULES.items() if sys.modules.get(name) is not module
+    ]
     replaced = [
         f"{owner.__name__}.{name}"
         for owner, before in _CALLABLES
         for name, value in before.items()
         if vars(owner).get(name) is not value
     ]
-    return replaced + [name for name, limit in _limits().items() if limit != _LIMITS_THEN[name]]
+    return modules + replaced + [name for name, limit in _limits().items() if limit != _LIMITS_THEN[name]]
+
+
+def put_modules_back() -> None:
+    """Has modules found again that were removed or replaced."""
+    for name, module in _MODULES.items():
+        if sys.modules.get(name) is not module:
+            sys.modules[name] = module
 
 
 def undo() -> None:
-    """Puts the functions and classes back, so that the end of the run can be told."""
+    """Puts modules, functions and classes back, so that the end of the run can be told."""
+    put_modules_back()
     for owner, before in _CALLABLES:
         for name, value in before.items():
             if vars(owner).get(name) is not value:

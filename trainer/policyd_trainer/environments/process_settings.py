@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from policyd_trainer.environments import meddling
+
 _PATH, _FINDERS = tuple(sys.path), tuple(sys.meta_path)
 _FILE_SIZE = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 _RECURSION_LIMIT = sys.getrecursionlimit()
@@ -50,7 +52,11 @@ def own_settings() -> Iterator[None]:
 
 
 def _find_modules() -> None:
-    """Much is imported when it is first used, however little of the path is left."""
+    """Much is imported when it is first used.
+
+    So the path is complete, and modules that an environment removed or replaced are the old ones.
+    """
+    meddling.put_modules_back()
     sys.path += [folder for folder in _PATH if folder not in sys.path]
     sys.meta_path += [finder for finder in _FINDERS if finder not in sys.meta_path]
 
