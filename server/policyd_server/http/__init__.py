@@ -38,8 +38,9 @@ the threads that answer `Act`.
   or `request.form()`, which have no bound.
 - Requests that change something and come from another web site are refused before any handler
   (`same_site.py`).
-- **Hot routes** (`hot.py`): the protocol of the connection answers a small request to `:act` or
-  `infer` itself, by the same handler and without ASGI. Its call goes to a worker's front over
-  `front_link.py`. Everything else goes through Starlette and gRPC's own client (`link.py`).
+- **Hot routes** (`endpoints.py`, `hot.py`): the protocol of the connection answers a small request
+  to `:act` or `infer` itself, by the same handler and without ASGI. Its call goes to a worker's
+  front over `front_link.py`. A request whose head came before is not even parsed (`quick.py`,
+  `quick_protocol.py`). Everything else goes through Starlette and gRPC's own client (`link.py`).
 - `gateway.settings` are the server's settings: the repository's place, the address of the metrics.
 """

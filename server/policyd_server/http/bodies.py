@@ -54,7 +54,8 @@ def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
     if len(text) > MAX_JSON_BYTES:
         _refuse(MAX_JSON_BYTES)
     try:
-        decoder = _CAREFUL if _MAY_OVERFLOW.search(text) else _QUICK
+        may_overflow = _EXPONENT if len(text) < DIGITS else _MAY_OVERFLOW
+        decoder = _CAREFUL if may_overflow.search(text) else _QUICK
         value = decoder.decode(text.decode("utf-8-sig"))
     except RecursionError:
         raise InvalidArgument.of(what, got="JSON nested too deeply", wanted="fewer levels") from None
@@ -85,7 +86,9 @@ def _finite(text: str) -> float:
 
 # A number overflows only by an exponent or by hundreds of digits. To look at each number takes ten
 # times as long as to read it.
-_MAY_OVERFLOW = re.compile(rb"[0-9.][eE]|[0-9]{300}")
+DIGITS = 300
+_EXPONENT = re.compile(rb"[0-9.][eE]")
+_MAY_OVERFLOW = re.compile(rb"[0-9.][eE]|[0-9]{%d}" % DIGITS)
 _QUICK = json.JSONDecoder(parse_constant=_no_constant)
 _CAREFUL = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ from policyd.runtime.origin import COMMON_NAME, PEER
 from policyd.runtime.request_ids import KEY
 from policyd_server.http.link import WorkerChannels
 
+Done = Callable[[bytes | Exception], None]
 HOT = frozenset({"/policy_api.v1.PolicyService/Act", "/inference.GRPCInferenceService/ModelInfer"})
 CALL_SECONDS = 120.0  # for a call that answers once; a promotion loads a version
 DECLARED = (experience_pb2, policy_pb2, training_pb2)  # imported, so that the pool below knows them
@@ -74,6 +75,23 @@ class Calls:
         except grpc.aio.AioRpcError as error:
             raise status.from_rpc_error(error) from None
 
+    def begin(self, method: Method, message: Any, authorization: str | None, peer: str, done: Done) -> bool:
+        """Begins a call of a hot method; `done` gets the bytes of the answer, or the error, once.
+
+        `peer`: the client's address. False: no front takes it, so that it has to be awaited.
+        Unauthenticated and PermissionDenied, as the services' guard.
+        """
+        front = self._workers.front()
+        if front is None:
+            return False
+        if self._gate is not None:
+            self._gate.admit(method.path, authorization, None, peer)
+        pairs = [(KEY.encode(), log.request_id.get().encode())]
+        if authorization is not None:
+            pairs.append((b"authorization", _ascii(authorization).encode()))
+        front.begin(method.path.encode(), pairs, message.SerializeToString(), CALL_SECONDS, done)
+        return True
+
     def _is_hot(self, request: Request, method: Method) -> bool:
         """Whether the call may go to a front.
 
@@ -116,10 +134,15 @@ def common_name_of(request: Request) -> str | None:
 
 def peer_of(request: Request) -> str:
     """The client's address, as gRPC writes it."""
-    if request.client is None:
+    return peer_at(request.client)
+
+
+def peer_at(client: tuple[str, int] | None) -> str:
+    """An address, as gRPC writes it."""
+    if client is None:
         return "unknown"
-    host = request.client.host
-    return f"ipv6:[{host}]:{request.client.port}" if ":" in host else f"ipv4:{host}:{request.client.port}"
+    host, port = client
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def metadata_of(request: Request) -> grpc.aio.Metadata:

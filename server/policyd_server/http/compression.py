@@ -5,19 +5,19 @@ from __future__ import annotations
 import gzip
 import zlib
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 MIN_BYTES = 512  # a smaller response does not get smaller
 
 
-def compressed(request: Request, response: Response) -> Response:
-    """The response in gzip or deflate where the client accepts one of them."""
-    accepted = [
-        part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")
-    ]
+def compressed(headers: Headers, response: Response) -> Response:
+    """The response in gzip or deflate where the request with these headers accepts one of them."""
     body = bytes(response.body)
-    if len(body) < MIN_BYTES or not {"gzip", "deflate"} & set(accepted):
+    if len(body) < MIN_BYTES:
+        return response
+    accepted = [part.partition(";")[0].strip() for part in headers.get("accept-encoding", "").split(",")]
+    if not {"gzip", "deflate"} & set(accepted):
         return response
     coding = "gzip" if "gzip" in accepted else "deflate"
     response.body = gzip.compress(body, 1, mtime=0) if coding == "gzip" else zlib.compress(body, 1)

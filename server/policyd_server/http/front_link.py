@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote_to_bytes
@@ -19,7 +20,8 @@ from policyd_server.front.client import Session
 Header = tuple[bytes, bytes]  # name in lower case, value
 _FIRST: list[Header] = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"front")]
 _SECOND: list[Header] = [(b"te", b"trailers"), (b"content-type", b"application/grpc")]
-Answer = tuple[dict[bytes, bytes], bytes, bool]  # headers, message, refused before it began
+Done = Callable[[bytes | Exception], None]  # gets the answer, or the domain error, once
+_CLOCK_SECONDS = 0.002  # the loop's clock counts milliseconds
 
 
 class FrontConnection(asyncio.Protocol):
@@ -28,9 +30,11 @@ class FrontConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._session = Session()
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, tuple[Done, float]] = {}  # with the time of the loop when it is overdue
         self._transport: asyncio.Transport | None = None
         self._flushing = False
+        self._timer: asyncio.TimerHandle | None = None  # at the time of the first that is overdue, or earlier
+        self._timer_at = 0.0
 
     @property
     def open(self) -> bool:
@@ -42,27 +46,37 @@ class FrontConnection(asyncio.Protocol):
 
         Raises the domain error that the service answered with. Unavailable: the worker has ended.
         """
+        answered: asyncio.Future[bytes] = self._loop.create_future()
+
+        def done(found: bytes | Exception) -> None:
+            if answered.done():
+                return
+            if isinstance(found, Exception):
+                answered.set_exception(found)
+            else:
+                answered.set_result(found)
+
+        stream = self.begin(path, metadata, message, seconds, done)
+        try:
+            return await answered
+        finally:
+            self._give_up(stream)
+
+    def begin(self, path: bytes, metadata: list[Header], message: bytes, seconds: float, done: Done) -> int:
+        """Begins a call and returns its stream. `done` gets what `call` returns or raises.
+
+        Unavailable: the worker has ended.
+        """
         timeout: Header = (b"grpc-timeout", b"%dm" % round(1000 * seconds))
         try:
             stream = self._session.call([*_FIRST, (b":path", path), *_SECOND, timeout, *metadata], message)
         except ConnectionError as error:
             raise _lost(error) from None
-        done: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting[stream] = done
+        overdue = self._loop.time() + seconds
+        self._waiting[stream] = done, overdue
+        self._expire_at(overdue)
         self._flush_soon()
-        overdue = self._loop.call_later(seconds, _expire, done)
-        try:
-            headers, body, refused = await done
-        finally:
-            overdue.cancel()
-            if self._waiting.pop(stream, None) is not None:
-                self._session.cancel(stream)
-                self._flush_soon()
-        if refused:
-            raise _lost("it takes no more calls")
-        if headers.get(b"grpc-status") != b"0":
-            raise _error_of(headers)
-        return body
+        return stream
 
     def close(self) -> None:
         """Ends the connection. Calls in flight fail."""
@@ -77,10 +91,11 @@ class FrontConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fails the calls in flight."""
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         waiting, self._waiting = self._waiting, {}
-        for done in waiting.values():
-            if not done.done():
-                done.set_exception(_lost(exc or "it has ended"))
+        for done, _ in waiting.values():
+            done(_lost(exc or "it has ended"))
 
     def data_received(self, data: bytes) -> None:
         """Hands answers to those who wait for them."""
@@ -91,10 +106,34 @@ class FrontConnection(asyncio.Protocol):
             self._transport.abort()
             return
         for stream, headers, body, refused in ended:
-            done = self._waiting.pop(stream, None)
-            if done is not None and not done.done():
-                done.set_result((headers, body, refused))
+            waiting = self._waiting.pop(stream, None)
+            if waiting is not None:
+                waiting[0](_found(headers, body, refused))
         self._flush()
+
+    def _give_up(self, stream: int) -> None:
+        """Cancels a call that has not ended."""
+        if self._waiting.pop(stream, None) is not None:
+            self._session.cancel(stream)
+            self._flush_soon()
+
+    def _expire_at(self, overdue: float) -> None:
+        """One timer for all calls: to set one costs a good part of what a call costs."""
+        if self._timer is not None and self._timer_at <= overdue:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(overdue, self._expire), overdue
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._loop.time() + _CLOCK_SECONDS
+        late = [(stream, done) for stream, (done, overdue) in self._waiting.items() if overdue <= now]
+        for stream, done in late:
+            self._give_up(stream)
+            done(DeadlineExceeded("the worker did not answer in time"))
+        if self._waiting:
+            self._expire_at(min(overdue for _, overdue in self._waiting.values()))
 
     def _flush_soon(self) -> None:
         """Calls that begin in one turn of the loop are sent in one piece."""
@@ -119,9 +158,11 @@ async def connect(path: Path) -> FrontConnection:
     return connection
 
 
-def _expire(done: asyncio.Future[Answer]) -> None:
-    if not done.done():
-        done.set_exception(DeadlineExceeded("the worker did not answer in time"))
+def _found(headers: dict[bytes, bytes], body: bytes, refused: bool) -> bytes | Exception:
+    """The message, or the domain error in place of it."""
+    if refused:
+        return _lost("it takes no more calls")
+    return body if headers.get(b"grpc-status") == b"0" else _error_of(headers)
 
 
 def _error_of(headers: dict[bytes, bytes]) -> Exception:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -21,6 +22,8 @@ from starlette.types import Message, Scope
 from policyd.errors import PolicydError
 from policyd.runtime import log, request_ids
 from policyd_server.http import errors, same_site
+from policyd_server.http.endpoints import hot_endpoint
+from policyd_server.http.quick import KnownHeads
 
 PATHS = (
     "/v1/policies/{policy}:act",
@@ -66,14 +69,31 @@ class HotRoutes:
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
             told = log.unexpected(_LOG, f"unexpected error in POST {scope['path']!r}", error)
             response = errors.response(told)
-        response.raw_headers += [(_REQUEST_ID, log.request_id.get().encode()), NO_SNIFFING]
+        surround(response)
         return response
+
+    def learn(self, heads: KnownHeads, data: bytes, route: Route, scope: Scope) -> None:
+        """Remembers the head of an allowed request, which is all of `data`."""
+        endpoint = hot_endpoint(route.endpoint)
+        if endpoint is None:
+            return
+        try:
+            same_site.check("POST", Headers(scope=scope), loopback=self._loopback)
+        except PolicydError:
+            return
+        heads.learn(data, endpoint, scope)
+
+
+def surround(response: Response) -> None:
+    """What every response has."""
+    response.raw_headers += [(_REQUEST_ID, log.request_id.get().encode()), NO_SNIFFING]
 
 
 class HotRequest:
     """A hot request that is being read or answered: as uvicorn's protocol keeps its own."""
 
-    def __init__(self, route: Route, *, keep_alive: bool) -> None:
+    def __init__(self, route: Route | None, *, keep_alive: bool) -> None:
+        """`route`: None where the endpoint is called by itself."""
         self.route = route
         self.keep_alive = keep_alive
         self.body = bytearray()

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from urllib.parse import unquote
 
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from policyd_server.http.hot import ENDINGS, MAX_BODY_BYTES, HotRequest, HotRoutes
@@ -134,8 +135,13 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.limit_concurrency is not None and most >= self.limit_concurrency
 
     async def _answer(self, request: HotRequest, scope: Any) -> None:
+        assert request.route is not None
         response = await self.hot.answer(request.route, scope, bytes(request.body))
         await self.flow.drain()  # a reader that takes nothing gets no more
+        self._write(request, response)
+
+    def _write(self, request: HotRequest, response: Response) -> None:
+        """Sends a response whole."""
         if self.transport.is_closing():
             return
         head = [STATUS_LINE[response.status_code]]

@@ -160,3 +160,19 @@ def _serial(server: ServerProcess, authority: Authority) -> str:
         return str(certificate["serialNumber"])
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("way", ["token", "certificate"])
+def test_who_calls_is_asked_each_time(guarded: ServerProcess, authority: Authority, way: str) -> None:
+    """Of requests that begin alike, on one connection, each is admitted or refused."""
+    body = b'{"observations": [0, 0, 0, 0]}'
+    for role, expected in (("act", 200), ("train", 403), ("nobody", 401)):
+        token = f"{role}-token" if way == "token" else ""
+        client = _client(guarded, authority, "stranger" if token else f"{role}-certificate", token)
+        connection = client.connection()
+        for _ in range(3):
+            connection.request("POST", "/v1/policies/cartpole:act", body, client.headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == expected
+        connection.close()

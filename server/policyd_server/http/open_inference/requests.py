@@ -16,6 +16,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from policyd.errors import InvalidArgument
 from policyd_server.http import bodies, fields
+from policyd_server.http.numbers import floats_of
 
 HEADER_LENGTH = "inference-header-content-length"
 BINARY_SIZE, BINARY, ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
@@ -84,7 +85,8 @@ def _add_input(message: Any, given: Any, rest: memoryview, field: str) -> memory
     _set_parameters(tensor.parameters, parameters, f"{field}.parameters")
     if size is None:
         data = fields.of_kind(given.get("data"), list, f"{field}.data")
-        message.raw_input_contents.append(_numbers(data, tensor.datatype, field).tobytes())
+        raw = floats_of(data) if tensor.datatype == "FP32" else None
+        message.raw_input_contents.append(raw or _numbers(data, tensor.datatype, field).tobytes())
         return rest
     if "data" in given:
         raise InvalidArgument.of(f"{field}.data", got=f"also {BINARY_SIZE}", wanted="one of the two")

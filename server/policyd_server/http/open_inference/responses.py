@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import math
+import struct
 from typing import Any
 
-import numpy as np
 from starlette.responses import Response
 from tritonclient.grpc import service_pb2 as pb
 
 from policyd_server.http.messages import number
+from policyd_server.http.numbers import JSON
 from policyd_server.http.open_inference.requests import BINARY_SIZE, HEADER_LENGTH, Inference
 
-_DTYPES = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
+_FORMATS = {"FP32": ("f", 4), "INT64": ("q", 8), "BOOL": ("?", 1)}  # of struct, with their sizes
 
 
 def encode(asked: Inference, answer: pb.ModelInferResponse) -> Response:
@@ -32,7 +33,7 @@ def encode(asked: Inference, answer: pb.ModelInferResponse) -> Response:
         else:
             tensor["data"] = _numbers(raw, output.datatype)
         told["outputs"].append(tensor)
-    text = json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
+    text = JSON.encode(told).encode()
     if not binary:
         return Response(text, media_type="application/json")
     headers = {HEADER_LENGTH: str(len(text))}
@@ -47,8 +48,8 @@ def _parameter(value: pb.InferParameter) -> Any:
 
 def _numbers(raw: bytes, datatype: str) -> list[Any]:
     """The elements, row-major."""
-    array = np.frombuffer(raw, _DTYPES[datatype])
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        return [number(value) for value in array.tolist()]
-    numbers: list[Any] = array.tolist()
-    return numbers
+    kind, size = _FORMATS[datatype]
+    values = struct.unpack(f"<{len(raw) // size}{kind}", raw)
+    if kind == "f" and not all(map(math.isfinite, values)):
+        return [number(value) for value in values]
+    return list(values)

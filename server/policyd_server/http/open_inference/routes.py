@@ -11,11 +11,11 @@ from starlette.routing import BaseRoute, Route
 from tritonclient.grpc import service_pb2 as pb
 
 from policyd.errors import Unimplemented
-from policyd_server.http import bodies, compression, fields
+from policyd_server.http import bodies, fields
 from policyd_server.http.calls import Method
 from policyd_server.http.gateway import Gateway
 from policyd_server.http.messages import to_json
-from policyd_server.http.open_inference import requests, responses
+from policyd_server.http.open_inference.inferring import InferEndpoint
 
 SMALL_BYTES = 64 * 1024  # of a body without tensors
 _PREFIX = "/inference.GRPCInferenceService/"
@@ -62,6 +62,7 @@ class _Paths:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self.infer = InferEndpoint(gateway, INFER).handle
 
     async def metadata(self, request: Request) -> Response:
         return JSONResponse(to_json(await self._call(request, METADATA, pb.ServerMetadataRequest())))
@@ -81,13 +82,6 @@ class _Paths:
     async def statistics(self, request: Request) -> Response:
         answer = await self._call(request, STATISTICS, _named(request, STATISTICS))
         return JSONResponse(to_json(answer, digits=False))
-
-    async def infer(self, request: Request) -> Response:
-        body = await bodies.read(request, self._gateway.settings.max_message_bytes)
-        names = request.path_params["model"], request.path_params.get("version", "")
-        asked = requests.decode(body, request.headers.get(requests.HEADER_LENGTH), *names)
-        answer = await self._call(request, INFER, asked.message)
-        return compression.compressed(request, responses.encode(asked, answer))
 
     async def index(self, request: Request) -> Response:
         given = await _small(request)

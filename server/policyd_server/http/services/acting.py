@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.datastructures import Headers
+from starlette.responses import Response
 
 from policy_api.v1 import policy_pb2 as pb
 from policyd.errors import InvalidArgument
-from policyd_server.http import fields
+from policyd_server.http import bodies, fields
+from policyd_server.http.endpoints import HotEndpoint
+from policyd_server.http.gateway import Gateway
 from policyd_server.http.messages import fill, number
+from policyd_server.http.numbers import JSON, floats_of
+from policyd_server.http.services.operations import Operation
 
 _ARRAYS = {"observations": np.dtype("<f4"), "action_mask": np.dtype(np.bool_)}
 _INTEGERS = "actions"
+
+
+class Asked(NamedTuple):
+    """A request for actions."""
+
+    message: pb.ActRequest
+
+
+class ActEndpoint(HotEndpoint):
+    """POST /v1/policies/POLICY:act."""
+
+    def __init__(self, gateway: Gateway, op: Operation) -> None:
+        super().__init__(gateway, op.method)
+        self._known = frozenset(op.body)
+
+    @property
+    def limit(self) -> int:
+        """Of a text that is parsed at once."""
+        return bodies.MAX_JSON_BYTES
+
+    def decode(self, names: Mapping[str, str], headers: Headers, body: bytes) -> Asked:  # noqa: ARG002 -- the interface
+        """The request in a JSON body. InvalidArgument: a field is wrong."""
+        given = bodies.json_of(body)
+        fields.check_known(given, self._known, "")
+        message = request_of(given)
+        message.policy = names["policy"]
+        return Asked(message)
+
+    def encode(self, asked: Asked, answer: pb.ActResponse) -> Response:  # noqa: ARG002 -- the interface
+        """The answer as JSON."""
+        return Response(JSON.encode(response_of(answer)).encode(), media_type="application/json")
 
 
 def request_of(given: dict[str, Any]) -> pb.ActRequest:
@@ -23,7 +62,8 @@ def request_of(given: dict[str, Any]) -> pb.ActRequest:
     fill(message, {name: value for name, value in given.items() if name not in _ARRAYS})
     for name, dtype in _ARRAYS.items():
         if given.get(name) is not None:
-            getattr(message, name).raw = _array(given[name], dtype, name).tobytes()
+            raw = floats_of(given[name]) if dtype.kind == "f" else None
+            getattr(message, name).raw = raw or _array(given[name], dtype, name).tobytes()
     return message
 
 
@@ -38,8 +78,9 @@ def response_of(answer: pb.ActResponse) -> dict[str, Any]:
     }
     for field, array in answer.ListFields():
         if field.message_type is not None:
-            dtype = "<i8" if field.name == _INTEGERS else "<f4"
-            told[field.name] = _rows(np.frombuffer(array.raw, dtype), answer.batch_size, field.name)
+            size, kind = (8, "q") if field.name == _INTEGERS else (4, "f")
+            numbers = struct.unpack(f"<{len(array.raw) // size}{kind}", array.raw)
+            told[field.name] = _rows(numbers, answer.batch_size, field.name)
     return told
 
 
@@ -59,12 +100,11 @@ def _array(given: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
         return array.astype(dtype)
 
 
-def _rows(array: NDArray[Any], batch: int, field: str) -> list[Any]:
+def _rows(numbers: Sequence[float], batch: int, field: str) -> list[Any]:
     """[batch] or [batch, n]. Rows of `actions` with one number are plain numbers."""
-    per_row = array.size // max(batch, 1)
-    flat = per_row == 1 and field in ("actions", "log_probs", "values")
-    shaped = array if flat else array.reshape(batch, per_row)
-    rows: list[Any] = shaped.tolist()
-    if shaped.dtype.kind == "i" or all(map(math.isfinite, array.tolist())):
-        return rows
-    return [number(row) if flat else [number(value) for value in row] for row in rows]
+    if not all(map(math.isfinite, numbers)):
+        numbers = [number(value) for value in numbers]  # type: ignore[misc]  # texts among them
+    per_row = len(numbers) // max(batch, 1)
+    if per_row == 1 and field in ("actions", "log_probs", "values"):
+        return list(numbers)
+    return [list(numbers[start : start + per_row]) for start in range(0, len(numbers), max(per_row, 1))]

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from policyd_server.http import bodies, compression, events, fields
+from policyd_server.http import compression, events
 from policyd_server.http.events import Event
 from policyd_server.http.gateway import Gateway
 from policyd_server.http.messages import to_json
@@ -45,21 +45,14 @@ def _answering(gateway: Gateway, op: Operation) -> Handler:
     async def handle(request: Request) -> Response:
         message = await message_of(request, op)
         answer = to_json(await gateway.calls.unary(request, op.method, message))
-        return compression.compressed(request, JSONResponse(answer[op.answer] if op.answer else answer))
+        response = JSONResponse(answer[op.answer] if op.answer else answer)
+        return compression.compressed(request.headers, response)
 
     return handle
 
 
 def _acting(gateway: Gateway, op: Operation) -> Handler:
-    async def handle(request: Request) -> Response:
-        given = bodies.json_of(await bodies.read(request, bodies.MAX_JSON_BYTES))
-        fields.check_known(given, op.body, "")
-        message = acting.request_of(given)
-        message.policy = request.path_params["policy"]
-        answer = await gateway.calls.unary(request, op.method, message)
-        return compression.compressed(request, JSONResponse(acting.response_of(answer)))
-
-    return handle
+    return acting.ActEndpoint(gateway, op).handle
 
 
 def _watching(gateway: Gateway, op: Operation) -> Handler:

@@ -1,0 +1,74 @@
+"""Requests whose head has come before, byte for byte but for the length of the body.
+
+A client sends the same head with every request. To parse it again, and to look up what it says,
+costs more than the rest of a small request. A request is found here only if it came whole and
+alone; everything else is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from policyd.runtime import request_ids
+from policyd_server.http.endpoints import HotEndpoint
+
+#: Heads that are remembered, and the longest of them.
+MAX_KNOWN, MAX_HEAD_BYTES = 512, 2048
+_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,6})\r\n")
+# A head that names its request or its trace is another one each time. What changes how a body or
+# a connection is read is left to who parses it.
+_OTHER = (request_ids.KEY, "traceparent", "content-encoding", "transfer-encoding", "expect", "upgrade")
+
+
+class Known(NamedTuple):
+    """What a head says."""
+
+    endpoint: HotEndpoint
+    names: Mapping[str, str]  # in the path
+    headers: Headers
+    authorization: str | None
+
+
+class KnownHeads:
+    """The heads of hot requests that were parsed, and found to be allowed."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Known] = {}
+
+    def find(self, data: bytes) -> tuple[Known, bytes] | None:
+        """What the head says, and the body.
+
+        None: the data is not one whole request with a known head.
+        """
+        found = _split(data)
+        if found is None:
+            return None
+        head, body = found
+        known = self._known.get(head)
+        return None if known is None else (known, body)
+
+    def learn(self, data: bytes, endpoint: HotEndpoint, scope: Scope) -> None:
+        """Remembers the head of a request that was parsed and that is all of the data."""
+        found, headers = _split(data), Headers(scope=scope)
+        if found is None or any(name in headers for name in _OTHER):
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        known = Known(endpoint, scope["path_params"], headers, headers.get("authorization"))
+        self._known[found[0]] = known
+
+
+def _split(data: bytes) -> tuple[bytes, bytes] | None:
+    """The head without the length of the body, and the body. None: no whole request of its own."""
+    end = data.find(_END, 0, MAX_HEAD_BYTES)
+    length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
+    start = end + len(_END)
+    if length is None or len(data) - start != int(length[1]):
+        return None
+    return data[: length.start(1)] + data[length.end(1) : end], data[start:]
