@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from wsgiref.simple_server import WSGIRequestHandler
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from policyd.errors import FailedPrecondition
@@ -24,6 +28,77 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _LOG = logging.getLogger(__name__)
 
 
+class MetricsEndpoint:
+    """An address that is taken at once, and answers once there is a registry to serve.
+
+    So whoever is told the address beforehand knows its port, also where any free one was wanted.
+    """
+
+    def __init__(self, address: str) -> None:
+        """FailedPrecondition: the address is taken, or not of this machine."""
+        host, port = listen_address.host_of(address), int(address.rpartition(":")[2])
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+            self._server = (_Server6 if family == socket.AF_INET6 else ThreadingWSGIServer)(
+                (host, port), _Handler, bind_and_activate=False
+            )
+            self._bind()
+        except OSError as error:
+            message = f"cannot serve metrics on {address}: {error.strerror}"
+            raise FailedPrecondition(message, reason="ADDRESS_TAKEN") from error
+        self.address = f"{address.rpartition(':')[0]}:{self._server.server_port}"
+
+    @contextmanager
+    def serving(self, registry: CollectorRegistry) -> Iterator[None]:
+        """Answers while the block runs."""
+        self._server.set_app(make_wsgi_app(registry))
+        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread.start()
+        _LOG.info("metrics on http://%s/metrics", self.address)
+        try:
+            yield
+        finally:
+            self._server.shutdown()
+            thread.join()
+
+    def close(self) -> None:
+        """Gives the address back."""
+        self._server.server_close()
+
+    def _bind(self) -> None:
+        try:
+            self._server.server_bind()
+            self._server.server_activate()  # from here on nobody else gets it; who connects waits
+        except OSError:
+            self.close()
+            raise
+
+
+class _Server6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
+        """Writes no line for a reader that comes every few seconds."""
+
+
+@contextmanager
+def metrics_endpoint(address: str | None) -> Iterator[MetricsEndpoint | None]:
+    """Holds the endpoint while the block runs; None without an address.
+
+    Raises FailedPrecondition if the address is taken.
+    """
+    if address is None:
+        yield None
+        return
+    endpoint = MetricsEndpoint(address)
+    try:
+        yield endpoint
+    finally:
+        endpoint.close()
+
+
 @contextmanager
 def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
     """Serves the registry while the block runs; does nothing if an argument is None.
@@ -33,19 +108,10 @@ def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> It
     if address is None or registry is None:
         yield
         return
-    host, port = listen_address.host_of(address), int(address.rpartition(":")[2])
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        message = f"cannot serve metrics on {address}: {error.strerror}"
-        raise FailedPrecondition(message, reason="ADDRESS_TAKEN") from error
-    _LOG.info("metrics on http://%s:%d/metrics", host, server.server_port)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with metrics_endpoint(address) as endpoint:
+        assert endpoint is not None
+        with endpoint.serving(registry):
+            yield
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import logging
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
 from policyd.errors import PolicydError
 from policyd.runtime.lifecycle import STOP_SIGNALS, port_file, stop_signal
-from policyd.runtime.metrics_endpoint import multiprocess_registry, serve_metrics
+from policyd.runtime.metrics_endpoint import MetricsEndpoint, metrics_endpoint, multiprocess_registry
 from policyd_server import compiled, front
 from policyd_server.app import App
 from policyd_server.experience.keeper import recorder_process
@@ -37,15 +38,19 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> None:
     if link is None and not (compiled.AVAILABLE and front.AVAILABLE):
         _LOG.warning("not compiled: requests take several times as long (docs/guide/serving.md says why)")
     if link is not None:
-        with ExitStack() as measured:
-            await _run_worker(settings, link, stop, measured)
+        await _run_worker(settings, link, stop)
     else:
-        await _run_server(settings, arguments, stop)
+        with metrics_endpoint(settings.metrics) as endpoint:
+            if endpoint is not None:  # the page reads what it says: its port, if any free one was wanted
+                settings = settings.model_copy(update={"metrics": endpoint.address})
+            await _run_server(settings, arguments, stop, endpoint)
     for number in STOP_SIGNALS:  # one is enough: the process ends by itself now
         signal.signal(number, signal.SIG_IGN)
 
 
-async def _run_server(settings: Settings, arguments: Sequence[str], stop: asyncio.Event) -> None:
+async def _run_server(
+    settings: Settings, arguments: Sequence[str], stop: asyncio.Event, endpoint: MetricsEndpoint | None
+) -> None:
     """The server's own process, with those that it keeps.
 
     HTTP ends before the workers that it calls.
@@ -57,7 +62,7 @@ async def _run_server(settings: Settings, arguments: Sequence[str], stop: asynci
     if http is not None:
         http.start()
     try:
-        await _serve(settings, arguments, stop, http)
+        await _serve(settings, arguments, stop, endpoint, http)
     finally:
         if http is not None:
             await http.stop()
@@ -66,30 +71,52 @@ async def _run_server(settings: Settings, arguments: Sequence[str], stop: asynci
 
 
 async def _serve(
-    settings: Settings, arguments: Sequence[str], stop: asyncio.Event, http: HttpKeeper | None
+    settings: Settings,
+    arguments: Sequence[str],
+    stop: asyncio.Event,
+    endpoint: MetricsEndpoint | None,
+    http: HttpKeeper | None,
 ) -> None:
     # Metrics are there from when calls are until the last has ended: what dies as it starts has
     # none.
     with ExitStack() as measured:
         if not settings.supervised:
-            await _run_app(App(settings), settings, stop, measured, http)
+            await _run_app(App(settings), settings, stop, _Measured(measured, endpoint), http)
         else:
             registry = measured.enter_context(multiprocess_registry(settings.metrics))
-            await _run_workers(settings, arguments, stop, measured, registry, http)
+            measures = _Measured(measured, endpoint)
+            await _run_workers(settings, arguments, stop, measures, registry, http)
 
 
-async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event, measured: ExitStack) -> None:
+async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event) -> None:
     """Tells the supervisor why, if it cannot run."""
     try:
-        await _run_app(App(settings, link), settings, stop, measured)
+        await _run_app(App(settings, link), settings, stop)
     except PolicydError as error:
         await link.fail(error.message)
         raise
 
 
+class _Measured(NamedTuple):
+    """Where metrics are served, and until when."""
+
+    until: ExitStack
+    endpoint: MetricsEndpoint | None
+
+    def serve(self, registry: CollectorRegistry | None) -> None:
+        """Serves them from now on; does nothing where nothing is measured."""
+        if self.endpoint is not None and registry is not None:
+            self.until.enter_context(self.endpoint.serving(registry))
+
+
 async def _run_app(
-    app: App, settings: Settings, stop: asyncio.Event, measured: ExitStack, http: HttpKeeper | None = None
+    app: App,
+    settings: Settings,
+    stop: asyncio.Event,
+    measured: _Measured | None = None,
+    http: HttpKeeper | None = None,
 ) -> None:
+    """`measured`: None for a worker, whose supervisor serves the metrics."""
     obeying = asyncio.create_task(app.obey())
     obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
     try:
@@ -97,8 +124,8 @@ async def _run_app(
         gc.collect()
         gc.freeze()  # what a start leaves is no garbage: later collections need not look at it
         alone = not settings.supervised
-        if alone and app.metrics:
-            measured.enter_context(serve_metrics(settings.metrics, app.metrics.registry))
+        if measured is not None and app.metrics is not None:
+            measured.serve(app.metrics.registry)
         await _until(stop, app.address, settings, http, announced=alone)
     finally:
         await app.stop()
@@ -110,7 +137,7 @@ async def _run_workers(
     settings: Settings,
     arguments: Sequence[str],
     stop: asyncio.Event,
-    measured: ExitStack,
+    measured: _Measured,
     registry: CollectorRegistry | None,
     http: HttpKeeper | None,
 ) -> None:
@@ -124,7 +151,7 @@ async def _run_workers(
     )
     try:
         await supervisor.start()
-        measured.enter_context(serve_metrics(settings.metrics, registry))
+        measured.serve(registry)
         _LOG.info("%d workers serve", supervisor.workers)
         await _until(stop, supervisor.address, settings, http, announced=True)
     finally:

@@ -31,6 +31,8 @@ class Meter:
         self._query = "?" + urlencode([("name[]", name) for name in NAMES])
         self._readings: deque[Reading] = deque(maxlen=64)
         self._reading = asyncio.Lock()
+        #: Why the last reading failed; empty: it did not.
+        self.problem = ""
 
     @property
     def measures(self) -> bool:
@@ -48,8 +50,11 @@ class Meter:
                     if not text and self._query:
                         self._query = ""
                         text = await asyncio.to_thread(_fetch, self._url)
-                except OSError:
+                except OSError as error:
+                    reason = getattr(error, "reason", error)  # urllib wraps what happened
+                    self.problem = f"{self._url} cannot be read: {reason}"
                     return None
+                self.problem = ""
                 self._readings.append(reading(_samples(text), time.monotonic()))
         newest = self._readings[-1]
         while newest.seconds - self._readings[0].seconds > WINDOW and len(self._readings) > 2:

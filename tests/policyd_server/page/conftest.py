@@ -116,7 +116,7 @@ def server(repository: ModelRepository) -> Iterator[ServerProcess]:
         for name, roles in ROLES.items()
     ]
     (folder / "callers.yaml").write_text(yaml.safe_dump({"callers": callers}))
-    flags = ["--http", "127.0.0.1:0", "--callers", str(folder / "callers.yaml")]
+    flags = ["--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--callers", str(folder / "callers.yaml")]
     started = ServerProcess(folder, repository.root, *flags)
     yield started
     assert started.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -58,3 +59,15 @@ def test_it_reads_what_the_page_shows(together: bool, monkeypatch: pytest.Monkey
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_it_says_why_it_reads_nothing() -> None:
+    """What went wrong, and nothing any more once a reading succeeds."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        meter = Meter(f"127.0.0.1:{closed.getsockname()[1]}")
+        assert asyncio.run(meter.readings()) is None
+    assert meter.measures
+    assert "/metrics cannot be read: " in meter.problem
+    assert "refused" in meter.problem
+    assert Meter(None).problem == ""

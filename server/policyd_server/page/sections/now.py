@@ -31,6 +31,7 @@ def routes(services: Services, feeds: Feeds, meter: Meter) -> Sequence[BaseRoute
         return {
             "cards": now.cards(policies, datetime.now(UTC), readings),
             "measures": meter.measures,
+            "unmeasured": meter.problem,
             **await _training(services, request),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from html import unescape
 from html.parser import HTMLParser
 
@@ -235,3 +236,12 @@ def test_the_stream_begins_with_everything(signed_in: Browser) -> None:
     assert "cartpole" in part["html"]
     connection.close()
     assert signed_in.client.ask("GET", "/page/live/now").status == 401
+
+
+def test_metrics_on_any_free_port_are_found(signed_in: Browser) -> None:
+    """The page reads them where the server has put them, and shows rates after two readings."""
+    deadline = time.monotonic() + 60
+    while "requests per second" not in (html := signed_in.get("/page").body.decode()):
+        assert time.monotonic() < deadline, html
+        time.sleep(0.1)  # a reading is renewed by the clock
+    assert "Rates, latency and drift" not in html

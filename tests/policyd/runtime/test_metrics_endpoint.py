@@ -1,0 +1,45 @@
+"""The endpoint of the metrics: its address is known before it answers."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from policyd.errors import FailedPrecondition
+from policyd.runtime.metrics_endpoint import MetricsEndpoint, metrics_endpoint
+
+
+def _has(host: str) -> bool:
+    """Whether this machine has the address."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_port_is_known_before_anything_is_served(host: str) -> None:
+    """Nobody else gets it, and it answers while there is a registry."""
+    if not _has(host):
+        pytest.skip(f"{host} is no address of this machine")
+    registry = CollectorRegistry()
+    Counter("seen", "Seen.", registry=registry).inc(3)
+    with metrics_endpoint(f"[{host}]:0" if ":" in host else f"{host}:0") as endpoint:
+        assert endpoint is not None
+        assert not endpoint.address.endswith(":0")
+        with pytest.raises(FailedPrecondition, match="cannot serve metrics on"):
+            MetricsEndpoint(endpoint.address)
+        url = f"http://{endpoint.address}/metrics"
+        with endpoint.serving(registry), urllib.request.urlopen(url) as answer:
+            assert b"seen_total 3.0" in answer.read()
+
+
+def test_without_an_address_there_is_none() -> None:
+    """Then nothing is measured."""
+    with metrics_endpoint(None) as endpoint:
+        assert endpoint is None
