@@ -19,6 +19,10 @@ def draw_canary(canary: traffic_pb2.Canary, path: Path) -> None:
         episodes, [p.low for p in known], [p.high for p in known], alpha=0.25, color="#1f4e79", step="post"
     )
     above.step(episodes, [p.difference for p in known], where="post", color="#1f4e79")
+    if known:  # the last look, which decided
+        last = known[-1]
+        above.plot([last.episodes, last.episodes], [last.low, last.high], color="#1f4e79")
+        above.plot(last.episodes, last.difference, "o", color="#1f4e79")
     above.axhline(0, color="#444444", linewidth=0.8)
     above.set_ylabel("difference of mean return")
     state = traffic_pb2.Canary.State.Name(canary.state)

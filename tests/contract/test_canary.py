@@ -18,6 +18,7 @@ from policyd import PolicyClient
 from policyd.cli.app import run
 from policyd.errors import FailedPrecondition, InvalidArgument
 from policyd.repository import ModelRepository
+from policyd.repository.report import REPORT
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import TRANSPORTS, ServerProcess
 
@@ -35,6 +36,7 @@ class World:
         self._numbers = itertools.count()
         for seed in (0, 1):
             self.publish(artifacts.model(artifacts.metadata(policy), seed=seed))
+        repository.add_files(policy, 2, {REPORT: b"<html><main></main></html>"})
         repository.set_alias(policy, "champion", 1, actor="test", reason="test")
         config = experience_pb2.ExperienceConfig(mode=experience_pb2.ExperienceConfig.RECORD)
         self.client.set_experience_config(policy, config)
@@ -70,6 +72,10 @@ class World:
             for episode, reward in rewards.items()
         ]
         self.client.report_outcomes(outcomes, policy=self.policy)
+
+    def report_of(self, version: int) -> str:
+        """The version's report."""
+        return self.repository.read_added(self.repository.read(self.policy, version), REPORT).decode()
 
     @property
     def canary(self) -> Canary:
@@ -192,6 +198,22 @@ def test_a_worse_version_is_gone_soon_after_the_evidence(world: World) -> None:
     found = world.until_ended()
     assert found.state == Canary.ROLLED_BACK
     assert "mean return differs by -" in found.reason
+    until(lambda: "Canary beside version 1 for champion: rolled back" in world.report_of(2))
+    assert "<svg" in world.report_of(2)
+    assert found.reason in world.report_of(2)
+
+
+def test_a_cancelled_canary_stands_in_the_report(world: World) -> None:
+    """When the call returns; a version without a report gets none."""
+    world.client.start_canary(world.policy, 2, CanaryConfig(share=0.5), reason="why not")
+    world.client.cancel_canary(world.policy, reason="not today")
+    assert "cancelled" in world.report_of(2)
+    assert "why not" in world.report_of(2)
+    assert "not today" in world.report_of(2)
+    other = world.publish(artifacts.model(artifacts.metadata(world.policy)))
+    world.client.start_canary(world.policy, other, CanaryConfig(share=0.5))
+    world.client.cancel_canary(world.policy)
+    assert world.repository.added_files(world.repository.read(world.policy, other)) == []
 
 
 def test_an_estimate_from_what_another_version_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,12 @@ class Services:
         traffic: traffic_pb2.Traffic = answer.traffic
         return traffic
 
+    async def comparisons(self, request: Request, policy: str) -> list[traffic_pb2.Comparison]:
+        """How the policy's shadows compare. FailedPrecondition: it never had one."""
+        asked = traffic_pb2.CompareVersionsRequest(policy=policy)
+        answer = await self._calls.unary(request, methods.COMPARE_VERSIONS, asked)
+        return list(answer.comparisons)
+
     async def act(self, request: Request, asked: policy_pb2.ActRequest) -> policy_pb2.ActResponse:
         """Actions."""
         answer: policy_pb2.ActResponse = await self._calls.unary(request, methods.ACT, asked)

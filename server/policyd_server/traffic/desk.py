@@ -19,7 +19,7 @@ from policyd_server.models.promotion import MAX_TEXT
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.shadow.feed import ShadowFeed
 from policyd_server.shadow.wire import Target
-from policyd_server.traffic import canaries
+from policyd_server.traffic import canaries, reporting
 
 MAX_SHARES = 20  # versions beside the alias's own
 
@@ -118,9 +118,19 @@ class TrafficDesk:
     async def _changed(
         self, policy: str, change: Callable[[pb.Traffic], pb.Traffic], generation: int | None
     ) -> pb.Traffic:
-        state = await asyncio.to_thread(self._repository.change_traffic, policy, change, generation)
+        ended = False
+
+        def replace(before: pb.Traffic) -> pb.Traffic:
+            nonlocal ended
+            after = change(before)
+            ended = reporting.ends(before, after)
+            return after
+
+        state = await asyncio.to_thread(self._repository.change_traffic, policy, replace, generation)
         self._follower.loaded_versions.forgive(policy)  # a version may be given a share again
         await self._refresh_all(policy)
+        if ended:
+            await reporting.note_end(self._repository, state)
         return state
 
     async def _require_experience(self, policy: str) -> None:

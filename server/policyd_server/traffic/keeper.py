@@ -23,7 +23,7 @@ from policyd_server.experience.evidence import Evidence, Question
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.wire import Method
 from policyd_server.models.follower import Follower
-from policyd_server.traffic import canaries
+from policyd_server.traffic import canaries, reporting
 
 LOOK_SECONDS = 0.5
 #: Seconds between what is written down where nothing has changed but numbers.
@@ -201,16 +201,18 @@ class CanaryKeeper:
 
     async def _changed(self, policy: str, change: Callable[[pb.Traffic], pb.Traffic]) -> bool:
         """Whether the state changed. Every worker of this server follows it when this returns."""
-        changed = False
+        changed = ended = False
 
         def replace(before: pb.Traffic) -> pb.Traffic:
-            nonlocal changed
+            nonlocal changed, ended
             after = change(before)
-            changed = after is not before
+            changed, ended = after is not before, reporting.ends(before, after)
             return after
 
-        await asyncio.to_thread(self._repository.change_traffic, policy, replace)
+        state = await asyncio.to_thread(self._repository.change_traffic, policy, replace)
         await self._refresh_all(policy)
+        if ended:
+            await reporting.note_end(self._repository, state)
         return changed
 
 

@@ -13,7 +13,7 @@ from policy_api.v1 import training_pb2 as pb
 from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from policyd.repository import ModelRepository, PublishedVersion
-from policyd_trainer.report.build import REPORT
+from policyd.repository.report import REPORT
 from policyd_trainer.service.command import serve as serve_command
 from tests.policyd_trainer.service.conftest import Serve
 from tests.s3 import SECRET_KEY, S3Server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from policyd.repository.report import REPORT
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.evaluation.figures import first_seed
 from policyd_trainer.report import learning_curve, pictures
@@ -12,7 +13,6 @@ from policyd_trainer.report.aside import Part, made
 from policyd_trainer.report.page import Pictures, page
 from policyd_trainer.report.subject import Player, Subject
 
-REPORT = "report.html"
 RETURNS = "returns.png"
 ACTIONS = "actions.png"
 EPISODE = "episode.gif"

@@ -7,21 +7,19 @@ what is missing.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
 from policyd.errors import PolicydError
 from policyd.repository import ModelRepository, PublishedVersion
-from policyd.repository.durable import locked
 from policyd.repository.option import LOCATION
-from policyd_trainer.report.build import REPORT, build
+from policyd.repository.report import REPORT, report_locked, with_last_canary
+from policyd_trainer.report.build import build
 from policyd_trainer.report.page import NEWEST, link
 from policyd_trainer.report.subject import Subject
 from policyd_trainer.runs import mlflow_log
@@ -52,10 +50,12 @@ def report(repository: Path | str, policy: str, version: int) -> None:
 def ensure_report(repository: ModelRepository, policy: str, version: int) -> str:
     """Where the report is; draws it if the version has none. PolicydError: it cannot be drawn."""
     published = repository.read(policy, version)
-    with locked(_lock(repository, published)):
+    with report_locked(repository, published):
         if REPORT not in {*published.files, *repository.added_files(published)}:
             subject = Subject.of(repository, published)
-            repository.add_files(policy, version, build(subject))
+            files = build(subject)
+            files[REPORT] = with_last_canary(repository, published, files[REPORT])
+            repository.add_files(policy, version, files)
             if subject.place.before is not None:
                 _link_from(repository, repository.read(policy, subject.place.before), version)
             mlflow_log.log_run(subject.config, subject.curve, repository, published)
@@ -64,15 +64,9 @@ def ensure_report(repository: ModelRepository, policy: str, version: int) -> str
 
 def _link_from(repository: ModelRepository, before: PublishedVersion, version: int) -> None:
     """Gives the report of the version before a link to `version`, which it did not know of."""
-    with locked(_lock(repository, before)):
+    with report_locked(repository, before):
         if REPORT not in repository.added_files(before):
             return
         html = repository.read_added(before, REPORT).decode()
         linked = html.replace(NEWEST, link(version, "Version {} after it"))
         repository.add_files(before.policy, before.version, {REPORT: linked.encode()})
-
-
-def _lock(repository: ModelRepository, published: PublishedVersion) -> Path:
-    """A file of this machine: a report that two machines draw at once is the same report."""
-    place = hashlib.sha256(f"{repository.location}/{published.path}".encode()).hexdigest()[:32]
-    return Path(tempfile.gettempdir()) / f"policyd-report-{place}.lock"

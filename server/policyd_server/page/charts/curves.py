@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from policyd_server.page.charts.drawing import Drawing, Scale, short
+from policyd.axes import Scale, short
+from policyd_server.page.charts.drawing import Drawing
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 58, 16, 12, 44
 LEGEND_ROW = 18

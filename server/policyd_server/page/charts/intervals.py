@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from policyd_server.page.charts.drawing import Drawing, Scale, short
+from policyd.axes import Scale, short
+from policyd_server.page.charts.drawing import Drawing
 
 WIDTH, LEFT, RIGHT, ROW, BOTTOM = 640, 180, 20, 26, 44
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from policy_api.v1 import experience_pb2 as pb
-from policyd.errors import FailedPrecondition, InvalidArgument, PolicydError, Unauthenticated
+from policy_api.v1.traffic_pb2 import Traffic
+from policyd.errors import FailedPrecondition, InvalidArgument, PolicydError, Unauthenticated, Unavailable
+from policyd.repository.canary_section import picture
 from policyd_server.http import errors, events
 from policyd_server.page import methods, rendering, session
 from policyd_server.page.asking import Services
-from policyd_server.page.charts.curves import curves
 from policyd_server.page.live import Feeds, Parts
 from policyd_server.page.sections.changes import ACTOR, generation_of, reason_of
 from policyd_server.page.sections.frame import live, see_other, shown
-from policyd_server.page.views import canary, experience
+from policyd_server.page.views import canary, experience, shadow
 
-AXES = ("compared episodes", "difference in mean return, with its interval")
 OFF = "EXPERIENCE_OFF"  # reason of what a policy without recording answers
 
 
@@ -108,10 +109,23 @@ def _configuring(services: Services) -> Sequence[BaseRoute]:
 
 async def _values(services: Services, request: Request) -> dict[str, Any]:
     name = request.path_params["policy"]
-    split = canary.view(await services.traffic(request, name))
-    drawn = curves(split.interval, AXES, f"Canary of {name}: {split.headline}") if split.interval else None
+    traffic = await services.traffic(request, name)
+    split = canary.view(traffic)
+    drawn = Markup(picture(traffic.canary))  # noqa: S704 -- every text in it is escaped
     recorded = experience.view(await _recorded(services, request, name))
-    return {"policy": name, "view": recorded, "canary": split, "canary_curve": drawn}
+    beside = await _shadows(services, request, traffic)
+    return {"policy": name, "view": recorded, "canary": split, "canary_curve": drawn, **beside}
+
+
+async def _shadows(services: Services, request: Request, traffic: Traffic) -> dict[str, Any]:
+    """The policy's shadows, if it has or had any; or why they cannot be told."""
+    if not (traffic.shadows or any(change.HasField("shadow") for change in traffic.history)):
+        return {"shadows": [], "shadow_problem": ""}
+    try:
+        found = await services.comparisons(request, traffic.policy)
+    except Unavailable as error:
+        return {"shadows": [], "shadow_problem": error.message}
+    return {"shadows": shadow.views(found), "shadow_problem": ""}
 
 
 async def _recorded(services: Services, request: Request, policy: str) -> pb.GetExperienceResponse:

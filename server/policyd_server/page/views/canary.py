@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy_api.v1.traffic_pb2 import Canary, CanaryArm, Traffic, TrafficShare
-from policyd_server.page.charts.curves import Series
+from policy_api.v1.traffic_pb2 import Canary, CanaryArm, Traffic, TrafficChange, TrafficShare
 from policyd_server.page.views import words
 from policyd_server.page.views.versions import Fact
 
@@ -22,7 +21,6 @@ class CanaryView:
     headline: str
     reason: str
     facts: tuple[Fact, ...]
-    interval: tuple[Series, ...]  # over compared episodes
     history: tuple[Fact, ...]  # who changed shares when and why, the newest first
 
 
@@ -38,16 +36,24 @@ def view(traffic: Traffic) -> CanaryView:
         headline=f"version {canary.version} against version {canary.base_version} for {canary.alias}",
         reason=canary.reason,
         facts=_facts(canary) if there else (),
-        interval=_interval(canary),
         history=tuple(
             Fact(
                 words.moment(change.change_time),
-                f"{change.alias}: {_shares(change.shares)}, by {change.actor or 'nobody named'}:"
+                f"{change.alias}: {_changed(change)}, by {change.actor or 'nobody named'}:"
                 f" {change.reason or 'no reason'}",
             )
             for change in reversed(traffic.history)
         ),
     )
+
+
+def _changed(change: TrafficChange) -> str:
+    """The shares, or the shadow where that was changed."""
+    if not change.HasField("shadow"):
+        return _shares(change.shares)
+    if not change.shadow.share:
+        return f"version {change.shadow.version} is its shadow no more"
+    return f"version {change.shadow.version} is its shadow for {100 * change.shadow.share:.3g}%"
 
 
 def _shares(shares: Sequence[TrafficShare]) -> str:
@@ -70,15 +76,3 @@ def _arm(arm: CanaryArm) -> str:
         return "no episode yet"
     mean = f"mean return {words.number(arm.mean_return)} ± {words.number(arm.std_return)}"
     return f"{mean}, {words.count(arm.episodes, 'episode')}, {arm.reported:,} of them reported"
-
-
-def _interval(canary: Canary) -> tuple[Series, ...]:
-    """The difference and both ends of its interval; nothing before there is an interval."""
-    known = [point for point in canary.points if point.HasField("low") and point.HasField("high")]
-    if not known:
-        return ()
-    return (
-        Series("difference in mean return", [(float(p.episodes), p.difference) for p in known]),
-        Series("lower end", [(float(p.episodes), p.low) for p in known]),
-        Series("upper end", [(float(p.episodes), p.high) for p in known]),
-    )

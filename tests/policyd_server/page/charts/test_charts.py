@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policyd.axes import Scale, short
 from policyd_server.page.charts.bars import bar
 from policyd_server.page.charts.curves import MOST_POINTS, Series, curves, thinned
-from policyd_server.page.charts.drawing import Scale, short
 from policyd_server.page.charts.intervals import Interval, Mark, intervals
 from tests.policyd_server.page.conftest import ATTACK
 

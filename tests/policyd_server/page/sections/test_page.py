@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from policyd import Credentials, PolicyClient
 from policyd.repository import ModelRepository
-from tests.policyd_server.page.conftest import ATTACK, Browser
+from tests.policyd_server.page.conftest import ATTACK, Browser, Elements
 from tests.policyd_server.process import ServerProcess
 
 PAGES = [
@@ -236,6 +237,23 @@ def test_the_stream_begins_with_everything(signed_in: Browser) -> None:
     assert "cartpole" in part["html"]
     connection.close()
     assert signed_in.client.ask("GET", "/page/live/now").status == 401
+
+
+def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerProcess) -> None:
+    """None at first; then who computes beside whom, and what came out."""
+    place = "/page/experience/cartpole"
+    assert 'id="shadow-1"' not in signed_in.get(place).body.decode()
+    with PolicyClient(server.address, credentials=Credentials(token="token-of-boss")) as client:
+        client.set_shadow("cartpole", 2, 1.0, reason=ATTACK)
+        client.act([[0.0] * 4], policy="cartpole")
+    deadline = time.monotonic() + 60
+    while "Same most probable action" not in (html := signed_in.get(place).body.decode()):
+        assert time.monotonic() < deadline, html
+        time.sleep(0.1)  # the shadow process computes in its own time
+    assert "version 2 beside version 1 for champion" in html
+    assert "100% of its requests" in html
+    assert "Version 2" in html
+    Elements(html).check()
 
 
 def test_metrics_on_any_free_port_are_found(signed_in: Browser) -> None:

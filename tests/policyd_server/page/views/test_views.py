@@ -11,10 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from policy_api.v1.experience_pb2 import ExperienceConfig, GetExperienceResponse
 from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
 from policy_api.v1.policy_pb2 import Alias, AliasChange, Policy, PolicyVersion
-from policy_api.v1.traffic_pb2 import AliasTraffic, Canary, CanaryArm, Traffic, TrafficShare
+from policy_api.v1.traffic_pb2 import AliasTraffic, Canary, CanaryArm, Comparison, Traffic, TrafficShare
 from policy_api.v1.training_pb2 import TrainingJob, TrainingProgress
 from policyd_server.page.remembering import MOST_POINTS, CurveMemory
-from policyd_server.page.views import canary, experience, jobs, now, traffic, trying, versions, words
+from policyd_server.page.views import canary, experience, jobs, now, shadow, traffic, trying, versions, words
 from policyd_server.page.views.traffic import Sample
 from tests.policyd_server import artifacts
 
@@ -179,15 +179,50 @@ def test_experience_has_shares() -> None:
 
 
 def test_a_canary_tells_its_evidence() -> None:
-    """Shares in per cent, both arms, and the interval once there is one."""
+    """Shares in per cent, and both arms."""
     traffic = Traffic(aliases=[AliasTraffic(alias="champion", shares=[TrafficShare(version=2, share=0.125)])])
     traffic.canary.MergeFrom(Canary(state=Canary.RUNNING, alias="champion", version=2, base_version=1))
-    traffic.canary.points.add(episodes=3)
-    traffic.canary.points.add(episodes=9, difference=1.0, low=-1.0, high=3.0)
     traffic.canary.challenger.MergeFrom(CanaryArm(episodes=9, reported=8, mean_return=5.0))
     seen = canary.view(traffic)
     assert (seen.state, seen.runs) == ("running", True)
     assert [fact.value for fact in seen.shares] == ["version 2: 12.5%"]
-    assert [list(line.points) for line in seen.interval] == [[(9.0, 1.0)], [(9.0, -1.0)], [(9.0, 3.0)]]
     assert "9 episodes, 8 of them reported" in {fact.name: fact.value for fact in seen.facts}["Version 2"]
     assert canary.view(Traffic()).state == ""
+
+
+def test_the_history_of_traffic_tells_of_shadows() -> None:
+    """Shares and shadows are changed by the same people; each line says which it was."""
+    traffic = Traffic()
+    traffic.history.add(alias="champion", shares=[TrafficShare(version=2, share=0.05)], actor="a", reason="x")
+    for share in (0.5, 0.0):
+        traffic.history.add(alias="champion", shadow=TrafficShare(version=3, share=share))
+    told = [fact.value.partition(",")[0] for fact in canary.view(traffic).history]
+    assert told == [
+        "champion: version 3 is its shadow no more",
+        "champion: version 3 is its shadow for 50%",
+        "champion: version 2: 5%",
+    ]
+
+
+def test_a_shadow_tells_how_it_compares() -> None:
+    """Agreement, divergence, entropies, latencies, failures; nothing before the first request."""
+    found = Comparison(alias="champion", base_version=1, version=3, share=0.5, requests=2, rows=4)
+    found.agreement, found.divergence, found.largest_divergence = 0.75, 0.012, 0.5
+    found.failures, found.dropped, found.last_failure = 1, 7, "no distribution"
+    found.base.entropy, found.shadow.entropy, found.shadow.value = 0.6, 0.3, -1.5
+    found.shadow.p99_latency = 0.002
+    (seen,) = shadow.views([found])
+    assert (seen.headline, seen.runs) == ("version 3 beside version 1 for champion", True)
+    assert seen.agreement == 0.75
+    facts = {fact.name: fact.value for fact in seen.facts}
+    assert facts["Computed"] == "2 requests, 4 observations"
+    assert facts["Divergence"] == "0.012 nats in the mean, 0.5 at most"
+    assert facts["Left out"].startswith("7, ")
+    assert seen.problem == "1 request failed, the last one so: no distribution"
+    assert [(row.version, row.role, row.entropy, row.value) for row in seen.rows] == [
+        ("Version 1", "answers", "0.6 nats", "no critic"),
+        ("Version 3", "shadow", "0.3 nats", "-1.5"),
+    ]
+    assert seen.rows[1].high_latency == "2 ms"
+    (ended,) = shadow.views([Comparison(alias="champion", base_version=1, version=3)])
+    assert (ended.runs, ended.agreement, ended.rows, ended.problem) == (False, None, (), "")
