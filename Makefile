@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PYTEST_ARGS ?=
-COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] server/policyd_server/front/core/*)
+COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] server/policyd_server/front/core/* policyd/client/wire/*.pyx policyd/client/wire/core/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-long check proto map bench soak live-crash fuzz browser stores ray e2e wheels bench-serving bench-training bench-gate bench-evidence bench-live bench-gpu clean world
@@ -58,6 +58,7 @@ fuzz: install  ## odd requests to every method, then odd frames and requests to 
 	$(PY) -m tests.contract.fuzz $(FUZZ)
 	$(PY) -m tests.policyd_server.front.fuzz $(FUZZ_FRONT)
 	$(PY) -m tests.policyd_server.compiled.fuzz $(FUZZ_FRONT)
+	$(PY) -m tests.policyd.client.wire.fuzz $(FUZZ_FRONT)
 
 world: install  ## environments that do not behave, as jobs through the trainer's service (about 20 minutes; WORLD="HABIT ...")
 	$(PY) -m tests.world $(WORLD)

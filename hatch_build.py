@@ -1,4 +1,4 @@
-"""Compiles the C and Cython of server and trainer where there is a compiler.
+"""Compiles the C and Cython of server, trainer and client where there is a compiler.
 
 Without one it leaves them out.
 
@@ -48,6 +48,13 @@ PACKAGES = (
         "policyd_server.front",
         "gcc, Python.h, libnghttp2-dev, libssl-dev and zlib1g-dev",
         ("nghttp2", "ssl", "crypto", "z"),
+    ),
+    CompiledPackage(
+        Path("policyd/client/wire"),
+        "policyd.client.wire",
+        "gcc, Python.h and libnghttp2-dev",
+        ("nghttp2",),
+        work="calling",
     ),
 )
 

@@ -81,6 +81,8 @@ def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
     learning = ("classic", "collecting", "passes", "perceptron", "updates")
     ours = {f"policyd_trainer/compiled/{name}{SUFFIX}" for name in learning}
     libraries, in_sources = libraries | ours, in_sources | {f"trainer/{name}" for name in ours}
+    calling = {f"policyd/client/wire/binding{SUFFIX}"}
+    libraries, in_sources = libraries | calling, in_sources | calling
     with ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if name.endswith(".so")} == libraries
         archive.extractall(sources.parent / "installed")
@@ -96,6 +98,7 @@ def _import_compiled(site: Path) -> None:
         "from policyd_trainer import compiled as learning; "
         "from policyd_trainer.compiled import classic, collecting, passes, perceptron, updates; "
         "assert learning.AVAILABLE; "
+        "from policyd.client import wire; from policyd.client.wire import binding; assert wire.AVAILABLE; "
         "print(rows.__file__)"
     )
     command = (sys.executable, "-c", program)
@@ -114,6 +117,7 @@ def test_without_a_compiler_the_wheel_is_pure(sources: Path, variables: dict[str
     assert "server/policyd_server/compiled is left out" in said
     assert "server/policyd_server/front is left out" in said
     assert "trainer/policyd_trainer/compiled is left out and learning will be slower" in said
+    assert "policyd/client/wire is left out and calling will be slower" in said
     with ZipFile(wheel) as archive:
         assert "policyd_server/compiled/__init__.py" in archive.namelist()
         assert [name for name in archive.namelist() if name.endswith((".so", ".c"))] == []
@@ -129,11 +133,11 @@ def test_sources_that_do_not_translate_end_the_build(sources: Path) -> None:
         _build(sources)
 
 
-def test_without_the_server_only_the_trainers_part_is_compiled(sources: Path) -> None:
+def test_without_the_server_its_parts_are_not_compiled(sources: Path) -> None:
     """The trainer's image builds the project without it."""
     shutil.rmtree(sources / "server/policyd_server")
     (sources / "server/policyd_server").mkdir()
     wheel, _ = _build(sources)
     with ZipFile(wheel) as archive:
         libraries = [name for name in archive.namelist() if name.endswith(".so")]
-    assert all(name.startswith("policyd_trainer/compiled/") for name in libraries)
+    assert all(name.startswith(("policyd_trainer/compiled/", "policyd/client/wire/")) for name in libraries)

@@ -16,6 +16,7 @@ SOURCES = {"policyd": ROOT, "policyd_server": ROOT / "server", "policyd_trainer"
 #: Folders of tests without a package of that path, and why.
 EXCEPTIONS = {
     "policyd_server/front/fuzz": "a harness in C for the sources in front/core, which is no package",
+    "policyd/client/wire/fuzz": "a harness in C for the sources in wire/core, which is no package",
     "policyd_server/compiled/fuzz": "a harness for the modules of compiled, which runs under sanitizers",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import grpc
 import grpc.aio
@@ -22,8 +22,8 @@ DEFAULT_TIMEOUT = 10.0
 #: Largest message in either direction, bytes; the server has a limit of its own.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-# Safe to send twice. CreateTrainingJob is, because the clients always name a request_id.
-_IDEMPOTENT = {
+#: Safe to send twice. CreateTrainingJob is, because the clients always name a request_id.
+IDEMPOTENT = {
     "policy_api.v1.PolicyService": ("Act", "GetPolicy", "ListPolicies", "GetServerInfo"),
     "policy_api.v1.TrainingService": (
         "CreateTrainingJob",
@@ -32,11 +32,23 @@ _IDEMPOTENT = {
         "CancelTrainingJob",
     ),
 }
+
+
+class Retries(NamedTuple):
+    """How often an idempotent call is sent while the server is unavailable. Pauses in seconds."""
+
+    attempts: int = 4
+    first: float = 0.1
+    longest: float = 1.0
+    factor: int = 2
+
+
+RETRY = Retries()
 _RETRY = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 2,
+    "maxAttempts": RETRY.attempts,
+    "initialBackoff": f"{RETRY.first:g}s",
+    "maxBackoff": f"{RETRY.longest:g}s",
+    "backoffMultiplier": RETRY.factor,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
 # A name may stand for several servers: each call goes to the next one that is connected.
@@ -49,7 +61,7 @@ _SERVICE_CONFIG = {
         {
             "name": [
                 {"service": service, "method": method}
-                for service, methods in _IDEMPOTENT.items()
+                for service, methods in IDEMPOTENT.items()
                 for method in methods
             ],
             "retryPolicy": _RETRY,
@@ -115,15 +127,22 @@ def _secrets(address: str, credentials: Credentials) -> grpc.ChannelCredentials 
 
 
 def domain_error(failure: grpc.RpcError, address: str) -> errors.PolicydError:
-    """Returns the domain error that a failed call stands for.
+    """Returns the domain error that a call of grpcio's stands for when it fails."""
+    trailers = cast("Iterable[tuple[str, str | bytes]]", failure.trailing_metadata() or ())
+    has_details = any(key == "grpc-status-details-bin" for key, _ in trailers)
+    return named(status.from_rpc_error(failure), failure.code(), address, has_details=has_details)
+
+
+def named(
+    error: errors.PolicydError, code: grpc.StatusCode, address: str, *, has_details: bool
+) -> errors.PolicydError:
+    """Returns the error of a call.
 
     A failure of the connection itself, which carries no details, names the address.
     """
-    error = status.from_rpc_error(failure)
-    trailers = cast("Iterable[tuple[str, str | bytes]]", failure.trailing_metadata() or ())
-    if any(key == "grpc-status-details-bin" for key, _ in trailers):
+    if has_details:
         return error
-    if failure.code() is grpc.StatusCode.CANCELLED:
+    if code is grpc.StatusCode.CANCELLED:
         return errors.Unavailable(f"the call to {address} was cancelled: {error.message}", reason="CANCELLED")
     if isinstance(error, errors.Unavailable):
         message = f"no answer from {address}{through(address)}: {error.message}"

@@ -26,6 +26,7 @@ from policyd.client.address import checked, is_local
 from policyd.client.calls import Call
 from policyd.client.channel import domain_error, open_channel
 from policyd.client.credentials import Credentials
+from policyd.client.wire import NotHere, transport_of
 from policyd.errors import FailedPrecondition, InvalidArgument
 
 Result = TypeVar("Result")
@@ -91,6 +92,7 @@ class Connection(ConnectionSettings):
         super().__init__(address, timeout, credentials)
         self._channel = open_channel(self.address, credentials, balanced=balanced)
         self._stubs = stubs_of(self._channel)
+        self._wire = transport_of(self.address, credentials)
         self._sticky: Connection | None = None
         self._lock = threading.Lock()
 
@@ -106,12 +108,19 @@ class Connection(ConnectionSettings):
     def send(self, call: Call[Result], timeout: float | None = None) -> Result:
         """Sends a call and returns its decoded response. Raises the errors of `policyd.errors`."""
         limit = self.limit(timeout)
+        if self._wire is not None:
+            try:
+                return call.decode(self._wire.send(call, limit))
+            except NotHere:
+                pass
+        return call.decode(self._through_grpcio(call, limit))
+
+    def _through_grpcio(self, call: Call[Any], limit: float | None) -> Any:
         method = getattr(self._stubs[call.service], call.method)
         try:
-            response = method(call.request, timeout=limit, metadata=self.metadata)
+            return method(call.request, timeout=limit, metadata=self.metadata)
         except grpc.RpcError as failure:
             raise domain_error(failure, self.address) from failure
-        return call.decode(response)
 
     def _responses(self, call: Any) -> Generator[Any, None, None]:
         """Yields a call's responses. Raises the errors of `policyd.errors`, and ends the call."""
@@ -169,6 +178,8 @@ class Connection(ConnectionSettings):
     def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""
         self.closed = True
+        if self._wire is not None:
+            self._wire.close()
         self._channel.close()
         if self._sticky is not None:
             self._sticky.close()

@@ -10,6 +10,7 @@ import math
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -68,6 +69,22 @@ def from_rpc_error(error: grpc.RpcError) -> errors.PolicydError:
     """Returns the domain error of a failed call, on the client's side."""
     code = error.code()
     return _domain_error(code, error.details() or code.name, _status_of(error))
+
+
+def from_parts(code: grpc.StatusCode, message: str, details: bytes | None) -> errors.PolicydError:
+    """As `from_rpc_error`, of a call that was made without grpcio.
+
+    `details`: the bytes of `grpc-status-details-bin`; None: there were none.
+    """
+    status = None if details is None else status_pb2.Status()
+    try:
+        if status is not None and details is not None:
+            status.ParseFromString(details)
+    except DecodeError:  # trust the code alone
+        status = None
+    if status is not None and (status.code, status.message) != (code.value[0], message):
+        status = None  # the details disagree with the code
+    return _domain_error(code, message or code.name, status)
 
 
 def from_status(status: status_pb2.Status) -> errors.PolicydError:

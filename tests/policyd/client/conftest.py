@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from policyd import AsyncPolicyClient, PolicyClient
+from policyd.client.wire.endpoints import VARIABLE
+from tests.policyd.client.wire.needed import needs_wire
 
 
 class OnALoop:
@@ -59,10 +61,14 @@ class OnALoop:
 Connect = Callable[..., Any]
 
 
-@pytest.fixture(params=["PolicyClient", "AsyncPolicyClient"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+@pytest.fixture(
+    params=["PolicyClient", pytest.param("PolicyClient on grpcio", marks=needs_wire), "AsyncPolicyClient"]
+)
+def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Makes a client, which the test's `with` closes."""
-    if request.param == "PolicyClient":
+    if request.param != "AsyncPolicyClient":
+        if request.param != "PolicyClient":
+            monkeypatch.setenv(VARIABLE, "grpcio")
         yield PolicyClient
         return
     with asyncio.Runner() as runner:

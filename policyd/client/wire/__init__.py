@@ -1,0 +1,40 @@
+"""The client's compiled core: unary calls over HTTP/2 in C (nghttp2), in the thread that calls.
+
+hatch_build.py compiles it where gcc, Python.h and nghttp2's header are. Without it, and where
+`endpoints.py` says so, calls go through grpcio and have the same results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policyd.client.credentials import Credentials
+
+if TYPE_CHECKING:
+    from policyd.client.wire.transport import WireTransport
+
+
+class NotHere(Exception):
+    """The call has to go through grpcio."""
+
+
+def _is_available() -> bool:
+    try:
+        from policyd.client.wire import binding  # noqa: F401, PLC0415 -- whether it can be loaded
+    except ImportError:  # not compiled, or this machine lacks nghttp2
+        return False
+    return True
+
+
+AVAILABLE = _is_available()
+
+
+def transport_of(address: str, credentials: Credentials) -> WireTransport | None:
+    """How unary calls reach an address. None: through grpcio."""
+    if not AVAILABLE:
+        return None
+    from policyd.client.wire.endpoints import endpoint_of  # noqa: PLC0415 -- it is compiled
+    from policyd.client.wire.transport import WireTransport  # noqa: PLC0415
+
+    endpoint = endpoint_of(address, credentials)
+    return None if endpoint is None else WireTransport(endpoint, address, credentials)

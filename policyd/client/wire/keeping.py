@@ -1,0 +1,120 @@
+"""One thread that answers servers over idle connections: their PINGs, and their goodbyes.
+
+A server that shuts down waits for such answers, and one that sends keepalive PINGs closes
+connections that do not answer.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+import weakref
+from contextlib import suppress
+from typing import Protocol
+
+TURN_SECONDS = 1.0  # while connections are used, between two looks for idle ones
+
+
+class Kept(Protocol):
+    """A pool of connections."""
+
+    def watch(self, now: float) -> tuple[list[int], bool]:
+        """The descriptors to be watched, and whether there may be more of them soon."""
+
+    def attend(self, descriptor: int) -> None:
+        """Answers what came."""
+
+    def forget(self) -> None:
+        """Drops what belongs to the parent of a fork."""
+
+
+class Keeper:
+    """The thread, and what it looks after. The thread starts with the first call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pools: list[weakref.ref[Kept]] = []
+        self._asleep = True
+        self._pipe: tuple[int, int] | None = None
+
+    def add(self, pool: Kept) -> None:
+        """Looks after a pool as long as it lives."""
+        with self._lock:
+            self._pools = [known for known in self._pools if known() is not None]
+            self._pools.append(weakref.ref(pool))
+
+    def wake(self) -> None:
+        """A connection became idle."""
+        if self._asleep:
+            self._asleep = False
+            if self._pipe is None:
+                self._start()
+            else:
+                with suppress(BlockingIOError):  # it has been told often enough
+                    os.write(self._pipe[1], b"x")
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._pipe is not None:
+                return
+            reader, writer = os.pipe()
+            os.set_blocking(reader, False)
+            os.set_blocking(writer, False)
+            self._pipe = reader, writer
+        with suppress(RuntimeError):  # the interpreter ends
+            threading.Thread(target=self._run, args=[reader], name="policyd-idle", daemon=True).start()
+
+    def _run(self, reader: int) -> None:
+        while True:
+            self._asleep = True  # who comes from here on writes into the pipe
+            descriptors, soon = self._watched()
+            if soon:
+                self._asleep = False
+            for descriptor in _readable([reader, *descriptors], TURN_SECONDS if soon else None):
+                if descriptor == reader:
+                    os.read(reader, 4096)
+                else:
+                    self._attend(descriptor)
+
+    def _watched(self) -> tuple[list[int], bool]:
+        descriptors: list[int] = []
+        soon, now = False, time.monotonic()
+        for pool in self._living():
+            found, more = pool.watch(now)
+            descriptors += found
+            soon = soon or more
+        return descriptors, soon
+
+    def _attend(self, descriptor: int) -> None:
+        for pool in self._living():
+            pool.attend(descriptor)
+
+    def _living(self) -> list[Kept]:
+        with self._lock:
+            return [pool for known in self._pools if (pool := known()) is not None]
+
+    def forget(self) -> None:
+        """In the child of a fork: the thread and the connections are the parent's."""
+        self._lock = threading.RLock()
+        for descriptor in self._pipe or ():
+            os.close(descriptor)
+        self._pipe, self._asleep = None, True
+        for pool in self._living():
+            pool.forget()
+
+
+def _readable(descriptors: list[int], seconds: float | None) -> list[int]:
+    """Waits until there is something to be read from one of them, or `seconds` are over."""
+    waiting = select.poll()
+    for descriptor in descriptors:
+        waiting.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in waiting.poll(None if seconds is None else 1000 * seconds)]
+
+
+_KEEPER = Keeper()
+add, wake = _KEEPER.add, _KEEPER.wake
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_KEEPER.forget)

@@ -1,0 +1,166 @@
+"""Unary calls over the compiled core: deadlines, retries and errors as grpcio has them."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from policyd.client.calls import Call
+from policyd.client.channel import MAX_MESSAGE_BYTES, RETRY
+from policyd.client.credentials import Credentials
+from policyd.client.wire import NotHere
+from policyd.client.wire.binding import DONE, UNSENT, Headers, Wire
+from policyd.client.wire.endpoints import Endpoint
+from policyd.client.wire.failures import LATE, Failure, failure_of, unreachable
+from policyd.client.wire.methods import METHODS, Method
+from policyd.client.wire.pool import Pool
+from policyd.version import __version__
+
+_MAX_DIGITS = 99_999_999  # of grpc-timeout
+_JITTER = 0.2  # of a pause, either way
+
+
+class WireTransport:
+    """Sends unary calls to one endpoint. Safe to share between threads."""
+
+    def __init__(self, endpoint: Endpoint, address: str, credentials: Credentials) -> None:
+        self._address = address
+        self._pool = Pool(endpoint)
+        self._closed = threading.Event()
+        self._headers = {
+            key: _headers(method.path, endpoint.authority, credentials) for key, method in METHODS.items()
+        }
+
+    def send(self, call: Call[Any], limit: float | None) -> Any:
+        """Returns the response's message. Raises the errors of `policyd.errors`, and NotHere.
+
+        `limit`: seconds; None: no limit.
+        """
+        key = call.service, call.method
+        if key not in METHODS:
+            raise NotHere
+        deadline = math.inf if limit is None else time.monotonic() + limit
+        method, message = METHODS[key], call.request.SerializeToString()
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise _too_large(len(message)).error(self._address)
+        answer = self._attempt(self._headers[key], message, deadline, None)
+        if not isinstance(answer, bytes):
+            answer = self._retried(answer, key, message, deadline)
+        try:
+            return method.parse(answer)
+        except DecodeError:
+            failure = Failure(grpc.StatusCode.INTERNAL, "Exception deserializing response!")
+            raise failure.error(self._address) from None
+
+    def close(self) -> None:
+        """Ends the connections. Calls under way are cancelled."""
+        self._closed.set()
+        self._pool.close()
+
+    def _attempt(
+        self, headers: Headers, message: bytes, deadline: float, previous: bytes | None
+    ) -> bytes | Failure:
+        """One attempt. Raises NotHere if too many calls are under way."""
+        wire = self._pool.take()
+        if wire is None:
+            if self._pool.full:
+                raise NotHere
+            try:
+                wire = self._pool.connect(max(deadline - time.monotonic(), 0.001))
+            except OSError as error:
+                return unreachable(error) if time.monotonic() < deadline else LATE
+        outcome = self._exchange(wire, headers, message, deadline, previous)
+        if isinstance(outcome, bytes):
+            self._pool.give(wire)
+            return outcome
+        failure = failure_of(wire, outcome)
+        if outcome == DONE:
+            self._pool.give(wire)
+        else:
+            wire.cancel()
+            self._pool.drop(wire)
+        return failure
+
+    def _exchange(
+        self, wire: Wire, headers: Headers, message: bytes, deadline: float, previous: bytes | None
+    ) -> bytes | int:
+        try:
+            if self._closed.is_set() or not wire.begin(headers, _timeout(deadline), previous):
+                return UNSENT
+            return wire.exchange(message, True, deadline)
+        except BaseException:  # of a signal's handler
+            wire.cancel()
+            self._pool.drop(wire)
+            raise
+
+    def _retried(self, failure: Failure, key: tuple[str, str], message: bytes, deadline: float) -> bytes:
+        """Repeats a call that failed, where that is safe and may help. Raises its error."""
+        method, headers, attempts, refused = METHODS[key], self._headers[key], 1, False
+        while True:
+            if self._closed.is_set():
+                raise Failure(grpc.StatusCode.CANCELLED, "Channel closed!").error(self._address)
+            if failure.unprocessed and not refused:
+                refused, pause = True, 0.0
+            elif (pause := _pause(failure, method, attempts)) >= 0 and time.monotonic() + pause < deadline:
+                attempts += 1
+            else:
+                raise failure.error(self._address)
+            if pause > 0 and self._closed.wait(pause):
+                continue
+            previous = b"%d" % (attempts - 1) if attempts > 1 else None
+            answer = self._attempt(headers, message, deadline, previous)
+            if isinstance(answer, bytes):
+                return answer
+            failure = answer
+
+
+def _pause(failure: Failure, method: Method, attempts: int) -> float:
+    """Seconds to wait before the call is repeated; below 0: it is not."""
+    if (
+        failure.code is not grpc.StatusCode.UNAVAILABLE
+        or failure.answered
+        or not method.repeatable
+        or attempts >= RETRY.attempts
+    ):
+        return -1.0
+    if failure.pushback is not None:
+        return int(failure.pushback) / 1000 if failure.pushback.isdigit() else -1.0
+    backoff = min(RETRY.first * float(RETRY.factor ** (attempts - 1)), RETRY.longest)
+    return backoff * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- no secret
+
+
+def _headers(path: bytes, authority: bytes, credentials: Credentials) -> Headers:
+    metadata = [(name.encode(), value.encode()) for name, value in credentials.metadata]
+    return Headers(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", path),
+            (b":authority", authority),
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+            (b"user-agent", f"policyd/{__version__}".encode()),
+            *metadata,
+        ]
+    )
+
+
+def _timeout(deadline: float) -> bytes | None:
+    """The value of grpc-timeout; None: there is no limit."""
+    if deadline == math.inf:
+        return None
+    left = max(deadline - time.monotonic(), 0.0)
+    if left < _MAX_DIGITS / 1000:
+        return b"%dm" % math.ceil(1000 * left)
+    return b"%dS" % left if left < _MAX_DIGITS else b"%dH" % (left / 3600)
+
+
+def _too_large(size: int) -> Failure:
+    message = f"Sent message larger than max ({size} vs. {MAX_MESSAGE_BYTES})"
+    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, message)

@@ -1,0 +1,1 @@
+"""Fuzzes the client's compiled core under AddressSanitizer and UndefinedBehaviorSanitizer."""

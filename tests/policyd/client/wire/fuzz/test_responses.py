@@ -1,0 +1,21 @@
+"""A short run of the fuzzer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.policyd.client.wire.fuzz.__main__ import build
+from tests.policyd.client.wire.needed import needs_wire
+
+
+@needs_wire
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_odd_answers_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
+    """10,000 inputs: no memory fault, no undefined behaviour, and no call beyond its deadline."""
+    done = subprocess.run([str(build(tmp_path)), "10000", "5"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no finding" in done.stdout
