@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -26,6 +27,7 @@ from policyd.client.address import checked, is_local
 from policyd.client.calls import Call
 from policyd.client.channel import domain_error, open_channel
 from policyd.client.credentials import Credentials
+from policyd.client.exchange import Exchange, GrpcioExchange
 from policyd.client.wire import NotHere, transport_of
 from policyd.errors import FailedPrecondition, InvalidArgument
 
@@ -165,15 +167,13 @@ class Connection(ConnectionSettings):
         call = self._stubs["policies"].ExportVersion(request, timeout=limit, metadata=self.metadata)
         yield from self._responses(call)
 
-    def stream(
-        self, requests: Iterator[policy_pb2.StreamActRequest], timeout: float | None
-    ) -> Iterator[policy_pb2.StreamActResponse]:
+    def stream(self, timeout: float | None) -> Exchange:
         """Opens StreamAct; without a timeout it lasts until it is closed."""
         limit = self.limit(float("inf") if timeout is None else timeout)
-        call: Iterator[policy_pb2.StreamActResponse] = self._stubs["policies"].StreamAct(
-            requests, timeout=limit, metadata=self.metadata
-        )
-        return call
+        if self._wire is not None and not self._wire.full:
+            return self._wire.stream(limit)
+        begin = partial(self._stubs["policies"].StreamAct, timeout=limit, metadata=self.metadata)
+        return GrpcioExchange(begin, self.address)
 
     def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""

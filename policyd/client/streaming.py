@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Unpack
 
 import grpc
@@ -44,10 +43,8 @@ class ActStream(Closing):
     """One stream, for one thread. An error of the server ends it: open another one."""
 
     def __init__(self, connection: Connection, *, pin_version: bool, timeout: float | None) -> None:
-        self._address = connection.address
         self._pins = _Pins(pin_version)
-        self._messages: SimpleQueue[StreamActRequest | None] = SimpleQueue()
-        self._responses = connection.stream(iter(self._messages.get, None), timeout)
+        self._exchange = connection.stream(timeout)
 
     @property
     def pinned(self) -> bool:
@@ -70,16 +67,12 @@ class ActStream(Closing):
         `unpin_version` ends an earlier pin before this call is answered.
         """
         codec = ActCodec(observations, **options)
-        self._messages.put(self._pins.message(codec, pin_version, unpin_version))
-        try:
-            response = next(self._responses, None)
-        except grpc.RpcError as failure:
-            raise domain_error(failure, self._address) from failure
+        response = self._exchange.exchange(self._pins.message(codec, pin_version, unpin_version))
         return self._pins.actions(codec, response)
 
     def close(self) -> None:
         """Ends the stream and its pin."""
-        self._messages.put(None)
+        self._exchange.close()
 
 
 class AsyncActStream(AsyncClosing):

@@ -1,7 +1,8 @@
-"""The client's compiled core: unary calls over HTTP/2 in C (nghttp2), in the thread that calls.
+"""The client's compiled core: unary calls and StreamAct over HTTP/2 in C (nghttp2).
 
-hatch_build.py compiles it where gcc, Python.h and nghttp2's header are. Without it, and where
-`endpoints.py` says so, calls go through grpcio and have the same results.
+The thread that calls sends and receives itself. hatch_build.py compiles it where gcc, Python.h and
+nghttp2's header are. Without it, and where `endpoints.py` says so, calls go through grpcio and have
+the same results.
 """
 
 from __future__ import annotations

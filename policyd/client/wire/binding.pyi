@@ -28,6 +28,9 @@ class Wire:
     def usable(self) -> bool:
         """Reads what came since the last call, and answers it. Whether another call can begin."""
 
+    def tend(self) -> bool:
+        """Reads what came during a call while nobody waited, and answers it. Whether it lives."""
+
     def begin(self, headers: Headers, timeout: bytes | None, attempts: bytes | None) -> bool:
         """Begins a call. False: it cannot, and nothing was sent."""
 
@@ -50,8 +53,8 @@ class Wire:
         the message.
         """
 
-    def finish(self) -> None:
-        """Sends no more messages of this call."""
+    def finish(self, deadline: float) -> int:
+        """Sends no more messages of this call, and waits for its end. Raises as `exchange`."""
 
     def cancel(self) -> None:
         """Gives the call up, and tells the server."""

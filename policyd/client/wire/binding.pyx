@@ -34,6 +34,7 @@ cdef extern from "core/wire.h" nogil:
     wire* wire_new(int, size_t)
     void wire_free(wire*)
     int wire_descriptor(const wire*)
+    bint wire_tend(wire*)
     bint wire_usable(wire*)
     bint wire_begin(wire*, const wire_header*, int)
     bint wire_put(wire*, const uint8_t*, size_t, bint)
@@ -96,6 +97,9 @@ cdef class Wire:
     def usable(self):
         return wire_usable(self.wire)
 
+    def tend(self):
+        return wire_tend(self.wire)
+
     def begin(self, Headers headers not None, bytes timeout, bytes attempts):
         cdef wire_header[WIRE_MAX_HEADERS] fields
         cdef int place, count = headers.count
@@ -141,8 +145,9 @@ cdef class Wire:
             text(found.pushback, found.pushback_size), found.message_size,
         )
 
-    def finish(self):
+    def finish(self, double deadline):
         wire_finish(self.wire)
+        return self.wait(deadline)
 
     def cancel(self):
         wire_cancel(self.wire)

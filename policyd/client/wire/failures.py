@@ -61,6 +61,11 @@ def unreachable(error: OSError) -> Failure:
     return Failure(grpc.StatusCode.UNAVAILABLE, f"failed to connect: {error.strerror or error}")
 
 
+def status_of(wire: binding.Wire) -> int:
+    """GRPC's status of a call that has ended; -1: there is none."""
+    return wire.response()[3]
+
+
 def failure_of(wire: binding.Wire, outcome: int) -> Failure:
     """Why `exchange` returned no message."""
     ended, headers_only, http, number, reset, text, details, pushback, size = wire.response()

@@ -35,6 +35,7 @@ def _method(found: MethodDescriptor) -> Method:
     )
 
 
+STREAM_ACT = _method(_SERVICES["policies"].methods_by_name["StreamAct"])
 METHODS = {
     (name, method.name): _method(method)
     for name, service in _SERVICES.items()

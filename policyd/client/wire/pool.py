@@ -28,6 +28,7 @@ class Pool:
         self._idle: list[tuple[Wire, float]] = []  # and since when
         self._watched: dict[int, Wire] = {}  # by descriptor; they are idle, too
         self._busy: set[Wire] = set()
+        self._resting: dict[Wire, float] = {}  # of streams whose caller does something else, since when
         self.closed = False
         keeping.add(self)
 
@@ -64,6 +65,17 @@ class Pool:
             self._busy.add(wire)
         return wire
 
+    def rest(self, wire: Wire) -> None:
+        """The stream of a busy connection is not waited for, until `resume`."""
+        with self._lock:
+            self._resting[wire] = time.monotonic()
+        keeping.wake()
+
+    def resume(self, wire: Wire) -> None:
+        """Its caller uses the connection again."""
+        with self._lock:
+            self._resting.pop(wire, None)
+
     def give(self, wire: Wire) -> None:
         """Takes a connection back whose call has ended well."""
         with self._lock:
@@ -72,10 +84,19 @@ class Pool:
                 self._idle.append((wire, time.monotonic()))
         keeping.wake()
 
+    def release(self, wire: Wire, *, ended: bool) -> None:
+        """Takes a connection back, for the next call if its own has ended; else closes it."""
+        if ended:
+            self.give(wire)
+        else:
+            wire.cancel()
+            self.drop(wire)
+
     def drop(self, wire: Wire) -> None:
         """Takes a connection back that is not to be used again."""
         with self._lock:
             self._busy.discard(wire)
+            self._resting.pop(wire, None)
 
     def close(self) -> None:
         """Ends all connections. Calls under way fail."""
@@ -92,7 +113,9 @@ class Pool:
             while self._idle and now - self._idle[0][1] >= IDLE_SECONDS:
                 wire = self._idle.pop(0)[0]
                 self._watched[wire.descriptor] = wire
-            return list(self._watched), bool(self._idle or self._busy)
+            rested = [wire for wire, since in self._resting.items() if now - since >= IDLE_SECONDS]
+            soon = bool(self._idle) or len(self._busy) > len(rested)
+            return [*self._watched, *(wire.descriptor for wire in rested)], soon
 
     def attend(self, descriptor: int) -> None:
         """Answers what came over a watched connection, or drops it."""
@@ -100,10 +123,13 @@ class Pool:
             wire = self._watched.get(descriptor)
             if wire is not None and not wire.usable:
                 del self._watched[descriptor]
+            for stream in [one for one in self._resting if one.descriptor == descriptor]:
+                if not stream.tend():  # its caller will see it
+                    del self._resting[stream]
 
     def forget(self) -> None:
         """In the child of a fork: the connections are the parent's."""
         self._lock = threading.RLock()
         for wire in (*(wire for wire, _ in self._idle), *self._watched.values(), *self._busy):
             wire.abandon()
-        self._idle, self._watched, self._busy = [], {}, set()
+        self._idle, self._watched, self._busy, self._resting = [], {}, set(), {}

@@ -1,4 +1,4 @@
-"""Unary calls over the compiled core: deadlines, retries and errors as grpcio has them."""
+"""Calls over the compiled core: deadlines, retries and errors as grpcio has them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import random
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -17,22 +18,27 @@ from policyd.client.credentials import Credentials
 from policyd.client.wire import NotHere
 from policyd.client.wire.binding import DONE, UNSENT, Headers, Wire
 from policyd.client.wire.endpoints import Endpoint
+from policyd.client.wire.exchange import WireExchange
 from policyd.client.wire.failures import LATE, Failure, failure_of, unreachable
-from policyd.client.wire.methods import METHODS, Method
+from policyd.client.wire.methods import METHODS, STREAM_ACT, Method
 from policyd.client.wire.pool import Pool
+from policyd.errors import PolicydError
 from policyd.version import __version__
+
+Parsed = TypeVar("Parsed")
 
 _MAX_DIGITS = 99_999_999  # of grpc-timeout
 _JITTER = 0.2  # of a pause, either way
 
 
 class WireTransport:
-    """Sends unary calls to one endpoint. Safe to share between threads."""
+    """Sends calls to one endpoint. Safe to share between threads."""
 
     def __init__(self, endpoint: Endpoint, address: str, credentials: Credentials) -> None:
         self._address = address
-        self._pool = Pool(endpoint)
+        self.pool = Pool(endpoint)
         self._closed = threading.Event()
+        self._stream_headers = _headers(STREAM_ACT.path, endpoint.authority, credentials)
         self._headers = {
             key: _headers(method.path, endpoint.authority, credentials) for key, method in METHODS.items()
         }
@@ -48,69 +54,96 @@ class WireTransport:
         deadline = math.inf if limit is None else time.monotonic() + limit
         method, message = METHODS[key], call.request.SerializeToString()
         if len(message) > MAX_MESSAGE_BYTES:
-            raise _too_large(len(message)).error(self._address)
+            raise self.error_of(_too_large(len(message)))
         answer = self._attempt(self._headers[key], message, deadline, None)
         if not isinstance(answer, bytes):
             answer = self._retried(answer, key, message, deadline)
+        return self.parsed(method.parse, answer)
+
+    def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
+        """The message of an answer. Raises Internal if it is none."""
         try:
-            return method.parse(answer)
+            return parse(answer)
         except DecodeError:
             failure = Failure(grpc.StatusCode.INTERNAL, "Exception deserializing response!")
-            raise failure.error(self._address) from None
+            raise self.error_of(failure) from None
+
+    def error_of(self, failure: Failure) -> PolicydError:
+        """The error that a call ends with."""
+        if self._closed.is_set():
+            failure = Failure(grpc.StatusCode.CANCELLED, "Channel closed!")
+        return failure.error(self._address)
+
+    def stream(self, limit: float | None) -> WireExchange:
+        """StreamAct. `limit`: seconds for the whole stream; None: no limit."""
+        return WireExchange(self, math.inf if limit is None else time.monotonic() + limit)
+
+    def begin_stream(self, deadline: float) -> Wire | Failure:
+        """A connection on which StreamAct has begun, for `pool.release`."""
+        wire = self._connected(deadline)
+        if isinstance(wire, Wire) and not self._begin(wire, self._stream_headers, deadline, None):
+            self.pool.release(wire, ended=False)
+            return Failure(grpc.StatusCode.UNAVAILABLE, "the connection was lost", unprocessed=True)
+        return wire
+
+    @property
+    def full(self) -> bool:
+        """Whether as many calls are under way as have connections of their own."""
+        return self.pool.full
 
     def close(self) -> None:
         """Ends the connections. Calls under way are cancelled."""
         self._closed.set()
-        self._pool.close()
+        self.pool.close()
 
     def _attempt(
         self, headers: Headers, message: bytes, deadline: float, previous: bytes | None
     ) -> bytes | Failure:
         """One attempt. Raises NotHere if too many calls are under way."""
-        wire = self._pool.take()
-        if wire is None:
-            if self._pool.full:
-                raise NotHere
-            try:
-                wire = self._pool.connect(max(deadline - time.monotonic(), 0.001))
-            except OSError as error:
-                return unreachable(error) if time.monotonic() < deadline else LATE
-        outcome = self._exchange(wire, headers, message, deadline, previous)
+        wire = self._connected(deadline, raises=True)
+        if isinstance(wire, Failure):
+            return wire
+        outcome: bytes | int = UNSENT
+        try:
+            if self._begin(wire, headers, deadline, previous):
+                outcome = wire.exchange(message, True, deadline)
+        except BaseException:  # of a signal's handler
+            self.pool.release(wire, ended=False)
+            raise
         if isinstance(outcome, bytes):
-            self._pool.give(wire)
+            self.pool.give(wire)
             return outcome
         failure = failure_of(wire, outcome)
-        if outcome == DONE:
-            self._pool.give(wire)
-        else:
-            wire.cancel()
-            self._pool.drop(wire)
+        self.pool.release(wire, ended=outcome == DONE)
         return failure
 
-    def _exchange(
-        self, wire: Wire, headers: Headers, message: bytes, deadline: float, previous: bytes | None
-    ) -> bytes | int:
+    def _connected(self, deadline: float, *, raises: bool = False) -> Wire | Failure:
+        """A connection, for `pool.release`. With `raises`, NotHere if too many are used."""
+        wire = self.pool.take()
+        if wire is not None:
+            return wire
+        if raises and self.full:
+            raise NotHere
         try:
-            if self._closed.is_set() or not wire.begin(headers, _timeout(deadline), previous):
-                return UNSENT
-            return wire.exchange(message, True, deadline)
-        except BaseException:  # of a signal's handler
-            wire.cancel()
-            self._pool.drop(wire)
-            raise
+            return self.pool.connect(max(deadline - time.monotonic(), 0.001))
+        except OSError as error:
+            return unreachable(error) if time.monotonic() < deadline else LATE
+
+    def _begin(self, wire: Wire, headers: Headers, deadline: float, previous: bytes | None) -> bool:
+        return not self._closed.is_set() and wire.begin(headers, _timeout(deadline), previous)
 
     def _retried(self, failure: Failure, key: tuple[str, str], message: bytes, deadline: float) -> bytes:
         """Repeats a call that failed, where that is safe and may help. Raises its error."""
         method, headers, attempts, refused = METHODS[key], self._headers[key], 1, False
         while True:
             if self._closed.is_set():
-                raise Failure(grpc.StatusCode.CANCELLED, "Channel closed!").error(self._address)
+                raise self.error_of(failure)
             if failure.unprocessed and not refused:
                 refused, pause = True, 0.0
             elif (pause := _pause(failure, method, attempts)) >= 0 and time.monotonic() + pause < deadline:
                 attempts += 1
             else:
-                raise failure.error(self._address)
+                raise self.error_of(failure)
             if pause > 0 and self._closed.wait(pause):
                 continue
             previous = b"%d" % (attempts - 1) if attempts > 1 else None

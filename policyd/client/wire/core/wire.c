@@ -108,12 +108,15 @@ static bool is_over(const wire *w) {
     return w->lost || (!nghttp2_session_want_read(w->session) && !nghttp2_session_want_write(w->session));
 }
 
-bool wire_usable(wire *w) {
-    if (!is_free(w)) return false;
+bool wire_tend(wire *w) {
     for (int turns = 0; turns < MAX_IDLE_READS && receive(w); turns++);
-    if (w->lost) return false;
+    if (w->lost || w->unwritable) return false;
     flush(w);
-    return !w->unwritable && !is_over(w) && w->out_end == 0 && nghttp2_session_check_request_allowed(w->session);
+    return !w->unwritable && !is_over(w) && w->fault == WIRE_DONE;
+}
+
+bool wire_usable(wire *w) {
+    return is_free(w) && wire_tend(w) && w->out_end == 0 && nghttp2_session_check_request_allowed(w->session);
 }
 
 static bool is_answered(const wire *w) { return w->response.ended || (!w->last && message_is_whole(w)); }

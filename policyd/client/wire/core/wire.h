@@ -51,7 +51,9 @@ wire *wire_new(int descriptor, size_t max_message);
 void wire_free(wire *w);
 int wire_descriptor(const wire *w);
 
-/* Reads what came since the last call and answers what has to be. Whether another call can begin. */
+/* Reads what came while nobody waited, and answers what has to be. Whether the connection lives. */
+bool wire_tend(wire *w);
+/* The same between two calls. Whether another one can begin. */
 bool wire_usable(wire *w);
 
 /* Begins a call. False: it cannot, and nothing was sent. */

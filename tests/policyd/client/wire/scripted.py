@@ -62,7 +62,7 @@ def failed(stream: int, number: bytes, *more: tuple[bytes, bytes]) -> bytes:
 
 @dataclass
 class ScriptedServer:
-    """Answers the n-th request, over all connections, by `script(n, stream)`.
+    """Answers the n-th message, over all connections, by `script(n, stream)`.
 
     None ends the connection, b"" leaves the request without an answer.
     """
@@ -129,11 +129,14 @@ class ScriptedServer:
         """Whether the connection goes on."""
         if len(head) < 9:
             return False
-        read(int.from_bytes(head[:3], "big"))
+        size = int.from_bytes(head[:3], "big")
+        read(size)
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
         if kind == PING and flags & ACK:
             self.acknowledged.set()
-        if kind == DATA and flags & END_STREAM:
+        if kind == DATA and not size:  # the client sends no more on a stream
+            connection.sendall(status(stream, b"0"))
+        elif kind == DATA:
             with self._lock:
                 self.requests += 1
                 said = self.script(self.requests, stream)

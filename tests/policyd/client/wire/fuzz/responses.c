@@ -252,6 +252,7 @@ static void one_input(void) {
             bool answered = await_answer(w);
             while (recv(ends[0], sent, sizeof sent, MSG_DONTWAIT) > 0);
             if (!answered) wire_cancel(w);
+            if (streams && !chance(3)) wire_tend(w);
             if (!answered) break;
         }
         if (streams && chance(2)) {
