@@ -29,10 +29,10 @@ class CompiledPackage(NamedTuple):
         """The Cython modules."""
         return sorted(self.folder.glob("*.pyx"))
 
-    @property
-    def c_sources(self) -> list[str]:
-        """C that is compiled into each of its modules."""
-        return [str(path) for path in sorted((self.folder / "core").glob("*.c"))]
+    def sources(self, module: Path) -> list[str]:
+        """What a module is compiled from: itself, and the C that it includes from `core`."""
+        core = sorted((self.folder / "core").glob("*.c")) if '"core/' in module.read_text() else []
+        return [str(module), *map(str, core)]
 
 
 PACKAGES = (
@@ -105,7 +105,7 @@ def compile_in_place(package: CompiledPackage) -> None:
         extensions = [
             Extension(
                 f"{package.name}.{source.stem}",
-                [str(source), *package.c_sources],
+                package.sources(source),
                 include_dirs=[str(package.folder)],
                 libraries=list(package.libraries),
                 extra_compile_args=flags,

@@ -63,9 +63,13 @@ class Batcher:
     ) -> None:
         """`record`: gets what plain requests have named; without it they have to queue."""
         self.queue = FairQueue(max_rows)
-        self._observer = observer
-        self._record = record
+        self.observer = observer
+        self.record = record
         self._shadows = shadows
+
+    def is_shadowed(self, model: LoadedVersion) -> bool:
+        """Whether a version's answers are compared with those of another."""
+        return self._shadows is not None and model in self._shadows.targets
 
     def push(self, ticket: Ticket) -> None:
         """Puts a request in line. Exhausted: the queue is full."""
@@ -91,10 +95,10 @@ class Batcher:
             return [None] * len(asked)
         answered = bound.answers_alone if alone else bound.answers
         begin = time.perf_counter()
-        answers = answered(asked, self._record, caller_of)
-        if self._observer is not None:
-            _tell(self._observer, asked, answers, time.perf_counter() - begin)
-        if self._shadows is not None and model in self._shadows.targets:
+        answers = answered(asked, self.record, caller_of)
+        if self.observer is not None:
+            _tell(self.observer, asked, answers, time.perf_counter() - begin)
+        if self._shadows is not None and self.is_shadowed(model):
             self._shadows.answered_plain(model, asked, answers)
         return answers
 
@@ -113,10 +117,10 @@ class Batcher:
         for piece in slices:
             piece.ticket.called_at = begin
         call.answer(slices)
-        if self._observer is not None:
+        if self.observer is not None:
             waited = [begin - piece.ticket.queued_at for piece in slices]
-            self._observer.called(slices, waited, time.perf_counter() - begin)
-        if self._shadows is not None and slices[0].ticket.model in self._shadows.targets:
+            self.observer.called(slices, waited, time.perf_counter() - begin)
+        if self._shadows is not None and self.is_shadowed(slices[0].ticket.model):
             self._shadows.answered(slices)
 
 

@@ -14,6 +14,7 @@ from policy_api.v1.policy_pb2 import ActRequest
 from policyd_server.acting.actor import Actor, check_key
 from policyd_server.acting.batcher import Asked
 from policyd_server.acting.decode import parse
+from policyd_server.acting.plain import PlainReader
 from policyd_server.acting.ticket import Decision, Ticket
 
 
@@ -67,6 +68,10 @@ class DirectMethod(Protocol):
     path: str
     streams: bool
 
+    @property
+    def reader(self) -> PlainReader | None:
+        """What recognises its plain requests as they come. None: nothing does."""
+
     def open(self) -> Conversation:
         """For one stream; for all calls of a unary method."""
 
@@ -86,6 +91,7 @@ class Unary(Refused):
     """The common part of unary methods without plain requests."""
 
     streams = False
+    reader: PlainReader | None = None
 
     def read(self, payload: bytes) -> Asked | None:  # noqa: ARG002 -- the interface
         """None: every request is decoded on its own."""
@@ -103,6 +109,7 @@ class DirectAct(Unary):
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
+        self.reader = actor.reader
 
     def open(self) -> Conversation:
         """Itself."""

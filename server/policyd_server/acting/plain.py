@@ -8,7 +8,7 @@ once is recognised by these bytes later. Every other request is read by protobuf
 from __future__ import annotations
 
 from bisect import insort
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,6 +85,21 @@ class PlainReader:
         self._headers: dict[bytes, _Header] = {}
         self._lengths: list[int] = []
 
+    @property
+    def known(self) -> tuple[dict[bytes, Any], dict[bytes, _Header], list[int]]:
+        """Requests by how they begin, headers by their bytes, and the headers' lengths.
+
+        The longest is the first. They may be others in a moment.
+        """
+        return self._loaded_versions.found, self._headers, self._lengths
+
+    def pixels(self, payload: bytes | memoryview, names: int, header: _Header) -> Plain | None:
+        """A request that begins with a header of pixels, whose names end at `names`.
+
+        None: `read` has to tell.
+        """
+        return self._pixels(payload, names, self._loaded_versions.only(*header.names))
+
     def read(self, payload: bytes) -> Plain | None:
         """Returns the plain request for the version that it names.
 
@@ -101,8 +116,7 @@ class PlainReader:
                 continue
             if header.size:
                 return self._floats(payload, begin, header)
-            model = self._loaded_versions.only(*header.names)
-            if (plain := self._pixels(payload, length, model)) is not None:
+            if (plain := self.pixels(payload, length, header)) is not None:
                 return plain
         return None
 
@@ -149,7 +163,7 @@ class PlainReader:
         plain = found[begin] = self._meant(header, start, self._loaded_versions.at_hand(*header.names))
         return plain
 
-    def _pixels(self, payload: bytes, names: int, model: LoadedVersion | None) -> Plain | None:
+    def _pixels(self, payload: bytes | memoryview, names: int, model: LoadedVersion | None) -> Plain | None:
         """A request whose observations are its last bytes. What stands before them is not read."""
         if model is None or not model.pixels or names >= len(payload) or payload[names] not in _AFTER_NAMES:
             return None

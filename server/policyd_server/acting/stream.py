@@ -25,6 +25,7 @@ class DirectStreamAct:
 
     path = "/policy_api.v1.PolicyService/StreamAct"
     streams = True
+    reader = None
 
     def __init__(self, actor: Actor, pin_seconds: float, loop: AbstractEventLoop) -> None:
         self._actor = actor

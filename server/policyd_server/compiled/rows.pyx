@@ -33,28 +33,8 @@ cdef uint8_t RAW = 1 << 3 | 2  # of FloatArray and IntArray
 
 cdef uint32_t EXPONENT = 0x7F800000  # of a float32: all ones in NaN and infinities
 
-cdef struct Request:
-    Py_ssize_t rows
-    uint64_t seed
-    uint64_t first_row
-    uint64_t names, end  # addresses: where the decisions' names begin and end; equal: there are none
-
-
 cdef class Rows:
     """See rows.pyi."""
-
-    cdef Py_ssize_t max_rows
-    cdef Py_ssize_t rows, requests  # gathered for the next call
-    cdef uint32_t[:, ::1] observations  # bits of float32, [max_rows, elements]
-    cdef const float[:, ::1] probs  # [max_rows, n]
-    cdef const float[::1] values  # [max_rows], or None
-    cdef Request[::1] asked  # [max_rows]
-    cdef bytes receipt
-    cdef object run
-    cdef uint64_t drawn  # state of the seeds for requests without one
-    cdef bytes policy
-    cdef str policy_name
-    cdef Records records  # of the decisions in one call of `answers`
 
     def __init__(self, observations, probs, values, run, bytes receipt, uint64_t seed_state):
         self.max_rows = len(observations)
@@ -63,7 +43,7 @@ cdef class Rows:
         self.observations = observations.reshape(self.max_rows, -1).view(np.uint32)
         self.probs = probs
         self.values = values
-        numbers = [(name, np.uint64) for name in ("seed", "first_row", "names", "end")]
+        numbers = [(name, np.uint64) for name in ("seed", "first_row", "names", "end", "call")]
         self.asked = np.zeros(self.max_rows, [("rows", np.intp), *numbers])
         self.run = run
         self.receipt = receipt
@@ -77,17 +57,25 @@ cdef class Rows:
         cdef list found = [None] * len(asked)
         cdef list places = []
         cdef Py_ssize_t place, start, rows, numbers
-        self.rows = self.requests = 0
-        self.records.clear()
+        cdef bytes payload
+        self.clear()
         for place, ((_, start, rows, numbers), payload) in enumerate(asked):
             if rows > self.max_rows - self.rows:
                 self.answer_gathered(found, places, caller_of)
-            if self.add(payload, start, rows, numbers, record is not None):
+            if self.add(
+                <const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), start, rows, numbers,
+                record is not None,
+            ):
                 places.append(place)
         self.answer_gathered(found, places, caller_of)
         if self.records.count:
             record(self.records.taken(), self.records.count, self.policy_name)
         return found
+
+    cdef void clear(self) noexcept:
+        """Forgets what was gathered and recorded."""
+        self.rows = self.requests = 0
+        self.records.clear()
 
     cdef int answer_gathered(self, list found, list places, caller_of) except -1:
         """One inference call. Puts each response at its place in `found`, then forgets the requests.
@@ -95,19 +83,20 @@ cdef class Rows:
         The place stays None where the graph computed NaN, an infinity, or no distribution.
         """
         cdef Py_ssize_t request, row = 0
+        cdef Request* asked
         if self.requests:
             self.run(self.rows)
         for request in range(self.requests):
-            if self.usable(row, self.asked[request].rows):
+            asked = &self.asked[request]
+            if self.usable(row, asked.rows):
                 try:
-                    found[places[request]] = self.answer(self.asked[request], row)
+                    found[places[request]] = self.answer(asked, row)
                 except ValueError:  # a row without a positive probability
-                    row += self.asked[request].rows
+                    row += asked.rows
                     continue
-                if self.asked[request].names != self.asked[request].end:
-                    caller = b"" if caller_of is None else caller_of(places[request])
-                    self.record(self.asked[request], row, caller)
-            row += self.asked[request].rows
+                if asked.names != asked.end:
+                    self.record(asked, row, b"" if caller_of is None else caller_of(places[request]))
+            row += asked.rows
         self.rows = self.requests = 0
         places.clear()
         return 0
@@ -120,7 +109,8 @@ cdef class Rows:
         return good
 
     cdef bint add(
-        self, bytes payload, Py_ssize_t start, Py_ssize_t rows, Py_ssize_t numbers, bint recorded
+        self, const uint8_t* data, Py_ssize_t length, Py_ssize_t start, Py_ssize_t rows, Py_ssize_t numbers,
+        bint recorded
     ) except -1:
         """Reads a request. False: there is no room, a number is not finite, or it asks for something else."""
         cdef Request request
@@ -128,11 +118,9 @@ cdef class Rows:
             return False
         cdef bint pixels = numbers < start
         cdef Py_ssize_t size = (1 if pixels else 4) * self.observations.shape[1] * rows
-        cdef Py_ssize_t length = PyBytes_GET_SIZE(payload)
         if numbers < 0 or start < 0 or start > length - size or (pixels and start + size != length):
             return False
-        cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(payload)
-        request.rows = rows
+        request.rows, request.call = rows, 0
         cdef const uint8_t* end = before_pixels(data + numbers, data + start, size) if pixels else data + length
         if end == NULL or not self.read_numbers(data + (numbers if pixels else start + size), end, &request):
             return False
@@ -187,7 +175,7 @@ cdef class Rows:
                 request.seed = seed_of(self.policy, &name)
         return place == end
 
-    cdef int record(self, Request asked, Py_ssize_t row, bytes caller) except -1:
+    cdef int record(self, const Request* asked, Py_ssize_t row, bytes caller) except -1:
         """Writes a record for each row of an answered request."""
         cdef const uint8_t* place = <const uint8_t*>asked.names
         cdef uint64_t seed_state = begin(asked.seed)
@@ -208,17 +196,24 @@ cdef class Rows:
             self.records.add(&name, &step, caller)
         return 0
 
-    cdef bytes answer(self, Request asked, Py_ssize_t row):
+    cdef bytes answer(self, const Request* asked, Py_ssize_t row):
         """The serialised ActResponse to a request whose rows begin at `row`."""
+        cdef bytes written = PyBytes_FromStringAndSize(NULL, self.answer_size(asked))
+        self.write(asked, row, <uint8_t*>PyBytes_AS_STRING(written))
+        return written
+
+    cdef Py_ssize_t answer_size(self, const Request* asked) noexcept:
+        """Bytes of the ActResponse."""
         cdef Py_ssize_t rows = asked.rows, n = self.probs.shape[1]
         cdef Py_ssize_t size = PyBytes_GET_SIZE(self.receipt) + 1 + varint_size(rows)
         if asked.seed:
             size += 1 + varint_size(asked.seed)
         size += array_size(8 * rows) + array_size(4 * n * rows) + array_size(4 * rows)
-        if self.values is not None:
-            size += array_size(4 * rows)
-        cdef bytes written = PyBytes_FromStringAndSize(NULL, size)
-        cdef uint8_t* place = <uint8_t*>PyBytes_AS_STRING(written)
+        return size if self.values is None else size + array_size(4 * rows)
+
+    cdef int write(self, const Request* asked, Py_ssize_t row, uint8_t* place) except -1:
+        """Writes the ActResponse; `place` has room for it. ValueError: a row has no distribution."""
+        cdef Py_ssize_t rows = asked.rows, n = self.probs.shape[1]
         place = put(place, PyBytes_AS_STRING(self.receipt), PyBytes_GET_SIZE(self.receipt))
         place = put_number(place, BATCH_SIZE, rows)
         if asked.seed:
@@ -230,10 +225,15 @@ cdef class Rows:
         if self.values is not None:
             place = put_array_head(log_probs + 4 * rows, VALUES, 4 * rows)
             put(place, &self.values[row], 4 * rows)
-        self.draw(asked, row, actions, log_probs)
-        return written
+        return self.draw(asked, row, actions, log_probs)
 
-    cdef int draw(self, Request asked, Py_ssize_t row, uint8_t* actions, uint8_t* log_probs) except -1:
+    cdef bytes floats(self, Py_ssize_t row, Py_ssize_t rows):
+        """The observations of these rows, float32."""
+        return PyBytes_FromStringAndSize(
+            <const char*>&self.observations[row, 0], 4 * rows * self.observations.shape[1]
+        )
+
+    cdef int draw(self, const Request* asked, Py_ssize_t row, uint8_t* actions, uint8_t* log_probs) except -1:
         """Writes int64 actions, [rows], and float32 log_probs, [rows]."""
         cdef uint64_t seed_state = begin(asked.seed)
         cdef Py_ssize_t index

@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "core/front.h" nogil:
     enum: FRONT_MAX_METHODS, FRONT_CODES, FRONT_BUCKETS
-    enum: FRONT_MESSAGE, FRONT_GONE, FRONT_ENDED, FRONT_WAITS, FRONT_AUTHORIZE, FRONT_TOO_LARGE
+    enum: FRONT_GONE, FRONT_ENDED, FRONT_WAITS, FRONT_AUTHORIZE, FRONT_TOO_LARGE
     enum: FRONT_RENEWED, FRONT_BAD_CERTIFICATE
     ctypedef struct front_method:
         const char* path
@@ -31,23 +31,18 @@ cdef extern from "core/front.h" nogil:
         const char* certificate
         const char* key
         const char* authority
-    ctypedef struct front_event:
-        int kind
-        int method
-        uint64_t call
-        uint64_t size
     ctypedef struct front_tally:
         uint64_t codes[17]
         uint64_t buckets[17]
         double seconds
-    ctypedef struct front:
-        pass
     front* front_new(const front_config*)
     void front_free(front*)
     int front_listen(front*, int, bint)
     int front_use_tls(front*, const front_tls_files*)
     const char* front_tls_error(front*)
     int front_wait(front*, int)
+    bint front_woken(front*)
+    void front_flush(front*)
     int front_take(front*, front_event*, int)
     bint front_message(front*, uint64_t, const uint8_t**, size_t*)
     bint front_credentials(front*, uint64_t, const char**, const char**, const char**)
@@ -76,9 +71,6 @@ cdef enum:
 
 cdef class Front:
     """See binding.pyi."""
-
-    cdef front* front
-    cdef int methods
 
     def __init__(self, methods, buckets, *, upstream, authorize, max_message, max_held, max_streams, max_headers,
                  max_connections, handshake_seconds, stall_seconds, keepalive_seconds, keepalive_timeout, max_age):
@@ -131,8 +123,7 @@ cdef class Front:
         cdef front_event events[MOST]
         cdef int count, place
         with nogil:
-            front_wait(self.front, milliseconds)
-            count = front_take(self.front, events, MOST)
+            count = self.pump(milliseconds, events, MOST)
         cdef list found = []
         for place in range(count):
             event = self.told(&events[place])
@@ -140,13 +131,31 @@ cdef class Front:
                 found.append(event)
         return found
 
-    cdef object told(self, front_event* event):
+    cdef int pump(self, int milliseconds, front_event* events, int room) noexcept nogil:
+        front_wait(self.front, milliseconds)
+        return front_take(self.front, events, room)
+
+    cdef bint woken(self) noexcept nogil:
+        return front_woken(self.front)
+
+    cdef void flush(self) noexcept nogil:
+        front_flush(self.front)
+
+    cdef bint message(self, uint64_t call, const uint8_t** data, size_t* size) noexcept nogil:
+        return front_message(self.front, call, data, size)
+
+    cdef void reply(self, uint64_t call, const uint8_t* message, size_t size) noexcept nogil:
+        """The whole answer to a unary call."""
+        front_answer(self.front, call, message, size, True)
+
+    cdef object told(self, const front_event* event):
+        """An event as `wait` returns it. None: its call has gone meanwhile, which is told, too."""
         cdef const uint8_t* data
         cdef size_t size
         if event.kind != FRONT_MESSAGE:
             return event.kind, event.call, event.method, None, event.size
         if not front_message(self.front, event.call, &data, &size):
-            return None  # gone meanwhile, which is told
+            return None
         return event.kind, event.call, event.method, PyBytes_FromStringAndSize(<const char*>data, size), size
 
     def credentials(self, uint64_t call):

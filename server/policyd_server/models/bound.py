@@ -50,7 +50,8 @@ class BoundRows:
         # Seeds are not secret, only different.
         seed_state = random.SystemRandom().getrandbits(64)
         buffers = self._observations, self._probs, self._values
-        self.answers = Rows(*buffers, self._run, receipt, seed_state).answers
+        self.rows = Rows(*buffers, self._run, receipt, seed_state)
+        self.answers = self.rows.answers
         # For requests that nobody waits behind: as fast as can be, at the price of another CPU.
         run = self._run_halves if usable_cpus() > 1 else self._run
         self.answers_alone = Rows(*buffers, run, receipt, ~seed_state & MASK64).answers

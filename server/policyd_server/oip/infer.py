@@ -109,6 +109,7 @@ class StreamInference:
 
     path = STREAM_PATH
     streams = True
+    reader = None
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference

@@ -26,7 +26,8 @@ from policyd_server.front.binding import Front
 from policyd_server.services.handlers import HandlerTable, Wrap
 from policyd_server.settings import MIB, Settings
 from policyd_server.transports import private, sockets
-from policyd_server.transports.front_loop import FrontLoop, Limits
+from policyd_server.transports.admission import Limits
+from policyd_server.transports.front_loop import FrontLoop
 from policyd_server.transports.grpcio import GrpcioTransport
 from policyd_server.transports.replies import Replies, Traced
 

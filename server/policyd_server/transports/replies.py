@@ -55,6 +55,15 @@ class Replies:
             self.trace(call, "OK")
         self._front.answer(call.number, payload, not call.streams)
 
+    def ended(self, number: int, method: int) -> None:
+        """Tells of the good end of a unary call that is answered elsewhere.
+
+        On the front's thread.
+        """
+        if self.traced is not None:
+            about = self.about(number)
+            self.traced(self._paths[method], about.traceparent, about.begin, "OK")
+
     def fail(self, call: Call[Ending], error: Exception) -> bool:
         """Tells of an error. Whether the call has ended with it."""
         told = call.talk.refused(error)

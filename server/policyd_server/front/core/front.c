@@ -295,6 +295,7 @@ static void turn(front *f, int milliseconds) {
 int front_wait(front *f, int milliseconds) {
     f->thread = pthread_self();
     f->has_thread = true;
+    f->woken = false;
     f->now = seconds_now();
     double until = f->now + milliseconds * 1e-3;
     write_all(f);
@@ -306,9 +307,12 @@ int front_wait(front *f, int milliseconds) {
         write_all(f);
         if (milliseconds >= 0 && f->now >= until) break;
     }
-    f->woken = false;
     return f->event_count;
 }
+
+bool front_woken(front *f) { return f->woken; }
+
+void front_flush(front *f) { write_all(f); }
 
 void front_drain(front *f) {
     __atomic_store_n(&f->drain_asked, true, __ATOMIC_RELEASE);

@@ -79,6 +79,10 @@ const char *front_tls_error(front *f);
 
 /* Runs until there are events, or `milliseconds` have passed. The number of events. */
 int front_wait(front *f, int milliseconds);
+/* Whether the last front_wait ended because of front_wake. On the loop's thread. */
+bool front_woken(front *f);
+/* Writes what was answered, before front_wait does. On the loop's thread. */
+void front_flush(front *f);
 /* The events so far, each once. */
 int front_take(front *f, front_event *events, int room);
 

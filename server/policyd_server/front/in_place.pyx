@@ -1,0 +1,237 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Plain requests answered where they arrive: out of the front's buffers into the tensor, and back into them."""
+
+from cpython.buffer cimport PyBUF_READ
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport uint8_t, uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from policyd_server.acting.plain import Plain
+
+from policyd_server.compiled.rows cimport Request, Rows
+from policyd_server.front.binding cimport FRONT_MESSAGE, Front, front_event
+
+cdef enum:
+    MOST = 256  # events at a time
+
+
+cdef class InPlace:
+    """See in_place.pyi."""
+
+    cdef Front front
+    cdef int method
+    cdef Py_ssize_t most_rows
+    cdef object reader, batcher, caller_of, ended
+    cdef dict found, headers  # of the reader, in this turn
+    cdef list lengths
+    cdef list gathered  # versions and their Rows, in this turn
+    cdef object version  # the last of them
+    cdef Rows rows
+    cdef uint8_t* written  # the answers of one call
+    cdef size_t room
+    cdef size_t sizes[MOST]  # of each; 0: there is none
+
+    def __init__(self, Front front, int method, reader, batcher, *, most_rows, caller_of=None, ended=None):
+        self.front = front
+        self.method = method
+        self.reader = reader
+        self.batcher = batcher
+        self.most_rows = most_rows
+        self.caller_of = caller_of
+        self.ended = ended
+
+    def __dealloc__(self):
+        PyMem_Free(self.written)
+
+    def wait(self, int milliseconds):
+        cdef front_event events[MOST]
+        cdef int count, place
+        cdef list left = []
+        while True:
+            with nogil:
+                count = self.front.pump(milliseconds, events, MOST)
+            if count > 0:
+                self.begin()
+            for place in range(count):
+                if not self.take(&events[place], left):
+                    self.leave(&events[place], left)
+            if count > 0 and self.gathered:
+                self.answer_all(left)
+            if left or milliseconds >= 0 or self.front.woken():
+                return left
+
+    cdef int begin(self) except -1:
+        """What the reader knows may change from turn to turn."""
+        self.found, self.headers, self.lengths = self.reader.known
+        self.gathered = []
+        self.version = self.rows = None
+        return 0
+
+    cdef int leave(self, const front_event* event, list left) except -1:
+        """Leaves an event to the caller."""
+        told = self.front.told(event)
+        if told is not None:
+            left.append(told)
+        return 0
+
+    cdef bint take(self, const front_event* event, list left) except -1:
+        """Gathers a plain request. False: the event is something else."""
+        cdef const uint8_t* data
+        cdef size_t size
+        if event.kind != FRONT_MESSAGE or event.method != self.method:
+            return False
+        if not self.front.message(event.call, &data, &size):
+            return False
+        plain = self.find(data, size)
+        if plain is None or not self.choose((<tuple>plain)[0], (<tuple>plain)[2], left):
+            return False
+        cdef Rows rows = self.rows
+        _, start, count, numbers = <tuple>plain
+        if not rows.add(data, size, start, count, numbers, self.batcher.record is not None):
+            return False
+        rows.asked[rows.requests - 1].call = event.call
+        return True
+
+    cdef object find(self, const uint8_t* data, Py_ssize_t size):
+        """The plain request that this is. None: it is none, or not known well enough."""
+        cdef Py_ssize_t length
+        for length in self.lengths:
+            if length > size:
+                continue
+            begin = PyBytes_FromStringAndSize(<const char*>data, length)
+            known = self.found.get(begin)
+            if known is not None:
+                return known if type(known) is Plain else None
+            header = self.headers.get(begin)
+            if header is not None and header.size:
+                return None
+            if header is not None:
+                whole = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
+                plain = self.reader.pixels(whole, length, header)
+                if plain is not None:
+                    return plain
+        return None
+
+    cdef bint choose(self, version, Py_ssize_t count, list left) except -1:
+        """Makes `rows` those of a version, with room for so many. False: they are not answered in place."""
+        if count > self.most_rows:
+            return False
+        if version is not self.version and not self.turn_to(version):
+            return False
+        if count <= self.rows.max_rows - self.rows.rows:
+            return True
+        if version.slow or count > self.rows.max_rows:
+            return False
+        self.answer(version, self.rows, left)
+        return True
+
+    cdef bint turn_to(self, version) except -1:
+        """Makes `rows` those of a version. False: its requests are not answered in place."""
+        for known, rows in self.gathered:
+            if known is version:
+                self.version, self.rows = version, rows
+                return True
+        bound = version.bound
+        if bound is None or self.batcher.is_shadowed(version):
+            return False
+        self.version, self.rows = version, bound.rows
+        self.rows.clear()
+        self.gathered.append((version, self.rows))
+        return True
+
+    cdef int answer_all(self, list left) except -1:
+        for version, rows in self.gathered:
+            self.answer(version, rows, left)
+        with nogil:
+            self.front.flush()
+        return 0
+
+    cdef int answer(self, version, Rows rows, list left) except -1:
+        """One inference call. What cannot be answered with it is left."""
+        cdef double begin = seconds_now()
+        if rows.requests == 0:
+            return 0
+        try:
+            rows.run(rows.rows)
+            self.write(rows)
+            if rows.records.count:
+                self.batcher.record(rows.records.taken(), rows.records.count, rows.policy_name)
+        except Exception:  # one fails all: each begins, and fails or succeeds on its own
+            for place in range(rows.requests):
+                self.sizes[place] = 0
+        self.send(rows, left)
+        self.observe(version, rows, seconds_now() - begin)
+        rows.clear()
+        return 0
+
+    cdef int write(self, Rows rows) except -1:
+        """Writes all answers one behind the other."""
+        cdef Py_ssize_t place, row = 0
+        cdef size_t used = 0, size
+        cdef Request* asked
+        for place in range(rows.requests):
+            asked = &rows.asked[place]
+            self.sizes[place] = 0
+            if rows.usable(row, asked.rows):
+                size = rows.answer_size(asked)
+                self.reserve(used + size)
+                try:
+                    rows.write(asked, row, self.written + used)
+                except ValueError:  # a row without a positive probability
+                    row += asked.rows
+                    continue
+                if asked.names != asked.end:
+                    rows.record(asked, row, b"" if self.caller_of is None else self.caller_of(asked.call))
+                self.sizes[place] = size
+                used += size
+            row += asked.rows
+        return 0
+
+    cdef int reserve(self, size_t size) except -1:
+        cdef uint8_t* larger
+        if size > self.room:
+            larger = <uint8_t*>PyMem_Realloc(self.written, 2 * size)
+            if larger == NULL:
+                raise MemoryError
+            self.written, self.room = larger, 2 * size
+        return 0
+
+    cdef int send(self, Rows rows, list left) except -1:
+        """Hands the answers to the front, and leaves the requests without one."""
+        cdef Py_ssize_t place
+        cdef size_t used = 0
+        cdef front_event event
+        for place in range(rows.requests):
+            if self.sizes[place] > 0:
+                if self.ended is not None:
+                    self.ended(rows.asked[place].call)
+                self.front.reply(rows.asked[place].call, self.written + used, self.sizes[place])
+                used += self.sizes[place]
+            else:
+                event.kind, event.method, event.call = FRONT_MESSAGE, self.method, rows.asked[place].call
+                self.leave(&event, left)
+        return 0
+
+    cdef int observe(self, version, Rows rows, double seconds) except -1:
+        """Tells the batcher's observer of what was answered."""
+        cdef Py_ssize_t place, row = 0, requests = 0, answered = 0
+        cdef size_t used = 0
+        sample = None
+        for place in range(rows.requests):
+            if self.sizes[place] > 0:
+                if sample is None:
+                    sample = (rows.floats(row, rows.asked[place].rows), self.written[:self.sizes[place]])
+                requests += 1
+                answered += rows.asked[place].rows
+            row += rows.asked[place].rows
+        if requests and self.batcher.observer is not None:
+            self.batcher.observer.answered_at_once(version, requests, answered, sample, seconds)
+        return 0
+
+
+cdef double seconds_now() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9

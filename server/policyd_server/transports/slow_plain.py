@@ -1,0 +1,64 @@
+"""Plain requests of the front that the thread of slow calls answers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from policyd.errors import PolicydError
+from policyd_server.acting.aside import PlainCall, SlowCalls
+from policyd_server.acting.batcher import Asked
+from policyd_server.acting.direct import Conversation
+from policyd_server.front.binding import Front
+from policyd_server.transports.replies import Call, Replies
+
+Came = tuple[Call[Conversation], bytes]  # with the message as it came
+
+
+class SlowPlain:
+    """Which of them are waited for, and which came back without an answer.
+
+    Used by the front's thread; answers come from the other one.
+    """
+
+    def __init__(self, front: Front, slow: SlowCalls, replies: Replies) -> None:
+        self._front = front
+        self._slow = slow
+        self._replies = replies
+        self._waiting: set[int] = set()  # numbers of calls
+        self._returned: deque[Came] = deque()
+
+    def push(self, came: Came, asked: Asked, caller: bytes) -> None:
+        """Puts a request in line. Exhausted: the queue is full.
+
+        `caller`: the name of who sent it.
+        """
+        call, payload = came
+        call = call._replace(about=call.about or self._replies.about(call.number))
+        number, waiting = call.number, self._waiting
+
+        def done(answer: bytes | None) -> None:  # in the other thread
+            if number not in waiting:
+                return  # nobody waits for it any more
+            waiting.discard(number)
+            if answer is not None:
+                self._replies.answer(call, call.talk.wrap(answer))
+            else:
+                self._returned.append((call, payload))
+                self._front.wake()
+
+        waiting.add(number)
+        try:
+            self._slow.push_plain(PlainCall(asked, caller, lambda: number in waiting, done))
+        except PolicydError:
+            waiting.discard(number)
+            raise
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this call any more."""
+        self._waiting.discard(number)
+
+    def returned(self) -> Iterator[Came]:
+        """Takes what the other thread could not answer: it has to begin as any other request."""
+        while self._returned:
+            yield self._returned.popleft()

@@ -1,0 +1,152 @@
+"""Plain requests that the front answers in place, and what it leaves to its loop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from policy_api.v1.policy_pb2 import ActRequest, FloatArray
+from policyd.repository import ModelRepository
+from policyd.runtime.rpc_metrics import BUCKETS
+from policyd_server import front as compiled_front
+from policyd_server.acting.batcher import Batcher
+from policyd_server.acting.plain import PlainReader
+from policyd_server.acting.queue import SMALL_ROWS
+from policyd_server.models.loaded_versions import LoadedVersions
+from policyd_server.models.version import LoadedVersion, load_version
+from tests.policyd_server.artifacts import metadata, model
+from tests.policyd_server.compiled.needed import needs_front
+
+if compiled_front.AVAILABLE:
+    from policyd_server.front import binding
+    from policyd_server.front.binding import Front
+    from policyd_server.front.in_place import InPlace
+
+pytestmark = needs_front
+
+ACT, LEFT = "/test.Policy/Act", b"left to the loop"
+
+
+class Served:
+    """A front with one method, and a loop that says what was left to it."""
+
+    def __init__(self, version: LoadedVersion) -> None:
+        loaded = LoadedVersions(0)
+        loaded.set_policies([version.policy])
+        loaded.swap(version.policy, {"champion": version})
+        self.reader = PlainReader(loaded, 10_000)
+        self.front = Front(
+            [(ACT, False)], BUCKETS, upstream=None, authorize=False, max_message=1_000_000,
+            max_held=4_000_000, max_streams=1000, max_headers=16_384, max_connections=100,
+            handshake_seconds=10.0, stall_seconds=30.0, keepalive_seconds=300.0, keepalive_timeout=20.0,
+            max_age=0.0,
+        )  # fmt: skip
+        self.ended: list[int] = []
+        self.arrivals = InPlace(
+            self.front, 0, self.reader, Batcher(1), most_rows=SMALL_ROWS, ended=self.ended.append
+        )
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        self.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        self.front.listen(listening.detach(), False)
+        self.closed = False
+
+    def learn(self, request: ActRequest) -> bytes:
+        """The request's bytes, which the reader knows from now on."""
+        payload = request.SerializeToString()
+        self.reader.remember(payload, request)
+        assert self.reader.read(payload) is not None
+        return payload
+
+    def run(self) -> None:
+        """The front's thread."""
+        while not self.closed:
+            for kind, call, _, payload, _ in self.arrivals.wait(-1):
+                if kind == binding.MESSAGE and payload is not None:
+                    self.front.answer(call, LEFT, True)
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
+    repository = ModelRepository(Path(tmp_path_factory.mktemp("repository")))
+    described = metadata("cartpole", (4,), 3, has_value=True)
+    repository.publish("cartpole", {"model.onnx": model(described)}, metadata=described)
+    return load_version(repository, "cartpole", 1)
+
+
+@contextmanager
+def _serving(version: LoadedVersion) -> Iterator[tuple[Served, grpc.UnaryUnaryMultiCallable[bytes, bytes]]]:
+    served = Served(version)
+    thread = threading.Thread(target=served.run)
+    thread.start()
+    try:
+        with grpc.insecure_channel(served.address) as channel:
+            yield served, channel.unary_unary(ACT)
+    finally:
+        served.closed = True
+        served.front.wake()
+        thread.join()
+
+
+def _request(rows: int, seed: int | None = 7) -> ActRequest:
+    numbers = np.random.default_rng(rows).normal(size=(rows, 4)).astype(np.float32)
+    return ActRequest(observations=FloatArray(raw=numbers.tobytes()), seed=seed)
+
+
+def _expected(served: Served, payload: bytes) -> bytes | None:
+    plain = served.reader.read(payload)
+    assert plain is not None
+    return Batcher(1).together(plain.model, [(plain, payload)])[0]
+
+
+def test_what_is_known_is_answered_in_place(version: LoadedVersion) -> None:
+    """As the batcher answers it. The loop hears nothing of it, and tracing of its end."""
+    with _serving(version) as (served, act):
+        for rows in (1, 3, SMALL_ROWS):
+            payload = served.learn(_request(rows))
+            assert act(payload, timeout=20) == _expected(served, payload)
+        assert len(served.ended) == 3
+
+
+def test_many_at_once_each_get_their_own_answer(version: LoadedVersion) -> None:
+    """More than one turn takes, on one connection."""
+    with _serving(version) as (served, act):
+        served.learn(_request(1))
+        payloads = [_request(1, seed).SerializeToString() for seed in range(400)]
+        expected = [_expected(served, payload) for payload in payloads]  # before the front's thread computes
+        calls = [act.future(payload, timeout=60) for payload in payloads]
+        assert [call.result() for call in calls] == expected
+
+
+def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> None:
+    """What is new, large, not finite, or asks for more. What comes beside it is answered."""
+    with _serving(version) as (served, act):
+        known = served.learn(_request(1))
+        endless = _request(1)
+        endless.observations.raw = np.full(4, np.inf, np.float32).tobytes()
+        keyed = _request(1)
+        keyed.traffic_key = "someone"
+        large = served.learn(_request(SMALL_ROWS + 1))
+        odd = [request.SerializeToString() for request in (_request(2), endless, keyed)]
+        for payload in (*odd, large, b"", b"\xff"):
+            both = act.future(payload, timeout=20), act.future(known, timeout=20)
+            assert both[0].result() == LEFT
+            assert both[1].result() == _expected(served, known)
+
+
+def test_the_loop_is_woken_while_requests_are_answered(version: LoadedVersion) -> None:
+    """`wait` returns without events, so that the loop can do what it was woken for."""
+    with _serving(version) as (served, act):
+        payload = served.learn(_request(1))
+        calls = [act.future(payload, timeout=60) for _ in range(100)]
+        served.closed = True
+        served.front.wake()
+        for call in calls:
+            call.cancel()
