@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _KIB = 1024
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 _OWN = ("RssAnon:", "RssShmem:")  # files that are mapped are shared by all processes, and can be dropped
 
 
@@ -30,8 +30,13 @@ def peak_bytes() -> int:
 
 
 def bound_heap() -> None:
-    """Makes the C library give large blocks back at once, and keep few heaps. Where it is glibc."""
+    """Makes the C library give large blocks back at once, and keep few heaps. Where it is glibc.
+
+    An inference call's own blocks stay: if the heap gave them back after each call, the next would
+    wait for the kernel to fill as many pages with zeros.
+    """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**20)
+        mallopt(_M_MMAP_THRESHOLD, 8 * 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 16 * 2**20)
         mallopt(_M_ARENA_MAX, 2)
