@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class BoundRows:
         self._observations: Float32 = np.zeros((self.max_rows, *shape), np.float32)
         self._probs: Float32 = np.zeros((self.max_rows, n), np.float32)
         self._values: Float32 | None = np.zeros(self.max_rows, np.float32) if has_value else None
-        self._bindings: dict[tuple[int, int], Any] = {}  # by the first row and the one behind the last
+        # Inference calls, by the first row and the one behind the last.
+        self._calls: dict[tuple[int, int], Callable[[], None]] = {}
         # Seeds are not secret, only different.
         seed_state = random.SystemRandom().getrandbits(64)
         buffers = self._observations, self._probs, self._values
@@ -58,10 +60,10 @@ class BoundRows:
 
     def _run(self, rows: int, start: int = 0) -> None:
         """Computes rows `start` to `rows`."""
-        binding = self._bindings.get((start, rows))
-        if binding is None:
-            binding = self._bindings[start, rows] = self._bind(start, rows)
-        self._session.run_with_iobinding(binding)
+        call = self._calls.get((start, rows))
+        if call is None:
+            call = self._calls[start, rows] = _call(self._session, self._bind(start, rows))
+        call()
 
     def _run_halves(self, rows: int) -> None:
         """The second half by another thread."""
@@ -81,6 +83,18 @@ class BoundRows:
         if self._values is not None:
             _bind(binding.bind_output, VALUE, self._values[start:stop])
         return binding
+
+
+def _call(session: ort.InferenceSession, binding: Any) -> Callable[[], None]:
+    """A call of the session with these tensors.
+
+    The wrapper's checks are about GPUs, and it makes options for each call: together they take as
+    long as half of a small policy. The objects inside are no public interface.
+    """
+    inner, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
+    if inner is None or bound is None:
+        return partial(session.run_with_iobinding, binding)
+    return partial(inner.run_with_iobinding, bound, ort.RunOptions())
 
 
 def _bind(bind: Callable[..., None], name: str, array: Float32) -> None:
