@@ -54,7 +54,7 @@ def main(
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, (command, folder) in commands.items():
-            runs[name].append(_speed(command, folder))
+            runs[name].append(speed(command, folder))
     print(f"{env_id}, {envs} environments, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     print("| | env-steps per processor second | this / it | per second | this / it |\n|---|---|---|---|---|")
     ours = [median(column) for column in zip(*runs["this"], strict=True)]
@@ -63,7 +63,7 @@ def main(
         print(f"| {name} | {cpu:,.0f} | {ours[0] / cpu:.2f} | {wall:,.0f} | {ours[1] / wall:.2f} |")
 
 
-def _speed(command: list[str], folder: Path) -> tuple[float, float]:
+def speed(command: list[str], folder: Path) -> tuple[float, float]:
     """Environment steps per processor second and per second."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     done = subprocess.run(

@@ -20,6 +20,7 @@ from statistics import median
 
 import click
 
+from benchmarks.training.loop import OURS, speed
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.make import inspect
@@ -82,6 +83,7 @@ def _cpu_seconds(pid: int) -> float:
 @click.option("--backend", type=click.Choice(["processes", "ray"]), default="processes", help="Of workers.")
 @click.option("--rounds", type=click.IntRange(1), default=3)
 @click.option("--ahead/--no-ahead", default=False, help="Workers collect while the learner learns.")
+@click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="A checkout with its .venv.")
 def main(
     env_id: str,
     algorithm: str,
@@ -90,24 +92,37 @@ def main(
     backend: str,
     rounds: int,
     ahead: bool,
+    baseline: Path | None,
 ) -> None:
     """Prints env-steps/s of training per number of workers, medians over rounds."""
     if backend == "ray":
         import ray  # noqa: PLC0415 -- an extra
 
         ray.init(num_cpus=max(counts), include_dashboard=False, log_to_driver=False)
-    speeds: dict[int, list[Speed]] = {count: [] for count in counts}
+    names = [*(["baseline"] if baseline is not None else []), *map(str, counts)]
+    speeds: dict[str, list[Speed]] = {name: [] for name in names}
     for _ in range(rounds):
+        if baseline is not None:
+            speeds["baseline"].append(_of_checkout(baseline, env_id, rollouts))
         for count in counts:
-            speeds[count].append(measure(env_id, algorithm, count, rollouts, backend, ahead=ahead))
+            speeds[str(count)].append(measure(env_id, algorithm, count, rollouts, backend, ahead=ahead))
     print(f"{env_id}, {algorithm}, {backend}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     print("| workers | env-steps/s | ratio | on idle cores, by CPU time | ratio |\n|---|---|---|---|---|")
-    walls = {count: median(speed.wall for speed in runs) for count, runs in speeds.items()}
-    idles = {count: median(speed.idle for speed in runs) for count, runs in speeds.items()}
-    for count in counts:
-        wall, idle = walls[count], idles[count]
-        ratios = wall / walls[counts[0]], idle / idles[counts[0]]
-        print(f"| {count} | {wall:,.0f} | {ratios[0]:.2f} | {idle:,.0f} | {ratios[1]:.2f} |")
+    walls = {name: median(each.wall for each in runs) for name, runs in speeds.items()}
+    idles = {name: median(each.idle for each in runs) for name, runs in speeds.items()}
+    for name in names:
+        wall, idle = walls[name], idles[name]
+        ratios = wall / walls[names[0]], idle / idles[names[0]]
+        print(f"| {name} | {wall:,.0f} | {ratios[0]:.2f} | {idle:,.0f} | {ratios[1]:.2f} |")
+
+
+def _of_checkout(checkout: Path, env_id: str, rollouts: int) -> Speed:
+    """A2C's loop of another checkout, without workers, for about as many steps."""
+    preset = resolve_config("benchmark", env_id, "a2c", 2001, {})
+    steps = str(max(10_000, rollouts * preset.n_envs * preset.n_steps))
+    command = [str(checkout / ".venv/bin/python"), str(OURS), env_id, steps, "{}"]
+    idle, wall = speed(command, checkout)
+    return Speed(wall, idle)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ class TrainingConfig(BaseModel):
     n_envs: Annotated[int, Field(ge=1, le=65536)] = 1  # environments stepped side by side
     n_steps: Count = 1  # a2c: steps of each environment per rollout
     episodes_per_update: Count = 1  # reinforce: whole episodes per rollout
-    rollout_workers: Annotated[int, Field(ge=0, le=256)] = 0  # that collect; 0: this process
+    # Processes that collect; 0: this one does; `auto`: two where there are two processors, else 0.
+    rollout_workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = 0
     rollout_backend: Literal["processes", "ray"] = "processes"  # where rollout workers run
     collect_ahead: bool = False  # workers collect while this process learns, one rollout behind
     max_episode_steps: Count | None = None  # time limit of an episode, steps; None: the environment's own
@@ -143,7 +144,7 @@ class TrainingConfig(BaseModel):
             raise ValueError("loss_reduction: `episode_sum` is defined for reinforce only")
         if self.algorithm == "reinforce" and self.minibatch_size and self.loss_reduction == "episode_sum":
             raise ValueError("minibatch_size: must be unset with loss_reduction `episode_sum`")
-        if self.rollout_backend == "ray" and self.rollout_workers == 0:
+        if self.rollout_backend == "ray" and self.rollout_workers in (0, "auto"):
             raise ValueError("rollout_workers: must be 1 or more with rollout_backend `ray`")
         if self.algorithm == "reinforce" and self.episodes_per_update % self.n_envs:
             raise ValueError(f"episodes_per_update: must be a multiple of n_envs ({self.n_envs})")
@@ -151,7 +152,7 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _workers_can_be_ahead(self) -> Self:
-        if self.collect_ahead and not self.rollout_workers:
+        if self.collect_ahead and self.rollout_workers in (0, "auto"):
             raise ValueError("collect_ahead: needs rollout_workers, at least 1")
         if self.collect_ahead and (self.algorithm != "a2c" or self.critic_gradient == "full"):
             raise ValueError("collect_ahead: is corrected for a2c with critic_gradient `semi` only")
@@ -168,8 +169,8 @@ class TrainingConfig(BaseModel):
             raise ValueError(f"{name}: is for a2c, whose rollouts have one size")
         if self.critic_gradient == "full":
             raise ValueError(f"critic_gradient: must be `semi` {only}")
-        if self.rollout_workers:
-            raise ValueError(f"rollout_workers: must be 0 {only}")
+        if self.rollout_workers not in (0, "auto"):
+            raise ValueError(f"rollout_workers: must be 0 or auto {only}")
         if self.n_envs % self.devices:
             raise ValueError(f"n_envs: must be a multiple of devices ({self.devices})")
         return self

@@ -9,14 +9,16 @@ import signal
 import numpy as np
 import pytest
 
+from policyd.runtime.cpus import usable_cpus
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.environments.make import inspect
 from policyd_trainer.guardian import pulse
+from policyd_trainer.rollouts.workers import workers_of
 
 
-def configuration(algorithm: str, workers: int) -> TrainingConfig:
+def configuration(algorithm: str, workers: int | str) -> TrainingConfig:
     settings = {
         "n_envs": "4",
         "total_timesteps": "700",
@@ -49,6 +51,19 @@ def test_same_weights_with_any_number_of_workers(algorithm: str) -> None:
         assert worker_steps == steps
         assert snapshot is not None
     assert not multiprocessing.active_children()
+
+
+def test_auto_takes_two_workers_where_there_are_processors() -> None:
+    """Two on two processors, for two environments or more; none on one processor."""
+    allowed = os.sched_getaffinity(0)
+    two, alone = configuration("a2c", "auto"), configuration("a2c", "auto").model_copy(update={"n_envs": 1})
+    assert workers_of(two) == (2 if usable_cpus() > 1 else 0)
+    assert workers_of(alone) == 0
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert workers_of(two) == 0
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_a_snapshot_goes_on() -> None:

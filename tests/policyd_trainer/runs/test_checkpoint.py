@@ -78,7 +78,8 @@ def test_same_seed_same_weights() -> None:
 
 def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
     """LunarLander (Box2D) goes on with environments started anew, twice the same way."""
-    config = resolve_config("p", "LunarLander-v3", "a2c", 0, {**A2C, "total_timesteps": "600"})
+    settings = {**A2C, "total_timesteps": "600", "rollout_workers": "0"}
+    config = resolve_config("p", "LunarLander-v3", "a2c", 0, settings)
     interrupted = fresh(config)
     next(iter(interrupted.run()))
     checkpoint.save(tmp_path, config, interrupted, RunState(Selection(), Curve()))

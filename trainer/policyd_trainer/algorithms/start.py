@@ -21,7 +21,7 @@ from policyd_trainer.rollouts.collector import Collector
 from policyd_trainer.rollouts.make import capacity, make_local
 from policyd_trainer.rollouts.processes import ProcessCrew
 from policyd_trainer.rollouts.worker import Share
-from policyd_trainer.rollouts.workers import Crew, WorkerCollector, bounds_of, shares_of
+from policyd_trainer.rollouts.workers import Crew, WorkerCollector, bounds_of, shares_of, workers_of
 
 
 def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
@@ -49,7 +49,7 @@ def make_collector(
 
     Workers act with `parameters` [P] as they then are.
     """
-    if config.rollout_workers == 0:
+    if workers_of(config) == 0:
         return make_local(config, info, config.n_envs)
     crew = _crew(config)(shares_of(config, actor))
     workers = WorkerCollector(config, crew, bounds_of(config), parameters, capacity(config, info))

@@ -15,11 +15,14 @@ from typing import Protocol
 
 import numpy as np
 
+from policyd.runtime.cpus import usable_cpus
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.networks.spec import NetworkSpec
 from policyd_trainer.rollouts.buffer import Rollout
 from policyd_trainer.rollouts.policy import ActingPolicy
 from policyd_trainer.rollouts.worker import Answer, Method, Order, Share
+
+PAIR = 2  # workers that `auto` starts
 
 
 class Crew(Protocol):
@@ -86,9 +89,17 @@ class WorkerCollector:
         self._crew.close()
 
 
+def workers_of(config: TrainingConfig) -> int:
+    """How many workers collect; 0: this process does. At most one per environment."""
+    wanted = config.rollout_workers
+    if wanted == "auto":
+        wanted = PAIR if min(usable_cpus(), config.n_envs) >= PAIR else 0
+    return min(wanted, config.n_envs)
+
+
 def bounds_of(config: TrainingConfig) -> np.ndarray:
     """Where each worker's environments begin and end, [W + 1]."""
-    return np.linspace(0, config.n_envs, min(config.rollout_workers, config.n_envs) + 1).astype(int)
+    return np.linspace(0, config.n_envs, workers_of(config) + 1).astype(int)
 
 
 def shares_of(config: TrainingConfig, actor: NetworkSpec) -> list[Share]:

@@ -44,7 +44,7 @@ def start_loop(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> 
 def is_for_device(config: TrainingConfig) -> bool:
     """Whether the engine of `device` learns this; others have rollouts of no fixed size."""
     fits = config.algorithm == "a2c" and config.critic_gradient == "semi" and config.engine == "auto"
-    return fits and config.rollout_workers == 0
+    return fits and config.rollout_workers in (0, "auto")
 
 
 def faster(candidates: Mapping[str, Start], seconds: float = PROBE) -> tuple[str, dict[str, float]]:
