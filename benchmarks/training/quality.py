@@ -44,9 +44,9 @@ TASKS: Mapping[str, Task] = {
     "MountainCarContinuous": Task("MountainCarContinuous-v0", 90),
     "LunarLander": Task("LunarLander-v3", 220),
     "LunarLanderContinuous": Task("LunarLanderContinuous-v3", 200),
-    "MountainCar": Task("MountainCar-v0", -130),
+    "MountainCar": Task("MountainCar-v0", -110),
     "FrozenLake4x4": Task("FrozenLake-v1", 0.7),
-    "FrozenLake8x8": Task("FrozenLake8x8-v1", 0.5),
+    "FrozenLake8x8": Task("FrozenLake8x8-v1", 0.8),
     "CliffWalking": Task("CliffWalking-v1", -20, settings=LIMITED),
     "Taxi": Task("Taxi-v4", 7),
 }

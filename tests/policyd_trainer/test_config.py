@@ -72,6 +72,12 @@ def test_what_the_device_engine_does_not_learn_is_refused(
     assert [v.field for v in caught.value.violations] == [f"settings[{field or next(iter(engine))}]"]
 
 
+def test_a_population_learns_by_a_preset_with_workers() -> None:
+    """LunarLander's row asks for `auto` workers; the device engine has none and takes the row."""
+    config = resolve_config("p", "LunarLander-v3", "a2c", 0, {"seeds": "2"})
+    assert (config.rollout_workers, config.needs_device_engine) == ("auto", True)
+
+
 def test_devices_share_the_environments_evenly() -> None:
     """A number of environments that cannot be shared is refused, and one that can is taken."""
     assert resolve(devices="2", n_envs="6").n_envs == 6

@@ -17,6 +17,8 @@ assert tests.policyd_trainer.kinds.LENGTH
     ("actions", "observations", "preset"),
     [
         ("discrete", "vector", "auto"),
+        ("discrete", "choice", "tabular"),
+        ("discrete", "tuple", "auto"),
         ("branches", "mixed", "images"),
         ("box", "choice", "continuous"),
         ("discrete", "image", "images"),
@@ -24,7 +26,7 @@ assert tests.policyd_trainer.kinds.LENGTH
     ],
 )
 def test_the_spaces_choose_the_preset(actions: str, observations: str, preset: str) -> None:
-    """Box actions and images have presets of their own; what the caller set stays as it is."""
+    """Box actions, images and numbered states have presets; what the caller set stays as it is."""
     arguments = json.dumps({"actions": actions, "observations": observations})
     settings = {"env_kwargs": arguments, "gamma": "0.5"}
     config = fitted(resolve_config("p", "Kinds-v0", "a2c", 3, settings), settings)

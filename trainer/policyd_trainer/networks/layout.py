@@ -60,6 +60,11 @@ class RowLayout:
         return any(segment.kind == "image" for segment in self.segments)
 
     @property
+    def is_numbered(self) -> bool:
+        """Whether an observation is one choice and nothing else: the number of a state."""
+        return len(self.segments) == 1 and self.segments[0].kind == "choice"
+
+    @property
     def has_only_numbers(self) -> bool:
         """Whether a row is what a linear layer takes."""
         return not self.mask and all(s.kind == "numbers" and s.divisor == 1.0 for s in self.segments)

@@ -11,7 +11,7 @@ from policyd.errors import InvalidArgument
 from policyd_trainer.presets.general import COURSE, DEFAULT, TUNED, Preset
 from policyd_trainer.presets.spaces import KINDS, TUNED_CONTINUOUS
 
-NAMES = ("auto", "default", "continuous", "images", "course")
+NAMES = ("auto", "default", "continuous", "images", "tabular", "course")
 ALGORITHMS = ("reinforce", "a2c")
 
 _ROWS: Mapping[tuple[str, str], Preset] = {**TUNED, **TUNED_CONTINUOUS}
@@ -21,10 +21,9 @@ def find(env_id: str, algorithm: str, name: object = "auto") -> Mapping[str, obj
     """The settings of a preset, by name.
 
     `auto`: the environment's own row, or `default` where it has none (a run then looks at the
-        spaces and
-    may take `continuous` or `images`). `default`: what works in practice for most environments.
-    `continuous`: for Box actions. `images`: for images. `course`: the course's exact form of the
-        algorithm.
+    spaces and may take `continuous`, `images` or `tabular`). `default`: what works in practice for
+    most environments. `continuous`: for Box actions. `images`: for images. `tabular`: for numbered
+    states. `course`: the course's exact form of the algorithm.
 
     Raises:
         InvalidArgument: no such algorithm or preset.
@@ -39,7 +38,7 @@ def find(env_id: str, algorithm: str, name: object = "auto") -> Mapping[str, obj
 def _preset(env_id: str, algorithm: str, name: str) -> Preset:
     if name == "course":
         return COURSE[algorithm]
-    if name in ("continuous", "images"):
+    if (name, algorithm) in KINDS:
         return KINDS[name, algorithm]
     if name == "auto":
         return _ROWS.get((env_id, algorithm), DEFAULT[algorithm])

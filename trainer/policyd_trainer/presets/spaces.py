@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policyd_trainer.presets.general import A2C, EXPLORING, REINFORCE, Preset
+from policyd_trainer.presets.general import A2C, DEFAULT, EXPLORING, REINFORCE, SLOW_STEPS, Preset
 
 # Exploration that depends on the state, small at first, and advantages as they are: on Pendulum-v1
 # (600,000 steps, tuning seed 2) a plain Gaussian with normalised advantages came to -877, this to
@@ -28,6 +28,10 @@ CONTINUOUS_A2C: dict[str, object] = {
 # seed 0: 5.1 of 8; with tanh and more entropy 7.9).
 CURIOUS: dict[str, object] = {"ent_coef": 0.03, "ent_coef_final": 0.0}
 
+# Where every step costs 1 and the future is discounted by .99, staying for ever costs 100, as much
+# as one fall from the cliff: policies stayed. At .999 staying costs 1,000.
+FAR_SIGHTED: dict[str, object] = {"gamma": 0.999}
+
 KINDS: Mapping[tuple[str, str], Preset] = {
     ("continuous", "a2c"): Preset(
         source="rl-zoo's A2C for continuous control (gSDE, log_std_init -2), with this engine's optimiser",
@@ -36,6 +40,14 @@ KINDS: Mapping[tuple[str, str], Preset] = {
     ("continuous", "reinforce"): Preset(
         source="the default's row with rl-zoo's exploration for continuous control",
         settings={**REINFORCE, "total_timesteps": 1_000_000, "use_sde": True, "log_std_init": -1.0},
+    ),
+    ("tabular", "a2c"): Preset(
+        source="the default's row with long returns: CliffWalking and FrozenLake, tuning seeds 60-63",
+        settings={**DEFAULT["a2c"].settings, **FAR_SIGHTED},
+    ),
+    ("tabular", "reinforce"): Preset(
+        source="the default's row",
+        settings=DEFAULT["reinforce"].settings,
     ),
     ("images", "a2c"): Preset(
         source="the default's row; tanh and more exploration by brightness and patterns, tuning seed 0",
@@ -87,6 +99,7 @@ TUNED_CONTINUOUS: Mapping[tuple[str, str], Preset] = {
         source="LunarLander's long returns, a plain Gaussian that begins narrow; tuning seeds 60 and 61",
         settings={
             **A2C,
+            **SLOW_STEPS,
             "total_timesteps": 1_500_000,
             "n_envs": 8,
             "n_steps": 32,

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def fitted(config: TrainingConfig, settings: Mapping[str, str], *, look: bool = False) -> TrainingConfig:
-    """Returns `config`, or the same `settings` on the preset for continuous actions or for images.
+    """Returns `config`, or the same `settings` on the preset that the spaces ask for.
 
     Where only one environment can live at a time, one is trained on, if `settings` do not ask for
     more. Only the preset `auto` is free to choose. The same environment and settings give the same
@@ -52,4 +52,6 @@ def kind_of(info: EnvironmentInfo) -> str:
     """The preset's name for these spaces."""
     if info.encoder.layout.has_images:
         return "images"
-    return "continuous" if isinstance(info.codec, BoxCodec) else "default"
+    if isinstance(info.codec, BoxCodec):
+        return "continuous"
+    return "tabular" if info.encoder.layout.is_numbered else "default"

@@ -15,7 +15,7 @@
 | normalize_advantages, activation | on or off, tanh or ReLU | |
 
 Everything else is as the preset has it that a run would take (the environment's own row, or the
-default, or the one for continuous actions or images), or what the caller fixed.
+default, or the one for continuous actions, images or numbered states), or what the caller fixed.
 """
 
 from __future__ import annotations
