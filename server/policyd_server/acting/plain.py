@@ -7,6 +7,7 @@ once is recognised by these bytes later. Every other request is read by protobuf
 
 from __future__ import annotations
 
+import re
 from bisect import insort
 from typing import Any, NamedTuple
 
@@ -38,6 +39,10 @@ _AFTER_NAMES = frozenset(
 # Between the names and the pixels: a seed, a first_row, and the pixels' own tag and length.
 _MAX_BEFORE_PIXELS = 32
 _DECISIONS = ActRequest.DESCRIPTOR.fields_by_name["decisions"].number << 3 | 2
+# Nothing but such numbers, each a varint of at most 64 bits: a request without a key.
+_ONLY_NUMBERS = re.compile(
+    rb"(?:[%s](?:[\x80-\xff]{0,8}[\x00-\x7f]|[\x80-\xff]{9}[\x00\x01]))*" % re.escape(bytes(sorted(_NUMBERS)))
+)
 _EPISODE = Decision.DESCRIPTOR.fields_by_name["episode_id"].number << 3 | 2
 _RAW = b"\x0a"  # of FloatArray
 
@@ -188,7 +193,10 @@ class PlainReader:
 
 def _deal(dealt: _Dealt, payload: bytes) -> Plain | None:
     """The request for the version that its key, or chance, chooses. None: protobuf must read it."""
-    key = "" if len(payload) == dealt.behind else key_behind(payload, dealt.behind)
+    if _ONLY_NUMBERS.fullmatch(payload, dealt.behind):
+        key: str | None = ""
+    else:
+        key = key_behind(payload, dealt.behind)
     return None if key is None else dealt.meant[dealt.split.pick(key)]
 
 

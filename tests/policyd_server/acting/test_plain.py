@@ -202,3 +202,14 @@ def test_varints_survive_the_way_there_and_back(number: int, before: bytes, afte
     end = len(before) + len(written)
     assert read_varint(before + written + after, len(before)) == (number, end)
     assert read_varint(before + written[:-1], len(before))[0] == -1
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**66), st.binary(max_size=2)), max_size=4))
+def test_numbers_alone_are_no_key(parts: list[tuple[int, int, bytes]]) -> None:
+    """What is found to be numbers only at a glance has no key, if it is read field by field."""
+    behind = b"".join(bytes([tag]) + varint(number) + more for tag, number, more in parts)
+    at_a_glance = plain._ONLY_NUMBERS.fullmatch(b"before" + behind, 6) is not None
+    if at_a_glance:
+        assert plain.key_behind(b"before" + behind, 6) == ""
+    numbers = ActRequest(seed=parts[0][1] % 2**64 if parts else 0, first_row=2**62, deterministic=True)
+    assert plain._ONLY_NUMBERS.fullmatch(numbers.SerializeToString())
