@@ -82,7 +82,7 @@ def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
     learning = ("classic", "collecting", "passes", "perceptron", "updates")
     ours = {f"policyd_trainer/compiled/{name}{SUFFIX}" for name in learning}
     libraries, in_sources = libraries | ours, in_sources | {f"trainer/{name}" for name in ours}
-    calling = {f"policyd/client/wire/binding{SUFFIX}"}
+    calling = {f"policyd/client/wire/{name}{SUFFIX}" for name in ("binding", "codec")}
     libraries, in_sources = libraries | calling, in_sources | calling
     with ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if name.endswith(".so")} == libraries
@@ -100,7 +100,7 @@ def _import_compiled(site: Path) -> None:
         "from policyd_trainer import compiled as learning; "
         "from policyd_trainer.compiled import classic, collecting, passes, perceptron, updates; "
         "assert learning.AVAILABLE; "
-        "from policyd.client import wire; from policyd.client.wire import binding; assert wire.AVAILABLE; "
+        "from policyd.client import wire; from policyd.client.wire import binding, codec; assert wire.AVAILABLE; "
         "print(rows.__file__)"
     )
     command = (sys.executable, "-c", program)
@@ -135,6 +135,7 @@ def test_sources_that_do_not_translate_end_the_build(sources: Path) -> None:
         _build(sources)
 
 
+@pytest.mark.timeout(600)  # it compiles the rest
 def test_without_the_server_its_parts_are_not_compiled(sources: Path) -> None:
     """The trainer's image builds the project without it."""
     shutil.rmtree(sources / "server/policyd_server")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from policyd.client import calls
 from policyd.client.acting import Actions, ActOptions, Observations
 from policyd.client.address import DEFAULT_ADDRESS
 from policyd.client.channel import DEFAULT_TIMEOUT
@@ -59,7 +58,7 @@ class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Cl
                 field.
             NotFound: no such policy, version or alias.
         """
-        return self._connection.send(calls.act(observations, **options), timeout)
+        return self._connection.act(observations, timeout, options)
 
     def stream(self, *, pin_version: bool = False, timeout: float | None = None) -> ActStream:
         """Opens a stream for a loop: requests and responses in order, over one call.

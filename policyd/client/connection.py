@@ -22,7 +22,8 @@ from policy_api.v1 import (
     training_pb2,
     training_pb2_grpc,
 )
-from policyd.client import timeouts
+from policyd.client import calls, timeouts
+from policyd.client.acting import Actions, ActOptions, Observations
 from policyd.client.address import checked, is_local
 from policyd.client.calls import Call
 from policyd.client.channel import domain_error, open_channel
@@ -63,6 +64,7 @@ class ConnectionSettings:
         self.credentials = credentials
         self.metadata = credentials.metadata
         self.timeout = timeouts.checked(timeout)
+        self._usual = self.timeout if 0 < self.timeout < timeouts.FOREVER else 0.0
         self.closed = False
 
     def limit(self, timeout: float | None) -> float | None:
@@ -72,6 +74,8 @@ class ConnectionSettings:
         """
         if self.closed:
             raise FailedPrecondition(f"this client of {self.address} is closed", reason="CLIENT_CLOSED")
+        if timeout is None and self._usual:
+            return self._usual
         return timeouts.for_call(self.timeout if timeout is None else timeout)
 
 
@@ -116,6 +120,16 @@ class Connection(ConnectionSettings):
             except NotHere:
                 pass
         return call.decode(self._through_grpcio(call, limit))
+
+    def act(self, observations: Observations, timeout: float | None, options: ActOptions) -> Actions:
+        """Sends Act. Raises as `calls.act` and `send`."""
+        if self._wire is not None and (request := self._wire.encoded(observations, options)) is not None:
+            limit = self.limit(timeout)
+            try:
+                return self._wire.act(request, observations, options, limit)
+            except NotHere:
+                pass
+        return self.send(calls.act(observations, **options), timeout)
 
     def _through_grpcio(self, call: Call[Any], limit: float | None) -> Any:
         method = getattr(self._stubs[call.service], call.method)

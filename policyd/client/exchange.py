@@ -4,22 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
 from policy_api.v1.policy_pb2 import StreamActRequest, StreamActResponse
+from policyd.client.acting import Actions, ActOptions, Observations
 from policyd.client.channel import domain_error
+from policyd.errors import PolicydError, Unavailable
 
 
 class Exchange(Protocol):
     """One stream, for one thread."""
 
-    def exchange(self, message: StreamActRequest) -> StreamActResponse | None:
-        """Returns the answer. None: the stream has ended. Raises the errors of `policyd.errors`."""
+    def exchange(self, message: StreamActRequest) -> StreamActResponse:
+        """Returns the answer. Raises the errors of `policyd.errors`."""
+
+    @property
+    def plain(self) -> PlainExchange | None:
+        """The same stream for messages that were serialised without protobuf, if it takes them."""
 
     def close(self) -> None:
         """Ends the stream."""
+
+
+class PlainExchange(Protocol):
+    """What a stream does with plain requests."""
+
+    def encoded(
+        self, observations: Observations, options: ActOptions, pin: bool, unpin: bool
+    ) -> bytes | None:
+        """A request for `act`. None: it has to be a message."""
+
+    def act(self, request: bytes, observations: Any, options: ActOptions) -> tuple[Actions, bool]:
+        """Sends what `encoded` returned.
+
+        Returns the actions, and whether the stream is pinned. Raises the errors of
+        `policyd.errors`.
+        """
+
+
+def ended() -> PolicydError:
+    """The error of a stream that the server has ended without one."""
+    return Unavailable("the stream has ended; open another one", reason="STREAM_ENDED")
 
 
 class GrpcioExchange:
@@ -32,13 +59,21 @@ class GrpcioExchange:
         self._messages: SimpleQueue[StreamActRequest | None] = SimpleQueue()
         self._answers = begin(iter(self._messages.get, None))
 
-    def exchange(self, message: StreamActRequest) -> StreamActResponse | None:
+    def exchange(self, message: StreamActRequest) -> StreamActResponse:
         """As Exchange.exchange."""
         self._messages.put(message)
         try:
-            return next(self._answers, None)
+            answer = next(self._answers, None)
         except grpc.RpcError as failure:
             raise domain_error(failure, self._address) from failure
+        if answer is None:
+            raise ended()
+        return answer
+
+    @property
+    def plain(self) -> None:
+        """As Exchange.plain: grpcio's streams are of messages."""
+        return None
 
     def close(self) -> None:
         """As Exchange.close."""

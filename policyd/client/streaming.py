@@ -14,8 +14,8 @@ from policyd.client.acting import ActCodec, Actions, ActOptions, Observations
 from policyd.client.async_connection import AsyncClosing, AsyncConnection
 from policyd.client.channel import domain_error
 from policyd.client.connection import Closing, Connection
+from policyd.client.exchange import ended
 from policyd.client.messages import build
-from policyd.errors import PolicydError, Unavailable
 
 
 class _Pins:
@@ -23,18 +23,18 @@ class _Pins:
 
     def __init__(self, pin_version: bool) -> None:
         self.pinned = False
-        self._pin_next = pin_version
+        self.next = pin_version
 
     def message(self, codec: ActCodec, pin_version: bool, unpin_version: bool) -> StreamActRequest:
-        pin = pin_version or self._pin_next
+        pin = pin_version or self.next
         message = build(StreamActRequest, request=codec.request, pin_version=pin, unpin_version=unpin_version)
-        self._pin_next = False
+        self.next = False
         return message
 
     def actions(self, codec: ActCodec, response: object) -> Actions:
         """Decodes a response. Raises Unavailable if it is none, because the stream has ended."""
         if not isinstance(response, StreamActResponse):
-            raise _ended()
+            raise ended()
         self.pinned = response.pinned
         return codec.decode(response.response)
 
@@ -45,6 +45,7 @@ class ActStream(Closing):
     def __init__(self, connection: Connection, *, pin_version: bool, timeout: float | None) -> None:
         self._pins = _Pins(pin_version)
         self._exchange = connection.stream(timeout)
+        self._plain = self._exchange.plain
 
     @property
     def pinned(self) -> bool:
@@ -66,6 +67,12 @@ class ActStream(Closing):
         `pin_version` keeps the version that answers this call for the calls that follow.
         `unpin_version` ends an earlier pin before this call is answered.
         """
+        pin = pin_version or self._pins.next
+        plain = self._plain
+        if plain and (request := plain.encoded(observations, options, pin, unpin_version)) is not None:
+            self._pins.next = False
+            actions, self._pins.pinned = plain.act(request, observations, options)
+            return actions
         codec = ActCodec(observations, **options)
         response = self._exchange.exchange(self._pins.message(codec, pin_version, unpin_version))
         return self._pins.actions(codec, response)
@@ -99,7 +106,7 @@ class AsyncActStream(AsyncClosing):
     ) -> Actions:
         """As ActStream.act."""
         if self._closed:
-            raise _ended()
+            raise ended()
         codec = ActCodec(observations, **options)
         message = self._pins.message(codec, pin_version, unpin_version)
         try:
@@ -114,7 +121,3 @@ class AsyncActStream(AsyncClosing):
         """Ends the stream and its pin."""
         self._closed = True
         self._call.cancel()
-
-
-def _ended() -> PolicydError:
-    return Unavailable("the stream has ended; open another one", reason="STREAM_ENDED")

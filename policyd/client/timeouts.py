@@ -6,8 +6,8 @@ import math
 
 from policyd.errors import DeadlineExceeded, InvalidArgument
 
-# About 30 years. gRPC cannot express more, and nobody waits for it.
-_FOREVER = 1e9
+#: About 30 years. gRPC cannot express more, and nobody waits for it.
+FOREVER = 1e9
 
 
 def checked(seconds: float, field: str = "timeout") -> float:
@@ -29,4 +29,4 @@ def for_call(seconds: float | None) -> float | None:
     limit = math.inf if seconds is None else checked(seconds)
     if limit == 0:
         raise DeadlineExceeded("timeout=0 leaves no time for a call: nothing was sent")
-    return limit if limit < _FOREVER else None
+    return limit if limit < FOREVER else None

@@ -21,7 +21,7 @@ class NotHere(Exception):
 
 def _is_available() -> bool:
     try:
-        from policyd.client.wire import binding  # noqa: F401, PLC0415 -- whether it can be loaded
+        from policyd.client.wire import binding, codec  # noqa: F401, PLC0415 -- whether they can be loaded
     except ImportError:  # not compiled, or this machine lacks nghttp2
         return False
     return True

@@ -34,6 +34,16 @@ class Wire:
     def begin(self, headers: Headers, timeout: bytes | None, attempts: bytes | None) -> bool:
         """Begins a call. False: it cannot, and nothing was sent."""
 
+    def call(
+        self,
+        headers: Headers,
+        timeout: bytes | None,
+        attempts: bytes | None,
+        message: bytes,
+        deadline: float,
+    ) -> bytes | int:
+        """A call of one message: `begin` and `exchange`."""
+
     def exchange(self, message: bytes, last: bool, deadline: float) -> bytes | int:
         """Sends a message. Returns the one that answers it, or why there is none.
 

@@ -101,6 +101,9 @@ cdef class Wire:
         return wire_tend(self.wire)
 
     def begin(self, Headers headers not None, bytes timeout, bytes attempts):
+        return self.begun(headers, timeout, attempts)
+
+    cdef bint begun(self, Headers headers, bytes timeout, bytes attempts):
         cdef wire_header[WIRE_MAX_HEADERS] fields
         cdef int place, count = headers.count
         for place in range(count):
@@ -113,7 +116,16 @@ cdef class Wire:
             count += 1
         return wire_begin(self.wire, fields, count)
 
+    def call(self, Headers headers not None, bytes timeout, bytes attempts, bytes message not None,
+             double deadline):
+        if not self.begun(headers, timeout, attempts):
+            return WIRE_UNSENT
+        return self.answer(message, True, deadline)
+
     def exchange(self, bytes message not None, bint last, double deadline):
+        return self.answer(message, last, deadline)
+
+    cdef object answer(self, bytes message, bint last, double deadline):
         cdef wire_response response
         cdef int outcome
         if not wire_put(self.wire, <const uint8_t*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), last):

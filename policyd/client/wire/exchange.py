@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from policy_api.v1.policy_pb2 import StreamActRequest, StreamActResponse
+from policyd.client.acting import ActCodec, Actions, ActOptions, Observations, actions_of
+from policyd.client.exchange import ended
+from policyd.client.wire import codec
 from policyd.client.wire.binding import DONE, Wire
 from policyd.client.wire.failures import Failure, failure_of, status_of
 from policyd.errors import PolicydError
@@ -26,24 +29,47 @@ class WireExchange:
         self._answered = self._ended = False
         self._error: PolicydError | None = None  # that it ended with
 
-    def exchange(self, message: StreamActRequest) -> StreamActResponse | None:
-        """Returns the answer. None: the stream has ended. Raises the errors of `policyd.errors`."""
+    def exchange(self, message: StreamActRequest) -> StreamActResponse:
+        """Returns the answer. Raises the errors of `policyd.errors`."""
+        answer = self._answer(message.SerializeToString())
+        return self._transport.parsed(StreamActResponse.FromString, answer)
+
+    @property
+    def plain(self) -> WireExchange:
+        """As Exchange.plain."""
+        return self
+
+    def encoded(
+        self, observations: Observations, options: ActOptions, pin: bool, unpin: bool
+    ) -> bytes | None:
+        """As PlainExchange.encoded."""
+        return codec.encode_streamed(observations, options, pin, unpin)
+
+    def act(self, request: bytes, observations: Any, options: ActOptions) -> tuple[Actions, bool]:
+        """As PlainExchange.act."""
+        answer = self._answer(request)
+        found = codec.decode_streamed(answer, len(observations) if observations.ndim > 1 else 1)
+        if found is not None:
+            return actions_of(found[0]), found[1]
+        response = self._transport.parsed(StreamActResponse.FromString, answer)
+        return ActCodec(observations, **options).decode(response.response), response.pinned
+
+    def _answer(self, request: bytes) -> bytes:
         if self._ended:
             if self._error is not None:
                 raise self._error
-            return None
-        request = message.SerializeToString()
+            raise ended()
         answer = self._attempt(request)
         if isinstance(answer, Failure) and answer.unprocessed and not self._answered:
             answer = self._attempt(request)
         if isinstance(answer, bytes):
             self._answered = True
-            return self._transport.parsed(StreamActResponse.FromString, answer)
+            return answer
         self._ended = True
-        if answer is not None:
-            self._error = self._transport.error_of(answer)
-            raise self._error
-        return None
+        if answer is None:
+            raise ended()
+        self._error = self._transport.error_of(answer)
+        raise self._error
 
     def close(self) -> None:
         """Ends the stream."""

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 
+from policyd.client.acting import ActCodec, Actions, ActOptions, Observations, actions_of
 from policyd.client.calls import Call
 from policyd.client.channel import MAX_MESSAGE_BYTES, RETRY
 from policyd.client.credentials import Credentials
-from policyd.client.wire import NotHere
+from policyd.client.wire import NotHere, codec
 from policyd.client.wire.binding import DONE, UNSENT, Headers, Wire
 from policyd.client.wire.endpoints import Endpoint
 from policyd.client.wire.exchange import WireExchange
@@ -27,6 +28,7 @@ from policyd.version import __version__
 
 Parsed = TypeVar("Parsed")
 
+_ACT = "policies", "Act"
 _MAX_DIGITS = 99_999_999  # of grpc-timeout
 _JITTER = 0.2  # of a pause, either way
 
@@ -51,14 +53,27 @@ class WireTransport:
         key = call.service, call.method
         if key not in METHODS:
             raise NotHere
+        return self.parsed(METHODS[key].parse, self._answer(key, call.request.SerializeToString(), limit))
+
+    def encoded(self, observations: Observations, options: ActOptions) -> bytes | None:
+        """A request for `act`. None: the call has to be made of messages."""
+        return codec.encode(observations, options)
+
+    def act(self, request: bytes, observations: Any, options: ActOptions, limit: float | None) -> Actions:
+        """Sends what `encoded` returned. As `send`, with the errors of ActCodec."""
+        answer = self._answer(_ACT, request, limit)
+        fields = codec.decode(answer, len(observations) if observations.ndim > 1 else 1)
+        if fields is not None:
+            return actions_of(fields)
+        response = self.parsed(METHODS[_ACT].parse, answer)  # ActCodec says what is wrong, if anything is
+        return ActCodec(observations, **options).decode(response)
+
+    def _answer(self, key: tuple[str, str], message: bytes, limit: float | None) -> bytes:
         deadline = math.inf if limit is None else time.monotonic() + limit
-        method, message = METHODS[key], call.request.SerializeToString()
         if len(message) > MAX_MESSAGE_BYTES:
             raise self.error_of(_too_large(len(message)))
         answer = self._attempt(self._headers[key], message, deadline, None)
-        if not isinstance(answer, bytes):
-            answer = self._retried(answer, key, message, deadline)
-        return self.parsed(method.parse, answer)
+        return answer if isinstance(answer, bytes) else self._retried(answer, key, message, deadline)
 
     def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
         """The message of an answer. Raises Internal if it is none."""
@@ -80,8 +95,10 @@ class WireTransport:
 
     def begin_stream(self, deadline: float) -> Wire | Failure:
         """A connection on which StreamAct has begun, for `pool.release`."""
-        wire = self._connected(deadline)
-        if isinstance(wire, Wire) and not self._begin(wire, self._stream_headers, deadline, None):
+        wire = self.pool.take() or self._connected(deadline)
+        if isinstance(wire, Failure):
+            return wire
+        if self._closed.is_set() or not wire.begin(self._stream_headers, _timeout(deadline), None):
             self.pool.release(wire, ended=False)
             return Failure(grpc.StatusCode.UNAVAILABLE, "the connection was lost", unprocessed=True)
         return wire
@@ -100,13 +117,15 @@ class WireTransport:
         self, headers: Headers, message: bytes, deadline: float, previous: bytes | None
     ) -> bytes | Failure:
         """One attempt. Raises NotHere if too many calls are under way."""
-        wire = self._connected(deadline, raises=True)
-        if isinstance(wire, Failure):
-            return wire
-        outcome: bytes | int = UNSENT
+        found = self.pool.take() or self._connected(deadline, raises=True)
+        if isinstance(found, Failure):
+            return found
+        wire = found
         try:
-            if self._begin(wire, headers, deadline, previous):
-                outcome = wire.exchange(message, True, deadline)
+            if self._closed.is_set():
+                outcome: bytes | int = UNSENT
+            else:
+                outcome = wire.call(headers, _timeout(deadline), previous, message, deadline)
         except BaseException:  # of a signal's handler
             self.pool.release(wire, ended=False)
             raise
@@ -118,19 +137,13 @@ class WireTransport:
         return failure
 
     def _connected(self, deadline: float, *, raises: bool = False) -> Wire | Failure:
-        """A connection, for `pool.release`. With `raises`, NotHere if too many are used."""
-        wire = self.pool.take()
-        if wire is not None:
-            return wire
+        """A new connection, for `pool.release`. With `raises`, NotHere if too many are used."""
         if raises and self.full:
             raise NotHere
         try:
             return self.pool.connect(max(deadline - time.monotonic(), 0.001))
         except OSError as error:
             return unreachable(error) if time.monotonic() < deadline else LATE
-
-    def _begin(self, wire: Wire, headers: Headers, deadline: float, previous: bytes | None) -> bool:
-        return not self._closed.is_set() and wire.begin(headers, _timeout(deadline), previous)
 
     def _retried(self, failure: Failure, key: tuple[str, str], message: bytes, deadline: float) -> bytes:
         """Repeats a call that failed, where that is safe and may help. Raises its error."""

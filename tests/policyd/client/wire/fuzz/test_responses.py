@@ -1,4 +1,4 @@
-"""A short run of the fuzzer."""
+"""Short runs of the fuzzers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.policyd.client.wire.fuzz.__main__ import build
+from tests.policyd.client.wire.fuzz.__main__ import build, build_codec, run_codec
 from tests.policyd.client.wire.needed import needs_wire
 
 
@@ -17,5 +17,16 @@ from tests.policyd.client.wire.needed import needs_wire
 def test_odd_answers_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
     """10,000 inputs: no memory fault, no undefined behaviour, and no call beyond its deadline."""
     done = subprocess.run([str(build(tmp_path)), "10000", "5"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no finding" in done.stdout
+
+
+@needs_wire
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_odd_messages_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
+    """20,000 messages: no memory fault, and nothing that protobuf reads or writes otherwise."""
+    build_codec(tmp_path)
+    done = run_codec(tmp_path, 20_000, 5)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no finding" in done.stdout
