@@ -23,13 +23,12 @@ from policyd.client.wire.exchange import WireExchange
 from policyd.client.wire.failures import LATE, Failure, failure_of, unreachable
 from policyd.client.wire.methods import METHODS, STREAM_ACT, Method
 from policyd.client.wire.pool import Pool
+from policyd.client.wire.request_headers import headers_of, timeout_of
 from policyd.errors import PolicydError
-from policyd.version import __version__
 
 Parsed = TypeVar("Parsed")
 
 _ACT = "policies", "Act"
-_MAX_DIGITS = 99_999_999  # of grpc-timeout
 _JITTER = 0.2  # of a pause, either way
 
 
@@ -40,9 +39,9 @@ class WireTransport:
         self._address = address
         self.pool = Pool(endpoint)
         self._closed = threading.Event()
-        self._stream_headers = _headers(STREAM_ACT.path, endpoint.authority, credentials)
+        self._stream_headers = headers_of(STREAM_ACT.path, endpoint.authority, credentials)
         self._headers = {
-            key: _headers(method.path, endpoint.authority, credentials) for key, method in METHODS.items()
+            key: headers_of(method.path, endpoint.authority, credentials) for key, method in METHODS.items()
         }
 
     def send(self, call: Call[Any], limit: float | None) -> Any:
@@ -72,7 +71,8 @@ class WireTransport:
         deadline = math.inf if limit is None else time.monotonic() + limit
         if len(message) > MAX_MESSAGE_BYTES:
             raise self.error_of(_too_large(len(message)))
-        answer = self._attempt(self._headers[key], message, deadline, None)
+        timeout = timeout_of(math.inf if limit is None else limit)
+        answer = self._attempt(self._headers[key], message, deadline, timeout, None)
         return answer if isinstance(answer, bytes) else self._retried(answer, key, message, deadline)
 
     def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
@@ -98,7 +98,8 @@ class WireTransport:
         wire = self.pool.take() or self._connected(deadline)
         if isinstance(wire, Failure):
             return wire
-        if self._closed.is_set() or not wire.begin(self._stream_headers, _timeout(deadline), None):
+        timeout = timeout_of(deadline - time.monotonic())
+        if self._closed.is_set() or not wire.begin(self._stream_headers, timeout, None):
             self.pool.release(wire, ended=False)
             return Failure(grpc.StatusCode.UNAVAILABLE, "the connection was lost", unprocessed=True)
         return wire
@@ -114,7 +115,7 @@ class WireTransport:
         self.pool.close()
 
     def _attempt(
-        self, headers: Headers, message: bytes, deadline: float, previous: bytes | None
+        self, headers: Headers, message: bytes, deadline: float, timeout: bytes | None, previous: bytes | None
     ) -> bytes | Failure:
         """One attempt. Raises NotHere if too many calls are under way."""
         found = self.pool.take() or self._connected(deadline, raises=True)
@@ -125,7 +126,7 @@ class WireTransport:
             if self._closed.is_set():
                 outcome: bytes | int = UNSENT
             else:
-                outcome = wire.call(headers, _timeout(deadline), previous, message, deadline)
+                outcome = wire.call(headers, timeout, previous, message, deadline)
         except BaseException:  # of a signal's handler
             self.pool.release(wire, ended=False)
             raise
@@ -160,7 +161,9 @@ class WireTransport:
             if pause > 0 and self._closed.wait(pause):
                 continue
             previous = b"%d" % (attempts - 1) if attempts > 1 else None
-            answer = self._attempt(headers, message, deadline, previous)
+            answer = self._attempt(
+                headers, message, deadline, timeout_of(deadline - time.monotonic()), previous
+            )
             if isinstance(answer, bytes):
                 return answer
             failure = answer
@@ -179,32 +182,6 @@ def _pause(failure: Failure, method: Method, attempts: int) -> float:
         return int(failure.pushback) / 1000 if failure.pushback.isdigit() else -1.0
     backoff = min(RETRY.first * float(RETRY.factor ** (attempts - 1)), RETRY.longest)
     return backoff * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- no secret
-
-
-def _headers(path: bytes, authority: bytes, credentials: Credentials) -> Headers:
-    metadata = [(name.encode(), value.encode()) for name, value in credentials.metadata]
-    return Headers(
-        [
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":path", path),
-            (b":authority", authority),
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-            (b"user-agent", f"policyd/{__version__}".encode()),
-            *metadata,
-        ]
-    )
-
-
-def _timeout(deadline: float) -> bytes | None:
-    """The value of grpc-timeout; None: there is no limit."""
-    if deadline == math.inf:
-        return None
-    left = max(deadline - time.monotonic(), 0.0)
-    if left < _MAX_DIGITS / 1000:
-        return b"%dm" % math.ceil(1000 * left)
-    return b"%dS" % left if left < _MAX_DIGITS else b"%dH" % (left / 3600)
 
 
 def _too_large(size: int) -> Failure:
