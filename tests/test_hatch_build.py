@@ -100,7 +100,8 @@ def _import_compiled(site: Path) -> None:
         "from policyd_trainer import compiled as learning; "
         "from policyd_trainer.compiled import classic, collecting, passes, perceptron, updates; "
         "assert learning.AVAILABLE; "
-        "from policyd.client import wire; from policyd.client.wire import binding, codec; assert wire.AVAILABLE; "
+        "from policyd.client import wire; from policyd.client.wire import binding, codec; "
+        "assert wire.AVAILABLE; "
         "print(rows.__file__)"
     )
     command = (sys.executable, "-c", program)
