@@ -115,6 +115,7 @@ class TrainingConfig(BaseModel):
     # What is exported, and how it is judged.
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # averaging of the exported weights; 0: none
     candidates: Annotated[int, Field(ge=1, le=1000)] = 1  # weights judged along the run; 1: the last ones
+    score_beside: bool = False  # a process of its own scores candidates while the learner goes on
     selection_episodes: Annotated[int, Field(ge=1, le=10_000)] = 20  # episodes per candidate and mode
     evaluation_episodes: Annotated[int, Field(ge=2, le=100_000)] = 100  # per mode, of the exported policy
     evaluation_steps: Count | None = None  # budget of selection, evaluation and gate; None: total_timesteps

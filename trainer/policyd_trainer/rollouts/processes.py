@@ -14,7 +14,7 @@ from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHa
 from policyd_trainer.guardian.board import board_of_a_child, call_in
 from policyd_trainer.guardian.pulse import Pulse, standstill
 from policyd_trainer.guardian.watch import during, how
-from policyd_trainer.rollouts.worker import Answer, Method, Share, serve
+from policyd_trainer.rollouts.worker import Answer, Method, Task, serve
 
 GOODBYE = 5.0  # seconds that a worker has to end by itself
 _LOOK = 0.5  # seconds between two looks whether a worker still runs
@@ -23,18 +23,18 @@ _LOOK = 0.5  # seconds between two looks whether a worker still runs
 class ProcessCrew:
     """Owns its worker processes; they end with it, or with this process."""
 
-    def __init__(self, shares: Sequence[Share]) -> None:
-        """Starts one for each share. EnvironmentFailed: its environments cannot be made."""
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        """Starts one for each task. EnvironmentFailed: its environments cannot be made."""
         context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Connection] = []
         self._boards: list[Array[c_ubyte]] = []  # each says what its worker is doing
         self._pulses: list[Pulse] = []
         self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # at exit too
-        for share in shares:
+        for task in tasks:
             ours, theirs = context.Pipe()
             board = board_of_a_child(context)
-            process = context.Process(target=serve, args=(theirs, share, board), daemon=True)
+            process = context.Process(target=serve, args=(theirs, task, board), daemon=True)
             process.start()
             theirs.close()
             self._processes.append(process)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ctypes import Array, c_ubyte
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -29,8 +29,26 @@ from policyd_trainer.rollouts.collector import LocalCollector
 from policyd_trainer.rollouts.make import make_local
 from policyd_trainer.rollouts.policy import ActingPolicy
 
-Method = Literal["reset", "collect", "snapshot", "restore"]
+Method = Literal["reset", "collect", "snapshot", "restore", "score"]
 Answer = Any  # or argument: of a method
+
+
+class Worker(Protocol):
+    """Does what it is asked: each Method that it has takes one argument."""
+
+    def close(self) -> None:
+        """Frees its environments."""
+
+
+class Task(Protocol):
+    """What a worker process is told when it starts. It is pickled."""
+
+    @property
+    def config(self) -> TrainingConfig:
+        """Of the run."""
+
+    def worker(self) -> Worker:
+        """The worker, in its process. EnvironmentFailed: its environments cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,10 @@ class Share:
     actor: NetworkSpec
     first: int  # the first of its environments
     count: int
+
+    def worker(self) -> RolloutWorker:
+        """See Task."""
+        return RolloutWorker(self)
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,7 @@ class Order:
     with_log_probs: bool = False  # whether the answer tells how probable its actions were
 
 
-def serve(connection: Connection, share: Share, board: Array[c_ubyte]) -> None:
+def serve(connection: Connection, task: Task, board: Array[c_ubyte]) -> None:
     """Answers (method, argument) with (True, result) or (False, error).
 
     Until the pipe closes. It writes to `board` which call of the environment is running.
@@ -63,13 +85,13 @@ def serve(connection: Connection, share: Share, board: Array[c_ubyte]) -> None:
         faulthandler.enable()
     for number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the learner decides
         signal.signal(number, signal.SIG_IGN)
-    with Watchdog(share.config.step_timeout, share.config.env_id):
-        _serve(connection, share)
+    with Watchdog(task.config.step_timeout, task.config.env_id):
+        _serve(connection, task)
 
 
-def _serve(connection: Connection, share: Share) -> None:
+def _serve(connection: Connection, task: Task) -> None:
     try:
-        worker = RolloutWorker(share)
+        worker = task.worker()
     except PolicydError as error:
         connection.send((False, error))
         return
@@ -80,7 +102,7 @@ def _serve(connection: Connection, share: Share) -> None:
         except EOFError:
             break
         connection.send(answered(worker, method, argument))
-    worker.collector.close()
+    worker.close()
 
 
 class RolloutWorker:
@@ -112,6 +134,10 @@ class RolloutWorker:
         """See Collector."""
         self.collector.restore(saved)
 
+    def close(self) -> None:
+        """See Worker."""
+        self.collector.close()
+
 
 def log_probs_of(policy: ActingPolicy, rollout: Rollout) -> np.ndarray:
     """Log pi(a_t|s_t) of a rollout's actions [T, N], by the policy that took them."""
@@ -120,7 +146,7 @@ def log_probs_of(policy: ActingPolicy, rollout: Rollout) -> np.ndarray:
     return policy.log_probs(rows, actions).reshape(rollout.rewards.shape)
 
 
-def answered(worker: RolloutWorker, method: Method, argument: Answer) -> tuple[bool, Answer]:
+def answered(worker: Worker, method: Method, argument: Answer) -> tuple[bool, Answer]:
     """Has the worker do it: True and the result, or False and the error."""
     try:
         return True, getattr(worker, method)(argument)

@@ -16,6 +16,7 @@ from policyd.errors import FailedPrecondition
 from policyd.repository.durable import make_directory, replace_file
 from policyd_trainer.algorithms.interface import Loop
 from policyd_trainer.config import TrainingConfig
+from policyd_trainer.evaluation.candidates import Candidate
 from policyd_trainer.evaluation.selection import Selection
 from policyd_trainer.runs.curve import Curve
 
@@ -32,6 +33,7 @@ class RunState:
     curve: Curve
     candidates: int = 0  # weights that were offered to the selection
     seconds: float = 0.0  # of training, all attempts together
+    pending: tuple[Candidate, ...] = ()  # offered, and being scored by another process
 
 
 def save(directory: Path, config: TrainingConfig, loop: Loop, state: RunState) -> None:

@@ -12,6 +12,8 @@ from policy_api.v1.training_pb2 import TrainingProgress
 from policyd_trainer.algorithms.interface import Loop
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.evaluation.beside import BesideScorer
+from policyd_trainer.evaluation.candidates import Candidate, judge
 from policyd_trainer.evaluation.evaluator import Evaluator
 from policyd_trainer.evaluation.selection import Selection, Snapshot
 from policyd_trainer.runs import checkpoint
@@ -41,6 +43,7 @@ class Training:
     run_dir: Path
     stop_requested: Callable[[], bool] = lambda: False
     state: RunState = field(init=False)
+    beside: BesideScorer | None = None  # scores candidates meanwhile; None: they are scored in between
 
     def run(self) -> Snapshot:
         """Trains to the end and returns the last weights, of a population those of the best member.
@@ -54,9 +57,12 @@ class Training:
         events = EventFile(self.run_dir / "tensorboard" / FILE, self._points())
         try:
             self._tell()
+            self._begin_scoring()
             self._train(events)
         finally:
             events.close()
+            if self.beside is not None:
+                self.beside.close()
         return self._last()
 
     def _train(self, events: EventFile) -> None:
@@ -72,13 +78,21 @@ class Training:
             if self._candidate_due():
                 with self.clock.aside():
                     self._offer_candidate()
+            self._gather()
             stop = self.stop_requested()
             if stop or now - last_saved > self.config.checkpoint_seconds:
                 with self.clock.aside():
-                    checkpoint.save(self.run_dir, self.config, self.loop, self.state)
+                    self._save()
                 last_saved = now
             if stop:
                 raise Stopped
+        if self.beside is not None:
+            with self.clock.aside():
+                self._scored(self.beside.finish)
+        self._save()
+
+    def _save(self) -> None:
+        self.state.pending = () if self.beside is None else self.beside.pending
         checkpoint.save(self.run_dir, self.config, self.loop, self.state)
 
     def _last(self) -> Snapshot:
@@ -132,22 +146,39 @@ class Training:
         due = int(self.loop.progress * self.config.candidates)
         return self.state.candidates < due < self.config.candidates
 
+    def _begin_scoring(self) -> None:
+        """Starts the process that scores candidates, where that is wanted, and offers again."""
+        is_wanted = self.config.score_beside and self.config.candidates > 1 and self.config.seeds == 1
+        if is_wanted and self.state.candidates < self.config.candidates:
+            self.beside = BesideScorer(self.config, self.state.selection, self.evaluator.budget)
+        for candidate in self.state.pending:
+            self._judge(candidate)
+
     def _offer_candidate(self) -> None:
         self.state.candidates = int(self.loop.progress * self.config.candidates)
-        (candidate,) = snapshots(self.loop)
-        selection = self.state.selection
-        if self.loop.episodes.mean_length is not None:
-            self.evaluator.budget.played(self.loop.episodes.mean_length)
+        (snapshot,) = snapshots(self.loop)
         left = max(1, self.config.candidates - self.state.candidates)
+        self._judge(Candidate(snapshot, self.loop.episodes.mean_length, left))
+
+    def _judge(self, candidate: Candidate) -> None:
+        if self.beside is not None:
+            self.beside.offer(candidate)
+        else:
+            self._scored(lambda: judge(self.evaluator, self.state.selection, candidate))
+
+    def _gather(self) -> None:
+        if self.beside is not None:
+            self._scored(self.beside.gather)
+
+    def _scored(self, scoring: Callable[[], object]) -> None:
+        """Scores, unless only one environment can live: then no candidates are compared."""
         try:
-            score = self.evaluator.scored(candidate, selection.needed, left)
+            scoring()
         except EnvironmentFailed as error:
             if self.config.n_envs > 1:
                 raise  # it is not for want of a second instance
             logger.info("no candidates are compared: %s", error.message)
             self.state.candidates = self.config.candidates
-            return
-        selection.offer(score, candidate)
 
 
 def snapshots(loop: Loop) -> list[Snapshot]:
