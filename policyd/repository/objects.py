@@ -17,16 +17,16 @@ version. A poll is one listing of `aliases/`.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
 
-from policyd.errors import CorruptArtifact, FailedPrecondition
+from policyd.errors import CorruptArtifact
 from policyd.repository import alias_format, traffic, versions
 from policyd.repository.names import POLICY_NAME
 from policyd.repository.object_client import ObjectClient
+from policyd.repository.object_jobs import JobDecision, JobDecisions
+from policyd.repository.object_probe import require_conditions
 from policyd.repository.records import CLAIMED, METADATA, MODEL, NOT_PUBLISHED
 from policyd.repository.storage import Draft
 
@@ -39,6 +39,7 @@ class ObjectStorage:
 
     def __init__(self, client: ObjectClient) -> None:
         self.client = client
+        self._jobs = JobDecisions(client, self._is_there)
         self._probed = False
 
     @property
@@ -83,12 +84,11 @@ class ObjectStorage:
 
         A publisher that died between its decision and its metadata is finished here.
         """
-        found = self.client.get(_job_key(policy, job_id), versions.MAX_METADATA_BYTES)
-        decision = None if found is None else _decision(found.content)
-        if decision is None or not self._is_there(policy, decision["version"]):
+        decision = self._jobs.find(policy, job_id)
+        if decision is None:
             return None
-        self._commit(policy, decision["version"], decision["metadata"].encode())
-        return int(decision["version"])
+        self._commit(policy, decision.version, decision.metadata)
+        return decision.version
 
     def publish(self, policy: str, draft: Draft) -> int:
         """See Storage."""
@@ -106,7 +106,7 @@ class ObjectStorage:
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         metadata = draft.describe(number, digests)
         if draft.job_id:
-            number, metadata = self._decide(policy, draft.job_id, number, metadata)
+            number, metadata = self._jobs.decide(policy, draft.job_id, JobDecision(number, metadata))
         self._commit(policy, number, metadata)
         self.client.put(f"models/{policy}/config.pbtxt", draft.config)
         self._announce(policy)
@@ -210,24 +210,9 @@ class ObjectStorage:
 
         FailedPrecondition: it does not, and so two writers could overwrite each other's work.
         """
-        if self._probed:
-            return
-        key = f"staging/probe-{uuid.uuid4().hex}"
-        try:
-            first = self.client.put(key, b"first")
-            honoured = not self.client.create(key, b"other")
-            second = self.client.put(key, b"second")
-            honoured = honoured and not self.client.replace(key, b"stale", first)
-            honoured = honoured and self.client.replace(key, b"third", second)
-        finally:
-            self.client.delete(key)
-        if not honoured:
-            message = (
-                f"{self.location} does not honour conditional writes (If-None-Match, If-Match), so it would "
-                "lose changes: use a store that does"
-            )
-            raise FailedPrecondition(message, reason="STORE_WITHOUT_CONDITIONS")
-        self._probed = True
+        if not self._probed:
+            require_conditions(self.client)
+            self._probed = True
 
     def _numbers(self, policy: str) -> tuple[set[int], set[int], set[int]]:
         """Numbers with metadata, numbers with any file, and numbers that are claimed."""
@@ -251,25 +236,6 @@ class ObjectStorage:
             number += 1
         return number
 
-    def _decide(self, policy: str, job_id: str, number: int, metadata: bytes) -> tuple[int, bytes]:
-        """Which version the job publishes: ours, or that of another attempt that came first."""
-        mine = json.dumps({"version": number, "metadata": metadata.decode()}).encode()
-        chosen = mine
-
-        def choose(before: bytes | None) -> bytes | None:
-            nonlocal chosen
-            decision = None if before is None else _decision(before)
-            if decision is None or not self._is_there(policy, decision["version"]):
-                chosen = mine
-                return mine
-            chosen = before or mine
-            return None
-
-        self.client.update(_job_key(policy, job_id), versions.MAX_METADATA_BYTES, choose)
-        decision = _decision(chosen)
-        assert decision is not None, "it is ours, or it was read"
-        return int(decision["version"]), decision["metadata"].encode()
-
     def _commit(self, policy: str, number: int, metadata: bytes) -> None:
         if not self.client.create(self._version(policy, number) + METADATA, metadata):
             place = f"{self.location}: models/{policy}/{number}/{METADATA}"
@@ -290,16 +256,3 @@ class ObjectStorage:
 
 def _claim_key(policy: str, version: int) -> str:
     return f"models/{policy}/claims/{version}"
-
-
-def _job_key(policy: str, job_id: str) -> str:
-    return f"models/{policy}/jobs/{hashlib.sha256(job_id.encode()).hexdigest()[:40]}.json"
-
-
-def _decision(content: bytes) -> dict[str, Any] | None:
-    """None: it is damaged, and so decides nothing."""
-    try:
-        decision = json.loads(content)
-        return {"version": int(decision["version"]), "metadata": str(decision["metadata"])}
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
-        return None

@@ -67,7 +67,7 @@ class App:
         self._tracing = tracing_to(settings.trace, "policyd-server")
         repository = _repository(settings)
         self.follower = Follower(repository, LoadedVersions(settings.extra_versions), self._report_versions)
-        self.health.detail = self._detail
+        self.health.detail = self.follower.troubles.description
         self._reported: set[str] = set()  # policies that health has been told about
         self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
         self._decisions = DecisionSender(
@@ -225,21 +225,12 @@ class App:
             self.metrics.versions.changed(self.follower)
             self.metrics.canaries.changed(self.follower)
         self._shadows.follow(self.follower)
-        failing = {policy for policy, _ in self.follower.failures} | self.follower.damage.keys()
         there = set(self.follower.policies)
         for policy in sorted(there | self._reported):
-            self._report(f"{POLICY_SERVICE}/{policy}", serving=policy in there - failing)
+            self._report(
+                f"{POLICY_SERVICE}/{policy}", serving=policy in there - self.follower.troubles.policies()
+            )
         self._reported |= there
-
-    def _detail(self) -> str:
-        """What is wrong with the repository, or with a policy in it."""
-        lines = [self.follower.problem] if self.follower.problem else []
-        lines += [f"{policy}: {line}" for policy, lines in self.follower.damage.items() for line in lines]
-        lines += [
-            f"{policy}: {alias} names version {failure.version}: {failure.message}"
-            for (policy, alias), failure in self.follower.failures.items()
-        ]
-        return "; ".join(lines)
 
 
 def _repository(settings: Settings) -> ModelRepository:

@@ -49,11 +49,11 @@ class VersionMetrics:
         for policy, alias in self._serving.keys() - self._answering(follower):
             self._version.labels(policy, alias).set(0)
             self._serving.pop((policy, alias))
-        for policy in self._damaged_policies | follower.damage.keys():
-            self._damaged.labels(policy).set(policy in follower.damage)
-        self._damaged_policies |= follower.damage.keys()
-        self._unreadable.set(bool(follower.problem))
-        for (policy, alias), failure in follower.failures.items():
+        for policy in self._damaged_policies | follower.troubles.damage.keys():
+            self._damaged.labels(policy).set(policy in follower.troubles.damage)
+        self._damaged_policies |= follower.troubles.damage.keys()
+        self._unreadable.set(bool(follower.troubles.problem))
+        for (policy, alias), failure in follower.troubles.failures.items():
             key = (policy, alias, failure.version)
             before = self._attempts.get(key, 0)
             # Fewer than before: it had recovered in between.

@@ -9,34 +9,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from policy_api.v1.traffic_pb2 import Traffic
 from policyd.errors import CorruptArtifact, NotFound, PolicydError
-from policyd.repository import Inspection, ModelRepository
+from policyd.repository import ModelRepository
 from policyd_server.models.folder_watch import FolderWatch
 from policyd_server.models.loaded_versions import LoadedVersions
 from policyd_server.models.splits import Split
+from policyd_server.models.troubles import Troubles
 from policyd_server.models.version import LoadedVersion, load_version
 
-MAX_RETRY_DELAY = 60.0  # seconds
 # Where folders are watched, they are polled all the same, so seldom that it costs nothing.
 WATCHED_SECONDS = 60.0
 WATCH_PAUSE = 0.01  # one promotion changes several entries
 
 _LOG = logging.getLogger(__name__)
 _Key = tuple[str, int, str]  # policy, version, digest
-
-
-@dataclass(frozen=True)
-class LoadFailure:
-    """Why an alias does not answer with what the repository says."""
-
-    version: int
-    message: str
-    attempts: int
-    retry_at: float  # time.monotonic()
 
 
 class Follower:
@@ -54,14 +43,11 @@ class Follower:
     ) -> None:
         self.repository = repository
         self.loaded_versions = loaded_versions
-        self.failures: dict[tuple[str, str], LoadFailure] = {}  # by (policy, alias)
-        self.damage: dict[str, tuple[str, ...]] = {}  # by policy: what of it cannot be read
+        self.troubles = Troubles()
         self.traffic: dict[str, Traffic] = {}  # by policy, as last read
-        self.problem = ""  # why the repository as a whole has nothing to serve or cannot be read
         self.policies: list[str] = []  # that the repository has
         self._on_change = on_change
         self._stamps: Mapping[str, Hashable] = {}
-        self._noted: dict[str, tuple[str, ...]] = {}  # by policy: what the log has been told
         # Whatever anyone still holds need not be loaded again.
         self._alive: WeakValueDictionary[_Key, LoadedVersion] = WeakValueDictionary()
         self._loading: dict[_Key, asyncio.Future[LoadedVersion]] = {}
@@ -82,15 +68,12 @@ class Follower:
             watched = watch.watches(await asyncio.to_thread(self.repository.folders))
             await self.poll()
         except Exception as error:  # noqa: BLE001 -- whatever the disk does, the next poll comes
-            told = f"following the repository failed: {type(error).__name__}: {error}"
-            if told != self.problem:  # once, not with each poll
-                _LOG.exception("following the repository failed; the next poll tries again")
-            self.problem = told
-        return watched and not self.problem
+            self.troubles.note_exception(error)
+        return watched and not self.troubles.problem
 
     def _pause(self, interval: float) -> float:
         """Seconds until something is due, where changes are told."""
-        due = [failure.retry_at - time.monotonic() for failure in self.failures.values()]
+        due = [failure.retry_at - time.monotonic() for failure in self.troubles.failures.values()]
         return max(0.0, min([max(interval, WATCHED_SECONDS), *due]))
 
     async def poll(self) -> None:
@@ -100,9 +83,7 @@ class Follower:
             return
         changed = {policy for policy, stamp in stamps.items() if self._stamps.get(policy) != stamp}
         gone = self._stamps.keys() - stamps.keys()
-        due = {
-            policy for (policy, _), failure in self.failures.items() if failure.retry_at <= time.monotonic()
-        }
+        due = self.troubles.due()
         if changed or gone:
             await self.read_policies()
         for policy in sorted(gone):
@@ -130,7 +111,7 @@ class Follower:
         """
         async with self._locks.setdefault(policy, asyncio.Lock()):
             seen = await asyncio.to_thread(self.repository.inspect, policy)
-            self._note(policy, seen)
+            self.troubles.note(policy, seen)
             if seen.aliases is None:
                 self._on_change()
                 raise CorruptArtifact(f"{'; '.join(seen.damage)}; what served before goes on")
@@ -140,8 +121,7 @@ class Follower:
                 for alias, v in seen.aliases.aliases.items()
             }
             serving = {alias: loaded for alias, loaded in after.items() if loaded is not None}
-            for alias in [a for p, a in self.failures if p == policy and a not in after]:
-                del self.failures[policy, alias]
+            self.troubles.forget_aliases(policy, kept=after.keys())
             splits = await self._splits(policy, serving)
             if serving != before or splits != self.loaded_versions.splits(policy):
                 self.loaded_versions.swap(policy, serving, splits)
@@ -174,9 +154,9 @@ class Follower:
             stamps = await asyncio.to_thread(self.repository.stamps)
             problem = None if stamps else await asyncio.to_thread(self.repository.absence)
         except PolicydError as error:
-            self._note_problem(error.message)
+            self.troubles.note_problem(error.message, self.repository.location)
             return None
-        self._note_problem(problem or "")
+        self.troubles.note_problem(problem or "", self.repository.location)
         # A disk that was unmounted is no reason to stop serving; a policy that was deleted is.
         return None if problem and self._stamps else stamps
 
@@ -195,11 +175,8 @@ class Follower:
         """
         self.loaded_versions.swap(policy, {})
         self.loaded_versions.forget(policy)
-        for key in [key for key in self.failures if key[0] == policy]:
-            del self.failures[key]
-        self.damage.pop(policy, None)
         self.traffic.pop(policy, None)
-        self._noted.pop(policy, None)
+        self.troubles.forget(policy)
         _LOG.info("%s is gone from the repository and is no longer served", policy)
         self._on_change()
 
@@ -257,45 +234,14 @@ class Follower:
         It is `version`, or the last good one if that does not load.
         """
         last_good = before.get(alias)
-        failure = self.failures.get((policy, alias))
-        if failure is not None and failure.version == version and failure.retry_at > time.monotonic():
+        if self.troubles.waits(policy, alias, version):
             return last_good
         try:
             loaded = await self.load(policy, version)
         except PolicydError as error:
-            self._note_failure(policy, alias, version, error)
+            self.troubles.note_failure(
+                policy, alias, version, error, last_good.version if last_good else None
+            )
             return last_good
-        self.failures.pop((policy, alias), None)
+        self.troubles.failures.pop((policy, alias), None)
         return loaded
-
-    def _note(self, policy: str, seen: Inspection) -> None:
-        """Keeps the damage, so that health and listings can show it, and logs it once."""
-        if seen.damage:
-            self.damage[policy] = seen.damage
-        else:
-            self.damage.pop(policy, None)
-        told = self._noted.get(policy, ())
-        for line in seen.damage:
-            if line not in told:
-                _LOG.error("%s is damaged: %s; what it served before goes on", policy, line)
-        for line in seen.notes:
-            if line not in told:
-                _LOG.warning("%s", line)
-        self._noted[policy] = (*seen.damage, *seen.notes)
-
-    def _note_problem(self, problem: str) -> None:
-        if problem and problem != self.problem:
-            _LOG.warning("%s; what is in memory is served until the repository can be read", problem)
-        elif self.problem and not problem:
-            _LOG.info("the repository %s can be read", self.repository.location)
-        self.problem = problem
-
-    def _note_failure(self, policy: str, alias: str, version: int, error: PolicydError) -> None:
-        before = self.failures.get((policy, alias))
-        attempts = before.attempts + 1 if before is not None and before.version == version else 1
-        retry_at = time.monotonic() + min(2.0 ** (attempts - 1), MAX_RETRY_DELAY)
-        self.failures[policy, alias] = LoadFailure(version, error.message, attempts, retry_at)
-        last_good = self.loaded_versions.serving(policy).get(alias)
-        kept = f"version {last_good.version} goes on" if last_good is not None else "nothing serves it"
-        log = _LOG.debug if before is not None and before.message == error.message else _LOG.error
-        log("%s: %s names version %d: %s; %s", policy, alias, version, error.message, kept)

@@ -53,7 +53,7 @@ class PolicyListing:
 
     def _is_behind(self, policy: pb.Policy) -> bool:
         """Whether an alias serves another version, and not because its own does not load."""
-        failures = self._follower.failures
+        failures = self._follower.troubles.failures
         return any(
             alias.serving_version != alias.version and (policy.name, alias.name) not in failures
             for alias in policy.aliases

@@ -86,7 +86,7 @@ class VersionResolver:
         serving = self.loaded_versions.serving(policy)
         if alias in serving:
             return self.loaded_versions.by_alias(policy, alias, key) or serving[alias]
-        if (failure := self._follower.failures.get((policy, alias))) is not None:
+        if (failure := self._follower.troubles.failures.get((policy, alias))) is not None:
             message = f"alias {alias!r} of {policy} names version {failure.version}: {failure.message}"
             raise Unavailable(message, retry_after=5.0, reason="VERSION_NOT_LOADED")
         aliases = await asyncio.to_thread(self._repository.aliases, policy)

@@ -85,7 +85,7 @@ class Registry:
         self._follower.loaded_versions.forget(policy)
 
     def _check_loaded(self, policy: str) -> None:
-        for (failing, alias), failure in self._follower.failures.items():
+        for (failing, alias), failure in self._follower.troubles.failures.items():
             if failing == policy:
                 message = f"{policy}: {alias} names version {failure.version}: {failure.message}"
                 raise Unavailable(message, retry_after=5.0, reason="VERSION_NOT_LOADED")

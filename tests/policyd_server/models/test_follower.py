@@ -118,16 +118,16 @@ def test_a_repaired_version_is_served_without_another_promotion(repository: _Cou
         repository.set_alias("p", "champion", 2, actor="", reason="")
         await follower.poll()
         assert _serves(follower) == {"champion": 1}
-        failure = follower.failures["p", "champion"]
+        failure = follower.troubles.failures["p", "champion"]
         assert (failure.version, failure.attempts) == (2, 1)
-        follower.failures["p", "champion"] = replace(failure, retry_at=0)
+        follower.troubles.failures["p", "champion"] = replace(failure, retry_at=0)
         await follower.poll()
-        assert follower.failures["p", "champion"].attempts == 2
+        assert follower.troubles.failures["p", "champion"].attempts == 2
         model.write_bytes(whole)
-        follower.failures["p", "champion"] = replace(failure, retry_at=0)
+        follower.troubles.failures["p", "champion"] = replace(failure, retry_at=0)
         await follower.poll()
         assert _serves(follower) == {"champion": 2}
-        assert not follower.failures
+        assert not follower.troubles.failures
 
     asyncio.run(run())
 
@@ -161,12 +161,12 @@ def test_damage_stays_with_its_policy(
         for _ in range(3):
             await follower.poll()
         assert _serves(follower) == {"champion": 1}
-        assert sorted(follower.damage) == ["ghost", "p", "q"]
+        assert sorted(follower.troubles.damage) == ["ghost", "p", "q"]
         (repository.root / "aliases/p.json").unlink()
         (repository.root / "models/ghost").unlink()
         repository.set_alias("p", "champion", 1, actor="", reason="")
         await follower.poll()
-        assert sorted(follower.damage) == ["q"]
+        assert sorted(follower.troubles.damage) == ["q"]
 
     asyncio.run(run())
     told = [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
@@ -227,16 +227,16 @@ def test_a_disk_that_goes_away_releases_nothing(repository: _CountingRepository)
     async def run() -> None:
         follower = Follower(repository, LoadedVersions(0))
         await follower.poll()
-        assert follower.problem == ""
+        assert follower.troubles.problem == ""
         (repository.root / "models").rename(repository.root / "away")
         (repository.root / "aliases").rename(repository.root / "away-too")
         await follower.poll()
         assert _serves(follower) == {"champion": 1}
-        assert "no folder `models`" in follower.problem
+        assert "no folder `models`" in follower.troubles.problem
         (repository.root / "away").rename(repository.root / "models")
         (repository.root / "away-too").rename(repository.root / "aliases")
         await follower.poll()
         assert _serves(follower) == {"champion": 1}
-        assert follower.problem == ""
+        assert follower.troubles.problem == ""
 
     asyncio.run(run())
