@@ -18,6 +18,8 @@ from policyd.version import __version__
 _OURS = ("policyd", "policyd_server", "policyd_trainer", "policy_api")
 #: Exit code of a command whose extra is not installed.
 MISSING_EXTRA = 2
+#: Exit code after Ctrl-C.
+INTERRUPTED = 130
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -60,8 +62,8 @@ def import_attribute(path: str, program: str, extra: str) -> Any:
 def run_service(program: str, path: str, extra: str) -> None:
     """Runs the click command that `module:attribute` names, as a console script does.
 
-    `--version` imports nothing of the service. If the extra is missing, this prints one line and
-    exits.
+    `--version` imports nothing of the service. If the extra is missing, or if Ctrl-C comes while
+    the service is imported, this prints one line and exits.
     """
     if sys.argv[1:] in (["--version"], ["-V"]):
         click.echo(f"{program} {__version__}")
@@ -71,6 +73,9 @@ def run_service(program: str, path: str, extra: str) -> None:
     except MissingExtra as error:
         error.show()
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo(f"{program}: interrupted", err=True)
+        sys.exit(INTERRUPTED)
     command(prog_name=program)
 
 

@@ -34,6 +34,15 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
+def ignore_stop_signals() -> None:
+    """Has further STOP_SIGNALS change nothing: the service has ended, and the process leaves.
+
+    The event loop that has closed gave them back to the system, which would kill the process.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def port_file(path: Path | None, address: str) -> Iterator[None]:
     """Keeps the address that is listened on in a file while the service answers there.

@@ -16,6 +16,7 @@ from policyd.errors import PolicydError
 from policyd.repository.option import LOCATION
 from policyd.runtime import log
 from policyd.runtime.commands import version_option
+from policyd.runtime.lifecycle import ignore_stop_signals
 from policyd.runtime.security import security_from, security_options
 from policyd.runtime.traces import trace_options
 from policyd_server.run import serve
@@ -98,6 +99,7 @@ def serve_command(log_format: str, **given: Any) -> None:
     try:
         settings = _settings({name: value for name, value in given.items() if value is not None})
         uvloop.run(serve(settings, sys.argv[1:]))
+        ignore_stop_signals()
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()

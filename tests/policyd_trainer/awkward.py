@@ -68,9 +68,14 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def _odd_text() -> None:
+    raise ValueError("\udcff" + "x" * 10**6)
+
+
 ENDS: dict[str, Any] = {
     "sys.exit": sys.exit,
     "interrupt": _interrupt,
+    "odd text": _odd_text,
     "os._exit": lambda: os._exit(0),
     "exit in C": _c_exit,
     "segfault": lambda: ctypes.string_at(0),
@@ -179,12 +184,19 @@ def _forget_importing() -> None:
     sys.meta_path.clear()
 
 
+def _refuse_to_open(event: str, _: Any) -> None:
+    if event == "open":
+        raise RuntimeError("nothing is opened here")
+
+
 class Changes(Naming):
     """Changes the process in one of these ways at a step."""
 
     ways: dict[str, Callable[[], Any]] = {  # noqa: RUF012  a table of the class
         "path": _forget_importing,
         "modules": sys.modules.clear,
+        "descriptors": lambda: os.closerange(0, 1024),
+        "hook": lambda: sys.addaudithook(_refuse_to_open),
         "files": lambda: resource.setrlimit(
             resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         ),

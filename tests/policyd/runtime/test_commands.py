@@ -133,3 +133,10 @@ def policyctl_table() -> Mapping[str, tuple[str, str]]:
     """The commands of policyctl."""
     assert isinstance(policyctl, LazyGroup)
     return policyctl.table
+
+
+def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:
+    """A service that is interrupted while it is imported says so, without a traceback."""
+    (tmp_path / "uvloop.py").write_text("raise KeyboardInterrupt")
+    done = _run("policyd-server", "--help", blocked=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "policyd-server: interrupted\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from policyd.runtime.lifecycle import port_file, stop_signal
+from policyd.runtime.lifecycle import STOP_SIGNALS, ignore_stop_signals, port_file, stop_signal
 
 
 def test_the_port_file_is_there_while_the_service_is(tmp_path: Path) -> None:
@@ -53,3 +53,15 @@ def test_a_signal_sets_the_event(number: signal.Signals) -> None:
             asyncio.get_running_loop().remove_signal_handler(each)
 
     asyncio.run(told())
+
+
+def test_signals_after_the_end_change_nothing() -> None:
+    """Between the end of the event loop and the end of the process."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        ignore_stop_signals()
+        for number in STOP_SIGNALS:
+            os.kill(os.getpid(), number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

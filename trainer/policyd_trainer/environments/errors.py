@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+
 from policyd.errors import FailedPrecondition
+
+LONGEST = 500  # characters of an environment's own error that are shown
 
 
 class EnvironmentFailed(FailedPrecondition):
@@ -26,3 +30,20 @@ class EnvironmentHangs(EnvironmentFailed):
 def at(where: str, error: EnvironmentFailed) -> EnvironmentFailed:
     """The same error, told with the place where it happened."""
     return type(error)(f"{where}: {error.message}")
+
+
+def shown(error: BaseException) -> str:
+    """An error of somebody else's code in words, whatever its own text does."""
+    try:
+        text = repr(error)
+    except BaseException:  # noqa: BLE001  code of the environment, which may do anything
+        return f"{type(error).__name__}, whose text cannot be had"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def is_raised_in(env_id: str, error: BaseException) -> bool:
+    """Whether code of the environment's own package raised the error: `package.module:EnvId`."""
+    package = env_id.partition(":")[0].partition(".")[0] if ":" in env_id else ""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return bool(package) and name.partition(".")[0] == package

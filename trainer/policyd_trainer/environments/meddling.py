@@ -32,6 +32,23 @@ _WATCHED: tuple[Any, ...] = (
 _LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
 
 
+_DESCRIPTOR = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # whoever closes all closes this, too
+
+
+def _state() -> dict[str, object]:
+    """What a process has but once, by name."""
+    root = os.stat("/")  # noqa: PTH116  no path of an environment
+    try:
+        has_descriptor = bool(os.fstat(_DESCRIPTOR))
+    except OSError:
+        has_descriptor = False
+    return {
+        "open file descriptors": has_descriptor,
+        "the user": (os.geteuid(), os.getegid()),
+        "the root folder": (root.st_dev, root.st_ino),
+    }
+
+
 def _limits() -> dict[str, tuple[int, int]]:
     return {name: resource.getrlimit(number) for name, number in _LIMITS.items()}
 
@@ -40,13 +57,14 @@ _CALLABLES = [
     (owner, {name: value for name, value in vars(owner).items() if callable(value)}) for owner in _WATCHED
 ]
 _LIMITS_THEN = _limits()
+_STATE_THEN = _state()
 _MODULES = dict(sys.modules)  # by name, before an environment is imported
 
 
 def found() -> list[str]:
     """Names what is not as it was when this module was imported.
 
-    Modules, functions, classes and limits.
+    Modules, functions, classes, limits, descriptors, user and root folder.
     """
     modules = [
         f"sys.modules[{name!r}]" for name, module in _MODULES.items() if sys.modules.get(name) is not module
@@ -57,7 +75,9 @@ def found() -> list[str]:
         for name, value in before.items()
         if vars(owner).get(name) is not value
     ]
-    return modules + replaced + [name for name, limit in _limits().items() if limit != _LIMITS_THEN[name]]
+    limits = [name for name, limit in _limits().items() if limit != _LIMITS_THEN[name]]
+    state = [name for name, value in _state().items() if value != _STATE_THEN[name]]
+    return [*modules, *replaced, *limits, *state]
 
 
 def put_modules_back() -> None:

@@ -25,20 +25,21 @@ from policyd.repository.names import validate_alias_name
 from policyd.repository.option import LOCATION
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments import meddling
-from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
+from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs, is_raised_in, shown
 from policyd_trainer.environments.watchdog import Watchdog
 from policyd_trainer.gate.config import Gate
 from policyd_trainer.gate.judging import Promotion
 from policyd_trainer.guardian.board import BOARD
 from policyd_trainer.report.start import start_report
 from policyd_trainer.runs.bar import BarReporter
-from policyd_trainer.runs.ending import leave, own_stdout, own_stream, trace_crashes
+from policyd_trainer.runs.ending import guardians_stdout, leave, own_stdout, own_stream, trace_crashes
 from policyd_trainer.runs.fitting import fitted
 from policyd_trainer.runs.phases import RunOptions, execute
 from policyd_trainer.runs.reporting import JsonReporter, Reporter, TextReporter
 from policyd_trainer.runs.training import Stopped
 
 STEP_TIMEOUT = 60.0  # seconds, where no setting says it
+LONGEST_MESSAGE = 10_000  # characters of a failure's message
 STOPPED = 143  # exit code after SIGTERM
 SAME_SIGNAL = 1.0  # seconds in which a signal may arrive twice: from the terminal and from the guardian
 logger = logging.getLogger(__name__)
@@ -126,8 +127,10 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
     except Exception as error:  # noqa: BLE001  it is logged there
         return _failed_unexpectedly(reporter, arguments["env_id"], error)
     except BaseException as error:  # outside of the calls that are watched, in a property for example
-        logger.exception("the run was ended from within")
-        message = f"{arguments['env_id']}: its code raised {error!r}, which would have ended the process"
+        with contextlib.suppress(Exception):
+            logger.exception("the run was ended from within")
+        told = f"its code raised {shown(error)}, which would have ended the process"
+        message = f"{arguments['env_id']}: {told}"
         return _failed(reporter, EnvironmentFailed.reason, message)
     return 0
 
@@ -136,16 +139,23 @@ def _failed_unexpectedly(reporter: Reporter, env_id: str, error: Exception) -> i
     """In code of ours: an error of ours, unless the environment has changed what that code uses."""
     changed = meddling.found()
     meddling.undo()
-    logger.error("the run failed unexpectedly", exc_info=error)
-    if not changed:
+    with contextlib.suppress(Exception):  # an environment may have broken what logging needs
+        logger.error("the run failed unexpectedly", exc_info=error)
+    if changed:
+        names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        told = f"its code changed {names} for the whole process; the run then failed with {shown(error)}"
+    elif is_raised_in(env_id, error):
+        told = f"its code raised {shown(error)} where no call of it was expected: a hook or a callback"
+    else:
         return _failed(reporter, Internal.reason, "internal error; see the log")
-    names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    message = f"{env_id}: its code changed {names} for the whole process; the run then failed with {error!r}"
-    return _failed(reporter, EnvironmentFailed.reason, message)
+    return _failed(reporter, EnvironmentFailed.reason, f"{env_id}: {told}")
 
 
 def _failed(reporter: Reporter, reason: str, message: str) -> int:
-    reporter.failure(TrainingFailure(reason=reason, message=message))
+    """`message` may hold text of the environment's: of any length, and not UTF-8."""
+    told = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+    told = told.encode(errors="replace").decode()
+    reporter.failure(TrainingFailure(reason=reason, message=told))
     BOARD.report(1)
     return 1
 
@@ -229,7 +239,7 @@ def _run_dir(given: Path | None) -> Iterator[Path]:
 def reporter_of(kind: str) -> Iterator[Reporter]:
     """What `--progress` asks for: `bar`, `json` or `none`."""
     if kind == "json":
-        yield JsonReporter(own_stdout())
+        yield JsonReporter(own_stdout(), guardians_stdout)
     elif kind == "none":
         stream = own_stream(1, sys.stdout)
         yield TextReporter(lambda line: click.echo(line, file=stream))

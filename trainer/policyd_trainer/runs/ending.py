@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, cast
 
 from policyd_trainer.guardian.board import BOARD
@@ -40,6 +41,16 @@ def own_stdout() -> IO[str]:
     descriptor = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, _FIRST)
     os.dup2(2, 1)
     return os.fdopen(descriptor, "w", buffering=1)
+
+
+def guardians_stdout() -> IO[str] | None:
+    """Opens the standard output of the guardian, where an environment has closed `own_stdout`.
+
+    None: there is no guardian.
+    """
+    if not BOARD.is_shared:
+        return None
+    return Path(f"/proc/{os.getppid()}/fd/1").open("w", buffering=1)
 
 
 def own_stream(number: int, current: Any) -> IO[str]:

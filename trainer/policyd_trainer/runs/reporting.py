@@ -37,6 +37,7 @@ class JsonReporter:
     """One WorkerEvent a line."""
 
     stream: IO[str]
+    reopen: Callable[[], IO[str] | None] = lambda: None  # where an environment has closed the stream
 
     def progress(self, progress: TrainingProgress) -> None:
         """How far it is."""
@@ -51,7 +52,17 @@ class JsonReporter:
         self._write(WorkerEvent(failure=failure))
 
     def _write(self, event: WorkerEvent) -> None:
-        self.stream.write(json_format.MessageToJson(event, indent=None) + "\n")
+        line = json_format.MessageToJson(event, indent=None) + "\n"
+        try:
+            self._write_line(line)
+        except OSError:
+            if (again := self.reopen()) is None:
+                raise
+            self.stream = again
+            self._write_line(line)
+
+    def _write_line(self, line: str) -> None:
+        self.stream.write(line)
         self.stream.flush()
 
 
