@@ -24,6 +24,7 @@ from benchmarks.training.loop import OURS, speed
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.guardian.tree import descendants
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second
 
@@ -55,17 +56,19 @@ def measure(env_id: str, algorithm: str, workers: int, rollouts: int, backend: s
         learner, *others = (_cpu_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
     finally:
         loop.collector.close()
+        while _workers():  # Ray ends actors later, and they would be counted with the next run's
+            time.sleep(0.1)
     busiest = max(others, default=0.0)
     return Speed(steps / seconds, steps / (max(learner, busiest) if ahead else learner + busiest))
 
 
 def _workers() -> list[int]:
-    """Process ids of the rollout workers of this machine: children, or actors of Ray."""
+    """Process ids of the rollout workers of this machine: children, or this cluster's actors."""
     actors = []
-    for entry in Path("/proc").iterdir():
+    for pid in descendants(os.getpid()):
         with suppress(OSError):
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::RolloutActor"):
-                actors.append(int(entry.name))
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::RolloutActor"):
+                actors.append(pid)
     return actors or [process.pid or 0 for process in multiprocessing.active_children()]
 
 
@@ -96,6 +99,7 @@ def main(
 ) -> None:
     """Prints env-steps/s of training per number of workers, medians over rounds."""
     if backend == "ray":
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it is alone on loopback, and leaves no token
         import ray  # noqa: PLC0415 -- an extra
 
         ray.init(num_cpus=max(counts), include_dashboard=False, log_to_driver=False)
