@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_a_pinned_stream_keeps_its_version(publish: Publish, start_server: Start
         assert (stream.act(_observations(1)).version, stream.pinned) == (1, True)
         answer = stream.act(_observations(2), unpin_version=True)
         assert (answer.version, stream.pinned) == (2, False)
+
+
+def test_many_streams_and_calls_at_a_time_are_answered(publish: Publish, start_server: StartServer) -> None:
+    """More than the compiled core has connections for: the others go through grpcio."""
+    publish()
+    with PolicyClient(start_server().address) as client, ExitStack() as open_streams:
+        streams = []
+        for _ in range(20):
+            streams.append(open_streams.enter_context(client.stream()))
+            assert {stream.act(_observations(0), seed=1).version for stream in streams} == {1}
+            assert client.act(_observations(0), seed=1).version == 1
 
 
 def test_a_pinned_asynchronous_stream_keeps_its_version(publish: Publish, start_server: StartServer) -> None:
