@@ -76,6 +76,7 @@ def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
         "front/binding",
         "front/client",
         "front/in_place",
+        "front/recogniser",
     )
     libraries = {f"policyd_server/{name}{SUFFIX}" for name in modules}
     in_sources = {f"server/{name}" for name in libraries}
@@ -95,7 +96,7 @@ def _import_compiled(site: Path) -> None:
     """Imports from this folder, not from the checkout."""
     program = (
         "from policyd_server import compiled, front; from policyd_server.compiled import rows, choice; "
-        "from policyd_server.front import binding, client, in_place; "
+        "from policyd_server.front import binding, client, in_place, recogniser; "
         "assert compiled.AVAILABLE and front.AVAILABLE; "
         "from policyd_trainer import compiled as learning; "
         "from policyd_trainer.compiled import classic, collecting, passes, perceptron, updates; "

@@ -23,7 +23,7 @@ _NUMBERS = {name: field.number for name, field in _FIELDS.items()}
 _BATCH_SIZE = bytes([_NUMBERS["batch_size"] << 3])
 _SEED = bytes([_NUMBERS["seed"] << 3])
 _RAW = b"\x0a"  # of FloatArray and IntArray
-_RESPONSE, _PINNED = b"\x0a", b"\x10\x01"  # of StreamActResponse: `response`, and `pinned` where it is true
+RESPONSE, PINNED = b"\x0a", b"\x10\x01"  # of StreamActResponse: `response`, and `pinned` where it is true
 
 
 def wants_raw(request: ActRequest) -> bool:
@@ -66,7 +66,7 @@ def raw_answer(model: LoadedVersion, rows: int, seed: int, columns: dict[str, by
 
 def stream_answer(answer: bytes, *, pinned: bool) -> bytes:
     """A serialised StreamActResponse around a serialised ActResponse."""
-    return b"".join((_RESPONSE, varint(len(answer)), answer, _PINNED if pinned else b""))
+    return b"".join((RESPONSE, varint(len(answer)), answer, PINNED if pinned else b""))
 
 
 @lru_cache(maxsize=4096)

@@ -14,10 +14,13 @@ from policyd_server.acting.batcher import Asked
 from policyd_server.acting.decode import parse
 from policyd_server.acting.direct import Conversation, PendingRequest
 from policyd_server.acting.encode import stream_answer
+from policyd_server.acting.plain import Plain
 from policyd_server.acting.wire import read_varint
 from policyd_server.models.version import LoadedVersion
 
-_REQUEST = bytes([StreamActRequest.DESCRIPTOR.fields_by_name["request"].number << 3 | 2])
+# Different beginnings that a stream remembers for its pinned version.
+MAX_KNOWN = 8
+REQUEST = bytes([StreamActRequest.DESCRIPTOR.fields_by_name["request"].number << 3 | 2])
 
 
 class DirectStreamAct:
@@ -48,25 +51,30 @@ class ActStream:
         self._actor = actor
         self._pin_seconds = pin_seconds
         self._loop = loop
-        self._pinned: LoadedVersion | None = None
-        self._expired = False
-        self._used = 0.0  # time.monotonic() at the last message
+        self.pinned: LoadedVersion | None = None
+        self.known: dict[bytes, Plain] = {}  # requests for the pinned version, by how they begin
+        self.expired = False  # of the pin
+        self.used = 0.0  # time.monotonic() at the last message
         self._expiry: asyncio.TimerHandle | None = None
 
     def read(self, payload: bytes) -> Asked | None:
         """Returns the plain request for the pinned version, or for the one that it names."""
         request = _request_alone(payload)
-        if request is None or self._expired:
+        if request is None or self.expired:
             return None
-        self._used = time.monotonic()
-        pinned = self._pinned
+        self.used = time.monotonic()
+        pinned = self.pinned
         reader = self._actor.reader
         plain = reader.read(request) if pinned is None else reader.read_for(request, pinned)
-        return None if plain is None else (plain, request)
+        if plain is None:
+            return None
+        if pinned is not None and plain.start < plain.numbers and len(self.known) < MAX_KNOWN:
+            self.known[request[: plain.start]] = plain
+        return plain, request
 
     def wrap(self, answer: bytes) -> bytes:
         """A StreamActResponse around an ActResponse."""
-        return stream_answer(answer, pinned=self._pinned is not None)
+        return stream_answer(answer, pinned=self.pinned is not None)
 
     def begin(self, payload: bytes) -> PendingRequest | None:
         """Decodes and validates, pins and unpins."""
@@ -93,7 +101,7 @@ class ActStream:
 
     def close(self) -> None:
         """The pinned version may be released. On the front's thread, or on the loop."""
-        self._pinned = None
+        self.pinned, self.known = None, {}
         if self._expiry is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._expiry.cancel)
 
@@ -101,23 +109,23 @@ class ActStream:
         """The version that has to answer. None: the one that the request names."""
         if message.unpin_version:
             return None
-        if self._expired:
+        if self.expired:
             text = (
                 f"nothing used the pinned version for {self._pin_seconds:g} s: unpin, or open another stream"
             )
             raise FailedPrecondition(text, reason="PIN_EXPIRED")
-        if (pinned := self._pinned) is not None:
+        if (pinned := self.pinned) is not None:
             _check_names(message.request, pinned)
         return pinned
 
     def _take(self, message: StreamActRequest, model: LoadedVersion) -> ActRequest:
         """Pins or unpins as the message says; its request."""
         if message.unpin_version:
-            self._pinned, self._expired = None, False
+            self.pinned, self.expired, self.known = None, False, {}
         if message.pin_version:
-            self._pinned = model
-        self._used = time.monotonic()
-        if self._pinned is not None and self._expiry is None:
+            self.pinned, self.known = model, {}
+        self.used = time.monotonic()
+        if self.pinned is not None and self._expiry is None:
             self._loop.call_soon_threadsafe(self._watch)
         return message.request
 
@@ -127,13 +135,13 @@ class ActStream:
         On the loop; runs once for each time that a pin may have expired.
         """
         self._expiry = None
-        if self._pinned is None:
+        if self.pinned is None:
             return
-        left = self._used + self._pin_seconds - time.monotonic()
+        left = self.used + self._pin_seconds - time.monotonic()
         if left > 0:
             self._expiry = self._loop.call_later(left, self._watch)
         else:
-            self._expired, self._pinned = True, None
+            self.expired, self.pinned, self.known = True, None, {}
 
 
 def _request_alone(payload: bytes) -> bytes | None:
@@ -141,9 +149,9 @@ def _request_alone(payload: bytes) -> bytes | None:
 
     None: only protobuf can tell.
     """
-    if not payload.startswith(_REQUEST):
+    if not payload.startswith(REQUEST):
         return None
-    size, start = read_varint(payload, len(_REQUEST))
+    size, start = read_varint(payload, len(REQUEST))
     return payload[start:] if size >= 0 and start + size == len(payload) else None
 
 

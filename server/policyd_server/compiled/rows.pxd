@@ -11,6 +11,8 @@ cdef struct Request:
     uint64_t first_row
     uint64_t names, end  # addresses: where the decisions' names begin and end; equal: there are none
     uint64_t call  # the front's number of it
+    int method  # of the front
+    bint streamed, pinned  # how its answer is wrapped
 
 cdef class Rows:
     cdef Py_ssize_t max_rows

@@ -44,7 +44,8 @@ cdef class Rows:
         self.probs = probs
         self.values = values
         numbers = [(name, np.uint64) for name in ("seed", "first_row", "names", "end", "call")]
-        self.asked = np.zeros(self.max_rows, [("rows", np.intp), *numbers])
+        flags = [(name, np.intc) for name in ("method", "streamed", "pinned")]
+        self.asked = np.zeros(self.max_rows, np.dtype([("rows", np.intp), *numbers, *flags], align=True))
         self.run = run
         self.receipt = receipt
         self.drawn = seed_state

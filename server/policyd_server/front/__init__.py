@@ -9,4 +9,5 @@ from importlib.util import find_spec
 # Kind, call, method (-1: of no call), message, size of a message that is too large.
 Event = tuple[int, int, int, bytes | None, int]
 
-AVAILABLE = all(find_spec(f"{__name__}.{module}") is not None for module in ("binding", "in_place"))
+_MODULES = ("binding", "recogniser", "in_place")
+AVAILABLE = all(find_spec(f"{__name__}.{module}") is not None for module in _MODULES)

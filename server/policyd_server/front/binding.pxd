@@ -22,5 +22,5 @@ cdef class Front:
     cdef bint woken(self) noexcept nogil
     cdef void flush(self) noexcept nogil
     cdef bint message(self, uint64_t call, const uint8_t** data, size_t* size) noexcept nogil
-    cdef void reply(self, uint64_t call, const uint8_t* message, size_t size) noexcept nogil
+    cdef void reply(self, uint64_t call, const uint8_t* message, size_t size, bint last) noexcept nogil
     cdef object told(self, const front_event* event)

@@ -144,9 +144,8 @@ cdef class Front:
     cdef bint message(self, uint64_t call, const uint8_t** data, size_t* size) noexcept nogil:
         return front_message(self.front, call, data, size)
 
-    cdef void reply(self, uint64_t call, const uint8_t* message, size_t size) noexcept nogil:
-        """The whole answer to a unary call."""
-        front_answer(self.front, call, message, size, True)
+    cdef void reply(self, uint64_t call, const uint8_t* message, size_t size, bint last) noexcept nogil:
+        front_answer(self.front, call, message, size, last)
 
     cdef object told(self, const front_event* event):
         """An event as `wait` returns it. None: its call has gone meanwhile, which is told, too."""

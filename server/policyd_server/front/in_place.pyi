@@ -1,12 +1,12 @@
 from collections.abc import Callable
 
 from policyd_server.acting.batcher import Batcher
-from policyd_server.acting.plain import PlainReader
 from policyd_server.front import Event
 from policyd_server.front.binding import Front
+from policyd_server.front.recogniser import Recogniser
 
 class InPlace:
-    """Answers plain requests of a unary method in the front's thread.
+    """Answers plain requests of Act and StreamAct in the front's thread.
 
     It makes no Python object a row.
 
@@ -17,18 +17,20 @@ class InPlace:
     def __init__(
         self,
         front: Front,
-        method: int,  # its place in the front's table
-        reader: PlainReader,
+        recogniser: Recogniser,
         batcher: Batcher,  # its observer is told of each call, and records go where its own go
         *,
         most_rows: int,  # of a request that is answered in place
-        caller_of: Callable[[int], bytes] | None = None,
+        caller_of: Callable[[int, int], bytes] | None = None,
         ended: Callable[[int], None] | None = None,
     ) -> None:
-        """`caller_of`: the name of who sent a call. `ended` is told of each call before it ends."""
+        """`caller_of`: the name of who sent a call of a method.
+
+        `ended` is told of each call of Act before it ends.
+        """
     def wait(self, milliseconds: int) -> list[Event]:
         """As `Front.wait`, but plain requests are answered and left out of the events.
 
         Left to the caller are also requests that are large, slow, shadowed, new to the reader, or
-        for which the graph computed no distribution.
+        for which the graph computed no distribution, and the first message of a stream.
         """

@@ -1,31 +1,32 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Plain requests answered where they arrive: out of the front's buffers into the tensor, and back into them."""
 
-from cpython.buffer cimport PyBUF_READ
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from policyd_server.acting.plain import Plain
+from policyd_server.acting.encode import PINNED, RESPONSE
 
 from policyd_server.compiled.rows cimport Request, Rows
+from policyd_server.compiled.wire cimport put, put_number, varint_size
 from policyd_server.front.binding cimport FRONT_MESSAGE, Front, front_event
+from policyd_server.front.recogniser cimport Recogniser
 
 cdef enum:
     MOST = 256  # events at a time
+
+cdef uint8_t ANSWERED = RESPONSE[0]  # of a StreamActResponse: the tag of the answer
+cdef bytes PINS = PINNED  # what ends the answer of a pinned version
 
 
 cdef class InPlace:
     """See in_place.pyi."""
 
     cdef Front front
-    cdef int method
+    cdef Recogniser recogniser
     cdef Py_ssize_t most_rows
-    cdef object reader, batcher, caller_of, ended
-    cdef dict found, headers  # of the reader, in this turn
-    cdef list lengths
+    cdef object batcher, caller_of, ended
     cdef list gathered  # versions and their Rows, in this turn
     cdef object version  # the last of them
     cdef Rows rows
@@ -33,10 +34,9 @@ cdef class InPlace:
     cdef size_t room
     cdef size_t sizes[MOST]  # of each; 0: there is none
 
-    def __init__(self, Front front, int method, reader, batcher, *, most_rows, caller_of=None, ended=None):
+    def __init__(self, Front front, Recogniser recogniser, batcher, *, most_rows, caller_of=None, ended=None):
         self.front = front
-        self.method = method
-        self.reader = reader
+        self.recogniser = recogniser
         self.batcher = batcher
         self.most_rows = most_rows
         self.caller_of = caller_of
@@ -57,15 +57,21 @@ cdef class InPlace:
             for place in range(count):
                 if not self.take(&events[place], left):
                     self.leave(&events[place], left)
-            if count > 0 and self.gathered:
+            if count > 0:
                 self.answer_all(left)
+                self.end()
             if left or milliseconds >= 0 or self.front.woken():
                 return left
 
     cdef int begin(self) except -1:
-        """What the reader knows may change from turn to turn."""
-        self.found, self.headers, self.lengths = self.reader.known
+        self.recogniser.begin()
         self.gathered = []
+        return 0
+
+    cdef int end(self) except -1:
+        """Holds nothing of a version until the next turn: it may be replaced and go meanwhile."""
+        self.recogniser.end()
+        self.gathered = None
         self.version = self.rows = None
         return 0
 
@@ -80,39 +86,19 @@ cdef class InPlace:
         """Gathers a plain request. False: the event is something else."""
         cdef const uint8_t* data
         cdef size_t size
-        if event.kind != FRONT_MESSAGE or event.method != self.method:
+        if event.kind != FRONT_MESSAGE or not self.front.message(event.call, &data, &size):
             return False
-        if not self.front.message(event.call, &data, &size):
-            return False
-        plain = self.find(data, size)
+        plain = self.recogniser.read(event, &data, &size)
         if plain is None or not self.choose((<tuple>plain)[0], (<tuple>plain)[2], left):
             return False
         cdef Rows rows = self.rows
         _, start, count, numbers = <tuple>plain
         if not rows.add(data, size, start, count, numbers, self.batcher.record is not None):
             return False
-        rows.asked[rows.requests - 1].call = event.call
+        cdef Request* asked = &rows.asked[rows.requests - 1]
+        asked.call, asked.method = event.call, event.method
+        asked.streamed, asked.pinned = self.recogniser.streamed, self.recogniser.pinned
         return True
-
-    cdef object find(self, const uint8_t* data, Py_ssize_t size):
-        """The plain request that this is. None: it is none, or not known well enough."""
-        cdef Py_ssize_t length
-        for length in self.lengths:
-            if length > size:
-                continue
-            begin = PyBytes_FromStringAndSize(<const char*>data, length)
-            known = self.found.get(begin)
-            if known is not None:
-                return known if type(known) is Plain else None
-            header = self.headers.get(begin)
-            if header is not None and header.size:
-                return None
-            if header is not None:
-                whole = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
-                plain = self.reader.pixels(whole, length, header)
-                if plain is not None:
-                    return plain
-        return None
 
     cdef bint choose(self, version, Py_ssize_t count, list left) except -1:
         """Makes `rows` those of a version, with room for so many. False: they are not answered in place."""
@@ -144,8 +130,9 @@ cdef class InPlace:
     cdef int answer_all(self, list left) except -1:
         for version, rows in self.gathered:
             self.answer(version, rows, left)
-        with nogil:
-            self.front.flush()
+        if left and self.gathered:  # what the loop does next shall not keep them waiting
+            with nogil:
+                self.front.flush()
         return 0
 
     cdef int answer(self, version, Rows rows, list left) except -1:
@@ -175,15 +162,15 @@ cdef class InPlace:
             asked = &rows.asked[place]
             self.sizes[place] = 0
             if rows.usable(row, asked.rows):
-                size = rows.answer_size(asked)
+                size = wrapped_size(asked, rows.answer_size(asked))
                 self.reserve(used + size)
                 try:
-                    rows.write(asked, row, self.written + used)
+                    rows.write(asked, row, wrap(asked, self.written + used, rows.answer_size(asked)))
                 except ValueError:  # a row without a positive probability
                     row += asked.rows
                     continue
                 if asked.names != asked.end:
-                    rows.record(asked, row, b"" if self.caller_of is None else self.caller_of(asked.call))
+                    rows.record(asked, row, b"" if self.caller_of is None else self.caller_of(asked.call, asked.method))
                 self.sizes[place] = size
                 used += size
             row += asked.rows
@@ -205,12 +192,14 @@ cdef class InPlace:
         cdef front_event event
         for place in range(rows.requests):
             if self.sizes[place] > 0:
-                if self.ended is not None:
+                if self.ended is not None and not rows.asked[place].streamed:
                     self.ended(rows.asked[place].call)
-                self.front.reply(rows.asked[place].call, self.written + used, self.sizes[place])
+                self.front.reply(
+                    rows.asked[place].call, self.written + used, self.sizes[place], not rows.asked[place].streamed
+                )
                 used += self.sizes[place]
             else:
-                event.kind, event.method, event.call = FRONT_MESSAGE, self.method, rows.asked[place].call
+                event.kind, event.method, event.call = FRONT_MESSAGE, rows.asked[place].method, rows.asked[place].call
                 self.leave(&event, left)
         return 0
 
@@ -222,13 +211,36 @@ cdef class InPlace:
         for place in range(rows.requests):
             if self.sizes[place] > 0:
                 if sample is None:
-                    sample = (rows.floats(row, rows.asked[place].rows), self.written[:self.sizes[place]])
+                    sample = self.sample(rows, row, &rows.asked[place])
                 requests += 1
                 answered += rows.asked[place].rows
             row += rows.asked[place].rows
         if requests and self.batcher.observer is not None:
             self.batcher.observer.answered_at_once(version, requests, answered, sample, seconds)
         return 0
+
+    cdef tuple sample(self, Rows rows, Py_ssize_t row, const Request* asked):
+        """Observations and ActResponse of the first answer."""
+        cdef Py_ssize_t size = rows.answer_size(asked)
+        cdef Py_ssize_t begin = 1 + varint_size(size) if asked.streamed else 0
+        return rows.floats(row, asked.rows), self.written[begin:begin + size]
+
+
+cdef size_t wrapped_size(const Request* asked, Py_ssize_t size) noexcept:
+    """Bytes of the message around an ActResponse of `size` bytes."""
+    if not asked.streamed:
+        return size
+    return 1 + varint_size(size) + size + (PyBytes_GET_SIZE(PINS) if asked.pinned else 0)
+
+
+cdef uint8_t* wrap(const Request* asked, uint8_t* place, Py_ssize_t size) noexcept:
+    """Writes what stands around an ActResponse. Returns where that has to be written."""
+    if not asked.streamed:
+        return place
+    place = put_number(place, ANSWERED, size)
+    if asked.pinned:
+        put(place + size, PyBytes_AS_STRING(PINS), PyBytes_GET_SIZE(PINS))
+    return place
 
 
 cdef double seconds_now() noexcept nogil:

@@ -7,13 +7,15 @@ from functools import partial
 from typing import Protocol
 
 from policyd_server.acting.batcher import Batcher
-from policyd_server.acting.direct import DirectMethod
+from policyd_server.acting.direct import Conversation, DirectAct, DirectMethod
 from policyd_server.acting.queue import SMALL_ROWS
+from policyd_server.acting.stream import DirectStreamAct
 from policyd_server.front import Event
 from policyd_server.front.binding import Front
 from policyd_server.front.in_place import InPlace
+from policyd_server.front.recogniser import Recogniser
 from policyd_server.transports.admission import Admission
-from policyd_server.transports.replies import Replies
+from policyd_server.transports.replies import Call, Replies
 
 
 class Arrivals(Protocol):
@@ -24,18 +26,27 @@ class Arrivals(Protocol):
 
 
 def arrivals(
-    front: Front, methods: Sequence[DirectMethod], batcher: Batcher, replies: Replies, admission: Admission
+    front: Front,
+    methods: Sequence[DirectMethod],
+    streams: dict[int, Call[Conversation]],
+    batcher: Batcher,
+    replies: Replies,
+    admission: Admission,
 ) -> Arrivals:
-    """The front's events, without the small plain requests of the method that has any."""
-    for place, method in enumerate(methods):
-        if method.reader is not None:
-            return InPlace(
-                front,
-                place,
-                method.reader,
-                batcher,
-                most_rows=SMALL_ROWS,
-                caller_of=partial(admission.caller_name, method=place),
-                ended=None if replies.traced is None else partial(replies.ended, method=place),
-            )
-    return front
+    """The front's events, without the small plain requests of Act and StreamAct.
+
+    `streams`: those that are open, by number.
+    """
+    places = {method.path: place for place, method in enumerate(methods)}
+    method = places.get(DirectAct.path)
+    reader = None if method is None else methods[method].reader
+    if method is None or reader is None:
+        return front
+    return InPlace(
+        front,
+        Recogniser(method, places.get(DirectStreamAct.path, -1), streams, reader),
+        batcher,
+        most_rows=SMALL_ROWS,
+        caller_of=admission.caller_name,
+        ended=None if replies.traced is None else partial(replies.ended, method=method),
+    )

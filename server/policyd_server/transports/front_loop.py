@@ -58,7 +58,7 @@ class FrontLoop:
         # By the call's number: large plain requests.
         self._large: dict[int, tuple[Came, Asked]] = {}
         self._loading = LoadingCalls(asyncio.get_running_loop(), replies, self._fail)
-        self._arrivals = arrivals(front, methods, batcher, replies, self._admission)
+        self._arrivals = arrivals(front, methods, self._streams, batcher, replies, self._admission)
         self._draining = self._closed = False
         self.idle = threading.Event()  # set once it drains and none of its calls is in flight
 

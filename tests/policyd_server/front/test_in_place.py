@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -28,6 +31,7 @@ if compiled_front.AVAILABLE:
     from policyd_server.front import binding
     from policyd_server.front.binding import Front
     from policyd_server.front.in_place import InPlace
+    from policyd_server.front.recogniser import Recogniser
 
 pytestmark = needs_front
 
@@ -38,10 +42,10 @@ class Served:
     """A front with one method, and a loop that says what was left to it."""
 
     def __init__(self, version: LoadedVersion) -> None:
-        loaded = LoadedVersions(0)
-        loaded.set_policies([version.policy])
-        loaded.swap(version.policy, {"champion": version})
-        self.reader = PlainReader(loaded, 10_000)
+        self.loaded = LoadedVersions(0)
+        self.loaded.set_policies([version.policy])
+        self.loaded.swap(version.policy, {"champion": version})
+        self.reader = PlainReader(self.loaded, 10_000)
         self.front = Front(
             [(ACT, False)], BUCKETS, upstream=None, authorize=False, max_message=1_000_000,
             max_held=4_000_000, max_streams=1000, max_headers=16_384, max_connections=100,
@@ -49,14 +53,16 @@ class Served:
             max_age=0.0,
         )  # fmt: skip
         self.ended: list[int] = []
+        recogniser = Recogniser(0, -1, {}, self.reader)
         self.arrivals = InPlace(
-            self.front, 0, self.reader, Batcher(1), most_rows=SMALL_ROWS, ended=self.ended.append
+            self.front, recogniser, Batcher(1), most_rows=SMALL_ROWS, ended=self.ended.append
         )
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setblocking(False)
         self.address = f"127.0.0.1:{listening.getsockname()[1]}"
         self.front.listen(listening.detach(), False)
         self.closed = False
+        self.turned = threading.Event()
 
     def learn(self, request: ActRequest) -> bytes:
         """The request's bytes, which the reader knows from now on."""
@@ -71,6 +77,7 @@ class Served:
             for kind, call, _, payload, _ in self.arrivals.wait(-1):
                 if kind == binding.MESSAGE and payload is not None:
                     self.front.answer(call, LEFT, True)
+            self.turned.set()
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
 @contextmanager
 def _serving(version: LoadedVersion) -> Iterator[tuple[Served, grpc.UnaryUnaryMultiCallable[bytes, bytes]]]:
     served = Served(version)
+    del version  # the front alone holds it
     thread = threading.Thread(target=served.run)
     thread.start()
     try:
@@ -139,6 +147,21 @@ def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> No
             both = act.future(payload, timeout=20), act.future(known, timeout=20)
             assert both[0].result() == LEFT
             assert both[1].result() == _expected(served, known)
+
+
+def test_a_version_that_is_replaced_is_not_held(version: LoadedVersion) -> None:
+    """Nothing of the last turn keeps it in memory until the next one."""
+    replaced = replace(version)
+    held = weakref.ref(replaced)
+    with _serving(replaced) as (served, act):
+        del replaced
+        act(served.learn(_request(1)), timeout=20)
+        served.loaded.swap(version.policy, {"champion": version})
+        served.turned.clear()
+        served.front.wake()
+        assert served.turned.wait(20)
+        gc.collect()
+        assert held() is None
 
 
 def test_the_loop_is_woken_while_requests_are_answered(version: LoadedVersion) -> None:

@@ -1,0 +1,101 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Recognises plain requests among the messages of Act and StreamAct, where they lie."""
+
+from cpython.buffer cimport PyBUF_READ
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport uint8_t, uint64_t
+
+from time import monotonic
+
+from policyd_server.acting.plain import Plain
+from policyd_server.acting.stream import REQUEST
+
+from policyd_server.compiled.wire cimport read_varint
+from policyd_server.front.binding cimport front_event
+
+cdef uint8_t ASKED = REQUEST[0]  # of a StreamActRequest: the tag of the request
+
+
+cdef class Recogniser:
+    """See recogniser.pyi."""
+
+    def __init__(self, int method, int stream_method, dict streams, reader):
+        self.method, self.stream_method = method, stream_method
+        self.streams = streams
+        self.reader = reader
+
+    cdef int begin(self) except -1:
+        """What the reader knows may change from turn to turn."""
+        self.found, self.headers, self.lengths = self.reader.known
+        return 0
+
+    cdef int end(self) except -1:
+        """Holds no version that the reader knows."""
+        self.found = None
+        return 0
+
+    cdef object read(self, const front_event* event, const uint8_t** data, size_t* size):
+        """The plain request that a message is; `data` and `size` become those of its ActRequest.
+
+        None: it is none, or not known well enough.
+        """
+        self.streamed = self.pinned = False
+        if event.method == self.method:
+            return self.find(data[0], size[0])
+        if event.method != self.stream_method:
+            return None
+        call = self.streams.get(event.call)
+        if call is None or not unwrap(data, size):
+            return None
+        self.streamed, self.pinned = True, call.talk.pinned is not None
+        return self.find_for(call.talk, data[0], size[0])
+
+    cdef object find(self, const uint8_t* data, Py_ssize_t size):
+        """The plain request that this is. None: it is none, or not known well enough."""
+        cdef Py_ssize_t length
+        for length in self.lengths:
+            if length > size:
+                continue
+            begin = PyBytes_FromStringAndSize(<const char*>data, length)
+            known = self.found.get(begin)
+            if known is not None:
+                return known if type(known) is Plain else None
+            header = self.headers.get(begin)
+            if header is not None and header.size:
+                return None
+            if header is not None:
+                whole = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
+                plain = self.reader.pixels(whole, length, header)
+                if plain is not None:
+                    return plain
+        return None
+
+    cdef object find_for(self, talk, const uint8_t* data, Py_ssize_t size):
+        """The plain request that this is on a stream. None: as above, or its pin has expired."""
+        cdef Py_ssize_t length
+        if talk.expired:
+            return None
+        if talk.pinned is None:
+            plain = self.find(data, size)
+        else:
+            plain = None
+            for length in self.lengths:
+                if length <= size and plain is None:
+                    plain = talk.known.get(PyBytes_FromStringAndSize(<const char*>data, length))
+        if plain is not None:
+            talk.used = monotonic()
+        return plain
+
+
+cdef bint unwrap(const uint8_t** data, size_t* size) noexcept nogil:
+    """Makes a StreamActRequest's bytes those of its request. False: there is something else in it."""
+    cdef const uint8_t* end = data[0] + size[0]
+    cdef uint64_t length
+    if size[0] == 0 or data[0][0] != ASKED:
+        return False
+    cdef const uint8_t* begin = read_varint(data[0] + 1, end, &length)
+    if begin == NULL or length != <uint64_t>(end - begin):
+        return False
+    data[0], size[0] = begin, length
+    return True
