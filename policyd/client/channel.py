@@ -74,7 +74,9 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A server that comes back is found again within about a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # gRPC gives up an attempt to connect after so long: far away or at a busy server it takes
+    # seconds. An address where nobody answers is left for the next one as late.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # When a server is lost, the name is looked up again: others may have come. gRPC's default is 30
     # s.
