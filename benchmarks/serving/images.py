@@ -43,8 +43,8 @@ def part(batch: int) -> str:
 
 def publish(models: ModelRepository) -> bytes:
     """Publishes the policy and returns its model."""
-    metadata = _metadata()
-    model = _model(metadata)
+    metadata = described()
+    model = made(metadata)
     models.publish(POLICY, {"model.onnx": model}, metadata=metadata)
     models.set_alias(POLICY, "champion", 1, actor="benchmark", reason="first version")
     return model
@@ -92,11 +92,11 @@ def _checked(running: Running, session: Any, request: bytes, batch: int) -> int:
     return len(answer)
 
 
-def _model(metadata: artifact_pb2.PolicyMetadata) -> bytes:
-    """Random weights in the graph that the trainer exports for images."""
+def made(metadata: artifact_pb2.PolicyMetadata, seed: int = 0) -> bytes:
+    """The model: random weights in the graph that the trainer exports for images."""
     rows = RowLayout((Segment("image", int(np.prod(SHAPE)), image=SHAPE, divisor=255.0),))
     spec = NetworkSpec(rows, MlpSpec(flattened(rows), (512,), ACTIONS + 1, "relu"))
-    weights = np.random.default_rng(0).normal(0, 0.02, spec.size).astype(np.float32)
+    weights = np.random.default_rng(seed).normal(0, 0.02, spec.size).astype(np.float32)
     graph = GraphWriter()
     pixels = graph.add("Flatten", OBSERVATIONS, axis=1)
     outputs = network_nodes(graph, spec, weights, pixels).body
@@ -110,7 +110,8 @@ def _model(metadata: artifact_pb2.PolicyMetadata) -> bytes:
     return data
 
 
-def _metadata() -> artifact_pb2.PolicyMetadata:
+def described() -> artifact_pb2.PolicyMetadata:
+    """What the model says about itself."""
     box = artifact_pb2.BoxSpace(shape=SHAPE, dtype="uint8", low=[0.0], high=[255.0])
     return artifact_pb2.PolicyMetadata(
         format=1,

@@ -54,6 +54,8 @@ class Compose:
             POLICYD_METRICS_PORT="",
             POLICYD_ENVOY_PORT="0",
             PROMETHEUS_PORT="0",
+            TENSORBOARD_PORT="0",
+            MLFLOW_PORT="0",
         )
         os.environ.update({f"{name.upper()}_IMAGE": f"policyd-e2e-{name}" for name in STAND_INS})
 

@@ -1,0 +1,118 @@
+"""An image policy within compose's own memory limit, on a real engine.
+
+A promotion holds two versions of 84x84x4 policies in memory. Run by `make e2e`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+
+from benchmarks.serving.images import POLICY, SHAPE, described, made, publish
+from policyd import PolicyClient
+from policyd.errors import PolicydError
+from policyd.repository import ModelRepository
+from tests.e2e.containers.compose import Compose, Policyctl, await_that, run
+
+pytestmark = [
+    pytest.mark.skipif("POLICYD_E2E" not in os.environ, reason="needs a container engine: make e2e"),
+    pytest.mark.timeout(1200),
+]
+
+VERSIONS = 6
+GIB = 2**30
+BATCHES = (1, 32, 256)
+
+
+@pytest.fixture(scope="module")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The server alone, as compose limits it, with the versions in its repository."""
+    compose = Compose("docker-compose.yml")
+    compose("down", "--volumes", "--remove-orphans")
+    compose("build", "server", seconds=890)
+    tar = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar", "server")
+    repository = _packed(tmp_path_factory.mktemp("repository"))
+    compose(*tar, "-C", "/var/lib/policyd/repository", "-x", data=repository)
+    compose("up", "--detach", "--no-deps", "server")
+    compose.await_health("server")
+    yield compose
+    print(compose("logs", "--no-color").decode()[-8000:])  # noqa: T201  shown where a test failed
+    compose("down", "--volumes", "--remove-orphans")
+
+
+class Playing:
+    """Sends images in the background of a `with`, one batch after the other."""
+
+    def __init__(self, address: str) -> None:
+        self.answered = 0
+        self.failures: list[str] = []
+        self._address = address
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with PolicyClient(self._address, timeout=60) as client:
+            while not self._enough.is_set():
+                batch = BATCHES[self.answered % len(BATCHES)]
+                try:
+                    client.act(np.zeros((batch, *SHAPE), np.uint8), policy=POLICY)
+                    self.answered += 1
+                except PolicydError as error:
+                    self.failures.append(error.message)
+
+
+def test_promotions_of_an_image_policy_kill_no_worker(compose: Compose) -> None:
+    """Versions are promoted while clients send images: no call fails, nothing is killed."""
+    [container] = compose.containers("server")
+    assert int(run("docker", "inspect", "-f", "{{.HostConfig.Memory}}", container)) == GIB
+    policyctl = Policyctl(compose.address("server", 50051))
+    await_that(lambda: bool(policyctl("policies")["policies"]), 60, "the policy is served")
+    with Playing(policyctl.address) as first, Playing(policyctl.address) as second:
+        for version in [*range(2, VERSIONS + 1), *range(1, VERSIONS + 1)]:
+            policyctl("promote", str(version), "--policy", POLICY)
+            assert policyctl.champion()[0] == version
+    assert first.failures + second.failures == []
+    assert min(first.answered, second.answered) > 0
+    logs = compose("logs", "--no-color", "server").decode()
+    assert "was killed" not in logs
+    assert "Traceback" not in logs
+    events = run("docker", "exec", container, "sh", "-c", _OOM_KILLS).decode().split()
+    assert events == ["0"], logs[-2000:]
+    state = "{{.RestartCount}} {{.State.OOMKilled}}"
+    assert run("docker", "inspect", "-f", state, container).split() == [b"0", b"false"]
+
+
+# How often the kernel killed a process of the container, in version 1 and 2 of cgroups.
+_OOM_KILLS = (
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+    " | while read name count; do [ $name != oom_kill ] || echo $count; done"
+)
+
+
+def _packed(folder: Path) -> bytes:
+    """A repository with the versions, as a tar file; version 1 is champion."""
+    models = ModelRepository(folder)
+    publish(models)
+    for seed in range(1, VERSIONS):
+        models.publish(POLICY, {"model.onnx": made(described(), seed)}, metadata=described())
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in ("aliases", "models"):
+            tar.add(folder / name, name)
+    return packed.getvalue()
