@@ -136,6 +136,7 @@ static void shake_hands(connection *c) {
         }
         tls_common_name(c->tls, c->common_name, sizeof c->common_name);
         if (begin_session(c) != 0) connection_doom(c);
+        c->read_again = c->front->read_again = true; /* the client's first frames may have been read ahead */
         return;
     }
     int error = SSL_get_error(c->tls, result);
@@ -179,7 +180,8 @@ void connection_read(connection *c) {
         if (size < 0) connection_doom(c);
         if (size <= 0) return;
         handle(c, f->scratch, (size_t)size);
-        if (c->tls == NULL) return; /* epoll tells of what is left */
+        /* epoll tells of what is left in the socket, and nothing of what TLS has read ahead */
+        if (c->tls == NULL || !SSL_has_pending(c->tls)) return;
     }
     if (c->tls && !c->doomed && c->handshaken) c->read_again = f->read_again = true;
 }
