@@ -160,3 +160,11 @@ def _has_gpu() -> bool:
     import torch  # noqa: PLC0415  seconds, and only this needs it
 
     return torch.cuda.is_available()
+
+
+def test_a_run_with_workers_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Rollout workers and the process that scores candidates end with the run, without a word."""
+    settings = [*SMALL, "rollout_workers=2", "score_beside=true"]
+    done = run(command(tmp_path, "--progress", "none", settings=settings))
+    assert done.returncode == 0, done.stderr
+    assert "left behind" not in done.stdout + done.stderr

@@ -16,6 +16,8 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 DEADLINE = 5.0  # seconds that the kernel may take to end killed processes
+# Python starts one with a first child of `multiprocessing`. It ends after its owner, by itself.
+_TRACKER = b"from multiprocessing.resource_tracker import"
 _PAUSE = 0.01  # seconds between two looks at the tree
 
 _LIBC = ctypes.CDLL(None)  # loaded before any fork
@@ -58,10 +60,17 @@ def describe(pid: int) -> str:
     return f"a process (pid {pid})"
 
 
+def _is_tracker(pid: int) -> bool:
+    """Whether this is Python's own, which nobody left behind."""
+    with suppress(OSError):
+        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
 def end_descendants() -> tuple[list[str], list[str]]:
     """Kills everything below this process and waits.
 
-    Returns what was ended, and what would not end.
+    Returns what was ended, Python's own processes left out, and what would not end.
     """
     ended: dict[int, str] = {}
     give_up = time.monotonic() + DEADLINE
@@ -71,7 +80,8 @@ def end_descendants() -> tuple[list[str], list[str]]:
         if not left or time.monotonic() > give_up:
             return [name for pid, name in ended.items() if pid not in left], [describe(pid) for pid in left]
         for pid in left:
-            ended.setdefault(pid, describe(pid))
+            if not _is_tracker(pid):
+                ended.setdefault(pid, describe(pid))
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)  # no event tells that the last of a changing set of processes has ended
