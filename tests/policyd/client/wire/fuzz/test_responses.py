@@ -15,7 +15,7 @@ from tests.policyd.client.wire.needed import needs_wire
 @needs_wire
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 def test_odd_answers_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
-    """10,000 inputs: no memory fault, no undefined behaviour, and no call beyond its deadline."""
+    """10,000 inputs: no memory fault, no undefined behaviour, no call that computes without end."""
     done = subprocess.run([str(build(tmp_path)), "10000", "5"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no finding" in done.stdout
