@@ -79,6 +79,17 @@ class _Dealt(NamedTuple):
     split: Split
     meant: dict[LoadedVersion, Plain | None]  # by the version that answers
 
+    def pick(self, payload: bytes) -> Plain | None:
+        """The request for the version that its key, or chance, chooses.
+
+        None: protobuf must read it.
+        """
+        if _ONLY_NUMBERS.fullmatch(payload, self.behind):
+            key: str | None = ""
+        else:
+            key = key_behind(payload, self.behind)
+        return None if key is None else self.meant[self.split.pick(key)]
+
 
 class PlainReader:
     """Recognises plain requests for versions in memory."""
@@ -115,7 +126,7 @@ class PlainReader:
             begin = payload[:length]
             known: Plain | _Dealt | None = found.get(begin)
             if known is not None:
-                return _deal(known, payload) if isinstance(known, _Dealt) else known
+                return known.pick(payload) if isinstance(known, _Dealt) else known
             header = self._headers.get(begin)
             if header is None:
                 continue
@@ -164,7 +175,7 @@ class PlainReader:
         start, found = len(begin), self._loaded_versions.found  # a swap after this replaces it
         if (split := self._loaded_versions.split(*header.names)) is not None:
             dealt = found[begin] = self._dealt(header, start, split)
-            return _deal(dealt, payload)
+            return dealt.pick(payload)
         plain = found[begin] = self._meant(header, start, self._loaded_versions.at_hand(*header.names))
         return plain
 
@@ -189,15 +200,6 @@ class PlainReader:
         if rest or rows > model.plain_rows or rows > self._max_rows:
             return None
         return Plain(model, start, rows, start + header.size)
-
-
-def _deal(dealt: _Dealt, payload: bytes) -> Plain | None:
-    """The request for the version that its key, or chance, chooses. None: protobuf must read it."""
-    if _ONLY_NUMBERS.fullmatch(payload, dealt.behind):
-        key: str | None = ""
-    else:
-        key = key_behind(payload, dealt.behind)
-    return None if key is None else dealt.meant[dealt.split.pick(key)]
 
 
 def names_of(request: ActRequest) -> Names:

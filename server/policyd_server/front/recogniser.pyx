@@ -60,7 +60,9 @@ cdef class Recogniser:
             begin = PyBytes_FromStringAndSize(<const char*>data, length)
             known = self.found.get(begin)
             if known is not None:
-                return known if type(known) is Plain else None
+                if type(known) is Plain:
+                    return known
+                return known.pick(PyBytes_FromStringAndSize(<const char*>data, size))
             header = self.headers.get(begin)
             if header is not None and header.size:
                 return None
