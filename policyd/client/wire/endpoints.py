@@ -15,7 +15,7 @@ from policyd.runtime.listen_address import UNIX
 #: Set to `grpcio`, this variable sends all calls through grpcio.
 VARIABLE = "POLICYD_CLIENT_TRANSPORT"
 #: Seconds that one attempt to connect may take; the call's own deadline may be sooner.
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 5.0
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[\da-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})")
 
 
