@@ -74,6 +74,7 @@ class App:
             os.environ[RECORDER_SOCKET], RecordedPolicies(settings.experience_root)
         )
         self._recorder = RecorderLink(os.environ[RECORDER_SOCKET], self._decisions)
+        self._canaries = CanaryKeeper(self.follower, self._recorder, self._refresh_all)
         self._shadows = ShadowFeed(os.environ[SHADOW_SOCKET])
         self._transport = self._made_transport()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +95,7 @@ class App:
             asyncio.create_task(self.follower.run(self._settings.poll_interval)),
             asyncio.create_task(training.watch_trainer(self._channel, self._report)),
             asyncio.create_task(self._recorder.run()),
-            asyncio.create_task(CanaryKeeper(self.follower, self._recorder, self._refresh_all).run()),
+            asyncio.create_task(self._canaries.run()),
             asyncio.create_task(self._decisions.run()),
             asyncio.create_task(self._shadows.run()),
         ]
@@ -225,6 +226,7 @@ class App:
             self.metrics.versions.changed(self.follower)
             self.metrics.canaries.changed(self.follower)
         self._shadows.follow(self.follower)
+        self._canaries.changed()
         there = set(self.follower.policies)
         for policy in sorted(there | self._reported):
             self._report(

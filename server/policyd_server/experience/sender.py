@@ -40,6 +40,8 @@ class DecisionSender:
         self._untaken: deque[tuple[int, bytes]] = deque()  # the recorder may not have them
         self._untaken_bytes = 0
         self._unsent = b""  # what the socket had no room for
+        self._left = asyncio.Event()  # whether there may be something unsent
+        self._loop: asyncio.AbstractEventLoop | None = None  # on which `run` waits for that
 
     def send(self, records: bytes, count: int, policy: str) -> None:
         """Sends `count` DecisionRecords, joined as the wire has them.
@@ -63,6 +65,8 @@ class DecisionSender:
             self._untaken_bytes += len(frame)
             self._unsent += frame
             self._push()
+            if self._unsent:
+                self._tell()
             if self._untaken_bytes > LOOK_BYTES:
                 self._look()
 
@@ -83,8 +87,11 @@ class DecisionSender:
 
     async def run(self) -> None:
         """Sends the rest of what the socket had no room for, until it is cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._left.set()  # what was left before this began
         while True:
-            await asyncio.sleep(RETRY_SECONDS * 10)
+            await self._left.wait()
+            self._left.clear()
             await self.flush()
 
     async def close(self) -> None:
@@ -94,6 +101,12 @@ class DecisionSender:
                 await self.flush()
         with self._lock:
             self._disconnect()
+
+    def _tell(self) -> None:
+        """Wakes `run`. Called by any thread."""
+        if self._loop is not None and not self._left.is_set():
+            with suppress(RuntimeError):  # the loop has been closed: nothing is sent any more
+                self._loop.call_soon_threadsafe(self._left.set)
 
     def _push(self) -> None:
         """Writes as much as the socket takes now."""

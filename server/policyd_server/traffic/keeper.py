@@ -49,10 +49,19 @@ class CanaryKeeper:
         self._recorder = recorder
         self._refresh_all = refresh_all
         self._slow: dict[str, int] = {}  # looks in a row, by policy
+        self._needed = asyncio.Event()  # whether any alias is shared
+
+    def changed(self) -> None:
+        """Takes what the follower has read: nobody looks while no alias is shared."""
+        if any(state.aliases or canaries.is_running(state) for state in self._follower.traffic.values()):
+            self._needed.set()
+        else:
+            self._needed.clear()
 
     async def run(self) -> None:
         """Looks for ever."""
         while True:
+            await self._needed.wait()
             await asyncio.sleep(LOOK_SECONDS)
             for policy, state in list(self._follower.traffic.items()):
                 try:

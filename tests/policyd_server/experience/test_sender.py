@@ -64,3 +64,32 @@ def test_a_damaged_configuration_stops_no_decision(tmp_path: Path, listener: soc
         assert (kind, connection.recv(100)) == (DECISIONS, b"one")
     assert sender.sent == {POLICY: 1}
     asyncio.run(sender.close())
+
+
+def test_what_a_full_socket_left_follows_when_there_is_room(tmp_path: Path, listener: socket.socket) -> None:
+    """`run` is woken by what was left, and sends all of it, in order."""
+    set_mode(tmp_path, pb.ExperienceConfig.RECORD)
+    sender = DecisionSender(str(tmp_path / "socket"), RecordedPolicies(tmp_path))
+    record, count = b"r" * 100_000, 20
+
+    async def play() -> bytes:
+        loop = asyncio.get_running_loop()
+        running = asyncio.create_task(sender.run())
+        await asyncio.sleep(0)  # it waits
+        for _ in range(count):
+            await asyncio.to_thread(sender.send, record, 1, POLICY)  # by another thread, as in a server
+        connection, _ = await loop.sock_accept(listener)
+        connection.setblocking(False)
+        received = b""
+        with connection:
+            async with asyncio.timeout(60):
+                while len(received) < count * (HEADER.size + len(record)):
+                    received += await loop.sock_recv(connection, 1 << 20)
+        running.cancel()
+        await sender.close()
+        return received
+
+    received = asyncio.run(play())
+    step = HEADER.size + len(record)
+    bodies = [received[begin + HEADER.size : begin + step] for begin in range(0, len(received), step)]
+    assert bodies == [record] * count
