@@ -29,8 +29,50 @@ MIN_HALVED_ROWS = 512
 _HELPER = ThreadPoolExecutor(1, "half")
 
 
+class BoundCalls:
+    """Inference calls on some of a session's bound rows."""
+
+    def __init__(
+        self, session: ort.InferenceSession, observations: Float32, probs: Float32, values: Float32 | None
+    ) -> None:
+        self._session = session
+        self._observations, self._probs, self._values = observations, probs, values
+        # By the first row and the one behind the last.
+        self._calls: dict[tuple[int, int], Callable[[], None]] = {}
+
+    def run(self, rows: int, start: int = 0) -> None:
+        """Computes rows `start` to `rows`."""
+        call = self._calls.get((start, rows))
+        if call is None:
+            call = self._calls[start, rows] = _call(self._session, self._bind(start, rows))
+        call()
+
+    def run_halves(self, rows: int) -> None:
+        """The second half by another thread."""
+        if rows < MIN_HALVED_ROWS:
+            self.run(rows)
+            return
+        second = _HELPER.submit(self.run, rows, rows // 2)
+        try:
+            self.run(rows // 2)
+        finally:
+            second.result()
+
+    def _bind(self, start: int, stop: int) -> Any:
+        binding = self._session.io_binding()
+        _bind(binding.bind_input, OBSERVATIONS, self._observations[start:stop])
+        _bind(binding.bind_output, PROBS, self._probs[start:stop])
+        if self._values is not None:
+            _bind(binding.bind_output, VALUE, self._values[start:stop])
+        return binding
+
+
 class BoundRows:
-    """Buffers that a session reads and writes. For one thread."""
+    """Buffers that a session reads and writes. For one thread.
+
+    What it holds does not hold it: a version's memory is free with the last one who uses it, not
+    with a garbage collection, for which a server that answers in C makes too few objects.
+    """
 
     def __init__(
         self,
@@ -43,46 +85,17 @@ class BoundRows:
         receipt: bytes,
     ) -> None:
         self.max_rows = max_rows
-        self._session = session
-        self._observations: Float32 = np.zeros((self.max_rows, *shape), np.float32)
-        self._probs: Float32 = np.zeros((self.max_rows, n), np.float32)
-        self._values: Float32 | None = np.zeros(self.max_rows, np.float32) if has_value else None
-        # Inference calls, by the first row and the one behind the last.
-        self._calls: dict[tuple[int, int], Callable[[], None]] = {}
+        observations: Float32 = np.zeros((max_rows, *shape), np.float32)
+        probs: Float32 = np.zeros((max_rows, n), np.float32)
+        values: Float32 | None = np.zeros(max_rows, np.float32) if has_value else None
+        calls = BoundCalls(session, observations, probs, values)
         # Seeds are not secret, only different.
         seed_state = random.SystemRandom().getrandbits(64)
-        buffers = self._observations, self._probs, self._values
-        self.rows = Rows(*buffers, self._run, receipt, seed_state)
+        self.rows = Rows(observations, probs, values, calls.run, receipt, seed_state)
         self.answers = self.rows.answers
         # For requests that nobody waits behind: as fast as can be, at the price of another CPU.
-        run = self._run_halves if usable_cpus() > 1 else self._run
-        self.answers_alone = Rows(*buffers, run, receipt, ~seed_state & MASK64).answers
-
-    def _run(self, rows: int, start: int = 0) -> None:
-        """Computes rows `start` to `rows`."""
-        call = self._calls.get((start, rows))
-        if call is None:
-            call = self._calls[start, rows] = _call(self._session, self._bind(start, rows))
-        call()
-
-    def _run_halves(self, rows: int) -> None:
-        """The second half by another thread."""
-        if rows < MIN_HALVED_ROWS:
-            self._run(rows)
-            return
-        second = _HELPER.submit(self._run, rows, rows // 2)
-        try:
-            self._run(rows // 2)
-        finally:
-            second.result()
-
-    def _bind(self, start: int, stop: int) -> Any:
-        binding = self._session.io_binding()
-        _bind(binding.bind_input, OBSERVATIONS, self._observations[start:stop])
-        _bind(binding.bind_output, PROBS, self._probs[start:stop])
-        if self._values is not None:
-            _bind(binding.bind_output, VALUE, self._values[start:stop])
-        return binding
+        run = calls.run_halves if usable_cpus() > 1 else calls.run
+        self.answers_alone = Rows(observations, probs, values, run, receipt, ~seed_state & MASK64).answers
 
 
 def _call(session: ort.InferenceSession, binding: Any) -> Callable[[], None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +203,21 @@ def test_either_half_may_fail(tmp_path: Path, place: int) -> None:
     with pytest.raises(Exception, match="out of data bounds"):
         Batcher(1).together(version, [bad], alone=True)
     assert None not in Batcher(1).together(version, [good], alone=True)
+
+
+def test_a_version_goes_with_the_last_one_who_holds_it(tmp_path: Path) -> None:
+    """Its session is freed without a garbage collection, after requests on both ways."""
+    repository = ModelRepository(tmp_path)
+    described = metadata("cartpole", (4,), 3)
+    repository.publish("cartpole", {"model.onnx": model(described)}, metadata=described)
+    held = load_version(repository, "cartpole", 1)
+    session = weakref.ref(held.session)
+    request = ActRequest(policy="cartpole", observations=FloatArray(raw=bytes(16)), seed=7)
+    gc.collect()
+    gc.disable()
+    try:
+        assert _answer(request, held) == _long_way(request, held)
+        del held
+        assert session() is None
+    finally:
+        gc.enable()
