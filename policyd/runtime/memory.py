@@ -40,3 +40,9 @@ def bound_heap() -> None:
         mallopt(_M_MMAP_THRESHOLD, 8 * 2**20)
         mallopt(_M_TRIM_THRESHOLD, 16 * 2**20)
         mallopt(_M_ARENA_MAX, 2)
+
+
+def give_back() -> None:
+    """Gives the kernel what the heap holds and nobody uses, as after the end of a version."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

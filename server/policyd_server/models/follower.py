@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from policy_api.v1.traffic_pb2 import Traffic
 from policyd.errors import CorruptArtifact, NotFound, PolicydError
 from policyd.repository import ModelRepository
+from policyd.runtime.memory import give_back
 from policyd_server.models.folder_watch import FolderWatch
 from policyd_server.models.loaded_versions import LoadedVersions
 from policyd_server.models.splits import Split
@@ -129,6 +130,7 @@ class Follower:
                 _LOG.info("%s at generation %d serves %s", policy, seen.aliases.generation, numbers)
             self.loaded_versions.forgive(policy, self._shared_versions(policy))
             await self._drop_replaced(policy)
+            await asyncio.to_thread(give_back)
             self._on_change()
 
     async def load(self, policy: str, version: int) -> LoadedVersion:
