@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import resource
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _KIB = 1024
@@ -36,7 +37,7 @@ def bound_heap() -> None:
     wait for the kernel to fill as many pages with zeros.
     """
     with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
+        mallopt = _c_library().mallopt
         mallopt(_M_MMAP_THRESHOLD, 8 * 2**20)
         mallopt(_M_TRIM_THRESHOLD, 16 * 2**20)
         mallopt(_M_ARENA_MAX, 2)
@@ -45,4 +46,9 @@ def bound_heap() -> None:
 def give_back() -> None:
     """Gives the kernel what the heap holds and nobody uses, as after the end of a version."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        _c_library().malloc_trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

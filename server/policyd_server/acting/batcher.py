@@ -180,7 +180,7 @@ class LoopBatcher:
         for ticket, done in tickets:
             ticket.done = done
         for ticket in ended:
-            ticket.done(ticket)
+            ticket.end()
         self._go_on()
 
     def _go_on(self) -> None:

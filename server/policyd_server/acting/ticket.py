@@ -58,12 +58,24 @@ class Ticket:
                 return
             part = _joined(self.parts)
         self.decision = part
-        self.done(self)
+        self.end()
 
     def fail(self, error: Exception) -> None:
         """Ends the ticket without an answer."""
         self.error = error
-        self.done(self)
+        self.end()
+
+    def end(self) -> None:
+        """Calls `done`, and lets go of it: it holds what holds the ticket.
+
+        Else a garbage collection would have to free the observations.
+        """
+        done, self.done = self.done, _nothing
+        done(self)
+
+
+def _nothing(_: Ticket) -> None:
+    """What is called for a ticket that has ended."""
 
 
 def _joined(parts: list[Decision]) -> Decision:
