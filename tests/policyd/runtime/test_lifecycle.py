@@ -62,6 +62,7 @@ def test_signals_after_the_end_change_nothing() -> None:
         ignore_stop_signals()
         for number in STOP_SIGNALS:
             os.kill(os.getpid(), number)
+        assert {signal.getsignal(number) for number in STOP_SIGNALS} == {signal.SIG_IGN}
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -169,7 +169,9 @@ def test_the_loop_is_woken_while_requests_are_answered(version: LoadedVersion) -
     with _serving(version) as (served, act):
         payload = served.learn(_request(1))
         calls = [act.future(payload, timeout=60) for _ in range(100)]
+        served.turned.clear()
         served.closed = True
         served.front.wake()
+        assert served.turned.wait(20)
         for call in calls:
             call.cancel()
