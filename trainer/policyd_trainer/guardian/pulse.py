@@ -15,6 +15,7 @@ from ctypes import Array, c_ubyte
 from pathlib import Path
 
 from policyd_trainer.guardian.board import call_in, counted, limit_of
+from policyd_trainer.guardian.tree import stat
 
 # How many times `step_timeout` a process may stand still, by the running call. A module may take
 # minutes to import, and a constructor or a first reset may start a simulator.
@@ -64,6 +65,4 @@ def state(pid: int) -> str:
 
     OSError: the process is gone.
     """
-    # pid (name) state ppid ...: the name may hold spaces and brackets
-    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    return text.rpartition(")")[2].split()[0]
+    return stat(pid)[0]

@@ -18,6 +18,8 @@ PR_SET_CHILD_SUBREAPER = 36
 DEADLINE = 5.0  # seconds that the kernel may take to end killed processes
 # Python starts one with a first child of `multiprocessing`. It ends after its owner, by itself.
 _TRACKER = b"from multiprocessing.resource_tracker import"
+_STATE, _PARENT, _FLAGS, _THREADS = 0, 1, 6, 17  # places in what `stat` returns
+_EXITING = 0x4  # PF_EXITING, a flag of the kernel for a thread that has begun to end
 _PAUSE = 0.01  # seconds between two looks at the tree
 
 _LIBC = ctypes.CDLL(None)  # loaded before any fork
@@ -33,17 +35,28 @@ def signal_at_death_of_parent(number: signal.Signals) -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
+def stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat (proc(5)) from the third, the state, on.
+
+    OSError: the process is gone.
+    """
+    # pid (name) state parent ...: the name may hold spaces and brackets
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
 def descendants(root: int) -> list[int]:
-    """Every process below `root`, zombies left out."""
+    """Every process below `root`, zombies left out.
+
+    A process whose first thread has ended is none while another thread of it runs.
+    """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with suppress(OSError):  # it has just ended
-            # pid (name) state ppid ...: the name may hold spaces and brackets
-            state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(entry.name))
+            fields = stat(int(entry.name))
+            if fields[_STATE] != "Z" or int(fields[_THREADS]) > 1:
+                children.setdefault(int(fields[_PARENT]), []).append(int(entry.name))
     found, waiting = [], [root]
     while waiting:
         below = children.get(waiting.pop(), [])
@@ -60,17 +73,25 @@ def describe(pid: int) -> str:
     return f"a process (pid {pid})"
 
 
-def _is_tracker(pid: int) -> bool:
-    """Whether this is Python's own, which nobody left behind."""
-    with suppress(OSError):
-        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
+def ends_by_itself(pid: int) -> bool:
+    """Whether nobody left this process behind: it is Python's own, is ending, or has ended.
+
+    One that is ending has no command line any more, so that no other look would know it.
+    """
+    try:
+        if _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return True
+        # After the command line: what could not be read there can be told here.
+        fields = stat(pid)
+        return bool(int(fields[_FLAGS]) & _EXITING) and int(fields[_THREADS]) == 1
+    except OSError:
+        return True
 
 
 def end_descendants() -> tuple[list[str], list[str]]:
     """Kills everything below this process and waits.
 
-    Returns what was ended, Python's own processes left out, and what would not end.
+    Returns what was ended, without what ends by itself, and what would not end.
     """
     ended: dict[int, str] = {}
     give_up = time.monotonic() + DEADLINE
@@ -80,8 +101,8 @@ def end_descendants() -> tuple[list[str], list[str]]:
         if not left or time.monotonic() > give_up:
             return [name for pid, name in ended.items() if pid not in left], [describe(pid) for pid in left]
         for pid in left:
-            if not _is_tracker(pid):
-                ended.setdefault(pid, describe(pid))
+            if pid not in ended and not ends_by_itself(pid):
+                ended[pid] = describe(pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)  # no event tells that the last of a changing set of processes has ended

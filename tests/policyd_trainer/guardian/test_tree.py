@@ -1,0 +1,104 @@
+"""Tests of the processes below a guardian: which count as left behind, and how they end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from policyd_trainer.guardian.tree import descendants, ends_by_itself
+
+# The first thread ends; another one of the same process goes on.
+WITHOUT_ITS_FIRST_THREAD = """
+import ctypes, os, threading
+
+def go_on():
+    while ") Z " not in open(f"/proc/{os.getpid()}/stat").read():
+        pass
+    print("alone", flush=True)
+    threading.Event().wait()
+
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit(2) of the one thread, not of the process
+"""
+STAYS = "import threading; print('mine', flush=True); threading.Event().wait()"
+# Ends everything below it, as a guardian does, and says what it ended.
+GUARDIAN = """
+import os, subprocess, sys
+from policyd_trainer.guardian import tree
+
+tree.become_subreaper()
+for line in sys.argv[1:]:
+    child = subprocess.Popen([sys.executable, "-c", line], stdout=subprocess.PIPE)
+    child.stdout.readline()
+ended, left = tree.end_descendants()
+print(ended, left)
+"""
+
+
+@contextmanager
+def running(program: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that has said its first line."""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def ended_by_a_guardian(*programs: str) -> str:
+    """What a guardian says of processes that it found."""
+    line = [sys.executable, "-c", GUARDIAN, *programs]
+    return subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_a_process_that_is_ending_was_not_left_behind() -> None:
+    """It has no command line any more, and would be told as an unknown process.
+
+    One that has ended and is not reaped yet looks the same: no command line, and the kernel's flag.
+    """
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    try:
+        assert ends_by_itself(child)
+    finally:
+        os.waitpid(child, 0)
+    assert ends_by_itself(child)  # now it is gone
+
+
+def test_a_process_that_runs_was_left_behind() -> None:
+    """Also where it has no command line to show: its state tells."""
+    with running("print('here', flush=True); input()") as process:
+        assert not ends_by_itself(process.pid)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of exit(2) is x86_64's")
+def test_a_process_without_its_first_thread_is_found() -> None:
+    """It reads as a zombie to whoever looks at its state alone, and would live on for ever."""
+    with running(WITHOUT_ITS_FIRST_THREAD) as process:
+        assert process.pid in descendants(os.getpid())
+        assert not ends_by_itself(process.pid)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of exit(2) is x86_64's")
+def test_what_runs_is_ended_and_told() -> None:
+    """An ordinary process by its command line, one without a first thread by its number."""
+    told = ended_by_a_guardian(STAYS, WITHOUT_ITS_FIRST_THREAD)
+    assert "mine" in told
+    assert "a process (pid " in told
+    assert told.endswith("[]\n")
+
+
+def test_pythons_own_process_is_ended_without_a_word() -> None:
+    """The resource tracker of `multiprocessing` ends after its owner."""
+    tracked = (
+        "import os; from multiprocessing.resource_tracker import ensure_running; ensure_running(); "
+        "print('tracked', flush=True); os.kill(os.getpid(), 9)"
+    )
+    assert ended_by_a_guardian(tracked) == "[] []\n"
