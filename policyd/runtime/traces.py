@@ -1,11 +1,7 @@
-"""The setting `--trace`, and the W3C trace context that travels with a call.
-
-Needs no OpenTelemetry.
-"""
+"""The setting `--trace`. OpenTelemetry is imported only where it is set."""
 
 from __future__ import annotations
 
-import contextvars
 import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,15 +12,6 @@ from policyd.errors import FailedPrecondition
 
 if TYPE_CHECKING:
     from policyd.runtime.tracing import Tracing
-
-# The header `traceparent` for the calls that this code makes; empty: nothing is traced.
-traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
-
-
-def outgoing() -> list[tuple[str, str | bytes]]:
-    """Returns the metadata that continues the trace in the process that is called."""
-    current = traceparent.get()
-    return [("traceparent", current)] if current else []
 
 
 def trace_options(command: Callable[..., Any]) -> Callable[..., Any]:

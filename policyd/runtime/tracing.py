@@ -23,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from policyd.runtime.interceptor import Interceptor
 from policyd.runtime.rpc_metrics import code_of
-from policyd.runtime.traces import traceparent
+from policyd.runtime.trace_context import traceparent
 
 EXPORT_MILLISECONDS = 1000
 

@@ -12,7 +12,7 @@ from policyd.errors import FailedPrecondition, Unavailable
 from policyd.experience.configs import RecordedPolicies
 from policyd.repository import ModelRepository
 from policyd.repository.cached import CachedStorage
-from policyd.runtime import request_ids, traces
+from policyd.runtime import request_ids, trace_context
 from policyd.runtime.audit import Audit
 from policyd.runtime.decoding import Decoding
 from policyd.runtime.origin import Origin
@@ -148,7 +148,7 @@ class App:
     def _to_trainer(self) -> list[tuple[str, str | bytes]]:
         """Returns the metadata that every call to the trainer carries."""
         shown = self._settings.trainer_link.metadata()
-        return shown + traces.outgoing() + request_ids.outgoing()
+        return shown + trace_context.outgoing() + request_ids.outgoing()
 
     def _report(self, service: str, *, serving: bool) -> None:
         """Shows the health of all workers, as the supervisor reports it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from policy_api.v1.policy_pb2 import StreamActRequest, StreamActResponse
 from policyd.client.acting import ActCodec, Actions, ActOptions, Observations, actions_of
@@ -11,18 +12,33 @@ from policyd.client.exchange import ended
 from policyd.client.wire import codec
 from policyd.client.wire.binding import DONE, Wire
 from policyd.client.wire.failures import Failure, failure_of, status_of
+from policyd.client.wire.pool import Pool
 from policyd.errors import PolicydError
 
-if TYPE_CHECKING:
-    from policyd.client.wire.transport import WireTransport
+Parsed = TypeVar("Parsed")
 
 _GOODBYE_SECONDS = 0.05  # that `close` waits for the server, so that the connection can be used again
+
+
+class Opener(Protocol):
+    """What a stream takes from the transport that opened it."""
+
+    pool: Pool
+
+    def begin_stream(self, deadline: float) -> Wire | Failure:
+        """A connection on which the stream has begun."""
+
+    def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
+        """The message of an answer."""
+
+    def error_of(self, failure: Failure) -> PolicydError:
+        """The error that a stream ends with."""
 
 
 class WireExchange:
     """One stream, for one thread. It begins with the first message."""
 
-    def __init__(self, transport: WireTransport, deadline: float) -> None:
+    def __init__(self, transport: Opener, deadline: float) -> None:
         self._transport, self._pool = transport, transport.pool
         self._deadline = deadline
         self._wire: Wire | None = None

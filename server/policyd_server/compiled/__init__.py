@@ -1,8 +1,7 @@
 """The plain path in C: reading, drawing and writing without a Python object a row.
 
 hatch_build.py compiles it where there is a C compiler. Without it the server gives the same
-answers, more
-slowly: everything goes through tickets and arrays.
+answers, more slowly: everything goes through tickets and arrays.
 """
 
 from importlib.util import find_spec

@@ -21,7 +21,7 @@ from policy_api.v1 import artifact_pb2
 from policy_api.v1.training_pb2 import JobLimits, TrainingJob
 from policyd import errors
 from policyd.repository import ModelRepository
-from policyd.runtime import log, traces
+from policyd.runtime import log, trace_context
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.limits import Limits
@@ -261,7 +261,7 @@ def test_a_job_keeps_its_origin(open_room: OpenRoom) -> None:
     async def test() -> None:
         async with open_room("checkpoint", span=span) as room:
             log.request_id.set("ci/42")
-            traces.traceparent.set(trace)
+            trace_context.traceparent.set(trace)
             job_id = (await room.create()).job_id
             await room.until(job_id, _running)
         log.request_id.set("another")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from policyd_trainer.algorithms.batches import Batch
 from policyd_trainer.algorithms.losses import (
     clipped_surrogate,
-    explained_variance,
     surrogate_weights,
     value_gradient,
     value_loss,
@@ -17,11 +14,7 @@ from policyd_trainer.algorithms.losses import (
 from policyd_trainer.arrays import Array
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.distributions.interface import Distribution
-from policyd_trainer.estimators.normalization import most_rows
 from policyd_trainer.networks.interface import Network
-
-if TYPE_CHECKING:
-    from policyd_trainer.algorithms.learner import Learner
 
 
 def actor_loss(
@@ -79,9 +72,8 @@ def critic_loss(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) 
 def critic_gradient(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
     """The gradient of critic_loss [P].
 
-    With critic_gradient `full` the target r + gamma V(s') moves too, as in the course, where it is
-    not
-    detached: d delta^2 = 2 delta (gamma dV(s') - dV(s)) (Baird 1995, residual gradient).
+    With critic_gradient `full` the target r + gamma V(s') moves too, as in the course: it is not
+    detached there. d delta^2 = 2 delta (gamma dV(s') - dV(s)) (Baird 1995, residual gradient).
     """
     scale = config.vf_coef * batch.scale
     if config.critic_gradient == "semi":
@@ -92,24 +84,3 @@ def critic_gradient(xp: Any, config: TrainingConfig, critic: Network, batch: Bat
     deltas = batch.value_targets - both[: len(batch)]
     gradient = xp.concatenate((-2 * deltas, 2 * deltas * batch.next_discounts))
     return critic.backward(scale * gradient[:, None])
-
-
-def loss_figures(config: TrainingConfig, learner: Learner, batch: Batch) -> dict[str, float]:
-    """Losses of a batch, or of a part of many images, under stable-baselines3's names."""
-    xp = learner.backend.xp
-    if len(batch) > (some := most_rows(batch.observations)):
-        batch = batch.take(learner.backend.asarray(np.arange(some)))
-    batch = batch.scaled()
-    outputs = learner.actor.outputs(batch.observations)
-    scalars = {
-        "train/policy_loss": float(
-            actor_loss(xp, learner.distribution, learner.actor, batch, 0.0, config.clip_range)
-        ),
-        "train/entropy_loss": -float(learner.distribution.entropy(xp, outputs).mean()),
-    }
-    if learner.critic is not None and batch.values is not None and batch.value_targets is not None:
-        scalars["train/value_loss"] = float(critic_loss(xp, config, learner.critic, batch))
-        to_numpy = learner.backend.to_numpy
-        variance = explained_variance(to_numpy(batch.values), to_numpy(batch.value_targets))
-        scalars["train/explained_variance"] = variance
-    return scalars

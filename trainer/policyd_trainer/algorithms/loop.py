@@ -13,7 +13,7 @@ from policyd_trainer.algorithms.acting import ActingCopy
 from policyd_trainer.algorithms.batches import Batch
 from policyd_trainer.algorithms.build import NetworkSpecs, Weights
 from policyd_trainer.algorithms.estimate import corrected
-from policyd_trainer.algorithms.gradients import loss_figures
+from policyd_trainer.algorithms.figures import loss_figures
 from policyd_trainer.algorithms.interface import Counters, Learned
 from policyd_trainer.algorithms.learner import Learner
 from policyd_trainer.algorithms.prepare import make_batch, ratios

@@ -106,9 +106,8 @@ def unseen_loss(differences: Floats, tail: float, scale: float) -> float:
     An event that did not happen in n independent episodes has a probability below p = 1 - tail **
     (1 / n), at confidence 1 - tail (Clopper and Pearson, 1934). It is taken to cost as much as is
     plausible, less what the worst episode has cost already. Of one kind of failure the errors at
-    several looks are
-    nested: what has not happened by a look had not happened by those before. So `tail` holds for
-    all looks together.
+    several looks are nested: what has not happened by a look had not happened by those before. So
+    `tail` holds for all looks together.
     """
     p = 1.0 - tail ** (1.0 / len(differences))
     return float(p * max(0.0, scale + differences.min()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policyd.quoting import shown
-from policyd.runtime import log, traces
+from policyd.runtime import log, trace_context
 from policyd.runtime.guard import current_caller
 
 MAX_NAME = 256  # characters
@@ -26,7 +26,7 @@ class Origin:
         `actor` is what the request says of itself. `on_behalf_of` is the caller's name as the
         server that forwarded the call knows it.
         """
-        return cls(log.request_id.get(), traces.traceparent.get(), _asked_by(actor, on_behalf_of))
+        return cls(log.request_id.get(), trace_context.traceparent.get(), _asked_by(actor, on_behalf_of))
 
 
 NOWHERE = Origin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -12,13 +12,13 @@ from starlette.routing import BaseRoute, Route
 
 from policy_api.v1 import experience_pb2 as pb
 from policy_api.v1.traffic_pb2 import Traffic
-from policyd.errors import FailedPrecondition, InvalidArgument, PolicydError, Unauthenticated, Unavailable
+from policyd.errors import FailedPrecondition, InvalidArgument, Unavailable
 from policyd.repository.canary_section import picture
-from policyd_server.http import errors, events
-from policyd_server.page import methods, rendering, session
+from policyd_server.http import events
+from policyd_server.page import methods, rendering
 from policyd_server.page.asking import Services
 from policyd_server.page.live import Feeds, Parts
-from policyd_server.page.sections.changes import ACTOR, generation_of, reason_of
+from policyd_server.page.sections.forms import ACTOR, ChangeForm, Fields, generation_of, reason_of
 from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import canary, experience, shadow
 
@@ -27,7 +27,7 @@ OFF = "EXPERIENCE_OFF"  # reason of what a policy without recording answers
 
 def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
     """The page, its stream, and the change of what is recorded."""
-    return [*_looking(services, feeds), *_configuring(services)]
+    return [*_looking(services, feeds), *_configuration(services).routes(services.gateway)]
 
 
 def _looking(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
@@ -62,49 +62,26 @@ def _looking(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
     ]
 
 
-def _configuring(services: Services) -> Sequence[BaseRoute]:
-    gateway = services.gateway
-
-    async def configuration(
-        request: Request, fields: Mapping[str, str], *, status: int = 200, problem: str = ""
-    ) -> Response:
+def _configuration(services: Services) -> ChangeForm:
+    async def values(request: Request, fields: Fields) -> dict[str, Any]:
         made = await _values(services, request)
-        made |= {
-            "mode": fields.get("mode", made["view"].mode),
-            "reason": fields.get("reason", ""),
-            "problem": problem,
-            "modes": experience.MODES,
-        }
-        return rendering.respond(gateway, request, "record.html", status=status, section="experience", **made)
+        return made | {"mode": fields.get("mode", made["view"].mode), "modes": experience.MODES}
 
-    async def ask(request: Request) -> Response:
-        return await configuration(request, {})
-
-    async def change(request: Request) -> Response:
-        fields = await session.form(request)
+    async def change(request: Request, fields: Fields) -> str:
         name = request.path_params["policy"]
-        try:
-            config = (await _recorded(services, request, name)).config
-            config.mode = _mode(fields.get("mode", ""))
-            message = pb.SetExperienceConfigRequest(
-                policy=name,
-                config=config,
-                expected_generation=generation_of(fields),
-                actor=ACTOR,
-                reason=reason_of(fields),
-            )
-            await gateway.calls.unary(request, methods.SET_EXPERIENCE, message)
-        except Unauthenticated:
-            raise
-        except PolicydError as error:
-            return await configuration(request, fields, status=errors.status_of(error), problem=error.message)
-        return see_other(f"/page/experience/{name}")
+        config = (await _recorded(services, request, name)).config
+        config.mode = _mode(fields.get("mode", ""))
+        message = pb.SetExperienceConfigRequest(
+            policy=name,
+            config=config,
+            expected_generation=generation_of(fields),
+            actor=ACTOR,
+            reason=reason_of(fields),
+        )
+        await services.gateway.calls.unary(request, methods.SET_EXPERIENCE, message)
+        return f"/page/experience/{name}"
 
-    place = "/page/experience/{policy}/record"
-    return [
-        Route(place, shown(gateway, ask), methods=["GET"]),
-        Route(place, shown(gateway, change), methods=["POST"]),
-    ]
+    return ChangeForm("/page/experience/{policy}/record", "experience", "record.html", values, change)
 
 
 async def _values(services: Services, request: Request) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -10,15 +10,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from policy_api.v1 import training_pb2
-from policyd.errors import NotFound, PolicydError, Unauthenticated
-from policyd_server.http import errors, events
-from policyd_server.page import methods, rendering, session
+from policyd.errors import NotFound
+from policyd_server.http import events
+from policyd_server.page import methods, rendering
 from policyd_server.page.asking import Services
 from policyd_server.page.charts.curves import Series, curves
 from policyd_server.page.live import Feeds, Parts
 from policyd_server.page.remembering import CurveMemory
-from policyd_server.page.sections.changes import reason_of
-from policyd_server.page.sections.frame import live, see_other, shown
+from policyd_server.page.sections.forms import ChangeForm, Fields, reason_of
+from policyd_server.page.sections.frame import live, shown
 from policyd_server.page.views import jobs
 
 AXES = ("environment steps", "mean return of the last 100 episodes")
@@ -26,7 +26,7 @@ AXES = ("environment steps", "mean return of the last 100 episodes")
 
 def routes(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[BaseRoute]:
     """The pages, their streams, and cancelling."""
-    return [*_looking(services, feeds, memory), *_cancelling(services)]
+    return [*_looking(services, feeds, memory), *_cancellation(services).routes(services.gateway)]
 
 
 def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[BaseRoute]:
@@ -82,40 +82,17 @@ def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[
     ]
 
 
-def _cancelling(services: Services) -> Sequence[BaseRoute]:
-    gateway = services.gateway
+def _cancellation(services: Services) -> ChangeForm:
+    async def values(request: Request, fields: Fields) -> dict[str, Any]:  # noqa: ARG001
+        return {"row": jobs.row(await services.job(request, request.path_params["job_id"]))}
 
-    async def cancellation(
-        request: Request, fields: Mapping[str, str], *, status: int = 200, problem: str = ""
-    ) -> Response:
-        job = await services.job(request, request.path_params["job_id"])
-        values: dict[str, Any] = {
-            "row": jobs.row(job),
-            "reason": fields.get("reason", ""),
-            "problem": problem,
-        }
-        return rendering.respond(gateway, request, "cancel.html", status=status, section="jobs", **values)
-
-    async def ask_cancellation(request: Request) -> Response:
-        return await cancellation(request, {})
-
-    async def cancel(request: Request) -> Response:
-        fields = await session.form(request)
+    async def cancel(request: Request, fields: Fields) -> str:
         job_id = request.path_params["job_id"]
-        try:
-            message = training_pb2.CancelTrainingJobRequest(job_id=job_id, reason=reason_of(fields))
-            await gateway.calls.unary(request, methods.CANCEL_JOB, message)
-        except Unauthenticated:
-            raise
-        except PolicydError as error:
-            return await cancellation(request, fields, status=errors.status_of(error), problem=error.message)
-        return see_other(f"/page/jobs/{job_id}")
+        message = training_pb2.CancelTrainingJobRequest(job_id=job_id, reason=reason_of(fields))
+        await services.gateway.calls.unary(request, methods.CANCEL_JOB, message)
+        return f"/page/jobs/{job_id}"
 
-    place = "/page/jobs/{job_id}/cancel"
-    return [
-        Route(place, shown(gateway, ask_cancellation), methods=["GET"]),
-        Route(place, shown(gateway, cancel), methods=["POST"]),
-    ]
+    return ChangeForm("/page/jobs/{job_id}/cancel", "jobs", "cancel.html", values, cancel)
 
 
 def _curve(job: training_pb2.TrainingJob, memory: CurveMemory) -> Any:

@@ -16,7 +16,7 @@ from policyd_server.http import errors
 from policyd_server.http.gateway import Gateway
 from policyd_server.page import methods, rendering, session
 from policyd_server.page.asking import Services
-from policyd_server.page.sections.changes import reason_of
+from policyd_server.page.sections.forms import reason_of
 from policyd_server.page.sections.frame import live, see_other, shown
 
 NEW = "/page/retrain"

@@ -60,14 +60,18 @@ def failed(stream: int, number: bytes, *more: tuple[bytes, bytes]) -> bytes:
     return headers(stream, (b":status", b"200"), (b"grpc-status", number), *more, ends=True)
 
 
+# What the n-th message, over all connections, is answered with: script(n, stream).
+Script = Callable[[int, int], "bytes | None"]
+
+
 @dataclass
 class ScriptedServer:
-    """Answers the n-th message, over all connections, by `script(n, stream)`.
+    """Answers by a script.
 
     None ends the connection, b"" leaves the request without an answer.
     """
 
-    script: Callable[[int, int], bytes | None]
+    script: Script
     requests: int = 0
     connections: int = 0
     acknowledged: threading.Event = field(default_factory=threading.Event)  # a PING was answered
@@ -150,3 +154,6 @@ class ScriptedServer:
 def _hang_up(connection: socket.socket) -> None:
     with suppress(OSError):  # it has ended
         connection.shutdown(socket.SHUT_RDWR)
+
+
+Serve = Callable[[Script], ScriptedServer]

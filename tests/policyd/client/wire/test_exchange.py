@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,28 +12,12 @@ from policy_api.v1 import policy_pb2
 from policyd import PolicyClient, errors
 from tests.policyd.client.wire import scripted
 from tests.policyd.client.wire.needed import needs_wire
-from tests.policyd.client.wire.scripted import PING, RESET, ScriptedServer, frame
+from tests.policyd.client.wire.scripted import PING, RESET, Script, Serve, frame
 
 pytestmark = needs_wire
 
 ROW = np.zeros((1, 4), np.float32)
 REFUSED = (7).to_bytes(4, "big")
-Script = Callable[[int, int], "bytes | None"]
-Serve = Callable[[Script], ScriptedServer]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts scripted servers."""
-    running: list[ScriptedServer] = []
-
-    def start(script: Script) -> ScriptedServer:
-        running.append(ScriptedServer(script))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.__exit__()
 
 
 def _message(stream: int, version: int) -> bytes:

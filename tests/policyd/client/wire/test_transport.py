@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +16,7 @@ from policy_api.v1 import policy_pb2
 from policyd import PolicyClient, errors
 from tests.policyd.client.wire import scripted
 from tests.policyd.client.wire.needed import needs_wire
-from tests.policyd.client.wire.scripted import GOAWAY, PING, RESET, ScriptedServer, frame
+from tests.policyd.client.wire.scripted import GOAWAY, PING, RESET, Script, Serve, frame
 
 pytestmark = needs_wire
 
@@ -24,22 +24,6 @@ ROW = np.zeros((1, 4), np.float32)
 INFO = policy_pb2.GetServerInfoResponse(version="1.2.3").SerializeToString()
 REFUSED = (7).to_bytes(4, "big")
 LAST_STREAM_0 = bytes(8)
-Script = Callable[[int, int], "bytes | None"]
-Serve = Callable[[Script], ScriptedServer]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts scripted servers."""
-    running: list[ScriptedServer] = []
-
-    def start(script: Script) -> ScriptedServer:
-        running.append(ScriptedServer(script))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.__exit__()
 
 
 def _answer(number: int, stream: int) -> bytes:
