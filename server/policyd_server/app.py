@@ -93,7 +93,7 @@ class App:
             self._report(service, serving=True)
         self._tasks = [
             asyncio.create_task(self.follower.run(self._settings.poll_interval)),
-            asyncio.create_task(training.watch_trainer(self._channel, self._report)),
+            asyncio.create_task(training.watch_trainer(self._channel, self._settings.trainer, self._report)),
             asyncio.create_task(self._recorder.run()),
             asyncio.create_task(self._canaries.run()),
             asyncio.create_task(self._decisions.run()),
@@ -167,7 +167,7 @@ class App:
         actor = Actor(resolver, batcher, settings.max_batch_rows, self._decisions)
         transfers = Transfers(self.follower, resolver, settings.max_import_bytes)
         policy = PolicyService(actor, listing, promotion, transfers, settings.pin_seconds)
-        forwarder = TrainingForwarder(self._channel, self._to_trainer)
+        forwarder = TrainingForwarder(self._channel, settings.trainer, self._to_trainer)
         registry = Registry(self.follower, resolver, listing, self._refresh_all)
         inference = InferenceService(actor, listing, registry, self.health)
         experience = ExperienceService(
@@ -264,7 +264,7 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", settings.max_message_bytes),
         # http_proxy in the environment is for the world outside, not for our own link.
         ("grpc.enable_http_proxy", 0),
-        # A trainer that comes back is found within a second.
+        # A trainer that listens and cannot serve yet is asked again within a second.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]

@@ -20,6 +20,7 @@ from policyd.runtime import rpc
 from policyd.runtime.guard import current_caller
 from policyd.runtime.origin import ON_BEHALF_OF, PREFIX
 from policyd.runtime.request_ids import KEY
+from policyd_server.services import reach
 from policyd_server.services.health import Report
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -40,12 +41,15 @@ _HOP_BY_HOP = (
 class TrainingForwarder:
     """Forwards calls to the trainer over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel, credentials: Callable[[], Metadata] = list) -> None:
-        """`credentials`: metadata that proves to the trainer who this server is.
+    def __init__(
+        self, channel: grpc.aio.Channel, address: str, credentials: Callable[[], Metadata] = list
+    ) -> None:
+        """`address`: host:port of the trainer, to which the channel leads.
 
-        Asked for each call.
+        `credentials`: metadata that proves to the trainer who this server is. Asked for each call.
         """
         self._channel = channel
+        self._address = address
         self._credentials = credentials
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -103,6 +107,8 @@ class TrainingForwarder:
         patience = min(MAX_WAIT, (_timeout(context) or 2 * MAX_WAIT) / 2)
         try:
             async with asyncio.timeout(patience):
+                if not _is_ready(self._channel) and not await reach.listens(self._address):
+                    raise _unreachable()
                 while (
                     state := self._channel.get_state(try_to_connect=True)
                 ) is not grpc.ChannelConnectivity.READY:
@@ -113,12 +119,19 @@ class TrainingForwarder:
             raise _unreachable() from None
 
 
-async def watch_trainer(channel: grpc.aio.Channel, report: Report) -> None:
+async def watch_trainer(channel: grpc.aio.Channel, address: str, report: Report) -> None:
     """Reports whether the trainer can be reached, and keeps trying, until cancelled."""
     while True:
-        state = channel.get_state(try_to_connect=True)
+        state = channel.get_state()
         report(SERVICE, serving=state is grpc.ChannelConnectivity.READY)
+        if state is grpc.ChannelConnectivity.IDLE:
+            await reach.until_listens(address)
+            state = channel.get_state(try_to_connect=True)
         await channel.wait_for_state_change(state)
+
+
+def _is_ready(channel: grpc.aio.Channel) -> bool:
+    return channel.get_state() is grpc.ChannelConnectivity.READY
 
 
 def _unreachable() -> Unavailable:

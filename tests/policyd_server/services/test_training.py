@@ -7,6 +7,7 @@ Forwarded whole, and refused well while there is no trainer.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -15,12 +16,15 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from policy_api.v1 import policy_pb2, training_pb2_grpc
 from policy_api.v1 import training_pb2 as pb
 from policyd.errors import InvalidArgument, Unavailable
 from policyd.runtime import rpc, status
+from policyd_server.services.training import SERVICE, TrainingForwarder
 from tests.policyd_server.process import Publish, StartServer
 
 
@@ -141,3 +145,50 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
         assert time.monotonic() - begin < 16
         x = policy_pb2.FloatArray(values=[0, 0, 0, 0])
         assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=10).version == 1
+
+
+def test_a_trainer_that_comes_and_comes_back_is_found(start_server: StartServer) -> None:
+    """Health tells of each change, and the same server then forwards calls."""
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        place.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{place.getsockname()[1]}"
+        server = start_server("--trainer", address)
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        changes = (
+            change.status for change in health_pb2_grpc.HealthStub(server.channel).Watch(request, timeout=90)
+        )
+        assert next(changes) == health_pb2.HealthCheckResponse.NOT_SERVING
+        for _ in range(2):
+            trainer = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 1)])
+            training_pb2_grpc.add_TrainingServiceServicer_to_server(_Trainer(), trainer)
+            trainer.add_insecure_port(address)
+            trainer.start()
+            assert next(changes) == health_pb2.HealthCheckResponse.SERVING
+            spec = pb.TrainingSpec(policy="cartpole")
+            answer = server.training.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=20)
+            assert answer.job.job_id == "7"
+            trainer.stop(None).wait()
+            assert next(changes) == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def test_a_call_without_a_trainer_does_not_make_the_channel_try_for_ever() -> None:
+    """It fails and leaves the channel idle: one that has failed to connect goes on trying."""
+
+    async def test(address: str) -> None:
+        async with grpc.aio.insecure_channel(address) as channel:
+            server = grpc.aio.server()
+            handlers = dict(TrainingForwarder(channel, address).handlers())
+            server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
+            port = server.add_insecure_port("127.0.0.1:0")
+            await server.start()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as to_server:
+                stub = training_pb2_grpc.TrainingServiceStub(to_server)
+                with pytest.raises(grpc.aio.AioRpcError, match="cannot be reached"):
+                    await stub.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=20)
+            await server.stop(None)
+            assert channel.get_state() is grpc.ChannelConnectivity.IDLE
+
+    with socket.socket() as peer:
+        peer.bind(("127.0.0.1", 0))
+        asyncio.run(test(f"127.0.0.1:{peer.getsockname()[1]}"))

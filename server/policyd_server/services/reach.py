@@ -1,0 +1,33 @@
+"""Whether anything listens at an address, asked by plain TCP.
+
+A gRPC channel that fails to connect tries again every second for ever. Each attempt wakes all
+threads of gRPC's core for a while: 40 times per second together. So the channel is told to connect
+only where somebody listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 5.0  # between two attempts
+CONNECT_SECONDS = 5.0  # for one attempt
+
+
+async def listens(address: str) -> bool:
+    """Whether a TCP connection to "host:port" can be made within `CONNECT_SECONDS`."""
+    host, _, port = address.rpartition(":")
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        writer.transport.abort()
+        return True
+    return False
+
+
+async def until_listens(address: str) -> None:
+    """Returns once something listens there."""
+    pause = RETRY_SECONDS
+    while not await listens(address):
+        await asyncio.sleep(pause)
+        pause = min(GROWTH * pause, MAX_RETRY_SECONDS)
