@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from policyd.errors import PolicydError
 TOP = Path(__file__).parents[3]
 PROJECT = "policyd-e2e"
 STAND_INS = ("envoy", "prometheus", "postgres")  # of deploy/stand-ins
+STANDING = [[0.0, 0.0, 0.0, 0.0]]  # a pole that stands upright
 SCALED = ("docker-compose.yml", "docker-compose.scale.yml")
 
 
@@ -110,12 +111,20 @@ class Policyctl:
 
 
 class Acting:
-    """Asks for one action after the other, in the background of a `with`."""
+    """Asks for actions, one call after the other, in the background of a `with`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        policy: str = "cartpole",
+        batches: Sequence[Any] = (STANDING,),
+        pause: float = 0.05,
+    ) -> None:
+        """`batches`: rows of observations, sent in turn; `pause`: seconds between two calls."""
         self.answered = 0
         self.failures: list[str] = []
-        self._address = address
+        self._address, self._policy = address, policy
+        self._batches, self._pause = batches, pause
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -129,9 +138,9 @@ class Acting:
 
     def _run(self) -> None:
         with PolicyClient(self._address, timeout=60) as client:
-            while not self._enough.wait(0.05):
+            while not self._enough.wait(self._pause):
                 try:
-                    client.act([[0.0, 0.0, 0.0, 0.0]], policy="cartpole")
+                    client.act(self._batches[self.answered % len(self._batches)], policy=self._policy)
                     self.answered += 1
                 except PolicydError as error:
                     self.failures.append(error.message)

@@ -8,19 +8,15 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
 
 from benchmarks.serving.images import POLICY, SHAPE, described, made, publish
-from policyd import PolicyClient
-from policyd.errors import PolicydError
 from policyd.repository import ModelRepository
-from tests.e2e.containers.compose import Compose, Policyctl, await_that, run
+from tests.e2e.containers.compose import Acting, Compose, Policyctl, await_that, run
 
 pytestmark = [
     pytest.mark.skipif("POLICYD_E2E" not in os.environ, reason="needs a container engine: make e2e"),
@@ -48,33 +44,8 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     compose("down", "--volumes", "--remove-orphans")
 
 
-class Playing:
-    """Sends images in the background of a `with`, one batch after the other."""
-
-    def __init__(self, address: str) -> None:
-        self.answered = 0
-        self.failures: list[str] = []
-        self._address = address
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with PolicyClient(self._address, timeout=60) as client:
-            while not self._enough.is_set():
-                batch = BATCHES[self.answered % len(BATCHES)]
-                try:
-                    client.act(np.zeros((batch, *SHAPE), np.uint8), policy=POLICY)
-                    self.answered += 1
-                except PolicydError as error:
-                    self.failures.append(error.message)
+def _player(address: str) -> Acting:
+    return Acting(address, POLICY, [np.zeros((rows, *SHAPE), np.uint8) for rows in BATCHES], pause=0)
 
 
 def test_promotions_of_an_image_policy_kill_no_worker(compose: Compose) -> None:
@@ -83,7 +54,7 @@ def test_promotions_of_an_image_policy_kill_no_worker(compose: Compose) -> None:
     assert int(run("docker", "inspect", "-f", "{{.HostConfig.Memory}}", container)) == GIB
     policyctl = Policyctl(compose.address("server", 50051))
     await_that(lambda: bool(policyctl("policies")["policies"]), 60, "the policy is served")
-    with Playing(policyctl.address) as first, Playing(policyctl.address) as second:
+    with _player(policyctl.address) as first, _player(policyctl.address) as second:
         for version in [*range(2, VERSIONS + 1), *range(1, VERSIONS + 1)]:
             policyctl("promote", str(version), "--policy", POLICY)
             assert policyctl.champion()[0] == version
