@@ -20,22 +20,27 @@ STILL = Path(__file__).with_name("still.py")
 
 
 @pytest.mark.parametrize(
-    ("way", "told"),
+    ("way", "call", "told"),
     [
-        ("stop", "was stopped by a signal (SIGSTOP)"),
-        ("lock", "stood still (C code that keeps Python's lock?)"),
-        ("exec", "has become another program"),
+        ("stop", "step", "was stopped by a signal (SIGSTOP)"),
+        ("stop", "first reset", "was stopped by a signal (SIGSTOP)"),
+        ("stop", "import", "was stopped by a signal (SIGSTOP)"),
+        ("lock", "reset", "stood still (C code that keeps Python's lock?)"),
+        ("exec", "step", "has become another program"),
     ],
 )
-def test_a_process_that_stands_still_is_ended(way: str, told: str) -> None:
-    """The failure names what happened and the call; a traceback shows where it was."""
+def test_a_process_that_stands_still_is_ended(way: str, call: str, told: str) -> None:
+    """The failure names what happened and the call; a traceback shows where it was.
+
+    A call that may start a simulator has more time, but not if a signal has stopped it.
+    """
     done = subprocess.run(
-        [sys.executable, str(STILL), way], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, str(STILL), way, call], capture_output=True, text=True, check=False, timeout=100
     )
     failure = json.loads(done.stdout.splitlines()[-1])["failure"]
     assert failure["reason"] == "ENVIRONMENT_HANGS"
     assert failure["message"].startswith(f"the training process {told}")
-    assert failure["message"].endswith("in a call of the environment: step")
+    assert failure["message"].endswith(f"in a call of the environment: {call}")
     assert done.returncode != 0
     assert ("still.py" in done.stderr) == (way != "exec")
 

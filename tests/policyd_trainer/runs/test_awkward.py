@@ -55,7 +55,7 @@ def published(tmp_path: Path) -> list[int]:
         ("interrupt", "reset", "reset: the environment raised KeyboardInterrupt"),
         ("odd text", "step", "step failed with ValueError: ?xxx"),
         ("os._exit", "step", "ended with exit code 0 in a call of the environment: step"),
-        ("exit in C", "reset", "ended with exit code 0 in a call of the environment: reset"),
+        ("exit in C", "reset", "ended with exit code 0 in a call of the environment: first reset"),
         ("segfault", "step", "was ended by SIGSEGV in a call of the environment: step"),
     ],
 )

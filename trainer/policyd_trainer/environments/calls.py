@@ -92,7 +92,7 @@ def _is_of_a_person() -> bool:
 IMPORT = Call("import", float("inf"))  # a module may take minutes to import; a job's time limit ends it
 CONSTRUCTOR = Call("constructor", STARTING)
 SPACES = Call("spaces")
-FIRST_RESET = Call("reset", STARTING)
+FIRST_RESET = Call("first reset", STARTING)
 RESET = Call("reset")
 STEP = Call("step")
 ACTION_MASKS = Call("action_masks")

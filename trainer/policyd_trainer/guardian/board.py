@@ -18,7 +18,10 @@ from multiprocessing.context import BaseContext
 VARIABLE = "POLICYD_BOARD"
 
 # The calls into an environment. A call is written down as its index; 0: none is running.
-CALLS = ("", "import", "constructor", "spaces", "reset", "step", "action_masks", "render", "close", "pickle")
+CALLS = (
+    *("", "import", "constructor", "spaces", "first reset", "reset"),
+    *("step", "action_masks", "render", "close", "pickle"),
+)
 
 _CALL, _STAGE, _CODE, _JSON, _COUNT = range(5)  # positions of the bytes
 _LIMIT = 8  # of a number with eight bytes: seconds

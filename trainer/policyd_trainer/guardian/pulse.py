@@ -17,9 +17,10 @@ from pathlib import Path
 from policyd_trainer.guardian.board import call_in, counted, limit_of
 from policyd_trainer.guardian.tree import stat
 
-# How many times `step_timeout` a process may stand still, by the running call. A module may take
-# minutes to import, and a constructor or a first reset may start a simulator.
-PATIENCE: Mapping[str, float] = {"import": math.inf, "constructor": 10.0, "reset": 10.0, "": 10.0}
+# How many times `step_timeout` the running call may take before the watchdog interrupts it: 1 for
+# all others. A module may take minutes to import, and a constructor or a first reset may start a
+# simulator.
+PATIENCE: Mapping[str, float] = {"import": math.inf, "constructor": 10.0, "first reset": 10.0, "": 10.0}
 MARGIN = 10.0  # seconds more, for a machine that has much to do
 _LONGEST_LOOK = 1.0  # seconds between two looks that count: this process may have been stopped too
 
@@ -27,8 +28,9 @@ _LONGEST_LOOK = 1.0  # seconds between two looks that count: this process may ha
 class Pulse:
     """Looks at one board again and again."""
 
-    def __init__(self, board: memoryview | Array[c_ubyte]) -> None:
-        self._board = board
+    def __init__(self, board: memoryview | Array[c_ubyte], pid: int) -> None:
+        """`pid`: of the process that counts on the board."""
+        self._board, self._pid = board, pid
         self._count = counted(board)
         self._silent = 0.0  # seconds without a change of the count
         self._looked = time.monotonic()
@@ -45,19 +47,34 @@ class Pulse:
         limit = limit_of(self._board)
         if not limit:
             return False
-        # A watchdog gives a call twice `step_timeout` before it ends the process itself.
-        return self._silent > 2 * limit * PATIENCE.get(call_in(self._board), 1.0) + MARGIN
+        # A watchdog ends the process itself `step_timeout` after it has interrupted the call.
+        return self._silent > limit * (self._patience() + 1) + MARGIN
+
+    def _patience(self) -> float:
+        """How many times `step_timeout` the running call may take.
+
+        No call needs that a signal stops the process.
+        """
+        return 1.0 if is_stopped(self._pid) else PATIENCE.get(call_in(self._board), 1.0)
 
 
 def standstill(pid: int) -> str:
     """Why a process stands still, to follow a subject."""
-    with suppress(OSError, ValueError):
-        if state(pid) == "T":
-            return "was stopped by a signal (SIGSTOP)"
+    if is_stopped(pid):
+        return "was stopped by a signal (SIGSTOP)"
+    with suppress(OSError):
         program = Path(f"/proc/{pid}/exe").readlink()
         if program != Path("/proc/self/exe").readlink():
             return f"has become another program ({program})"
     return "stood still (C code that keeps Python's lock?)"
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped the process. A process that is gone is not stopped."""
+    try:
+        return state(pid) == "T"
+    except OSError:
+        return False
 
 
 def state(pid: int) -> str:

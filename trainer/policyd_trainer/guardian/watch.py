@@ -94,7 +94,6 @@ class Guardian:
         self._pipe = os.pipe() if log is not None else None
         self._child = 0
         self._reported: float | None = None  # when the result was first seen on the board
-        self._pulse = Pulse(BOARD.bytes)
         self._standstill, self._call = "", ""  # why the process was ended, and its call at that time
         self._ended = 0.0  # when that was
 
@@ -131,6 +130,7 @@ class Guardian:
 
         Returns its wait status.
         """
+        self._pulse = Pulse(BOARD.bytes, self._child)
         child = os.pidfd_open(self._child)
         poll = select.poll()
         for descriptor in (child, wake):

@@ -40,7 +40,7 @@ class ProcessCrew:
             self._processes.append(process)
             self._pipes.append(ours)
             self._boards.append(board)
-            self._pulses.append(Pulse(board))
+            self._pulses.append(Pulse(board, process.pid or 0))
         self._answers()
 
     def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
