@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.guardian.tree import descendants
 from tests.ray_cluster import VARIABLES
 
 pytestmark = [
@@ -99,6 +102,34 @@ def test_lost_nodes_are_replaced(cluster: Any, caplog: pytest.LogCaptureFixture)
         weights = learned(configuration("a2c", "ray"), disturbed)
     np.testing.assert_array_equal(weights, expected)
     assert "a rollout worker was lost and is replaced" in caplog.text
+
+
+def test_a_stopped_worker_is_replaced(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that a signal stops is ended and replaced. The run gives the same numbers."""
+    expected = learned(configuration("a2c", "processes"), undisturbed)
+    stopped: list[int] = []
+
+    def disturbed(update: int, loop: TrainingLoop) -> None:
+        if update == 3:
+            stopped.extend(actors())
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    with caplog.at_level(logging.WARNING):
+        weights = learned(configuration("a2c", "ray", step_timeout="2"), disturbed)
+    np.testing.assert_array_equal(weights, expected)
+    assert len(stopped) == 2
+    assert "a rollout worker was lost and is replaced" in caplog.text
+
+
+def actors() -> list[int]:
+    """The processes of the rollout workers below this one."""
+    title = b"ray::RolloutActor"  # by which Ray names the process of an actor
+    found = []
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):  # it has just ended
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(title):
+                found.append(pid)
+    return found
 
 
 def test_an_environment_that_ends_its_worker_ends_the_run(cluster: Any) -> None:

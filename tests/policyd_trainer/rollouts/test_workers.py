@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from policyd.runtime.cpus import usable_cpus
+from policyd_trainer.algorithms.build import network_specs
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.estimators.normalization import ObservationScaling
 from policyd_trainer.guardian import pulse
-from policyd_trainer.rollouts.workers import workers_of
+from policyd_trainer.rollouts.worker import Order
+from policyd_trainer.rollouts.workers import shares_of, workers_of
 
 
 def configuration(algorithm: str, workers: int | str) -> TrainingConfig:
@@ -80,6 +83,23 @@ def test_a_snapshot_goes_on() -> None:
     np.testing.assert_array_equal(ours.actions, theirs.actions)
     for loop in (first, second):
         loop.collector.close()
+
+
+def test_a_worker_needs_no_memory_that_it_may_write() -> None:
+    """Ray gives its actors what they are sent in memory that is read-only."""
+    config = configuration("a2c", 1)
+    info = inspect(config)
+    specs = network_specs(config, info.encoder.layout, info.codec.distribution)
+    worker = shares_of(config, specs.actor)[0].worker()
+    worker.reset(0)
+    mean, deviation = np.zeros(6, np.float32), np.ones(6, np.float32)
+    noise = np.random.default_rng(0).random((40, 4))
+    parameters = np.zeros(specs.actor.size, np.float32)
+    for array in (mean, deviation, noise, parameters):
+        array.flags.writeable = False
+    rollout = worker.collect(Order(parameters, ObservationScaling(mean, deviation), noise))
+    assert rollout.actions.shape == (40, 4)
+    worker.close()
 
 
 def test_workers_leave_signals_to_the_learner() -> None:

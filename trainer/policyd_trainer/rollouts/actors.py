@@ -1,9 +1,10 @@
 """Rollout workers as actors of a Ray cluster, on whatever machines have room.
 
-A worker that is lost with its machine is replaced by one that plays again what the lost one had
-played since its last snapshot, from the same weights and noise: the run goes on with the same
-numbers. Environments that cannot be saved are played again from their reset, as long as that is
-little; after that they start anew, as they do after a checkpoint.
+A worker that stands still is ended on its machine. A worker that is lost, also with its machine, is
+replaced by one that plays again what the lost one had played since its last snapshot, from the same
+weights and noise: the run goes on with the same numbers. Environments that cannot be saved are
+played again from their reset, as long as that is little; after that they start anew, as they do
+after a checkpoint.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from policyd.errors import FailedPrecondition, PolicydError
 from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.watchdog import Watchdog
+from policyd_trainer.guardian import sentinel
 from policyd_trainer.ray_errors import in_one_line
 from policyd_trainer.rollouts.cluster import ADDRESS, NODE
 from policyd_trainer.rollouts.worker import Answer, Method, Order, RolloutWorker, Share, answered
@@ -32,20 +34,24 @@ _LOG = logging.getLogger(__name__)
 
 
 class RolloutActor:
-    """Runs in an actor's main thread, where the watchdog can interrupt environments."""
+    """Runs in an actor's main thread, where the watchdog can interrupt environments.
+
+    A sentinel beside it ends an actor that stands still. Ray itself would wait for it.
+    """
 
     def __init__(self, share: Share) -> None:
         self._share = share
         self._worker: RolloutWorker | None = None
+        sentinel.start()
+        Watchdog(share.config.step_timeout, share.config.env_id).__enter__()  # until the process ends
 
     def answer(self, method: Method, argument: Answer) -> tuple[bool, Answer]:
         """True and the result, or False and the error. The first call makes the environments."""
-        with Watchdog(self._share.config.step_timeout, self._share.config.env_id):
-            try:
-                self._worker = self._worker or RolloutWorker(self._share)
-            except PolicydError as error:
-                return False, error
-            return answered(self._worker, method, argument)
+        try:
+            self._worker = self._worker or RolloutWorker(self._share)
+        except PolicydError as error:
+            return False, error
+        return answered(self._worker, method, argument)
 
 
 @dataclass
