@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 #: Characters of a value that an error message or a log line quotes.
 MAX_QUOTED = 200
 
@@ -23,7 +25,23 @@ def escaped(text: str) -> str:
     """`text` with line ends and other unprintable characters written as Python escapes them."""
     if text.isprintable():
         return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return "".join(map(_escaped, text))
+
+
+def readable(text: str) -> str:
+    """`text` as a terminal or a page may show it: in lines, with tabs and every kind of space.
+
+    All else that does not print is written as Python escapes it: sequences that colour a terminal
+    or move its cursor, bells, marks that turn the direction of text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if _is_layout(character) else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _is_layout(character: str) -> bool:
+    return character in "\n\t" or unicodedata.category(character) == "Zs"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from policyd.cli.exits import Exit, exit_of
+from policyd.cli.output import write_error
 from policyd.cli.session import Session, credential_options
 from policyd.client.address import DEFAULT_ADDRESS
 from policyd.client.credentials import Credentials
@@ -113,10 +114,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _show(error)
         return Exit.BAD_REQUEST
     except PolicydError as error:
-        click.echo(f"policyctl: {error.reason}: {' '.join(error.message.split())}", err=True)
+        write_error(f"{error.reason}: {error.message}")
         return exit_of(error)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("policyctl: interrupted", err=True)
+        write_error("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -124,10 +125,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # people get a line, never a traceback
         if os.environ.get("POLICYD_DEBUG"):
             raise
-        line = " ".join(str(error).split())
-        click.echo(
-            f"policyctl: {type(error).__name__}: {line} (POLICYD_DEBUG=1 shows the traceback)", err=True
-        )
+        write_error(f"{type(error).__name__}: {error} (POLICYD_DEBUG=1 shows the traceback)")
         return Exit.FAILED
 
 
@@ -138,4 +136,4 @@ def _show(error: click.ClickException) -> None:
         return
     context = error.ctx if isinstance(error, click.UsageError) else None
     more = "" if context is None else f" (see {context.command_path} --help)"
-    click.echo(f"policyctl: {' '.join(error.format_message().split())}{more}", err=True)
+    write_error(f"{error.format_message()}{more}")

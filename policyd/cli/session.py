@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from policyd.cli.output import write
 from policyd.client.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Session:
 
     def show(self, document: object, text: str) -> None:
         """Prints the result: `document` with --json, else `text`."""
-        click.echo(json.dumps(document, allow_nan=False) if self.json else text)
+        write(json.dumps(document, allow_nan=False) if self.json else text)
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policyd.errors import InvalidArgument
-from policyd.quoting import MAX_QUOTED, escaped, shown
+from policyd.quoting import MAX_QUOTED, escaped, readable, shown
+
+CONTROLS = "\x1b\x07\r\x08\x7f\x9b\x85\u200e\u202a\u202e\u2028\u2029\u2066\u2069"
 
 
 @given(st.text())
@@ -18,6 +20,21 @@ def test_what_is_shown_is_printable_and_bounded(text: str) -> None:
 def test_printable_text_stays_as_it_is(text: str) -> None:
     """Only what is not printable is changed."""
     assert escaped(text) == text
+
+
+@given(st.text())
+def test_what_a_terminal_may_show_has_lines_and_no_control(text: str) -> None:
+    """Lines, tabs and spaces stay; nothing else that does not print."""
+    kept = readable(text)
+    assert all(character.isprintable() or character in "\n\t" or character.isspace() for character in kept)
+    assert not set(kept) & set(CONTROLS)
+    assert len(kept.split("\n")) == len(text.split("\n"))
+
+
+def test_control_characters_are_written_out() -> None:
+    """Sequences of terminals, bells, carriage returns, marks that turn the direction of text."""
+    assert readable("a\tb\nc\u00a0d") == "a\tb\nc\u00a0d"
+    assert readable("\x1b[2J\x07\r\u202e\u2028\x9b") == r"\x1b[2J\x07\r\u202e\u2028\x9b"
 
 
 def test_a_long_value_tells_its_length() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from policyd.cli.output import write
 from policyd.cli.session import Session, json_flag, pass_session
 from policyd.repository import ModelRepository
 from policyd.repository.copying import copy as copy_repository
@@ -28,7 +29,7 @@ def copy(session: Session, source: Path | str, target: Path | str, policies: tup
         ModelRepository(source),
         ModelRepository(target),
         policies,
-        lambda name: None if session.json else click.echo(name),
+        lambda name: None if session.json else write(name),
     )
     document = {"copied": list(done.copied), "existed": list(done.existed)}
     session.show(document, f"{len(done.copied)} versions copied, {len(done.existed)} were there already")

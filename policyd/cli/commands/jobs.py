@@ -13,6 +13,7 @@ from policyd.cli import outcome, progress
 from policyd.cli.durations import DURATION
 from policyd.cli.exits import Exit
 from policyd.cli.message_json import as_json
+from policyd.cli.output import write, write_log
 from policyd.cli.session import Session, columns, json_flag, pass_session
 from policyd.cli.times import moment
 from policyd.runtime.commands import WholeSummaries
@@ -66,7 +67,7 @@ def watch(session: Session, job_id: str, timeout: float | None) -> Exit:
         job = progress.show(_printed(updates) if session.json else updates)
     assert job is not None  # a watch ends with a terminal state or an error
     if not session.json:
-        click.echo(outcome.text(job))
+        write(outcome.text(job))
     return outcome.Outcome.of(job).code
 
 
@@ -84,7 +85,10 @@ def logs(session: Session, job_id: str, follow: bool) -> None:
     with session.client() as client:
         for content in client.read_training_job_log(job_id, follow=follow):
             text = decoder.decode(content)
-            click.echo(json.dumps({"log": text}) + "\n" if session.json else text, nl=False)
+            if session.json:
+                write(json.dumps({"log": text}))
+            else:
+                write_log(text)
 
 
 @jobs.command()
@@ -112,5 +116,5 @@ def _row(job: TrainingJob) -> tuple[object, ...]:
 
 def _printed(updates: Iterator[TrainingJob]) -> Iterator[TrainingJob]:
     for job in updates:
-        click.echo(json.dumps(as_json(job)))
+        write(json.dumps(as_json(job)))
         yield job

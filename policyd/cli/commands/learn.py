@@ -15,6 +15,7 @@ from policyd.cli.durations import DURATION
 from policyd.cli.exits import Exit
 from policyd.cli.message_json import as_json
 from policyd.cli.outcome import Outcome
+from policyd.cli.output import write
 from policyd.cli.session import Session, json_flag, pass_session, whoami
 from policyd.cli.space_text import read_spaces
 from policyd.client.client import PolicyClient
@@ -63,7 +64,7 @@ def learn(session: Session, /, **asked: Any) -> Exit:
         if not is_known:
             job = _first_version(client, job, asked)
         if asked["wait"]:
-            click.echo(f"job {job.job_id}; `policyctl jobs cancel {job.job_id}` ends it", err=True)
+            write(f"job {job.job_id}; `policyctl jobs cancel {job.job_id}` ends it", err=True)
             job = progress.show(client.watch_training_job(job.job_id, timeout=asked["timeout"])) or job
     session.show(as_json(job), outcome.text(job))
     return Outcome.of(job).code
@@ -122,7 +123,7 @@ def _first_version(
         now = time.monotonic()
         if job.state == training_pb2.TrainingJob.QUEUED and now - began > QUEUED_SECONDS:
             if not told:
-                click.echo(_waits_for_a_place(job, asked), err=True)
+                write(_waits_for_a_place(job, asked), err=True)
             if not asked["wait"]:
                 return job
             told, until = True, now + FIRST_SECONDS

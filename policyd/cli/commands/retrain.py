@@ -18,6 +18,7 @@ from policyd.cli.durations import DURATION
 from policyd.cli.exits import Exit
 from policyd.cli.outcome import Outcome
 from policyd.cli.outcome_files import OutcomeFiles
+from policyd.cli.output import write
 from policyd.cli.retraining import Retraining
 from policyd.cli.session import Session, pass_session, whoami
 from policyd.errors import InvalidArgument, PolicydError
@@ -112,7 +113,7 @@ class _Run:
                 resources=plan.resources.to_message(),
             )
             if self.wait:
-                click.echo(f"job {self.job.job_id}, request {self.job.request_id}", err=True)
+                write(f"job {self.job.job_id}, request {self.job.request_id}", err=True)
                 self._follow(client.watch_training_job(self.job.job_id, timeout=self.timeout))
         return Outcome.of(self.job)
 
@@ -122,7 +123,7 @@ class _Run:
             self.job = progress.show(updates) or self.job
         except KeyboardInterrupt:
             job_id = self.job.job_id
-            click.echo(f"the job goes on; `policyctl jobs cancel {job_id}` cancels it", err=True)
+            write(f"the job goes on; `policyctl jobs cancel {job_id}` cancels it", err=True)
             raise
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from policyd.quoting import readable
 from policyd.version import __version__
 from policyd_server.http.gateway import Gateway
 from policyd_server.page import session
@@ -58,6 +59,7 @@ _ENVIRONMENT = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=lambda value: readable(value) if type(value) is str else value,  # Markup is ours
 )
 _ENVIRONMENT.globals.update(words=words, bar=bar, sections=SECTIONS, version=__version__)
 

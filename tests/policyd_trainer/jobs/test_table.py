@@ -122,6 +122,18 @@ def test_terminal_states_stay(table: JobTable) -> None:
     assert not table.requeue(queued)
 
 
+def test_a_failure_is_kept_without_control_characters(table: JobTable) -> None:
+    """Colours, bells, marks that turn text, line ends: anybody may look at the text."""
+    job = _create(table)
+    table.claim()
+    hostile = "\x1b[31mred\x1b[0m \x07 \u202eturned\u2066 one\ntwo\r\x9b2J"
+    assert table.fail(job, TrainingFailure(reason="X\x1b", message=hostile, log_tail=[hostile, "a\tb"]))
+    failure = table.get(job).failure
+    assert failure.message == r"\x1b[31mred\x1b[0m \x07 \u202eturned\u2066 one\ntwo\r\x9b2J"
+    assert failure.reason == r"X\x1b"
+    assert list(failure.log_tail) == [failure.message, "a       b"]
+
+
 def test_progress_makes_an_attempt_fruitful(table: JobTable) -> None:
     """Attempts count as fruitless until one gets further than all before."""
     job = _create(table)

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from policy_api.v1.training_pb2 import TrainingJob
+from policy_api.v1.training_pb2 import TrainingFailure, TrainingJob
+from policyd.quoting import escaped
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +48,13 @@ def _parse(text: str, message: Message, what: str) -> None:
 def to_json(message: Message) -> str:
     """The text that a column holds for a message."""
     return json_format.MessageToJson(message, indent=None, preserving_proto_field_name=True)
+
+
+def harmless(failure: TrainingFailure) -> TrainingFailure:
+    """The failure, to be shown anywhere: its texts are lines without control characters."""
+    kept = TrainingFailure(reason=escaped(failure.reason), message=escaped(failure.message))
+    kept.log_tail.extend(escaped(line.expandtabs()) for line in failure.log_tail)
+    return kept
 
 
 def columns(**messages: Message | None) -> dict[str, Any]:

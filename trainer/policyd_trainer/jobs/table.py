@@ -26,7 +26,7 @@ from policy_api.v1.training_pb2 import (
 from policyd.errors import AlreadyExists, Exhausted, NotFound
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.origin import NOWHERE, Origin
-from policyd_trainer.jobs.records import columns, to_job, to_json
+from policyd_trainer.jobs.records import columns, harmless, to_job, to_json
 from policyd_trainer.jobs.schema import jobs, migrate
 from policyd_trainer.jobs.states import is_continuous
 
@@ -207,7 +207,7 @@ class JobTable:
 
     def fail(self, job_id: str, failure: TrainingFailure) -> bool:
         """Ends the job without one; not where it is being cancelled."""
-        return self._end(job_id, states.FAILED, columns(failure=failure))
+        return self._end(job_id, states.FAILED, columns(failure=harmless(failure)))
 
     def cancelled(self, job_id: str) -> bool:
         """Ends a job that was being cancelled and has published nothing."""

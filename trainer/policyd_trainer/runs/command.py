@@ -21,6 +21,7 @@ from rich.console import Console
 from policy_api.v1.gate_pb2 import GateConfig
 from policy_api.v1.training_pb2 import TrainingFailure
 from policyd.errors import Internal, InvalidArgument, PolicydError
+from policyd.quoting import escaped
 from policyd.repository.names import validate_alias_name
 from policyd.repository.option import LOCATION
 from policyd_trainer.config import resolve_config
@@ -152,9 +153,9 @@ def _failed_unexpectedly(reporter: Reporter, env_id: str, error: Exception) -> i
 
 
 def _failed(reporter: Reporter, reason: str, message: str) -> int:
-    """`message` may hold text of the environment's: of any length, and not UTF-8."""
+    """`message` may hold text of the environment's: of any length, in lines, and not UTF-8."""
     told = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
-    told = told.encode(errors="replace").decode()
+    told = escaped(told.encode(errors="replace").decode())
     reporter.failure(TrainingFailure(reason=reason, message=told))
     BOARD.report(1)
     return 1

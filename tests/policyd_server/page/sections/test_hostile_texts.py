@@ -17,6 +17,7 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.page.conftest import ATTACK, Browser, Elements, publish
 from tests.policyd_server.process import ServerProcess
 
+CONTROL = "\x1b[31m\u202e\x07"  # colours a terminal, turns text, rings
 JOBS = {"running": pb.TrainingJob.RUNNING, "failed": pb.TrainingJob.FAILED}
 
 
@@ -26,7 +27,7 @@ def _hostile(job_id: str, state: pb.TrainingJob.State.ValueType) -> pb.TrainingJ
     job = pb.TrainingJob(job_id=job_id, spec=spec, state=state, attempts=1)
     job.progress.env_steps, job.progress.total_env_steps = 10, 100
     if state == pb.TrainingJob.FAILED:
-        job.failure.message, job.failure.reason = ATTACK, ATTACK
+        job.failure.message, job.failure.reason = ATTACK + CONTROL, ATTACK
         job.failure.log_tail.append(ATTACK)
     job.create_time.FromSeconds(1_700_000_000)
     return job
@@ -60,6 +61,13 @@ def test_texts_of_jobs_are_no_markup(browser: Browser, path: str) -> None:
     html = answer.body.decode()
     Elements(html).check()
     assert ATTACK in unescape(html)
+
+
+def test_control_characters_are_written_out(browser: Browser) -> None:
+    """Nothing turns the direction of the page's text."""
+    html = browser.get("/page/jobs/failed").body.decode()
+    assert not set(CONTROL) & set(html) - set("[31m")
+    assert r"\x1b[31m\u202e\x07" in html
 
 
 @pytest.mark.parametrize("path", ["/page/live/now", "/page/live/jobs", "/page/live/jobs/failed"])
