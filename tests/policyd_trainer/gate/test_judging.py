@@ -1,6 +1,7 @@
 """The gate on real models: CartPole policies of known quality, played from their ONNX files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
 from policyd.repository import ModelRepository
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.evaluation.budget import Budget
 from policyd_trainer.gate.config import Gate
 from policyd_trainer.gate.judging import Challenger, Promotion, judge
 from tests.policyd_trainer.gate.linear import BAD, FAIR, GOOD, linear_policy
@@ -66,6 +68,16 @@ def test_known_policies_are_told_apart(
     assert verdict.difference.low <= verdict.difference.mean <= verdict.difference.high
     assert "against version 1" in verdict.explanation
     assert judge(repository, _challenger(challenger), PROMOTION) == verdict
+
+
+def test_a_verdict_says_that_the_budget_was_too_small(champion: Champion) -> None:
+    """Where the budget and not the evidence ended the comparison, it says what to raise."""
+    budget = Budget(steps=5000.0, length=100.0)  # room for 10 or so of the 500 paired episodes
+    challenger = replace(_challenger(FAIR), budget=budget)
+    verdict = judge(champion(FAIR), challenger, Promotion(promote=True))
+    assert verdict.outcome == GateVerdict.OUTCOME_CANNOT_TELL
+    assert "evaluation_steps 5,000 leave no room for more" in verdict.explanation
+    assert "up to 500" in verdict.explanation
 
 
 def test_the_same_policy_plays_the_same_episodes(champion: Champion) -> None:

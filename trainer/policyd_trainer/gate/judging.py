@@ -100,7 +100,7 @@ def _play_against(
     if why := too_small(challenger.budget):
         _decided(verdict, GateVerdict.OUTCOME_CANNOT_TELL, why)
         return
-    gate = within(gate, challenger.budget)
+    asked, gate = gate, within(gate, challenger.budget)
     verdict.config.CopyFrom(gate.to_proto())
     # Fresh episodes for each champion: nothing was ever chosen by how it did on them.
     verdict.first_seed = first_seed(config.seed, f"gate against {champion.version}")
@@ -112,6 +112,11 @@ def _play_against(
     comparison = compare(play, gate, seed=verdict.first_seed, best_return=info.best_return)
     _describe(verdict, comparison, gate)
     _decided(verdict, comparison.outcome)
+    if comparison.outcome == GateVerdict.OUTCOME_CANNOT_TELL and gate.max_episodes < asked.max_episodes:
+        verdict.explanation += (
+            f"; evaluation_steps {challenger.budget.steps:,.0f} leave no room for more: "
+            f"raise it, so that the gate can play up to {asked.max_episodes}"
+        )
 
 
 def within(gate: Gate, budget: Budget) -> Gate:
