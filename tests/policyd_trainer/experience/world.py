@@ -58,6 +58,8 @@ class Told:
 class World:
     """A repository, the log of what clients played, and jobs on them."""
 
+    spaces = SPACES
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.repository = ModelRepository(root)
@@ -143,7 +145,7 @@ class World:
             promotion or Promotion(promote=True),
             settings,
             algorithm=algorithm,
-            spaces=SPACES,
+            spaces=self.spaces,
             job_id="job" if run_dir else "",
             run_dir=run_dir,
         )

@@ -16,6 +16,7 @@ from policyd.evidence import features
 from policyd.evidence.logs import NORMAL_POWERS, POWERS, Logs
 from policyd.evidence.off_policy import ERROR_RATE, LEAST_EPISODES, Evaluation, Verdict, evaluate
 from policyd.repository import ModelRepository
+from policyd_trainer.distributions.gaussian import DiagonalGaussian
 from policyd_trainer.experience.held_out import HeldOut
 from policyd_trainer.experience.learning import LivePolicy
 from policyd_trainer.experience.rules import Rules, ages
@@ -89,7 +90,9 @@ def logs_of(sequences: list[Sequence], live: LivePolicy) -> Logs:
         return whole
 
     outputs = live.outputs(rows)  # [M, outputs]
-    ratios = [_log_probs(live, each, actions) - recorded for each in (outputs, *_probes(live, outputs))]
+    distribution = live.spaces.codec.distribution
+    log_probs = [distribution.log_probs(np, outputs, actions), *_probes(live, outputs, actions)]
+    ratios = [each.astype(np.float64) - recorded for each in log_probs]
     seen = rows[:, : live.spaces.encoder.observed].astype(np.float64)
     states = padded(features.state_features(seen, steps.astype(np.float64)))
     return Logs(
@@ -120,17 +123,13 @@ def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Sequenc
         yield sequence
 
 
-def _log_probs(live: LivePolicy, outputs: np.ndarray, actions: np.ndarray) -> np.ndarray:
-    found: np.ndarray = live.spaces.codec.distribution.log_probs(np, outputs, actions)
-    return found.astype(np.float64)
-
-
-def _probes(live: LivePolicy, outputs: np.ndarray) -> list[np.ndarray]:
-    """Sharper and flatter versions of the distributions, for the mean-weight check."""
-    if not isinstance(live.spaces.codec, BoxCodec):
-        return [outputs * power for power in POWERS]  # logits
-    size = outputs.shape[1] // 2  # means, then the logarithms of the deviations
-    return [
-        np.concatenate((outputs[:, :size], outputs[:, size:] - 0.5 * np.log(power)), axis=1)
-        for power in NORMAL_POWERS
-    ]
+def _probes(live: LivePolicy, outputs: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+    """Log-probabilities [M] by sharper and by flatter distributions, for the mean-weight check."""
+    codec = live.spaces.codec
+    if not isinstance(codec, BoxCodec):
+        logits = [outputs * power for power in POWERS]
+        return [codec.distribution.log_probs(np, each, actions) for each in logits]
+    mean, std = codec.distribution.moments(np, outputs)
+    normal = DiagonalGaussian(codec.distribution.size, codec.options.squash)
+    moments = [np.concatenate((mean, np.log(std) - 0.5 * np.log(p)), axis=1) for p in NORMAL_POWERS]
+    return [normal.log_probs(np, each, actions) for each in moments]
