@@ -26,6 +26,10 @@ CLIP_RANGE = "0.2"
 #: Passes over a batch of clients' steps, which are dear: clipped ratios allow more than one. In
 #: docs/notes/learning-from-clients.md a bandit does not end within 1% of its optimum with one.
 EPOCHS = "4"
+#: On top of the preset of Box actions. The server draws each action anew, so noise that a state
+#: decides is no smoother here. Where all observations are alike, their scaled features are 0, and
+#: so would be the noise: nothing would be tried any more. docs/notes/learning-from-clients.md.
+BOX_ACTIONS: Mapping[str, str] = {"use_sde": "false", "log_std_init": "-0.5", "minibatch_size": "512"}
 #: Numbers of one observation and of one action, at most.
 LARGEST = {"observation": 2**22, "action": 2**12}
 
@@ -66,10 +70,19 @@ def first_config(
     asked = spaces_of_message(message, config)
     if "preset" in settings:
         return config
-    kind = "continuous" if isinstance(asked.codec, BoxCodec) else "default"
+    kind = "default"
+    if isinstance(asked.codec, BoxCodec):
+        kind, merged = "continuous", {**_box_actions(settings), **merged}
     if asked.encoder.layout.has_images:
         kind = "images"
     return resolve_config(policy, environment, name, seed, {"preset": kind, **merged})
+
+
+def _box_actions(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Defaults for Box actions; somebody who asks for gSDE gets the preset's own deviation."""
+    if settings.get("use_sde", "false") == "false":
+        return BOX_ACTIONS
+    return {name: text for name, text in BOX_ACTIONS.items() if name != "log_std_init"}
 
 
 def spaces_of_message(message: SpacesMessage, config: TrainingConfig) -> Spaces:
