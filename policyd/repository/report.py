@@ -52,4 +52,5 @@ def add_canary(repository: ModelRepository, policy: str, canary: Canary) -> None
         if REPORT in published.files or REPORT not in repository.added_files(published):
             return
         html = repository.read_added(published, REPORT).decode()
-        repository.add_files(policy, canary.version, {REPORT: with_canary(html, canary).encode()})
+        if (told := with_canary(html, canary)) != html:
+            repository.add_files(policy, canary.version, {REPORT: told.encode()})

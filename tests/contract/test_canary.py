@@ -13,11 +13,17 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from policy_api.v1 import experience_pb2, policy_pb2
-from policy_api.v1.traffic_pb2 import Canary, CanaryConfig, EvaluateVersionResponse, TrafficShare
+from policy_api.v1.traffic_pb2 import (
+    Canary,
+    CanaryConfig,
+    EvaluateVersionResponse,
+    Traffic,
+    TrafficShare,
+)
 from policyd import PolicyClient
 from policyd.cli.app import run
 from policyd.errors import FailedPrecondition, InvalidArgument
-from policyd.repository import ModelRepository
+from policyd.repository import ModelRepository, traffic
 from policyd.repository.report import REPORT
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import TRANSPORTS, ServerProcess
@@ -93,6 +99,16 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)  # another process's state: there is no event to wait for
+
+
+def end_unreported(repository: ModelRepository, policy: str) -> None:
+    """A canary of version 2 that ends in the repository, and in no report."""
+    canary = Canary(state=Canary.RUNNING, alias="champion", version=2, base_version=1)
+    canary.start_time.GetCurrentTime()
+    started = Traffic(policy=policy, canary=canary)
+    repository.change_traffic(
+        policy, lambda _: traffic.canary_ended(started, Canary.ROLLED_BACK, "its server died")
+    )
 
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
@@ -214,6 +230,14 @@ def test_a_cancelled_canary_stands_in_the_report(world: World) -> None:
     world.client.start_canary(world.policy, other, CanaryConfig(share=0.5))
     world.client.cancel_canary(world.policy)
     assert world.repository.added_files(world.repository.read(world.policy, other)) == []
+
+
+def test_a_report_that_lacks_the_end_gets_it_later(world: World) -> None:
+    """The server that ended the canary died before it told that in the report."""
+    end_unreported(world.repository, world.policy)
+    until(lambda: "its server died" in world.report_of(2))
+    assert "Canary beside version 1 for champion: rolled back" in world.report_of(2)
+    assert world.canary.state == Canary.ROLLED_BACK
 
 
 def test_an_estimate_from_what_another_version_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:

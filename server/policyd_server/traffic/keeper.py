@@ -1,6 +1,6 @@
 """Takes canaries on by evidence, and takes shares from versions that fail.
 
-Every worker of every server looks once a second. What it does is a compare-and-set in the
+Every worker of every server looks twice a second. What it does is a compare-and-set in the
 repository, so that two that do the same do it once, and whoever is left after a crash goes on.
 """
 
@@ -48,12 +48,13 @@ class CanaryKeeper:
         self._repository = follower.repository
         self._recorder = recorder
         self._refresh_all = refresh_all
+        self._ended = reporting.EndedCanaries(follower.repository)
         self._slow: dict[str, int] = {}  # looks in a row, by policy
-        self._needed = asyncio.Event()  # whether any alias is shared
+        self._needed = asyncio.Event()  # whether there is anything to look at
 
     def changed(self) -> None:
-        """Takes what the follower has read: nobody looks while no alias is shared."""
-        if any(state.aliases or canaries.is_running(state) for state in self._follower.traffic.values()):
+        """Takes what the follower has read: nobody looks while nothing can change."""
+        if any(self._concerns(state) for state in self._follower.traffic.values()):
             self._needed.set()
         else:
             self._needed.clear()
@@ -73,7 +74,14 @@ class CanaryKeeper:
                 except Exception:  # noqa: BLE001 -- one policy's trouble must not end the others' canaries
                     _LOG.exception("looking after the canary of %s failed", policy)
 
+    def _concerns(self, state: pb.Traffic) -> bool:
+        """Whether an alias is shared, a canary runs, or a report may lack a canary's end."""
+        return bool(state.aliases) or canaries.is_running(state) or self._ended.owes(state)
+
     async def _look(self, policy: str, state: pb.Traffic) -> None:
+        if self._ended.owes(state):
+            await self._ended.settle(state)
+            self.changed()
         failed = self._follower.loaded_versions.failed(policy)
         if any(share.version in failed for each in state.aliases for share in each.shares):
             await self._give_back(policy, failed)

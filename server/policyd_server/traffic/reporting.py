@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from policy_api.v1 import traffic_pb2 as pb
-from policyd.errors import PolicydError
+from policyd.errors import PolicydError, Retryable
 from policyd.repository import ModelRepository
 from policyd.repository.report import add_canary, has_ended
 from policyd_server.traffic.canaries import is_running
+
+RETRY_SECONDS = 30.0  # between tries while the repository is away
 
 _LOG = logging.getLogger(__name__)
 
@@ -19,11 +22,44 @@ def ends(before: pb.Traffic, after: pb.Traffic) -> bool:
     return is_running(before) and has_ended(after.canary)
 
 
-async def note_end(repository: ModelRepository, state: pb.Traffic) -> None:
-    """Adds the canary to the report. The canary has ended, whatever becomes of that."""
+async def note_end(repository: ModelRepository, state: pb.Traffic) -> bool:
+    """Adds the canary to the report. The canary has ended, whatever becomes of that.
+
+    False: the repository is away, so another try may help.
+    """
     canary = state.canary
     try:
         await asyncio.to_thread(add_canary, repository, state.policy, canary)
     except (PolicydError, OSError, ValueError) as error:
         report = f"the report of {state.policy} version {canary.version}"
         _LOG.warning("%s does not tell of its canary: %s", report, error)
+        return not isinstance(error, Retryable)
+    return True
+
+
+class EndedCanaries:
+    """Canaries whose end may be missing from a report: the server that ended them may have died.
+
+    Each is looked at once after this process started, and again while the repository is away.
+    """
+
+    def __init__(self, repository: ModelRepository) -> None:
+        self._repository = repository
+        self._told: dict[str, int] = {}  # by policy: when its last canary began, in nanoseconds
+        self._retry_at: dict[str, float] = {}
+
+    def owes(self, state: pb.Traffic) -> bool:
+        """Whether the report of the policy's last canary is still to be looked at."""
+        return has_ended(state.canary) and self._told.get(state.policy) != _began(state)
+
+    async def settle(self, state: pb.Traffic) -> None:
+        """Adds what is missing, unless the last try was a moment ago."""
+        if time.monotonic() < self._retry_at.get(state.policy, 0.0):
+            return
+        if await note_end(self._repository, state):
+            self._told[state.policy] = _began(state)
+        self._retry_at[state.policy] = time.monotonic() + RETRY_SECONDS
+
+
+def _began(state: pb.Traffic) -> int:
+    return state.canary.start_time.ToNanoseconds()
