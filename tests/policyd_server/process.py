@@ -32,7 +32,9 @@ class ServerProcess:
         self._port_file = directory / "policyd_server.port"
         self.log_path = directory / "policyd_server.log"
         arguments = ["--listen", "127.0.0.1:0", "--port-file", str(self._port_file)]
-        arguments += ["--repository", str(repository), "--poll-interval", "0.1", "--workers", "1", *flags]
+        arguments += ["--repository", str(repository), "--poll-interval", "0.1", "--workers", "1"]
+        # The default address is anybody's: a trainer that somebody tries out there would answer.
+        arguments += ["--trainer", "127.0.0.1:1", *flags]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "policyd_server", *arguments],
