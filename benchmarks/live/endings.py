@@ -1,8 +1,11 @@
 """Truncation against termination: both have targets that are known exactly.
 
-An endless walk gives 1 a step and is stopped after 10 steps. A client that says TRUNCATED teaches
-that it would go on: every state is worth 1 / (1 - gamma). A client that says TERMINATED teaches
-that it ends: with k steps left a state is worth (1 - gamma^k) / (1 - gamma).
+A walk over 10 places begins anywhere and gives 1 a step. Where it goes round and round, a client
+says TRUNCATED after 10 steps: every place is worth 1 / (1 - gamma). Where it ends behind the last
+place, a client says TERMINATED: with k places left a place is worth (1 - gamma^k) / (1 - gamma).
+
+The observation after a cut is a place where other walks went on. Were it seen at cuts alone,
+nothing would say what it is worth, and V(s) = 1 / (1 - gamma) - c / gamma^s would fit for every c.
 """
 
 from __future__ import annotations
@@ -30,14 +33,14 @@ SETTINGS = {
 
 
 class Walk(gym.Env[np.ndarray, Any]):
-    """Shows how far it is [1]; every action does the same."""
+    """Shows its place [1]; every action does the same."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
     def __init__(self, *, ends: bool) -> None:
-        """`ends`: whether the last step says TERMINATED instead of TRUNCATED."""
-        self._ends, self._steps = ends, 0
+        """`ends`: whether it ends behind the last place; else it goes round and is cut."""
+        self._ends, self._place, self._steps = ends, 0, 0
 
     def reset(
         self,
@@ -45,21 +48,24 @@ class Walk(gym.Env[np.ndarray, Any]):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002 -- Gymnasium's
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """At the beginning."""
+        """Anywhere."""
         super().reset(seed=seed)
-        self._steps = 0
-        return seen(0)[0], {}
+        self._place, self._steps = int(self.np_random.integers(STEPS)), 0
+        return seen(self._place)[0], {}
 
     def step(self, _: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One reward."""
         self._steps += 1
-        over = self._steps == STEPS
-        return seen(self._steps)[0], 1.0, over and self._ends, over and not self._ends, {}
+        if self._ends:
+            self._place += 1
+            return seen(self._place)[0], 1.0, self._place == STEPS, False, {}
+        self._place = (self._place + 1) % STEPS
+        return seen(self._place)[0], 1.0, False, self._steps == STEPS, {}
 
 
-def seen(*steps: int) -> np.ndarray:
-    """What is observed after so many steps [B, 1]."""
-    return np.array(steps, np.float32)[:, None] / STEPS * 2 - 1
+def seen(*places: int) -> np.ndarray:
+    """What is observed at these places [B, 1]."""
+    return np.array(places, np.float32)[:, None] / STEPS * 2 - 1
 
 
 @dataclass

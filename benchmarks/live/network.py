@@ -28,6 +28,9 @@ from policyd_trainer.experience.learning import config_of
 from policyd_trainer.experience.sequences import Sequence, sequence_of
 from policyd_trainer.experience.spaces import Spaces, spaces_of
 
+#: Seconds beyond the latest report until a silent episode is cut, so that a busy machine cuts none.
+SPARE = 120
+
 
 @dataclass
 class Compared:
@@ -67,11 +70,12 @@ def _play(task: Task, seed: int, folder: Path, bad: Misbehaviour, episodes: int)
     settings = StackSettings(folder, variables={"POLICYD_WORKERS": "1"})
     with Stack(settings) as stack, PolicyClient(stack.server_address) as client:
         config = ExperienceConfig(mode=ExperienceConfig.RECORD)
-        config.silence.FromSeconds(int(bad.late) + 5)
+        silence = int(bad.late) + SPARE
+        config.silence.FromSeconds(silence)
         client.set_experience_config(task.name, config)
         players = Players(stack.server_address, task, seed, bad)
         asyncio.run(players.play(CLIENTS, lambda: False, episodes))
-        ends = time.monotonic() + bad.late + 60
+        ends = time.monotonic() + silence + SPARE
         while client.get_experience(task.name).open_episodes:
             assert time.monotonic() < ends, "episodes stay open"
             time.sleep(0.2)
