@@ -26,6 +26,8 @@ PATHS = [
     "/page/experience/small/record",
     "/page/experience/small/canary",
     "/page/experience/small/canary/end",
+    "/page/experience/small/shadow",
+    "/page/experience/small/shadow/champion/end",
     "/page/no-such-policy",
 ]
 OpenPage = Callable[..., Any]

@@ -21,6 +21,7 @@ from policyd_server.page.methods import (
     ROLLBACK_ALIAS,
     SET_ALIAS,
     SET_EXPERIENCE,
+    SET_SHADOW,
     START_CANARY,
 )
 from policyd_server.page.views import words
@@ -51,6 +52,7 @@ _ROLES = {
     "see_experience": GET_EXPERIENCE,
     "set_experience": SET_EXPERIENCE,
     "start_canary": START_CANARY,
+    "set_shadow": SET_SHADOW,
 }
 
 _ENVIRONMENT = jinja2.Environment(

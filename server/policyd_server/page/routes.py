@@ -22,6 +22,7 @@ from policyd_server.page.sections import (
     jobs,
     now,
     retraining,
+    shadows,
     signing,
     trying,
     versions,
@@ -50,6 +51,7 @@ def routes(gateway: Gateway) -> Sequence[BaseRoute]:
         *trying.routes(services),
         *experience.routes(services, feeds),
         *canaries.routes(services),
+        *shadows.routes(services),
     ]
 
 

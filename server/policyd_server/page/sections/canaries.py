@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from policy_api.v1 import traffic_pb2 as pb
-from policyd.errors import InvalidArgument
 from policyd_server.page import methods
 from policyd_server.page.asking import Services
 from policyd_server.page.sections.forms import (
@@ -20,6 +18,7 @@ from policyd_server.page.sections.forms import (
     Fields,
     generation_of,
     reason_of,
+    share_of,
     version_of,
 )
 from policyd_server.page.views import canary
@@ -48,7 +47,7 @@ def _start(services: Services) -> ChangeForm:
             policy=policy,
             alias=fields.get("alias", ""),
             version=version_of(fields),
-            config=pb.CanaryConfig(share=_share(fields, "share"), up_to=_share(fields, "up_to")),
+            config=pb.CanaryConfig(share=share_of(fields, "share"), up_to=share_of(fields, "up_to")),
             expected_generation=generation_of(fields),
             actor=ACTOR,
             reason=reason_of(fields),
@@ -71,15 +70,3 @@ def _end(services: Services) -> ChangeForm:
         return f"/page/experience/{policy}"
 
     return ChangeForm("/page/experience/{policy}/canary/end", "experience", "end_canary.html", values, end)
-
-
-def _share(fields: Fields, name: str) -> float:
-    """A share from the per cent of a form. InvalidArgument: it is no number."""
-    text = fields.get(name, "").strip()
-    try:
-        per_cent = float(text)
-    except ValueError:
-        per_cent = math.nan
-    if not 0 < per_cent <= 100:
-        raise InvalidArgument.of(name, got=repr(text[:40]), wanted="per cent above 0, at most 100")
-    return per_cent / 100

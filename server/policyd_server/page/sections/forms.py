@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,18 @@ def generation_of(fields: Fields) -> int:
 def version_of(fields: Fields) -> int:
     """The version that was chosen. InvalidArgument: it is no number."""
     return _number(fields, "version", "the number of a version")
+
+
+def share_of(fields: Fields, name: str) -> float:
+    """A share from the per cent of a form. InvalidArgument: it is no number."""
+    text = fields.get(name, "").strip()
+    try:
+        per_cent = float(text)
+    except ValueError:
+        per_cent = math.nan
+    if not 0 < per_cent <= 100:
+        raise InvalidArgument.of(name, got=repr(text[:40]), wanted="per cent above 0, at most 100")
+    return per_cent / 100
 
 
 def _number(fields: Fields, name: str, wanted: str) -> int:

@@ -26,6 +26,7 @@ class ComparedRow:
 class ShadowView:
     """One shadow beside the version that answers."""
 
+    alias: str
     headline: str
     runs: bool
     agreement: float | None  # share of the observations, 0 to 1; None: nothing was compared yet
@@ -42,6 +43,7 @@ def views(comparisons: Sequence[Comparison]) -> list[ShadowView]:
 def _view(found: Comparison) -> ShadowView:
     failed = f"{words.count(found.failures, 'request')} failed, the last one so: {found.last_failure}"
     return ShadowView(
+        alias=found.alias,
         headline=f"version {found.version} beside version {found.base_version} for {found.alias}",
         runs=found.share > 0,
         agreement=found.agreement if found.rows else None,

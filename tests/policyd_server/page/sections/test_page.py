@@ -26,6 +26,8 @@ PAGES = [
     "/page/experience/cartpole/record",
     "/page/experience/cartpole/canary",
     "/page/experience/cartpole/canary/end",
+    "/page/experience/cartpole/shadow",
+    "/page/experience/cartpole/shadow/champion/end",
     "/page/retrain?policy=cartpole",
 ]
 WITHOUT_TRAINER = ["/page/jobs", "/page/jobs/some-job", "/page/jobs/some-job/cancel"]
@@ -254,6 +256,50 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
     assert "100% of its requests" in html
     assert "Version 2" in html
     Elements(html).check()
+
+
+def test_a_shadow_starts_and_ends_by_its_forms(signed_in: Browser, repository: ModelRepository) -> None:
+    """What is wrong stands in the form; then the history says who and why, and nothing computes."""
+    overview = "/page/experience/cartpole"
+    place, end = f"{overview}/shadow", f"{overview}/shadow/champion/end"
+    assert place in signed_in.get(overview).body.decode()
+    fields = {"alias": "champion", "version": "2", "share": "25", "reason": "does it agree?"}
+    fields["generation"] = _form(signed_in.get(place).body.decode(), "generation")
+    for wrong in ({"share": ATTACK}, {"share": "0"}, {"reason": ""}, {"version": "x"}, {"version": "1"}):
+        answer = signed_in.post(place, {**fields, **wrong})
+        assert answer.status == 400
+        assert 'role="alert"' in answer.body.decode()
+    assert signed_in.post(place, fields).status == 303
+    (started,) = repository.traffic("cartpole").shadows
+    assert (started.alias, started.version, started.share) == ("champion", 2, 0.25)
+    assert signed_in.post(place, fields).status == 409  # somebody was faster
+    shown = signed_in.get(overview).body.decode()
+    assert end in shown
+    Elements(shown).check()
+    asked = signed_in.get(end).body.decode()
+    assert "Version 2 computes beside champion no more" in asked
+    fields = {"reason": "seen enough", "generation": _form(asked, "generation")}
+    assert signed_in.post(end, {**fields, "reason": " "}).status == 400
+    assert signed_in.post(end, fields).status == 303
+    found = repository.traffic("cartpole")
+    assert not found.shadows
+    assert [(change.actor, change.reason) for change in found.history[-2:]] == [
+        ("boss", "does it agree?"),
+        ("boss", "seen enough"),
+    ]
+    assert end not in signed_in.get(overview).body.decode()
+
+
+@pytest.mark.parametrize("signed_in", ["looker"], indirect=True)
+def test_without_the_role_no_shadow_starts(signed_in: Browser, repository: ModelRepository) -> None:
+    """The button says why; the service refuses the form all the same."""
+    place = "/page/experience/cartpole/shadow"
+    asked = signed_in.get(place).body.decode()
+    assert re.search(r'<button[^>]* disabled title="This needs the role admin.">Start the shadow', asked)
+    fields = {"alias": "champion", "version": "2", "share": "5", "reason": "mine"}
+    fields["generation"] = _form(asked, "generation")
+    assert signed_in.post(place, fields).status == 403
+    assert not repository.traffic("cartpole").shadows
 
 
 def test_metrics_on_any_free_port_are_found(signed_in: Browser) -> None:
