@@ -20,10 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
-
-# Where the processes of one server write what is added up; prometheus_client reads it when first
-# imported.
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
+from policyd.runtime.measured import SHARED, metrics_endpoint
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,22 +81,6 @@ class _Handler(WSGIRequestHandler):
 
 
 @contextmanager
-def metrics_endpoint(address: str | None) -> Iterator[MetricsEndpoint | None]:
-    """Holds the endpoint while the block runs; None without an address.
-
-    Raises FailedPrecondition if the address is taken.
-    """
-    if address is None:
-        yield None
-        return
-    endpoint = MetricsEndpoint(address)
-    try:
-        yield endpoint
-    finally:
-        endpoint.close()
-
-
-@contextmanager
 def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
     """Serves the registry while the block runs; does nothing if an argument is None.
 
@@ -115,11 +96,8 @@ def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> It
 
 
 @contextmanager
-def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | None]:
-    """Gives a registry that adds up all processes started in the block; None without an address."""
-    if address is None:
-        yield None
-        return
+def shared_registry() -> Iterator[CollectorRegistry]:
+    """Gives a registry that adds up all processes started in the block."""
     with tempfile.TemporaryDirectory(prefix="policyd-metrics-") as folder:
         os.environ[SHARED] = folder
         registry = CollectorRegistry()
@@ -130,5 +108,4 @@ def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | N
 
 def forget_process(pid: int) -> None:
     """Drops the gauges of a process that has ended. Its counters stay in the sums."""
-    if SHARED in os.environ:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's

@@ -8,28 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from policyd.runtime.interceptor import Interceptor
+from policyd.runtime.rpc_tally import BUCKETS, Tally
 
 FLUSH_SECONDS = 1.0
-# Seconds.
-BUCKETS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
-
-
-class Tally(NamedTuple):
-    """What became of one method's calls since the start, counted elsewhere."""
-
-    method: str  # full name
-    codes: Sequence[int]  # calls by gRPC's code, 0 to 16
-    buckets: Sequence[int]  # calls by BUCKETS, the last above all of them
-    seconds: float  # of all calls
 
 
 def code_of(context: Any) -> str:

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policyd.errors import FailedPrecondition, Unavailable
 from policyd.experience.configs import RecordedPolicies
@@ -24,7 +26,6 @@ from policyd_server.acting.stream import DirectStreamAct
 from policyd_server.experience.keeper import VARIABLE as RECORDER_SOCKET
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.sender import DecisionSender
-from policyd_server.metrics.metrics import ServerMetrics
 from policyd_server.models.follower import Follower
 from policyd_server.models.listing import PolicyListing
 from policyd_server.models.loaded_versions import LoadedVersions
@@ -39,6 +40,7 @@ from policyd_server.services.handlers import HOT, HandlerTable, Wrap, handler_ta
 from policyd_server.services.health import HealthService
 from policyd_server.services.policy import PolicyService
 from policyd_server.services.traffic import TrafficService
+from policyd_server.services.trainer_channel import TrainerChannel
 from policyd_server.services.training import TrainingForwarder
 from policyd_server.settings import Settings
 from policyd_server.shadow.feed import ShadowFeed
@@ -50,6 +52,9 @@ from policyd_server.transports import Transport, private
 from policyd_server.transports.both import BothTransports
 from policyd_server.transports.grpcio import GrpcioTransport
 from policyd_server.workers.link import WorkerLink
+
+if TYPE_CHECKING:
+    from policyd_server.metrics.metrics import ServerMetrics
 
 _LOG = logging.getLogger(__name__)
 POLICY_SERVICE = "policy_api.v1.PolicyService"
@@ -63,13 +68,13 @@ class App:
         self._settings = settings
         self._link = link
         self.health = HealthService()
-        self.metrics = ServerMetrics(settings.security.tls_cert) if settings.metrics is not None else None
+        self.metrics = _metrics(settings)
         self._tracing = tracing_to(settings.trace, "policyd-server")
         repository = _repository(settings)
         self.follower = Follower(repository, LoadedVersions(settings.extra_versions), self._report_versions)
         self.health.detail = self.follower.troubles.description
         self._reported: set[str] = set()  # policies that health has been told about
-        self._channel = settings.trainer_link.channel(settings.trainer, _channel_options(settings))
+        self._channel = _trainer_channel(settings)
         self._decisions = DecisionSender(
             os.environ[RECORDER_SOCKET], RecordedPolicies(settings.experience_root)
         )
@@ -93,7 +98,7 @@ class App:
             self._report(service, serving=True)
         self._tasks = [
             asyncio.create_task(self.follower.run(self._settings.poll_interval)),
-            asyncio.create_task(training.watch_trainer(self._channel, self._settings.trainer, self._report)),
+            asyncio.create_task(training.watch_trainer(self._channel, self._report)),
             asyncio.create_task(self._recorder.run()),
             asyncio.create_task(self._canaries.run()),
             asyncio.create_task(self._decisions.run()),
@@ -167,7 +172,7 @@ class App:
         actor = Actor(resolver, batcher, settings.max_batch_rows, self._decisions)
         transfers = Transfers(self.follower, resolver, settings.max_import_bytes)
         policy = PolicyService(actor, listing, promotion, transfers, settings.pin_seconds)
-        forwarder = TrainingForwarder(self._channel, settings.trainer, self._to_trainer)
+        forwarder = TrainingForwarder(self._channel, self._to_trainer)
         registry = Registry(self.follower, resolver, listing, self._refresh_all)
         inference = InferenceService(actor, listing, registry, self.health)
         experience = ExperienceService(
@@ -235,6 +240,14 @@ class App:
         self._reported |= there
 
 
+def _metrics(settings: Settings) -> ServerMetrics | None:
+    if settings.metrics is None:
+        return None
+    from policyd_server.metrics.metrics import ServerMetrics  # noqa: PLC0415 -- with it comes Prometheus' client
+
+    return ServerMetrics(settings.security.tls_cert)
+
+
 def _repository(settings: Settings) -> ModelRepository:
     """The repository; in object storage with local copies, from which the server can also start."""
     repository = ModelRepository(settings.repository)
@@ -256,6 +269,17 @@ def _prepare(repository: ModelRepository) -> None:
         if error.reason != "STORE_DENIED":
             raise
         _LOG.warning("%s: this server can serve, but not promote or import", error.message)
+
+
+def _trainer_channel(settings: Settings) -> TrainerChannel:
+    """Made at once with TLS, so that files that cannot be read end the start."""
+    link = settings.trainer_link
+    channel = TrainerChannel(
+        settings.trainer, partial(link.channel, settings.trainer, _channel_options(settings))
+    )
+    if link.trainer_ca is not None:
+        _ = channel.channel
+    return channel
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

@@ -8,13 +8,11 @@ import logging
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
-
-from prometheus_client import CollectorRegistry
+from typing import TYPE_CHECKING, NamedTuple
 
 from policyd.errors import PolicydError
 from policyd.runtime.lifecycle import STOP_SIGNALS, port_file, stop_signal
-from policyd.runtime.metrics_endpoint import MetricsEndpoint, metrics_endpoint, multiprocess_registry
+from policyd.runtime.measured import metrics_endpoint, multiprocess_registry
 from policyd_server import compiled, front
 from policyd_server.app import App
 from policyd_server.experience.keeper import recorder_process
@@ -24,6 +22,11 @@ from policyd_server.shadow.keeper import shadow_process
 from policyd_server.workers.link import WorkerLink
 from policyd_server.workers.sizing import HTTP_BYTES
 from policyd_server.workers.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from policyd.runtime.metrics_endpoint import MetricsEndpoint
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ AUTHORIZE: int  # admit or fail the call
 TOO_LARGE: int  # the message is larger than max_message: fail the call
 RENEWED: int  # the certificate was read anew; of no call
 BAD_CERTIFICATE: int  # the changed files cannot be used, see tls_error; of no call
+UPSTREAM: int  # a call needs the server behind: start it, then say `upstream_is`; of no call
 
 class Front:
     """An HTTP/2 server for gRPC.
@@ -25,6 +26,7 @@ class Front:
         buckets: Sequence[float],
         *,
         upstream: str | None,
+        upstream_later: bool = False,
         authorize: bool,
         max_message: int,
         max_held: int,
@@ -71,6 +73,8 @@ class Front:
         """Ends a call with a status; `details`: a serialised google.rpc.Status. From any thread."""
     def wake(self) -> None:
         """Makes `wait` return. From any thread."""
+    def upstream_is(self, *, there: bool) -> None:
+        """Tells of the server behind: calls that wait go there, or fail. From any thread."""
     def drain(self) -> None:
         """Closes the listening sockets, says goodbye to clients; calls go on. From any thread."""
     @property

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef extern from "core/front.h" nogil:
     enum: FRONT_MAX_METHODS, FRONT_CODES, FRONT_BUCKETS
     enum: FRONT_GONE, FRONT_ENDED, FRONT_WAITS, FRONT_AUTHORIZE, FRONT_TOO_LARGE
-    enum: FRONT_RENEWED, FRONT_BAD_CERTIFICATE
+    enum: FRONT_RENEWED, FRONT_BAD_CERTIFICATE, FRONT_UPSTREAM
     ctypedef struct front_method:
         const char* path
         bint streams
@@ -15,6 +15,7 @@ cdef extern from "core/front.h" nogil:
         front_method methods[16]
         int method_count
         const char* upstream
+        bint upstream_later
         bint authorize
         size_t max_message
         size_t max_held
@@ -53,6 +54,7 @@ cdef extern from "core/front.h" nogil:
     bint front_answer(front*, uint64_t, const uint8_t*, size_t, bint)
     bint front_fail(front*, uint64_t, int, const char*, const uint8_t*, size_t)
     void front_wake(front*)
+    void front_upstream_is(front*, bint)
     void front_drain(front*)
     int front_calls(front*)
     int front_own_calls(front*)
@@ -63,7 +65,7 @@ cdef extern from "core/front.h" nogil:
 MESSAGE, GONE, ENDED, WAITS, AUTHORIZE, TOO_LARGE = (
     FRONT_MESSAGE, FRONT_GONE, FRONT_ENDED, FRONT_WAITS, FRONT_AUTHORIZE, FRONT_TOO_LARGE
 )
-RENEWED, BAD_CERTIFICATE = FRONT_RENEWED, FRONT_BAD_CERTIFICATE
+RENEWED, BAD_CERTIFICATE, UPSTREAM = FRONT_RENEWED, FRONT_BAD_CERTIFICATE, FRONT_UPSTREAM
 
 cdef enum:
     MOST = 256  # events at a time
@@ -72,7 +74,7 @@ cdef enum:
 cdef class Front:
     """See binding.pyi."""
 
-    def __init__(self, methods, buckets, *, upstream, authorize, max_message, max_held, max_streams, max_headers,
+    def __init__(self, methods, buckets, *, upstream, upstream_later=False, authorize, max_message, max_held, max_streams, max_headers,
                  max_connections, handshake_seconds, stall_seconds, keepalive_seconds, keepalive_timeout, max_age):
         cdef front_config config
         if self.front != NULL:
@@ -90,6 +92,7 @@ cdef class Front:
         config.method_count = self.methods = len(methods)
         behind = None if upstream is None else upstream.encode()
         config.upstream = NULL if behind is None else <const char*>behind
+        config.upstream_later = upstream_later
         config.authorize = authorize
         config.max_message, config.max_held = max_message, max_held
         config.max_streams, config.max_headers, config.max_connections = max_streams, max_headers, max_connections
@@ -194,6 +197,9 @@ cdef class Front:
 
     def wake(self):
         front_wake(self.front)
+
+    def upstream_is(self, *, there):
+        front_upstream_is(self.front, there)
 
     def drain(self):
         front_drain(self.front)

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 
 from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
 from policyd.errors import UnusableOutput
-from policyd.runtime.rpc_metrics import BUCKETS, observe_all
+from policyd.runtime.rpc_metrics import observe_all
+from policyd.runtime.rpc_tally import BUCKETS
 from policyd_server.acting import batcher
 from policyd_server.acting.queue import Slice
 from policyd_server.acting.ticket import Decision, Ticket

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc.aio
 
@@ -23,8 +23,10 @@ from policyd_server.acting.actor import Actor
 from policyd_server.experience.export.exporting import exported
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.wire import Method
-from policyd_server.metrics.experience import ExperienceMetrics
 from policyd_server.models.resolver import VersionResolver
+
+if TYPE_CHECKING:
+    from policyd_server.metrics.experience import ExperienceMetrics
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Request = TypeVar(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from types import MethodType
 from typing import Any, TypeAlias
 
@@ -20,8 +21,8 @@ from policyd.runtime import rpc
 from policyd.runtime.guard import current_caller
 from policyd.runtime.origin import ON_BEHALF_OF, PREFIX
 from policyd.runtime.request_ids import KEY
-from policyd_server.services import reach
 from policyd_server.services.health import Report
+from policyd_server.services.trainer_channel import TrainerChannel
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
@@ -41,15 +42,12 @@ _HOP_BY_HOP = (
 class TrainingForwarder:
     """Forwards calls to the trainer over one channel."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, address: str, credentials: Callable[[], Metadata] = list
-    ) -> None:
-        """`address`: host:port of the trainer, to which the channel leads.
+    def __init__(self, channel: TrainerChannel, credentials: Callable[[], Metadata] = list) -> None:
+        """`credentials`: metadata that proves to the trainer who this server is.
 
-        `credentials`: metadata that proves to the trainer who this server is. Asked for each call.
+        Asked for each call.
         """
         self._channel = channel
-        self._address = address
         self._credentials = credentials
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -62,12 +60,11 @@ class TrainingForwarder:
         return grpc.unary_unary_rpc_method_handler(self._unary(method.name))
 
     def _unary(self, name: str) -> Any:
-        method: Any = self._channel.unary_unary(f"/{SERVICE}/{name}")
-
         @rpc.unary
         async def forward(_: TrainingForwarder, request: bytes, context: Context) -> bytes:
             await self._connected(context)
             metadata = _metadata(context) + _caller() + self._credentials()
+            method: Any = self._channel.channel.unary_unary(f"/{SERVICE}/{name}")
             call = method(request, timeout=_timeout(context), metadata=metadata)
             try:
                 response: bytes = await call
@@ -81,12 +78,11 @@ class TrainingForwarder:
         return MethodType(forward, self)
 
     def _stream(self, name: str) -> Any:
-        method: Any = self._channel.unary_stream(f"/{SERVICE}/{name}")
-
         @rpc.stream
         async def forward(_: TrainingForwarder, request: bytes, context: Context) -> AsyncIterator[bytes]:
             await self._connected(context)
             metadata = _metadata(context) + _caller() + self._credentials()
+            method: Any = self._channel.channel.unary_stream(f"/{SERVICE}/{name}")
             call = method(request, timeout=_timeout(context), metadata=metadata)
             try:
                 async for response in call:
@@ -105,33 +101,19 @@ class TrainingForwarder:
         Unavailable: there is none.
         """
         patience = min(MAX_WAIT, (_timeout(context) or 2 * MAX_WAIT) / 2)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                if not _is_ready(self._channel) and not await reach.listens(self._address):
-                    raise _unreachable()
-                while (
-                    state := self._channel.get_state(try_to_connect=True)
-                ) is not grpc.ChannelConnectivity.READY:
-                    if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                        raise _unreachable()
-                    await self._channel.wait_for_state_change(state)
-        except TimeoutError:
-            raise _unreachable() from None
+                if await self._channel.connected():
+                    return
+        raise _unreachable()
 
 
-async def watch_trainer(channel: grpc.aio.Channel, address: str, report: Report) -> None:
+async def watch_trainer(channel: TrainerChannel, report: Report) -> None:
     """Reports whether the trainer can be reached, and keeps trying, until cancelled."""
     while True:
-        state = channel.get_state()
+        state = channel.state
         report(SERVICE, serving=state is grpc.ChannelConnectivity.READY)
-        if state is grpc.ChannelConnectivity.IDLE:
-            await reach.until_listens(address)
-            state = channel.get_state(try_to_connect=True)
-        await channel.wait_for_state_change(state)
-
-
-def _is_ready(channel: grpc.aio.Channel) -> bool:
-    return channel.get_state() is grpc.ChannelConnectivity.READY
+        await channel.changed(state)
 
 
 def _unreachable() -> Unavailable:

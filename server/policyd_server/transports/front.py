@@ -15,10 +15,11 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from policyd.runtime import listen_address
-from policyd.runtime.rpc_metrics import BUCKETS, Tally
+from policyd.runtime.rpc_tally import BUCKETS, Tally
 from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.direct import DirectMethod
@@ -27,6 +28,7 @@ from policyd_server.services.handlers import HandlerTable, Wrap
 from policyd_server.settings import MIB, Settings
 from policyd_server.transports import private, sockets
 from policyd_server.transports.admission import Limits
+from policyd_server.transports.behind import ServerBehind
 from policyd_server.transports.front_loop import FrontLoop
 from policyd_server.transports.grpcio import GrpcioTransport
 from policyd_server.transports.replies import Replies, Traced
@@ -62,13 +64,16 @@ class FrontTransport:
         self._paths = [method.path for method in direct]
         self._directory = Path(tempfile.mkdtemp(prefix="policyd-front-"))
         behind = private.of_this_process() or self._directory / "rest.sock"
-        self._rest = GrpcioTransport(handlers, wraps, settings, behind)
         gate = settings.security.gate()
         self._front = _front(direct, settings, behind, authorize=gate is not None)
+        make = partial(GrpcioTransport, handlers, wraps, settings, behind)
+        self._rest = ServerBehind(make, self._front)
         limits = Limits(settings.max_message_bytes, gate)
         replies = Replies(self._front, self._paths, traced)
         self._slow = SlowCalls(batchers[1])
-        self._loop = FrontLoop(self._front, direct, batchers[0], self._slow, replies, limits)
+        self._loop = FrontLoop(
+            self._front, direct, batchers[0], self._slow, replies, limits, self._rest.needed
+        )
         self._thread: threading.Thread | None = None
 
     def tallies(self) -> Iterator[Tally]:
@@ -88,9 +93,11 @@ class FrontTransport:
             self._front.use_tls(
                 str(tls.certificate), str(tls.key), str(tls.authority) if tls.authority else None
             )
-        await self._rest.start()
+        path = private.of_this_process()
+        if path is not None:  # the HTTP process calls it
+            await self._rest.start()
         self.address = ",".join(self._listen(address) for address in listen_address.each(settings.listen))
-        if (path := private.of_this_process()) is not None:
+        if path is not None:
             listening = sockets.bound(f"unix:{private.front_of(path)}", shared=False)
             self._front.listen(listening.detach(), False)
         self._thread = threading.Thread(target=_run, args=[self._loop], name="front", daemon=True)
@@ -112,7 +119,7 @@ class FrontTransport:
         if self._thread is not None:
             self._loop.drain()
             await asyncio.gather(asyncio.to_thread(self._loop.idle.wait, grace), self._rest.drain(grace))
-            await self._rest.stop(0)
+            await self._rest.stop()
             self._loop.close()
             await asyncio.to_thread(self._thread.join)
             await asyncio.to_thread(self._slow.close)
@@ -127,6 +134,7 @@ def _front(direct: Sequence[DirectMethod], settings: Settings, behind: Path, *, 
         [(method.path, method.streams) for method in direct],
         BUCKETS,
         upstream=str(behind),
+        upstream_later=True,
         authorize=authorize,
         max_message=settings.max_message_bytes,
         max_held=settings.max_message_bytes + 16 * MIB,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from policyd.errors import PolicydError
 from policyd.runtime.guard import set_caller
@@ -44,8 +44,9 @@ class FrontLoop:
         slow: SlowCalls,
         replies: Replies,
         limits: Limits,
+        needed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Made on the event loop."""
+        """Made on the event loop. `needed`: is told that the server behind has to start."""
         self._front = front
         self._methods = methods
         self._unary = [None if method.streams else method.open() for method in methods]
@@ -53,6 +54,7 @@ class FrontLoop:
         self._queued = QueuedCalls(batcher, slow, replies, self._fail)
         self._slow_plain = SlowPlain(front, slow, replies)
         self._replies = replies
+        self._needed = needed
         self._admission = Admission(front, methods, replies, limits)
         self._streams: dict[int, Call[Conversation]] = {}
         # By the call's number: large plain requests.
@@ -210,6 +212,8 @@ class FrontLoop:
             self._admission.authorize(number, method)
         elif kind == binding.TOO_LARGE:
             self._admission.refuse(number, method, size, self._streams.pop(number, None))
+        elif kind == binding.UPSTREAM:
+            self._needed()
         elif kind == binding.RENEWED:
             _LOG.info("read the renewed certificate")
         elif kind == binding.BAD_CERTIFICATE:

@@ -14,8 +14,8 @@ from typing import Any
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
 from policyd.runtime.cpus import memory_limit, usable_cpus
+from policyd.runtime.measured import forget_process
 from policyd.runtime.memory import own_bytes
-from policyd.runtime.metrics_endpoint import forget_process
 from policyd_server.transports import sockets
 from policyd_server.workers import sizing
 from policyd_server.workers.lines import Line

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from policyd.errors import FailedPrecondition
-from policyd.runtime.metrics_endpoint import MetricsEndpoint, metrics_endpoint
+from policyd.runtime.measured import metrics_endpoint
+from policyd.runtime.metrics_endpoint import MetricsEndpoint
 
 
 def _has(host: str) -> bool:

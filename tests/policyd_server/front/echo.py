@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from policyd.runtime.rpc_metrics import BUCKETS
+from policyd.runtime.rpc_tally import BUCKETS
 from policyd_server import front
 
 if front.AVAILABLE:

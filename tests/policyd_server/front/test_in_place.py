@@ -17,7 +17,7 @@ import pytest
 
 from policy_api.v1.policy_pb2 import ActRequest, FloatArray
 from policyd.repository import ModelRepository
-from policyd.runtime.rpc_metrics import BUCKETS
+from policyd.runtime.rpc_tally import BUCKETS
 from policyd_server import front as compiled_front
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.plain import PlainReader

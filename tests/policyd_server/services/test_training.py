@@ -24,6 +24,7 @@ from policy_api.v1 import policy_pb2, training_pb2_grpc
 from policy_api.v1 import training_pb2 as pb
 from policyd.errors import InvalidArgument, Unavailable
 from policyd.runtime import rpc, status
+from policyd_server.services.trainer_channel import TrainerChannel
 from policyd_server.services.training import SERVICE, TrainingForwarder
 from tests.policyd_server.process import Publish, StartServer
 
@@ -178,7 +179,8 @@ def test_a_call_without_a_trainer_does_not_make_the_channel_try_for_ever() -> No
     async def test(address: str) -> None:
         async with grpc.aio.insecure_channel(address) as channel:
             server = grpc.aio.server()
-            handlers = dict(TrainingForwarder(channel, address).handlers())
+            forwarder = TrainingForwarder(TrainerChannel(address, lambda: channel))
+            handlers = dict(forwarder.handlers())
             server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()

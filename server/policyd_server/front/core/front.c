@@ -30,6 +30,7 @@ front *front_new(const front_config *config) {
     front *f = calloc(1, sizeof *f);
     if (f == NULL) return NULL;
     f->config = *config;
+    f->upstream_there = !config->upstream_later;
     if (config->upstream) f->config.upstream = strdup(config->upstream);
     for (int method = 0; method < config->method_count; method++)
         f->config.methods[method].path = strdup(config->methods[method].path);
@@ -230,6 +231,11 @@ void front_wake(front *f) {
     (void)ignored;
 }
 
+void front_upstream_is(front *f, bool there) {
+    __atomic_store_n(&f->upstream_told, there ? 1 : -1, __ATOMIC_RELEASE);
+    front_wake(f);
+}
+
 /* --- turns --- */
 
 static void write_all(front *f) {
@@ -284,6 +290,7 @@ static void turn(front *f, int milliseconds) {
     for (int place = 0; place < count; place++) handle(f, &events[place]);
     if (f->read_again) read_again(f);
     if (!f->draining && __atomic_load_n(&f->drain_asked, __ATOMIC_ACQUIRE)) drain(f);
+    relay_begin_waiting(f);
     orders_do(f);
     deadlines_pass(f);
     limits_sweep(f);

@@ -25,6 +25,7 @@ typedef struct {
     front_method methods[FRONT_MAX_METHODS];
     int method_count;
     const char *upstream;      /* path of the Unix socket of the server behind; NULL: other methods fail */
+    bool upstream_later;       /* it starts when FRONT_UPSTREAM tells that a call needs it */
     bool authorize;            /* ask with FRONT_AUTHORIZE before a hot call's message is read */
     size_t max_message;        /* bytes of one message, as it travels and inflated */
     size_t max_held;           /* bytes of unfinished messages and unsent answers, over all connections */
@@ -53,6 +54,7 @@ enum {
     FRONT_TOO_LARGE, /* `size` bytes are announced or come out of inflating: fail it */
     FRONT_RENEWED,   /* not of a call: the certificate was read anew */
     FRONT_BAD_CERTIFICATE, /* not of a call: the changed files cannot be used, see front_tls_error */
+    FRONT_UPSTREAM,  /* not of a call: start the server behind, then say front_upstream_is */
 };
 
 typedef struct {
@@ -99,6 +101,8 @@ bool front_admit(front *f, uint64_t call, double seconds); /* the like is admitt
 bool front_answer(front *f, uint64_t call, const uint8_t *message, size_t size, bool last);
 bool front_fail(front *f, uint64_t call, int code, const char *message, const uint8_t *details, size_t size);
 void front_wake(front *f);
+/* The server behind listens now, or cannot: calls that wait are relayed, or fail. From any thread. */
+void front_upstream_is(front *f, bool there);
 
 /* Closes the listening sockets and says goodbye; calls under way go on. From any thread. */
 void front_drain(front *f);

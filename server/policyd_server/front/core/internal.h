@@ -76,6 +76,7 @@ typedef struct call {
     int32_t upstream;   /* the stream on it, 0: none */
     buffer up;
     bool up_deferred, up_ended, down_ended;
+    bool waits_for_upstream; /* it is not relayed yet */
     uint32_t down_unacknowledged;
 } call;
 
@@ -128,6 +129,8 @@ struct front {
     int connection_count;
     connection *behind;
     bool accept_paused, read_again, woken;
+    bool upstream_there, upstream_asked;
+    int upstream_told; /* by another thread: 0 nothing, 1 it is there, -1 it is not */
     double accept_again;
     size_t held;
     slot *slots;
@@ -205,6 +208,7 @@ void limits_relieve(front *f);
 /* relay.c */
 int relay_setup(front *f);
 void relay_begin(call *c);
+void relay_begin_waiting(front *f); /* what waits for the server behind, if that has told of itself */
 void relay_data(call *c, const uint8_t *data, size_t size);
 void relay_half_closed(call *c);
 void relay_gone(call *c);

@@ -74,7 +74,18 @@ static void unavailable(call *c) {
     call_fail(c, UNAVAILABLE, "the server behind the front cannot be reached", NULL, 0);
 }
 
+static void wait_for_upstream(call *c) {
+    front *f = c->from->front;
+    c->waits_for_upstream = true;
+    if (!f->upstream_asked) front_tell(f, FRONT_UPSTREAM, NULL, 0);
+    f->upstream_asked = true;
+}
+
 void relay_begin(call *c) {
+    if (!c->from->front->upstream_there) {
+        wait_for_upstream(c);
+        return;
+    }
     connection *behind = connected(c->from->front);
     int32_t stream = behind ? submit_request(c, behind) : -1;
     if (stream < 0) {
@@ -87,6 +98,23 @@ void relay_begin(call *c) {
     connection_touch(behind);
 }
 
+static void begin_waiting(call *c) {
+    if (!c->waits_for_upstream || c->status >= 0) return;
+    c->waits_for_upstream = false;
+    if (c->from->front->upstream_there) relay_begin(c);
+    else unavailable(c);
+}
+
+void relay_begin_waiting(front *f) {
+    int told = __atomic_exchange_n(&f->upstream_told, 0, __ATOMIC_ACQ_REL);
+    if (told == 0) return;
+    f->upstream_there = told > 0;
+    f->upstream_asked = false;
+    for (connection *each = f->connections; each; each = each->next)
+        if (!each->upstream && !each->doomed)
+            for (call *c = each->calls; c; c = c->next) begin_waiting(c);
+}
+
 static void resume_up(call *c) {
     connection *behind = c->behind;
     if (c->up_deferred) {
@@ -97,7 +125,7 @@ static void resume_up(call *c) {
 }
 
 void relay_data(call *c, const uint8_t *data, size_t size) {
-    if (c->upstream == 0) {
+    if (c->upstream == 0 && !c->waits_for_upstream) {
         nghttp2_session_consume_stream(c->from->session, c->stream, size);
         return;
     }
@@ -106,7 +134,7 @@ void relay_data(call *c, const uint8_t *data, size_t size) {
         return;
     }
     hold(c->from, size);
-    resume_up(c);
+    if (c->upstream) resume_up(c);
 }
 
 void relay_half_closed(call *c) {

@@ -29,7 +29,8 @@ static uint32_t chance(uint32_t below) { /* SplitMix64 */
     return (uint32_t)((z ^ z >> 31) >> 32) % below;
 }
 
-static long told[8]; /* events by kind: whether the inputs get anywhere */
+static long told[9]; /* events by kind: whether the inputs get anywhere */
+static bool starts; /* the server behind: it was asked for */
 static uint8_t input[MOST];
 static size_t filled;
 
@@ -190,6 +191,7 @@ static void answer_events(front *f) {
             front_credentials(f, event->call, &authorization, &common_name, &peer);
             if (event->kind == FRONT_MESSAGE && !front_message(f, event->call, &data, &size)) continue;
             bool streams = event->method == 1;
+            if (event->kind == FRONT_UPSTREAM) starts = true;
             if (event->kind == FRONT_AUTHORIZE && chance(5)) front_admit(f, event->call, 1);
             else if (event->kind == FRONT_MESSAGE && chance(10)) {
                 uint8_t *copy = malloc(size + 1); /* as Python has a copy */
@@ -197,7 +199,7 @@ static void answer_events(front *f) {
                 front_answer(f, event->call, copy, size, !streams);
                 free(copy);
             } else if (event->kind == FRONT_ENDED) front_answer(f, event->call, NULL, 0, true);
-            else if (event->kind != FRONT_GONE && chance(10)) front_fail(f, event->call, (int)chance(17), "a fault \xF0 %", (const uint8_t *)"abcd", chance(5));
+            else if (event->kind != FRONT_GONE && event->method >= 0 && chance(10)) front_fail(f, event->call, (int)chance(17), "a fault \xF0 %", (const uint8_t *)"abcd", chance(5));
         }
     }
 }
@@ -235,6 +237,10 @@ static void one_input(front *f, int listening, int *behind) {
         start += (size_t)sent;
         front_wait(f, 0);
         answer_events(f);
+        if (starts && !chance(3)) {
+            starts = false;
+            front_upstream_is(f, chance(3) > 0);
+        }
         if (!chance(3)) serve_behind(f, listening, behind);
         drain_socket(ends[0]);
     }
@@ -264,8 +270,9 @@ int main(int count, char **arguments) {
         .buckets = {1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
     };
     for (int with_roles = 0; with_roles < 2; with_roles++) {
-        config.authorize = with_roles;
+        config.authorize = config.upstream_later = with_roles;
         front *f = front_new(&config);
+        starts = false;
         for (long number = 0; number < inputs / 2; number++) one_input(f, listening, &behind);
         for (int turn = 0; turn < 5; turn++) front_wait(f, 0), answer_events(f);
         size_t left = front_held(f);
@@ -279,7 +286,9 @@ int main(int count, char **arguments) {
     }
     unlink(socket_path);
     rmdir(path);
-    printf("%ld inputs, no finding; %ld messages, %ld ended, %ld gone, %ld to authorize, %ld too large\n", inputs,
-           told[FRONT_MESSAGE], told[FRONT_ENDED], told[FRONT_GONE], told[FRONT_AUTHORIZE], told[FRONT_TOO_LARGE]);
+    printf("%ld inputs, no finding; %ld messages, %ld ended, %ld gone, %ld to authorize, %ld too large, %ld to start\n",
+           inputs,
+           told[FRONT_MESSAGE], told[FRONT_ENDED], told[FRONT_GONE], told[FRONT_AUTHORIZE], told[FRONT_TOO_LARGE],
+           told[FRONT_UPSTREAM]);
     return 0;
 }

@@ -1,0 +1,57 @@
+"""Metrics for whoever may not want any: nothing is imported where nothing is measured.
+
+Prometheus' client takes 4 MB of a process, with the HTTP server that it brings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from policyd.runtime.metrics_endpoint import MetricsEndpoint
+
+# Where the processes of one server write what is added up; prometheus_client reads it when first
+# imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def metrics_endpoint(address: str | None) -> Iterator[MetricsEndpoint | None]:
+    """Holds the endpoint while the block runs; None without an address.
+
+    Raises FailedPrecondition if the address is taken.
+    """
+    if address is None:
+        yield None
+        return
+    endpoint: MetricsEndpoint = _module().MetricsEndpoint(address)
+    try:
+        yield endpoint
+    finally:
+        endpoint.close()
+
+
+@contextmanager
+def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | None]:
+    """Gives a registry that adds up all processes started in the block; None without an address."""
+    if address is None:
+        yield None
+        return
+    with _module().shared_registry() as registry:
+        yield registry
+
+
+def forget_process(pid: int) -> None:
+    """Drops the gauges of a process that has ended. Its counters stay in the sums."""
+    if SHARED in os.environ:
+        _module().forget_process(pid)
+
+
+def _module() -> Any:
+    return importlib.import_module("policyd.runtime.metrics_endpoint")

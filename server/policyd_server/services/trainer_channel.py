@@ -1,0 +1,57 @@
+"""The channel to the trainer: made when somebody listens there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+
+from policyd_server.services import reach
+
+
+class TrainerChannel:
+    """A gRPC channel that is told to connect only where somebody listens. See `reach`."""
+
+    def __init__(self, address: str, make: Callable[[], grpc.aio.Channel]) -> None:
+        """`address`: host:port. `make`: a channel to it; not called before it is needed."""
+        self.address = address
+        self._make = make
+        self._channel: grpc.aio.Channel | None = None
+
+    @property
+    def state(self) -> grpc.ChannelConnectivity:
+        """Of the connection."""
+        return grpc.ChannelConnectivity.IDLE if self._channel is None else self._channel.get_state()
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel itself, from now on."""
+        if self._channel is None:
+            self._channel = self._make()
+        return self._channel
+
+    async def connected(self) -> bool:
+        """Waits until it is connected. False: nobody listens, or it failed."""
+        ready = grpc.ChannelConnectivity.READY
+        if self.state is ready:
+            return True
+        if not await reach.listens(self.address):
+            return False
+        while (state := self.channel.get_state(try_to_connect=True)) is not ready:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                return False
+            await self.channel.wait_for_state_change(state)
+        return True
+
+    async def changed(self, state: grpc.ChannelConnectivity) -> None:
+        """Returns once the state is another one; connects where it is idle and somebody listens."""
+        if state is grpc.ChannelConnectivity.IDLE:
+            await reach.until_listens(self.address)
+            state = self.channel.get_state(try_to_connect=True)
+        await self.channel.wait_for_state_change(state)
+
+    async def close(self) -> None:
+        """Ends calls and connection."""
+        if self._channel is not None:
+            await self._channel.close()
