@@ -17,6 +17,8 @@ from policyd.runtime.interceptor import Interceptor, answers_of
 RETRY_AFTER = 1.0  # seconds
 END_SECONDS = 1.0  # for calls that are ended to say so
 _HEALTH = "/grpc.health.v1.Health/"
+# Their answers follow a job, for hours perhaps. Clients go on with them elsewhere.
+_FOLLOW = {f"/policy_api.v1.TrainingService/{name}" for name in ("WatchTrainingJob", "ReadTrainingJobLog")}
 
 Call = asyncio.Task[Any]
 
@@ -28,7 +30,7 @@ class Draining(Interceptor):
         super().__init__()
         self._draining = False
         self._calls: set[Call] = set()
-        self._waiting: set[Call] = set()  # streams that wait for their client's next request
+        self._waiting: set[Call] = set()  # streams that wait for their client, or follow a job
         self._ended: set[Call] = set()  # by this class
         self._idle = asyncio.Event()
 
@@ -37,7 +39,7 @@ class Draining(Interceptor):
 
         What is left after `grace` seconds is ended.
 
-        A stream ends as soon as it waits for its client.
+        A stream ends as soon as it waits for its client. One that follows a job ends at once.
         """
         self._draining = True
         self._end(self._waiting)
@@ -75,6 +77,8 @@ class Draining(Interceptor):
     def _stream(self, method: str, behaviour: Any) -> Callable[[Any, Any], AsyncIterator[Any]]:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             task = await self._begin(context)
+            if method in _FOLLOW:
+                self._waiting.add(task)
             requests = self._requests(request, task) if hasattr(request, "__aiter__") else request
             try:
                 async for answer in answers_of(behaviour, requests, context):
@@ -113,6 +117,7 @@ class Draining(Interceptor):
 
     def _finish(self, task: Call) -> None:
         self._calls.discard(task)
+        self._waiting.discard(task)
         self._ended.discard(task)
         if self._draining and not self._calls:
             self._idle.set()

@@ -110,8 +110,12 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
     def ReadTrainingJobLog(
         self, request: pb.ReadTrainingJobLogRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ReadTrainingJobLogResponse]:
-        self._job(request.job_id)
+        job = self._job(request.job_id)
         yield pb.ReadTrainingJobLogResponse(content=b"first <b>line</b>\n")
+        if job.spec.policy == "endless":
+            gone = threading.Event()
+            context.add_callback(gone.set)
+            gone.wait(60)
         yield pb.ReadTrainingJobLogResponse(content=b"followed\n" if request.follow else b"last\n")
 
     def _job(self, job_id: str) -> pb.TrainingJob:

@@ -20,8 +20,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1 import policy_pb2_grpc
+from policy_api.v1 import training_pb2 as tb
 from policyd import errors
 from policyd.runtime import status
+from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import Publish, ServerProcess, StartServer
 
 ACT = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(raw=bytes(16)))
@@ -118,6 +120,31 @@ def test_no_kind_of_open_stream_holds_the_end_up(
     over.set()
     assert answers.code() is (grpc.StatusCode.OK if kind == "health" else grpc.StatusCode.UNAVAILABLE)
     assert server.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("kind", ["job", "log"])
+def test_who_follows_a_job_does_not_hold_the_end_up(
+    kind: str, publish: Publish, start_server: StartServer
+) -> None:
+    """A job may take hours. Its watchers are told to try again elsewhere."""
+    publish()
+    trainer = Trainer()
+    trainer.jobs["j"] = tb.TrainingJob(
+        job_id="j", spec=tb.TrainingSpec(policy="endless"), state=tb.TrainingJob.RUNNING
+    )
+    server = start_server("--drain-seconds", "600", "--trainer", trainer.address)
+    if kind == "job":
+        answers: Any = server.training.WatchTrainingJob(tb.WatchTrainingJobRequest(job_id="j"))
+    else:
+        answers = server.training.ReadTrainingJobLog(tb.ReadTrainingJobLogRequest(job_id="j", follow=True))
+    next(answers)
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError) as ended:
+        for _ in answers:
+            pass
+    assert isinstance(status.from_rpc_error(ended.value), errors.Unavailable)
+    assert server.process.wait(60) == 0
+    trainer.stop()
 
 
 def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any:
