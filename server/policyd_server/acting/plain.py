@@ -7,16 +7,15 @@ once is recognised by these bytes later. Every other request is read by protobuf
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from policy_api.v1.policy_pb2 import ActRequest, Decision
-from policyd_server.acting.wire import read_varint, varint
+from policy_api.v1.policy_pb2 import ActRequest
+from policyd_server.acting.dealing import Dealt, dealt
+from policyd_server.acting.wire import varint
 from policyd_server.models.loaded_versions import LoadedVersions
-from policyd_server.models.splits import Split
 from policyd_server.models.version import LoadedVersion
 
 # Policy, version and alias as a request names them.
@@ -26,11 +25,6 @@ Names = tuple[str, int | None, str]
 MAX_HEADERS, MAX_LENGTHS = 256, 8
 
 _OBSERVATIONS = bytes([ActRequest.DESCRIPTOR.fields_by_name["observations"].number << 3 | 2])
-# Seed, first row and whether the mode is wanted: varints. A name of 64 characters may take 128
-# bytes and more, whose length has two bytes: protobuf reads those.
-_NUMBERS = frozenset(
-    ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seed", "first_row", "deterministic")
-)
 # What a request with pixels begins with behind its names.
 _AFTER_NAMES = frozenset(
     (ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 | kind) & 0x7F | more
@@ -38,12 +32,6 @@ _AFTER_NAMES = frozenset(
 )
 # Between the names and the pixels: a seed, a first_row, and the pixels' own tag and length.
 _MAX_BEFORE_PIXELS = 32
-_DECISIONS = ActRequest.DESCRIPTOR.fields_by_name["decisions"].number << 3 | 2
-# Nothing but such numbers, each a varint of at most 64 bits: a request without a key.
-_ONLY_NUMBERS = re.compile(
-    rb"(?:[%s](?:[\x80-\xff]{0,8}[\x00-\x7f]|[\x80-\xff]{9}[\x00\x01]))*" % re.escape(bytes(sorted(_NUMBERS)))
-)
-_EPISODE = Decision.DESCRIPTOR.fields_by_name["episode_id"].number << 3 | 2
 _RAW = b"\x0a"  # of FloatArray
 
 
@@ -70,25 +58,6 @@ class Plain(NamedTuple):
 class _Header(NamedTuple):
     names: Names
     size: int  # bytes of the observations that follow; 0: pixels, of any number of rows
-
-
-class _Dealt(NamedTuple):
-    """Requests for an alias that several versions share: recognised once, and dealt one by one."""
-
-    behind: int  # where the observations end
-    split: Split
-    meant: dict[LoadedVersion, Plain | None]  # by the version that answers
-
-    def pick(self, payload: bytes) -> Plain | None:
-        """The request for the version that its key, or chance, chooses.
-
-        None: protobuf must read it.
-        """
-        if _ONLY_NUMBERS.fullmatch(payload, self.behind):
-            key: str | None = ""
-        else:
-            key = key_behind(payload, self.behind)
-        return None if key is None else self.meant[self.split.pick(key)]
 
 
 class PlainReader:
@@ -124,9 +93,9 @@ class PlainReader:
         found = self._loaded_versions.found
         for length in self._lengths:
             begin = payload[:length]
-            known: Plain | _Dealt | None = found.get(begin)
+            known: Plain | Dealt[Plain] | None = found.get(begin)
             if known is not None:
-                return known.pick(payload) if isinstance(known, _Dealt) else known
+                return known if isinstance(known, Plain) else known.pick(payload)
             header = self._headers.get(begin)
             if header is None:
                 continue
@@ -174,8 +143,10 @@ class PlainReader:
         """A request whose float32 observations follow its header."""
         start, found = len(begin), self._loaded_versions.found  # a swap after this replaces it
         if (split := self._loaded_versions.split(*header.names)) is not None:
-            dealt = found[begin] = self._dealt(header, start, split)
-            return dealt.pick(payload)
+            versions = (split.base, *(loaded for _, loaded in split.shares))
+            meant = {loaded: self._meant(header, start, loaded) for loaded in versions}
+            shared = found[begin] = dealt(start + header.size, split, meant)
+            return shared.pick(payload)
         plain = found[begin] = self._meant(header, start, self._loaded_versions.at_hand(*header.names))
         return plain
 
@@ -187,11 +158,6 @@ class PlainReader:
         if not 0 < rows <= min(model.plain_rows, self._max_rows) or rest > _MAX_BEFORE_PIXELS:
             return None
         return Plain(model, len(payload) - rows * model.pixels, rows, names)
-
-    def _dealt(self, header: _Header, start: int, split: Split) -> _Dealt:
-        versions = (split.base, *(loaded for _, loaded in split.shares))
-        meant = {loaded: self._meant(header, start, loaded) for loaded in versions}
-        return _Dealt(start + header.size, split, meant)
 
     def _meant(self, header: _Header, start: int, model: LoadedVersion | None) -> Plain | None:
         if model is None:
@@ -212,30 +178,6 @@ def key_of(request: ActRequest) -> str:
     if request.traffic_key or not request.decisions:
         return request.traffic_key
     return request.decisions[0].episode_id
-
-
-def key_behind(payload: bytes, at: int) -> str | None:
-    """`key_of` the request, from what follows its observations. None: protobuf must read it."""
-    episode = None
-    while at < len(payload):
-        tag = payload[at]
-        size, at = read_varint(payload, at + 1)
-        if tag in _NUMBERS and size >= 0:
-            continue
-        if tag != _DECISIONS or size < 0:
-            return None
-        if episode is None:
-            end = at + size
-            if (
-                size < 2
-                or payload[at] != _EPISODE
-                or payload[at + 1] > 0x7F
-                or at + 2 + payload[at + 1] > end
-            ):
-                return None
-            episode = payload[at + 2 : at + 2 + payload[at + 1]]
-        at += size
-    return "" if episode is None else episode.decode(errors="replace")
 
 
 def _header_of(request: ActRequest, size: int) -> bytes:

@@ -7,5 +7,6 @@ answers, more slowly: everything goes through tickets and arrays.
 from importlib.util import find_spec
 
 AVAILABLE = all(
-    find_spec(f"{__name__}.{module}") is not None for module in ("choice", "index", "records", "rows")
+    find_spec(f"{__name__}.{module}") is not None
+    for module in ("blake2b", "choice", "dealt", "index", "records", "rows")
 )

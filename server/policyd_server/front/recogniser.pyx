@@ -11,6 +11,7 @@ from time import monotonic
 from policyd_server.acting.plain import Plain
 from policyd_server.acting.stream import REQUEST
 
+from policyd_server.compiled.dealt cimport Dealt
 from policyd_server.compiled.wire cimport read_varint
 from policyd_server.front.binding cimport front_event
 
@@ -60,9 +61,7 @@ cdef class Recogniser:
             begin = PyBytes_FromStringAndSize(<const char*>data, length)
             known = self.found.get(begin)
             if known is not None:
-                if type(known) is Plain:
-                    return known
-                return known.pick(PyBytes_FromStringAndSize(<const char*>data, size))
+                return known if type(known) is Plain else (<Dealt?>known).find(data, size)
             header = self.headers.get(begin)
             if header is not None and header.size:
                 return None

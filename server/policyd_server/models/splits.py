@@ -29,13 +29,14 @@ class Dealer:
     ) -> None:
         self._draw = draw
         self._clock = clock
-        self._drawn, self._until = 0.0, 0.0
+        self._drawn = 0.0
+        self.until = 0.0  # how long the number counts, by the clock
 
     def number(self) -> float:
         """The number for whoever asks now."""
         now = self._clock()
-        if now >= self._until:
-            self._drawn, self._until = self._draw(), now + TOGETHER_SECONDS
+        if now >= self.until:
+            self._drawn, self.until = self._draw(), now + TOGETHER_SECONDS
         return self._drawn
 
 
