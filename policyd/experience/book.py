@@ -107,14 +107,14 @@ class Book:
 
     def __init__(self) -> None:
         self.episodes: dict[EpisodeKey, OpenEpisode] = {}
-        self._sealed: OrderedDict[EpisodeKey, None] = OrderedDict()
+        self.sealed: OrderedDict[tuple[str, str, str], None] = OrderedDict()  # keys, oldest first
 
     def decide(self, key: EpisodeKey, step: int, place: Place, subject: str, caller: str, now: float) -> bool:
         """Takes a decision. A repeated one replaces the first while that has no outcome.
 
         False: the episode was sealed, or the decision has an outcome already; it is not taken.
         """
-        if self.was_sealed(key):
+        if key in self.sealed:
             return False
         episode = self.episodes.get(key) or self.opened(key, subject, caller, now)
         if step in episode.parts:
@@ -124,10 +124,6 @@ class Book:
         episode.changed = now
         return True
 
-    def was_sealed(self, key: tuple[str, str, str]) -> bool:
-        """Whether the episode is one of those that were sealed last."""
-        return key in self._sealed
-
     def opened(self, key: tuple[str, str, str], subject: str, caller: str, now: float) -> OpenEpisode:
         """Begins an episode."""
         named = EpisodeKey(*key)
@@ -136,7 +132,7 @@ class Book:
 
     def judge(self, key: EpisodeKey, outcome: pb.Outcome) -> Verdict:
         """What `report` would do with the outcome."""
-        if key in self._sealed:
+        if key in self.sealed:
             return Verdict.TOO_LATE
         episode = self.episodes.get(key)
         if episode is None or outcome.step not in episode.places:
@@ -171,9 +167,9 @@ class Book:
     def seal(self, key: EpisodeKey) -> None:
         """Closes an episode: what comes from now on is too late."""
         self.episodes.pop(key, None)
-        self._sealed[key] = None
-        while len(self._sealed) > REMEMBERED:
-            self._sealed.popitem(last=False)
+        self.sealed[key] = None
+        while len(self.sealed) > REMEMBERED:
+            self.sealed.popitem(last=False)
 
     def forget(self, key: EpisodeKey) -> None:
         """Drops an open episode that has been deleted."""

@@ -83,13 +83,13 @@ class RecordedPolicies:
 
     def __init__(self, root: Path) -> None:
         self._configs = ExperienceConfigs(root)
-        self._until: dict[str, float] = {}  # by policy: time.monotonic()
+        self.until: dict[str, float] = {}  # by policy: up to when it is believed, time.monotonic()
         self._silent: dict[str, int] = {}  # by policy that does not record: its file's last change
 
     def __call__(self, policy: str) -> bool:
         """Whether decisions of the policy go to the recorder, which tells of a damaged file."""
         now = time.monotonic()
-        if self._until.get(policy, -math.inf) > now:
+        if self.until.get(policy, -math.inf) > now:
             return True
         try:
             changed = self._configs.path(policy).stat().st_mtime_ns
@@ -98,7 +98,7 @@ class RecordedPolicies:
         if self._silent.get(policy) == changed:
             return False
         if self._may_record(policy):
-            self._until[policy] = now + self.SECONDS
+            self.until[policy] = now + self.SECONDS
             return True
         self._silent[policy] = changed
         return False

@@ -101,7 +101,6 @@ class App:
             asyncio.create_task(training.watch_trainer(self._channel, self._report)),
             asyncio.create_task(self._recorder.run()),
             asyncio.create_task(self._canaries.run()),
-            asyncio.create_task(self._decisions.run()),
             asyncio.create_task(self._shadows.run()),
         ]
         if self.metrics is not None:
@@ -193,7 +192,7 @@ class App:
         loop = asyncio.get_running_loop()
         stream = DirectStreamAct(actor, settings.pin_seconds, loop)
         direct: list[DirectMethod] = [DirectAct(actor), stream, *inference.direct]
-        record = self._decisions.send
+        record = self._decisions.record
         own = self._batcher(observer, record), self._batcher(observer, record)
         traced = self._tracing.ended if self._tracing is not None else None
         transport = FrontTransport(handlers, wraps, direct, own, settings, traced)

@@ -69,9 +69,10 @@ def share(version: int = 2, part: float = 0.25) -> list[TrafficShare]:
 def test_requests_without_a_key_are_dealt_by_share(clients: list[PolicyClient]) -> None:
     """About a quarter is version 2's, by every worker, and receipts name the version."""
     clients[0].set_traffic(POLICY, share())
-    counts = Counter(clients[0].act(STATE, policy=POLICY).version for _ in range(REQUESTS))
-    assert counts[1] + counts[2] == REQUESTS
-    assert 0.15 < counts[2] / REQUESTS < 0.35  # 4.6 standard deviations
+    asked = 10 * REQUESTS  # those that come within 0.2 ms are dealt together, so fewer are independent
+    counts = Counter(clients[0].act(STATE, policy=POLICY).version for _ in range(asked))
+    assert counts[1] + counts[2] == asked
+    assert 0.15 < counts[2] / asked < 0.35  # 6 standard deviations if 6 are dealt together
 
 
 def test_a_key_has_one_version_everywhere(clients: list[PolicyClient]) -> None:

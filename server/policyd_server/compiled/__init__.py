@@ -8,5 +8,5 @@ from importlib.util import find_spec
 
 AVAILABLE = all(
     find_spec(f"{__name__}.{module}") is not None
-    for module in ("blake2b", "choice", "dealt", "index", "records", "rows")
+    for module in ("blake2b", "choice", "crc32", "dealt", "index", "records", "ring", "rows")
 )

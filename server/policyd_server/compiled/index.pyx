@@ -3,13 +3,10 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.memoryview cimport PyMemoryView_FromMemory
-from cpython.buffer cimport PyBUF_READ
+from cpython.dict cimport PyDict_Contains
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy
-
-from zlib import crc32
 
 from policy_api.v1.experience_pb2 import DecisionRecord, RecordedStep
 
@@ -17,6 +14,7 @@ from policyd.experience.book import OFFSET_BITS
 from policyd.experience.journal import DECISION
 from policyd.experience.segments import HEADER
 
+from policyd_server.compiled.crc32 cimport crc32
 from policyd_server.compiled.wire cimport read_varint
 
 
@@ -113,7 +111,7 @@ cdef str as_str(Text text):
     return PyUnicode_DecodeUTF8(<const char*>text.data, text.size, NULL)
 
 
-def take(bytes body, book, begin, is_recorded, double now):
+def take(bytes body, book, begin, is_recorded, now):
     """See index.pyi."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
     cdef Decision* found = <Decision*>PyMem_Malloc((size // LENGTH + 1) * sizeof(Decision))
@@ -128,15 +126,13 @@ def take(bytes body, book, begin, is_recorded, double now):
         PyMem_Free(found)
 
 
-cdef tuple _take(
-    Decision* found, Py_ssize_t count, Py_ssize_t size, book, begin, is_recorded, double now
-):
-    cdef dict episodes = book.episodes
-    cdef dict counts = {}
+cdef tuple _take(Decision* found, Py_ssize_t count, Py_ssize_t size, book, begin, is_recorded, now):
+    cdef dict episodes = book.episodes, counts = {}
+    cdef object sealed = book.sealed, segment = begin.segment
     cdef bytes framed = PyBytes_FromStringAndSize(NULL, size + count * HEAD)
     cdef uint8_t* place = <uint8_t*>PyBytes_AS_STRING(framed)
     cdef uint8_t* first = place
-    cdef object segment = begin.segment, offset = begin.packed
+    cdef uint64_t offset = begin.packed
     cdef Text known
     cdef str policy = None
     cdef bint wanted = False
@@ -148,16 +144,16 @@ cdef tuple _take(
             policy = as_str(known)
             wanted = is_recorded(policy)
         if wanted:
-            enter(&found[index], policy, book, episodes, segment, offset + (place - first), now)
+            enter(&found[index], policy, book, episodes, sealed, segment, offset + (place - first), now)
             place = put_frame(place, &found[index])
             counts[policy] = counts.get(policy, 0) + 1
     return framed[:place - first], counts
 
 
-cdef uint8_t* put_frame(uint8_t* place, const Decision* decision) except NULL:
+cdef uint8_t* put_frame(uint8_t* place, const Decision* decision) noexcept nogil:
     """A record of the journal: length, kind, checksum, payload."""
     cdef uint32_t length = <uint32_t>decision.size
-    cdef uint32_t checksum = crc32(PyMemoryView_FromMemory(<char*>decision.data, decision.size, PyBUF_READ))
+    cdef uint32_t checksum = crc32(decision.data, decision.size)
     memcpy(place, &length, 4)
     place[4] = KIND
     memcpy(place + 5, &checksum, 4)
@@ -166,11 +162,11 @@ cdef uint8_t* put_frame(uint8_t* place, const Decision* decision) except NULL:
 
 
 cdef int enter(
-    const Decision* decision, str policy, book, dict episodes, segment, place, double now
+    const Decision* decision, str policy, book, dict episodes, sealed, segment, uint64_t place, now
 ) except -1:
     """As Book.decide."""
     cdef tuple key = (policy, as_str(decision.episode_id), as_str(decision.agent_id))
-    if book.was_sealed(key):
+    if PyDict_Contains(sealed, key):
         return 0
     episode = episodes.get(key)
     if episode is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from contextlib import suppress
 from typing import cast
 
 from google.rpc import status_pb2
@@ -20,12 +21,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class RecorderLink(asyncio.Protocol):
-    """Connects at the first call, which starts the recorder, and again when that restarts."""
+    """Connects at the first decision or call, which starts the recorder, and when that restarts."""
 
     def __init__(self, path: str, sender: DecisionSender) -> None:
         """`path`: of the recorder's socket; `sender`.
 
-        Its decisions go first to a recorder that restarts.
+        A recorder that restarts hears of its decisions before it gets a call.
         """
         self._path = path
         self._sender = sender
@@ -39,6 +40,8 @@ class RecorderLink(asyncio.Protocol):
     async def run(self) -> None:
         """Keeps the connection from the first use on, until it is cancelled."""
         loop = asyncio.get_running_loop()
+        self._sender.on_connect = lambda: self._use(loop)
+        self._sender.announce()  # decisions that came before
         await self._used.wait()
         try:
             while True:
@@ -47,7 +50,7 @@ class RecorderLink(asyncio.Protocol):
                 except OSError:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                await self._sender.resend()
+                self._sender.announce()
                 self._open(transport)
                 await self._lost.wait()
         finally:
@@ -75,6 +78,11 @@ class RecorderLink(asyncio.Protocol):
             raise Unavailable("the recorder of experience does not answer", retry_after=5) from error
         finally:
             del self._calls[number]
+
+    def _use(self, loop: asyncio.AbstractEventLoop) -> None:
+        """There are decisions: notices from now on when the recorder ends. Called by any thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody hears of decisions any more
+            loop.call_soon_threadsafe(self._used.set)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002 -- asyncio's
         """The recorder is there. It hears of decisions before it gets calls."""

@@ -4,10 +4,11 @@
 in object storage that gets a copy, or empty.
 
 FD is a listening Unix socket that the process OWNER made. Each worker has a connection for
-decisions and one for calls. A decision is in its socket before its answer goes out, and so before
-any call that reports on it. One thread reads everything that has arrived, applies the decisions,
-then the calls, makes them durable together, and only then replies. So no report can overtake the
-decision that it is about, whichever workers they came by.
+calls, and one that brings the memory with its decisions (ring.py) and wakes this process when it
+sleeps. A decision is in that memory before its answer goes out, and so before any call that reports
+on it. One thread reads everything that has arrived, applies the decisions, then the calls, makes
+them durable together, and only then replies. So no report can overtake the decision that it is
+about, whichever workers they came by.
 """
 
 from __future__ import annotations
@@ -24,15 +25,14 @@ from policyd.errors import Exhausted, Internal, PolicydError
 from policyd.runtime import log, status
 from policyd_server import child_process
 from policyd_server.experience.desk import Desk
+from policyd_server.experience.ring import RingReader
 from policyd_server.experience.sharing import Sharing
-from policyd_server.experience.wire import CALL, DECISIONS, REPLY, TAKEN, Frame, Frames, encode
+from policyd_server.experience.wire import CALL, REPLY, Frame, Frames, encode, joined, split
 
 TIDY_SECONDS = 1.0
 #: Decisions wait so long for others, unless a call comes: waking up for each costs more than taking
 #: it.
-GATHER_SECONDS = 0.005
-#: A worker is told what was taken each time that it has sent so much.
-TOLD_BYTES = 256 << 10
+GATHER_SECONDS = 0.01
 READ_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
 
@@ -44,23 +44,25 @@ class Connection:
         self.end = end
         self.frames = Frames()
         self.waiting = b""  # bytes that the worker has not taken yet
-        self.decides = False  # whether decisions come by it
-        self.taken = 0  # number of the last decisions
-        self.taken_bytes = 0  # since the worker was told
+        self.ring: RingReader | None = None  # the worker's decisions, if they come by it
+        self.gone = False  # whether the worker is
 
-    def read(self) -> list[Frame] | None:
-        """The messages that have arrived. None: the worker is gone."""
+    def read(self) -> list[Frame]:
+        """The messages that have arrived."""
         found: list[Frame] = []
-        while True:
+        while not self.gone:
             try:
-                data = self.end.recv(READ_BYTES)
+                data, descriptors, _, _ = socket.recv_fds(self.end, READ_BYTES, 1)
             except BlockingIOError:
-                return found
+                break
             except OSError:
-                return None
-            if not data:
-                return None
+                self.gone = True
+                break
+            for descriptor in descriptors:
+                self.ring = RingReader(descriptor)
+            self.gone = not data
             found += self.frames.feed(data)
+        return found
 
     def flush(self) -> None:
         """Sends as much as the worker takes. OSError: the worker is gone."""
@@ -95,7 +97,7 @@ class RecorderProcess:
         """Serves until `end`."""
         tidied = time.monotonic()
         while not self._ending:
-            if self._later or self._all.select(timeout=TIDY_SECONDS):
+            if self._later or not self._may_sleep() or self._all.select(timeout=TIDY_SECONDS):
                 if not self._later:
                     self._calls.select(timeout=GATHER_SECONDS)  # returns at once if a call has come
                 self._round()
@@ -105,10 +107,15 @@ class RecorderProcess:
         self._round()
         self._desk.recorder.close()
 
+    def _may_sleep(self) -> bool:
+        """Whether no worker has put a decision. From now on they ring a bell when they do."""
+        may_sleep = [ring.may_sleep() for ring in self._rings()]  # each is told
+        return all(may_sleep)
+
     def _round(self) -> None:
         """Everything that has arrived: decisions first, then calls, one commit, then the replies.
 
-        What the calls report on is in some socket by now: all are read once more. Calls that come
+        What the calls report on is in some memory by now: all are read once more. Calls that come
         only then wait for the next round.
         """
         calls = self._later + self._read_all()
@@ -123,19 +130,17 @@ class RecorderProcess:
 
     def _read(self, connection: Connection) -> list[Frame]:
         """What has arrived by one connection. Applies decisions."""
+        decided = connection.ring is not None
         frames = connection.read()
-        if frames is None:
+        if connection.ring is not None:
+            if records := connection.ring.read():
+                self._decide(records)
+            if not decided:
+                self._calls.unregister(connection.end)
+                self._decisions.register(connection.end, selectors.EVENT_READ, connection)
+        if connection.gone:
             self._drop(connection)
             return []
-        decided = [frame for frame in frames if frame.kind == DECISIONS]
-        if decided:
-            self._decide([frame.body for frame in decided])
-            connection.taken = decided[-1].number
-            connection.taken_bytes += sum(len(frame.body) for frame in decided)
-        if connection.taken and not connection.decides:
-            connection.decides = True
-            self._calls.unregister(connection.end)
-            self._decisions.register(connection.end, selectors.EVENT_READ, connection)
         return frames
 
     def _accept(self) -> None:
@@ -151,16 +156,22 @@ class RecorderProcess:
     def _connections(self, selector: selectors.BaseSelector) -> list[Connection]:
         return [key.data for key in selector.get_map().values() if key.data is not None]
 
-    def _decide(self, bodies: list[bytes]) -> None:
-        """Takes messages together, or one by one if one of them is bad."""
+    def _rings(self) -> list[RingReader]:
+        return [each.ring for each in self._connections(self._decisions) if each.ring is not None]
+
+    def _decide(self, records: bytes) -> None:
+        """Takes decisions together, or one by one if one of them is bad."""
         try:
-            self._desk.decide(b"".join(bodies))
+            self._desk.decide(records)
         except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
-            if len(bodies) == 1:
-                _LOG.exception("a decision could not be recorded")
-                return
-            for body in bodies:
-                self._decide([body])
+            for record in split(records):
+                self._decide_one(record)
+
+    def _decide_one(self, record: bytes) -> None:
+        try:
+            self._desk.decide(joined([record]))
+        except Exception:  # noqa: BLE001 -- as above
+            _LOG.exception("a decision could not be recorded")
 
     def _reply(self, calls: list[tuple[Connection, Frame]]) -> None:
         """Answers the calls, in two steps: what became of them, and whether the disk has it."""
@@ -174,19 +185,15 @@ class RecorderProcess:
             connection.waiting += reply
         for connection in {id(connection): connection for connection, _ in replies}.values():
             self._flush(connection)
-        for connection in self._connections(self._decisions):
-            if connection.taken_bytes > TOLD_BYTES:
-                connection.waiting += encode(TAKEN, b"", connection.taken)
-                connection.taken_bytes = 0
-                self._flush(connection)
+        for ring in self._rings():
+            ring.release()
 
     def _flush(self, connection: Connection) -> None:
         """Sends what waits; the rest when the worker reads again."""
         try:
             connection.flush()
-            if not connection.decides:  # TAKEN can wait for the next one
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.waiting else 0)
-                self._calls.modify(connection.end, events, connection)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.waiting else 0)
+            self._calls.modify(connection.end, events, connection)
         except (OSError, KeyError, ValueError):
             self._drop(connection)
 
@@ -212,8 +219,10 @@ class RecorderProcess:
 
     def _drop(self, connection: Connection) -> None:
         if connection.end.fileno() >= 0:
-            (self._decisions if connection.decides else self._calls).unregister(connection.end)
+            (self._calls if connection.ring is None else self._decisions).unregister(connection.end)
             connection.end.close()
+        if connection.ring is not None:
+            connection.ring.close()
 
 
 def _failed(frame: Frame, error: PolicydError) -> bytes:

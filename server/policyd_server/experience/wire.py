@@ -1,16 +1,17 @@
 """Messages between a worker process and the recorder: frames over a Unix socket.
 
     size     uint32   bytes after this header
-    kind     uint8    DECISIONS, CALL, REPLY or TAKEN
-    number   uint64   of a call and its reply; of decisions, rising; of the last ones taken
+    kind     uint8    DECISIONS, CALL, REPLY or BELL
+    number   uint64   of a call and its reply
     code     uint8    of a call: its method; of a reply: 0, or 1 for an error
 
 Numbers are little-endian.
 
-The body of DECISIONS is any number of DecisionRecords, each behind its length (uint32,
-little-endian). The body of a call is the caller's name, a zero byte, and the request. The body of a
-reply is the response, or the google.rpc.Status of the error. TAKEN says that the decisions up to
-`number` survive the recorder's end. A worker sends the others again when it connects again.
+DECISIONS comes once, with the descriptor of the memory in which the worker puts its decisions
+(ring.py); BELL says that there are some. Both have no body. The body of a call is the caller's
+name, a zero byte, and the request. The body of a reply is the response, or the google.rpc.Status of
+the error. What a ring holds is any number of DecisionRecords, each behind its length (uint32,
+little-endian).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 HEADER = struct.Struct("<IBQB")
 LENGTH = struct.Struct("<I")
-DECISIONS, CALL, REPLY, TAKEN = 1, 2, 3, 4
+DECISIONS, CALL, REPLY, BELL = 1, 2, 3, 4
 MAX_BODY = 80 << 20
 
 
@@ -51,12 +52,12 @@ def encode(kind: int, body: bytes, number: int = 0, code: int = 0) -> bytes:
 
 
 def joined(records: Iterable[bytes]) -> bytes:
-    """Records as the body of DECISIONS has them."""
+    """Records as a ring has them."""
     return b"".join(LENGTH.pack(len(record)) + record for record in records)
 
 
 def split(body: bytes) -> Iterator[bytes]:
-    """The records in the body of DECISIONS. struct.error: it is cut short."""
+    """The records that were joined. struct.error: they are cut short."""
     begin = 0
     while begin < len(body):
         (size,) = LENGTH.unpack_from(body, begin)

@@ -47,6 +47,6 @@ def arrivals(
         Recogniser(method, places.get(DirectStreamAct.path, -1), streams, reader),
         batcher,
         most_rows=SMALL_ROWS,
-        caller_of=admission.caller_name,
+        caller_of=admission.caller_name if admission.knows_callers else None,
         ended=None if replies.traced is None else partial(replies.ended, method=method),
     )

@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd_server.experience.wire import CALL, DECISIONS, HEADER, MAX_BODY, REPLY, Frame, Frames, encode
+from policyd_server.experience.wire import (
+    BELL,
+    CALL,
+    DECISIONS,
+    HEADER,
+    MAX_BODY,
+    REPLY,
+    Frame,
+    Frames,
+    encode,
+)
 
 frames = st.builds(
     Frame,
-    st.sampled_from([DECISIONS, CALL, REPLY]),
+    st.sampled_from([DECISIONS, CALL, REPLY, BELL]),
     st.integers(0, 2**64 - 1),
     st.integers(0, 255),
     st.binary(max_size=50),

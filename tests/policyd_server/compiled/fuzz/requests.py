@@ -102,24 +102,30 @@ def asked(rng: random.Random) -> Asked:
 def main(folder: str, inputs: int, seed: int) -> None:
     """Sends the requests. A finding of the sanitizers ends the process."""
     compiled.__path__.insert(0, folder)
+    from tests.policyd_server.compiled.fuzz.recording import Dealing, Recording  # noqa: PLC0415 -- sanitized
+
     rng = random.Random(seed)
     rows = made_rows(np.random.default_rng(seed))
     assert sys.modules["policyd_server.compiled.rows"].__file__.startswith(folder)  # type: ignore[union-attr]
-    answered = recorded = 0
+    answered = 0
+    dealing, recording = Dealing(rng), Recording(rng, changed)
 
     def record(records: bytes, count: int, _policy: str) -> None:
-        nonlocal recorded
-        assert len(records) > 4 * count
-        recorded += count
+        recording.take(records, count)
 
     for _ in range(0, inputs, AT_ONCE):
         several = [asked(rng) for _ in range(AT_ONCE)]
+        for (_, start, _, numbers), payload in several:
+            dealing.deal(payload, max(start, numbers))
         taken = record if rng.random() < 0.8 else None
         for answer in rows.answers(several, taken, lambda place: b"c" * place):
             if answer is not None:
                 answered += 1
                 assert ActResponse.FromString(answer).batch_size > 0
-    sys.stdout.write(f"no finding: {inputs} requests, {answered} answered, {recorded} decisions recorded\n")
+    sys.stdout.write(
+        f"no finding: {inputs} requests, {answered} answered, {recording.entered} decisions recorded, "
+        f"{dealing.keyed} dealt by key\n"
+    )
 
 
 if __name__ == "__main__":
