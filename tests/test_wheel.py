@@ -30,7 +30,6 @@ from tests.policyd_server import artifacts
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(300),
 ]  # seconds: the first test builds, and one makes an environment
 
 COMMANDS = {"policyd-server": "policyd_server", "policyd-trainer": "policyd_trainer", "policyctl": "policyd"}

@@ -10,13 +10,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pytest
 
 from policy_api.v1 import experience_pb2, policy_pb2, policy_pb2_grpc, traffic_pb2
 from policyd import PolicyClient
 from tests.browser.conftest import LONG, Site
 
-pytestmark = [LONG, pytest.mark.timeout(300)]
+pytestmark = LONG
 WORSE = -3.0  # what version 2 returns more than version 1, in standard deviations of a return
 
 
@@ -29,7 +28,7 @@ def _clients(address: str) -> Iterator[None]:
     def play() -> None:
         rng = np.random.default_rng(0)
         try:
-            with grpc.insecure_channel(address) as channel, PolicyClient(address) as client:
+            with grpc.insecure_channel(address) as channel, PolicyClient(address, timeout=60) as client:
                 stub = policy_pb2_grpc.PolicyServiceStub(channel)
                 while not stop.is_set():
                     episode = str(uuid.uuid4())
@@ -81,7 +80,7 @@ def test_a_canary_is_watched_until_it_has_lost_its_share(site: Site, open_page: 
     assert page.url == address
     assert not loads  # it came alone
     assert "mean return differs by -" in canary.inner_text()
-    with PolicyClient(site.stack.server_address) as client:
+    with PolicyClient(site.stack.server_address, timeout=60) as client:
         found = client.get_traffic("small").canary
         assert found.state == traffic_pb2.Canary.ROLLED_BACK
         assert found.actor_reason == "it looked better in training"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.conftest import LONG, Site
 
-pytestmark = [LONG, pytest.mark.timeout(300)]
+pytestmark = LONG
 
 PATHS = [
     "/page",

@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, server: ServerProcess, repository: ModelRepository, policy: str) -> None:
         self.server, self.repository, self.policy = server, repository, policy
-        self.client = PolicyClient(server.address)
+        self.client = PolicyClient(server.address, timeout=60)
         self._numbers = itertools.count()
         for seed in (0, 1):
             self.publish(artifacts.model(artifacts.metadata(policy), seed=seed))

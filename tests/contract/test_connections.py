@@ -27,7 +27,7 @@ def test_an_old_connection_is_replaced_without_a_failed_call(
     server = start_server("--max-connection-age", "0.5")
     port = int(server.address.rpartition(":")[2])
     seen: set[str] = set()
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         while len(seen) < 2:
             assert client.act([[0.0, 0.0, 0.0, 0.0]], policy="cartpole").version == 1
             seen |= _clients(port)

@@ -27,7 +27,7 @@ def test_frequencies_are_the_probabilities(publish: Publish, start_server: Start
     publish(n=5)
     server = start_server()
     observation = np.array([0.3, -0.2, 0.5, 0.1], np.float32)
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         together = client.act(np.tile(observation, (16_000, 1)), seed=SEED)
         alone = [client.act(observation[None], seed=seed).actions[0] for seed in range(1500)]
     probs = together.action_probs[0].astype(np.float64)
@@ -48,12 +48,12 @@ def test_a_row_draws_the_same_action_wherever_it_stands(
     publish(n=5)
     server = start_server("--workers", workers)
     x: NDArray[np.float32] = np.random.default_rng(3).normal(size=(1024, 4)).astype(np.float32)
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         whole = client.act(x, seed=SEED)
     assert whole.actions.tolist() == _drawn(whole, 0)
     for size in (1, 2, 3, 12, 13, 64, 65, 500, 1023):
         for start in (0, 1024 - size):
-            with PolicyClient(server.address) as client:  # a connection of its own: of any worker
+            with PolicyClient(server.address, timeout=60) as client:  # a connection of its own: of any worker
                 part = client.act(x[start : start + size], seed=SEED, first_row=start)
             assert (
                 part.actions.tolist() == _drawn(part, start) == whole.actions[start : start + size].tolist()

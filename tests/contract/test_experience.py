@@ -331,7 +331,10 @@ def test_a_gymnasium_loop_with_the_client(world: World) -> None:
 
     Reported in two calls, sealed as it was played.
     """
-    with PolicyClient(world.server.address) as client, client.episode(world.policy, subject="me") as episode:
+    with (
+        PolicyClient(world.server.address, timeout=60) as client,
+        client.episode(world.policy, subject="me") as episode,
+    ):
         for step in range(40):
             action = episode.act([step / 100, 0.0, 0.01, 0.0])
             assert action in (0, 1)
@@ -344,7 +347,7 @@ def test_a_gymnasium_loop_with_the_client(world: World) -> None:
 
 def test_an_episode_that_its_caller_leaves_is_given_up(world: World) -> None:
     """The last decision has no reward: the episode ends ABANDONED there."""
-    with PolicyClient(world.server.address) as client, client.episode(world.policy) as episode:
+    with PolicyClient(world.server.address, timeout=60) as client, client.episode(world.policy) as episode:
         episode.act([0.0, 0.0, 0.01, 0.0])
         episode.reward(1)
         episode.act([0.0, 0.0, 0.02, 0.0])
@@ -358,7 +361,7 @@ def test_the_clients_buffer_survives_a_killed_recorder(world: World) -> None:
 
     Nothing is lost or counted twice.
     """
-    with PolicyClient(world.server.address) as client, client.episode(world.policy) as episode:
+    with PolicyClient(world.server.address, timeout=60) as client, client.episode(world.policy) as episode:
         for step in range(70):
             episode.act([step / 100, 0.0, 0.01, 0.0])
             if step in (20, 50):
@@ -371,7 +374,7 @@ def test_the_clients_buffer_survives_a_killed_recorder(world: World) -> None:
 
 def test_the_client_says_what_is_wrong(world: World) -> None:
     """A reward before the first act, a truncation without an observation, acting after the end."""
-    with PolicyClient(world.server.address) as client:
+    with PolicyClient(world.server.address, timeout=60) as client:
         episode = client.episode(world.policy)
         with pytest.raises(FailedPrecondition, match="before the first act"):
             episode.reward(1)
@@ -390,7 +393,7 @@ def test_the_clients_episode_on_an_event_loop(world: World) -> None:
 
     async def play() -> None:
         async with (
-            AsyncPolicyClient(world.server.address) as client,
+            AsyncPolicyClient(world.server.address, timeout=60) as client,
             client.episode(world.policy, agent_id="left") as episode,
         ):
             for step in range(3):

@@ -58,7 +58,7 @@ def server(
 @pytest.fixture
 def client(server: ServerProcess) -> Iterator[PolicyClient]:
     """A client; there is no shadow before and after."""
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         client.set_shadow(POLICY, 0, 0.0)
         yield client
         client.set_shadow(POLICY, 0, 0.0)
@@ -82,7 +82,7 @@ def test_a_shadow_computes_what_was_answered(server: ServerProcess, client: Poli
     requests = [rng.uniform(-5, 5, (rows, 4)).astype(np.float32) for rows in (1, 3, 1, 40, 7)] * 4
     mask = np.array([[True, False]])
     for observations in requests:
-        with PolicyClient(server.address) as each:  # a connection each: both workers get some
+        with PolicyClient(server.address, timeout=60) as each:  # a connection each: both workers get some
             assert each.act(observations, policy=POLICY, seed=1).version == 1
     client.act(requests[0], policy=POLICY, action_mask=mask, temperature=0.5)
     rows = sum(map(len, requests)) + 1

@@ -55,7 +55,7 @@ def servers(
 @pytest.fixture
 def clients(servers: list[ServerProcess]) -> Iterator[list[PolicyClient]]:
     """A client of each server; the alias is nobody's but its own version's before and after."""
-    found = [PolicyClient(server.address) for server in servers]
+    found = [PolicyClient(server.address, timeout=60) for server in servers]
     yield found
     found[0].set_traffic(POLICY, [], reason="the test ends")
     for client in found:

@@ -26,7 +26,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 @pytest.fixture
 def client(stack: Stack) -> Iterator[PolicyClient]:
     """A client of the server."""
-    with PolicyClient(stack.server_address) as connected:
+    with PolicyClient(stack.server_address, timeout=60) as connected:
         yield connected
 
 

@@ -66,7 +66,7 @@ def world(server: ServerProcess, worth: float) -> Iterator[Counter[int]]:
 
     def play(seed: int) -> None:
         rng = np.random.default_rng(seed)
-        with PolicyClient(server.address) as client:
+        with PolicyClient(server.address, timeout=60) as client:
             while not stop.is_set():
                 episode = str(uuid.uuid4())
                 request = policy_pb2.ActRequest(
@@ -118,7 +118,7 @@ def test_a_worse_version_loses_its_share(
     """It is gone soon, the reason is said, and the champion answers everybody."""
     server = start()
     command = ["--server", server.address]
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(FailedPrecondition, match="records no experience"):
             client.start_canary(POLICY, 2)
         _record(client)
@@ -147,7 +147,7 @@ def test_a_worse_version_loses_its_share(
 def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], ServerProcess]) -> None:
     """The server ends in the middle; the next one goes on with what was recorded, and promotes."""
     server = start()
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         _record(client)
         config = traffic_pb2.CanaryConfig(share=0.1, up_to=0.5, step_episodes=5)
         client.start_canary(POLICY, 2, config)
@@ -157,7 +157,7 @@ def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], Serve
         assert before.state == traffic_pb2.Canary.RUNNING
     assert server.stop() == 0
     server = start()
-    with PolicyClient(server.address) as client, world(server, worth=2):
+    with PolicyClient(server.address, timeout=60) as client, world(server, worth=2):
         _until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
         found = client.get_traffic(POLICY)
         assert found.canary.state == traffic_pb2.Canary.PROMOTED
@@ -171,7 +171,7 @@ def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], Serve
 def test_a_canary_is_cancelled_at_any_moment(start: Callable[[], ServerProcess]) -> None:
     """Its share is gone when the call returns; a moved alias cancels it, too."""
     server = start()
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         _record(client)
         client.start_canary(POLICY, 2)
         found = client.cancel_canary(POLICY, actor="bob", reason="enough")

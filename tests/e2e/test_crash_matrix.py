@@ -28,7 +28,6 @@ def s3_system(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     system.close()
 
 
-@pytest.mark.timeout(300)  # whole jobs, parts of them twice, beside other tests on few processors
 @pytest.mark.parametrize(
     ("victim", "phase"),
     [
@@ -47,7 +46,6 @@ def test_a_job_survives(system: System, victim: str, phase: str) -> None:
     assert outcome.wrong == (), outcome
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("victim", "phase"),
     [("worker", "TRAINING"), ("worker", "PUBLISHING"), ("trainer", "COMPARING"), ("everything", "PROMOTING")],

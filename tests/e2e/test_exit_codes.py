@@ -23,7 +23,6 @@ TINY += "settings: {total_timesteps: 4000, evaluation_episodes: 10}\n"
 LONG = TINY.replace("4000", "50000000")
 
 # Real trainings of 4,000 steps: seconds on an idle machine, minutes where ten others use it.
-pytestmark = pytest.mark.timeout(300)
 
 Retrain = Callable[..., tuple[int, dict[str, Any]]]
 

@@ -76,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_answers_are_arrays_of_their_kind(server: str, kind: str) -> None:
     """`actions` is what is to be played, one row an observation."""
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         answer = client.act(np.zeros((3, 4)), policy=kind.replace("_", "-"), seed=1)
     assert answer.actions.shape == (3, *SHAPES[kind])
     assert (answer.action_probs.shape[1] == 0) == (answer.action_mean.shape[1] > 0)
@@ -106,7 +106,7 @@ def test_episodes_play_what_the_space_contains(server: str, kind: str) -> None:
     """Each answered action arrives in the environment's own shape, type and numbers."""
     env_id, name = f"Strict-{kind}-v0", kind.replace("_", "-")
     gym.register(env_id, lambda **_: Strict(kind), disable_env_checker=True)
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         version = client.get_policy(name).versions[0]
         plan = EpisodePlan(env_id, name, 1, version.metadata, episodes=2, seed=3, deterministic=False)
         assert play(client, plan).returns == [5.0, 5.0]
@@ -127,7 +127,7 @@ def test_observations_go_in_their_own_types(server: str) -> None:
     It asks the same question.
     """
     seen = _seen(3)
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         space = client.get_policy("seeing").versions[0].metadata.observation_space
         assert space == OBSERVATIONS["mixed"]
         typed = client.act(seen, space=space, policy="seeing", seed=3)
@@ -176,7 +176,7 @@ class Seeing(Strict):
 def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
     """Images are played whether or not the environment keeps to its space's type."""
     gym.register("Seeing-v0", entry_point=lambda **_: Seeing(blurred), disable_env_checker=True)
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         version = client.get_policy("seeing").versions[0]
         plan = EpisodePlan(
             "Seeing-v0", "seeing", 1, version.metadata, episodes=2, seed=3, deterministic=False
@@ -209,7 +209,7 @@ def test_images_from_a_file(server: str, tmp_path: Path, capfd: pytest.CaptureFi
     ask = ("--server", server, "--json", "act", "--policy", "seeing", "--seed", "9")
     assert run([*ask, f"@{tmp_path}/seen.npz"]) == Exit.OK
     answered = json.loads(capfd.readouterr().out)
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         space = client.get_policy("seeing").versions[0].metadata.observation_space
         wanted = client.act(seen, space=space, policy="seeing", seed=9)
     assert answered["actions"] == wanted.actions.tolist()

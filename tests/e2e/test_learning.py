@@ -44,7 +44,7 @@ def repository(stack: Stack) -> ModelRepository:
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[PolicyClient]:
     """A client of the server."""
-    with PolicyClient(stack.server_address) as connected:
+    with PolicyClient(stack.server_address, timeout=60) as connected:
         yield connected
 
 

@@ -88,7 +88,7 @@ def test_it_is_learned_and_nothing_acknowledged_is_lost(tmp_path: Path, s3: S3Se
             for each in read_sealed(copy)
             if each.episode.episode_id in reported
         }
-        with PolicyClient(address) as client:
+        with PolicyClient(address, timeout=60) as client:
             probs = np.asarray(client.act(np.zeros((1, 2), np.float32), policy=POLICY).action_probs)[0]
         assert probs[1] > 1 / 3
         content = json.loads(repository.read_published(repository.read(POLICY, before), "experience.json"))
@@ -99,7 +99,7 @@ def test_it_is_learned_and_nothing_acknowledged_is_lost(tmp_path: Path, s3: S3Se
 
 def is_served(address: str) -> bool:
     """Whether the server has the policy; sets its mode."""
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         try:
             client.set_experience_config(POLICY, ExperienceConfig(mode=ExperienceConfig.LEARN))
         except NotFound:

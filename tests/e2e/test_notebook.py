@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook" / "cartpole.ipynb"
 
 
-@pytest.mark.timeout(240)
 def test_the_notebook_trains_serves_asks_and_plots(tmp_path: Path) -> None:
     """All cells in order, as one program: it learns, promotes, draws twice, plays and stops."""
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]

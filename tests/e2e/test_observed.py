@@ -36,7 +36,6 @@ def collector() -> Iterator[tuple[Collector, str]]:
         yield found
 
 
-@pytest.mark.timeout(300)  # processes of torch on a shared machine
 def test_a_job_is_one_trace_and_is_counted(tmp_path: Path, collector: tuple[Collector, str]) -> None:
     """Server, trainer and the worker's run hang together.
 

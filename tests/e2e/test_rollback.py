@@ -55,7 +55,7 @@ def _until_it_answers_with(client: PolicyClient, version: int) -> float:
 def test_it_reaches_every_server(servers: list[str]) -> None:
     """Rolled back at one server, both answer with the version before; who, when and why is kept."""
     took = []
-    with PolicyClient(servers[0]) as first, PolicyClient(servers[1]) as second:
+    with PolicyClient(servers[0], timeout=60) as first, PolicyClient(servers[1], timeout=60) as second:
         for _ in range(3):
             assert [_until_it_answers_with(c, 2) < PATIENCE for c in (first, second)] == [True, True]
             command = ["rollback", "--policy", "cartpole", "--actor", "ann", "--reason", "worse at night"]

@@ -89,7 +89,7 @@ def test_train_serve_play(
     options = RunOptions(repository.root, tmp_path / "run", "", Promotion())
     learned = execute(config, options, JsonReporter(io.StringIO()), lambda: False)
     assert learned.evaluation.greedy.mean > least
-    with PolicyClient(server) as client:
+    with PolicyClient(server, timeout=60) as client:
         client.set_alias(policy, learned.version)
 
     def policyctl(*command: str) -> str:

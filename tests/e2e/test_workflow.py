@@ -101,7 +101,6 @@ def _run_step(script: str, environment: dict[str, str], log: Path) -> int:
     return done.returncode
 
 
-@pytest.mark.timeout(300)  # a stack and a training on a shared machine
 @pytest.mark.parametrize(
     ("floor", "code", "outcome"), [(501, Exit.GATE_REFUSED, "gate_refused"), (1, Exit.OK, "promoted")]
 )
@@ -136,7 +135,6 @@ def production(tmp_path: Path) -> Iterator[tuple[ServerProcess, ModelRepository]
     assert server.stop() == 0
 
 
-@pytest.mark.timeout(300)  # a stack, a server and a training on a shared machine
 def test_the_shell_script(tmp_path: Path, production: tuple[ServerProcess, ModelRepository]) -> None:
     """The script for other CI systems compares with production's champion.
 

@@ -58,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 def test_a_javascript_client_plays_and_reports(example: Path, server: ServerProcess, tmp_path: Path) -> None:
     """What it prints is what is sealed: every step of every episode, as the server decided it."""
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         config = client.get_experience(POLICY).config
         config.mode = config.RECORD
         client.set_experience_config(POLICY, config, actor="test")

@@ -75,7 +75,7 @@ def tried(address: str, folder: Path, habit: str) -> Case:
     spec = TrainingSpec(policy=policy, env_id="odd:Odd-v0", algorithm="a2c")
     spec.settings.update({name: json.dumps(value) for name, value in settings.items()})
     spec.promotion.promote = True
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         job = client.create_training_job(spec)
         job = client.wait_for_training_job(job.job_id, timeout=2 * LIMIT)
     return Case(habit, job, [*_faults(job), *_left_behind(job), *_unreadable(folder, job)])

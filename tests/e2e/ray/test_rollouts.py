@@ -26,7 +26,6 @@ from tests.ray_cluster import VARIABLES
 
 pytestmark = [
     pytest.mark.skipif("POLICYD_RAY" not in os.environ, reason="starts Ray clusters: make ray"),
-    pytest.mark.timeout(300),
 ]
 
 AWKWARD = Path(__file__).parents[2] / "policyd_trainer"  # the folder of awkward.py

@@ -115,7 +115,7 @@ def test_an_episode_stays_with_one_server(servers: Servers, connect: Connect) ->
     hosts = [servers.start(number) for number in (1, 2, 3)]
     config = ExperienceConfig(mode=ExperienceConfig.RECORD)
     for host in hosts:
-        with PolicyClient(f"{host}:{servers.port}") as direct:
+        with PolicyClient(f"{host}:{servers.port}", timeout=60) as direct:
             direct.set_experience_config("p", config, reason="test")
     with NameServer(hosts) as names:
         client = connect(names.target(servers.port), timeout=30)
@@ -129,6 +129,6 @@ def test_an_episode_stays_with_one_server(servers: Servers, connect: Connect) ->
         client.close()
     heard = []
     for host in hosts:
-        with PolicyClient(f"{host}:{servers.port}") as direct:
+        with PolicyClient(f"{host}:{servers.port}", timeout=60) as direct:
             heard.append(sum(count.outcomes for count in direct.get_experience("p").by_version))
     assert sorted(heard) == [0, 0, 9]

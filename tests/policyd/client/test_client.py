@@ -63,7 +63,7 @@ def test_a_response_is_arrays_of_the_batch(address: str, connect: Connect) -> No
 def test_both_clients_send_the_same_request(address: str, peer: Any, connect: Connect) -> None:
     """What a client sends is what PolicyClient sends, byte by byte."""
     options = {"policy": "cartpole", "seed": 7, "action_mask": [[1, 0], [1, 1]], "temperature": 0.5}
-    with connect(address) as client, PolicyClient(address) as other:
+    with connect(address) as client, PolicyClient(address, timeout=60) as other:
         client.act(OBSERVATIONS, **options)
         other.act(OBSERVATIONS, **options)  # type: ignore[arg-type]  # mypy sees one type for all values
     first, second = (request.SerializeToString() for request in peer.requests)
@@ -72,7 +72,7 @@ def test_both_clients_send_the_same_request(address: str, peer: Any, connect: Co
 
 def test_a_seed_of_zero_is_a_seed(address: str, peer: Any) -> None:
     """Seed 0 travels as a set field, and None as an unset one."""
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         client.act(OBSERVATIONS, seed=0)
         client.act(OBSERVATIONS, seed=None)
     assert [request.HasField("seed") for request in peer.requests] == [True, False]
@@ -81,7 +81,7 @@ def test_a_seed_of_zero_is_a_seed(address: str, peer: Any) -> None:
 @pytest.mark.parametrize("observations", [OBSERVATIONS[0], OBSERVATIONS[0].tolist(), tuple(OBSERVATIONS[0])])
 def test_one_flat_observation_is_a_batch_of_one(address: str, observations: Any) -> None:
     """The batch's axis may be left out where there is one observation."""
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         assert client.act(observations).actions.shape == (1,)
 
 
@@ -102,7 +102,7 @@ def test_a_first_axis_that_is_not_the_batch_is_refused(
 def test_a_mask_whose_first_axis_is_not_the_batch_is_refused(address: str) -> None:
     """The same for action_mask."""
     with (
-        PolicyClient(address) as client,
+        PolicyClient(address, timeout=60) as client,
         pytest.raises(errors.InvalidArgument, match="mask: got shape"),
     ):
         client.act(OBSERVATIONS[:1].repeat(3, 0), action_mask=np.ones((2, 3), bool))
@@ -182,7 +182,7 @@ def test_tensors_are_observations(address: str) -> None:
     One that numpy cannot read is refused with the reason.
     """
     torch = pytest.importorskip("torch", reason="torch is in the extra `trainer`")
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         tensor = torch.tensor(OBSERVATIONS)
         np.testing.assert_array_equal(
             client.act(tensor, seed=1).actions, client.act(OBSERVATIONS, seed=1).actions

@@ -24,7 +24,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_calls_on_this_machine_go_without_it(proxy: str, address: str) -> None:
     """Although the environment names a proxy and excepts nothing."""
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         assert [policy.name for policy in client.list_policies()] == ["cartpole"]
 
 

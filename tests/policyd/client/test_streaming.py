@@ -24,13 +24,13 @@ def test_a_stream_answers_in_order_what_act_answers(publish: Publish, start_serv
     address = start_server().address
 
     async def streamed() -> list[int]:
-        async with AsyncPolicyClient(address) as client, client.stream(timeout=60) as stream:
+        async with AsyncPolicyClient(address, timeout=60) as client, client.stream(timeout=60) as stream:
             return [
                 int((await stream.act(_observations(i), seed=1, first_row=i)).actions[0])
                 for i in range(STEPS)
             ]
 
-    with PolicyClient(address) as client:
+    with PolicyClient(address, timeout=60) as client:
         single = [int(client.act(_observations(i), seed=1, first_row=i).actions[0]) for i in range(STEPS)]
         with client.stream(timeout=60) as stream:
             answers = [stream.act(_observations(i), seed=1, first_row=i) for i in range(STEPS)]
@@ -43,7 +43,7 @@ def test_a_pinned_stream_keeps_its_version(publish: Publish, start_server: Start
     publish()
     publish(promote=False)
     address = start_server().address
-    with PolicyClient(address) as client, client.stream(pin_version=True) as stream:
+    with PolicyClient(address, timeout=60) as client, client.stream(pin_version=True) as stream:
         assert stream.act(_observations(0)).version == 1
         client.set_alias("cartpole", 2)
         assert (stream.act(_observations(1)).version, stream.pinned) == (1, True)
@@ -54,7 +54,7 @@ def test_a_pinned_stream_keeps_its_version(publish: Publish, start_server: Start
 def test_many_streams_and_calls_at_a_time_are_answered(publish: Publish, start_server: StartServer) -> None:
     """More than the compiled core has connections for: the others go through grpcio."""
     publish()
-    with PolicyClient(start_server().address) as client, ExitStack() as open_streams:
+    with PolicyClient(start_server().address, timeout=60) as client, ExitStack() as open_streams:
         streams = []
         for _ in range(20):
             streams.append(open_streams.enter_context(client.stream()))
@@ -69,9 +69,12 @@ def test_a_pinned_asynchronous_stream_keeps_its_version(publish: Publish, start_
     address = start_server().address
 
     async def versions() -> list[int]:
-        async with AsyncPolicyClient(address) as client, client.stream(pin_version=True) as stream:
+        async with (
+            AsyncPolicyClient(address, timeout=60) as client,
+            client.stream(pin_version=True) as stream,
+        ):
             found = [(await stream.act(_observations(0))).version]
-            with PolicyClient(address) as other:
+            with PolicyClient(address, timeout=60) as other:
                 await asyncio.to_thread(other.set_alias, "cartpole", 2)
             found.append((await stream.act(_observations(1))).version)
             assert stream.pinned
@@ -89,14 +92,14 @@ def test_an_error_ends_the_stream_with_its_reason(publish: Publish, start_server
 
     async def asynchronous() -> list[PolicydError]:
         found = []
-        async with AsyncPolicyClient(address) as client, client.stream() as stream:
+        async with AsyncPolicyClient(address, timeout=60) as client, client.stream() as stream:
             for _ in range(2):
                 with pytest.raises(PolicydError) as caught:
                     await stream.act([[1.0, 2.0]])
                 found.append(caught.value)
         return found
 
-    with PolicyClient(address) as client, client.stream() as stream:
+    with PolicyClient(address, timeout=60) as client, client.stream() as stream:
         with pytest.raises(InvalidArgument) as caught:
             stream.act([[1.0, 2.0]])
         assert caught.value.violations[0].field == "observations"

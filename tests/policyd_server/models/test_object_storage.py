@@ -99,7 +99,6 @@ class Replica:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Path) -> None:
     """Three replicas: what a poll and a promotion cost each, beside twenty other policies.
 

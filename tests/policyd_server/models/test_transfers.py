@@ -85,7 +85,7 @@ def test_what_cannot_be_exported_is_refused(
     A line, and no file is left.
     """
     server = start_server()
-    with PolicyClient(server.address) as client:
+    with PolicyClient(server.address, timeout=60) as client:
         for wrong in ({"files": ["no.html"]}, {"version": 9}, {"alias": "nobody"}, {"policy": "nobody"}):
             with pytest.raises(NotFound):
                 client.export_version(tmp_path, **wrong)

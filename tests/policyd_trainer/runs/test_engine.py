@@ -97,7 +97,6 @@ def test_a_users_environment_on_the_device(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["seeds", "devices"])
 def test_a_killed_run_goes_on(tmp_path: Path, kind: str) -> None:
     """Kill -9 of all its processes in the middle: the same command ends at the asked step."""

@@ -52,7 +52,6 @@ def _await_report(repository: ModelRepository, version: int) -> PublishedVersion
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: Path) -> None:
     """Two jobs, the second judged against the champion of the first; logs and reports are there."""
     repository = ModelRepository(s3.location())

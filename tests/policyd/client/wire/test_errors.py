@@ -33,7 +33,7 @@ FAILURES = [
 
 
 def _raised(address: str) -> tuple[Any, ...]:
-    with PolicyClient(address) as client, pytest.raises(errors.PolicydError) as caught:
+    with PolicyClient(address, timeout=60) as client, pytest.raises(errors.PolicydError) as caught:
         client.set_alias("cartpole", 1)
     error = caught.value
     more = (getattr(error, name, None) for name in ("violations", "retry_after"))

@@ -184,7 +184,7 @@ def test_silence_lasts_until_the_deadline(serve: Serve) -> None:
 def test_close_cancels_calls_under_way(serve: Serve) -> None:
     """In whatever thread they wait."""
     server = serve(lambda number, stream: b"")
-    client = PolicyClient(server.address)
+    client = PolicyClient(server.address, timeout=60)
     with ThreadPoolExecutor(1) as beside:
         call = beside.submit(client.get_server_info, timeout=math.inf)
         assert server.asked.wait(60)
