@@ -209,6 +209,8 @@ def resolve_config(
         seed: from 0.
         settings: by name, each value JSON; a word that is not JSON is a string.
 
+    `model_fields_set` has what was asked for: the settings, and not what the preset adds.
+
     Raises:
         InvalidArgument: naming each wrong field, for a setting as `settings[gamma]`.
     """
@@ -221,9 +223,11 @@ def resolve_config(
     base = presets.find(env_id, algorithm, chosen)
     identity = {"policy": policy, "env_id": env_id, "algorithm": algorithm, "seed": seed, "preset": chosen}
     try:
-        return TrainingConfig.model_validate({**base, **values, **identity})
+        config = TrainingConfig.model_validate({**base, **values, **identity})
     except ValidationError as error:
         raise _invalid(error, identity) from None
+    config.model_fields_set.difference_update(base.keys() - values.keys())
+    return config
 
 
 def _parse(text: str) -> object:

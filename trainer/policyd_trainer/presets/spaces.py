@@ -32,6 +32,11 @@ CURIOUS: dict[str, object] = {"ent_coef": 0.03, "ent_coef_final": 0.0}
 # as one fall from the cliff: policies stayed. At .999 staying costs 1,000.
 FAR_SIGHTED: dict[str, object] = {"gamma": 0.999}
 
+# Many such tasks return 0 or 1, and the mean of 100 such episodes has a standard error of 0.045:
+# twenty policies that all reach the goal in 73% of episodes reported 63% to 81%. Episodes are
+# short. The budget of judging may cut this number, for a run's own settings do not ask for it.
+JUDGED_LONG: dict[str, object] = {"evaluation_episodes": 1000}
+
 KINDS: Mapping[tuple[str, str], Preset] = {
     ("continuous", "a2c"): Preset(
         source="rl-zoo's A2C for continuous control (gSDE, log_std_init -2), with this engine's optimiser",
@@ -43,11 +48,11 @@ KINDS: Mapping[tuple[str, str], Preset] = {
     ),
     ("tabular", "a2c"): Preset(
         source="the default's row with long returns: CliffWalking and FrozenLake, tuning seeds 60-63",
-        settings={**DEFAULT["a2c"].settings, **FAR_SIGHTED},
+        settings={**DEFAULT["a2c"].settings, **FAR_SIGHTED, **JUDGED_LONG},
     ),
     ("tabular", "reinforce"): Preset(
         source="the default's row",
-        settings=DEFAULT["reinforce"].settings,
+        settings={**DEFAULT["reinforce"].settings, **JUDGED_LONG},
     ),
     ("images", "a2c"): Preset(
         source="the default's row; tanh and more exploration by brightness and patterns, tuning seed 0",
