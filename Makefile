@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] server/policyd_server/front/core/* policyd/client/wire/*.pyx policyd/client/wire/core/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-long check proto map bench soak live-crash fuzz browser stores ray e2e wheels bench-serving bench-training bench-gate bench-evidence bench-live bench-gpu clean world
+.PHONY: help install demo up test test-long check proto map bench soak live-crash live-soak fuzz browser stores ray e2e wheels bench-serving bench-training bench-gate bench-evidence bench-live bench-gpu clean world
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ soak: install  ## kill -9 of every part at every phase of a job, several times (
 
 live-crash: install  ## kill -9 of worker, trainer and server while clients teach a policy (about 10 minutes; LIVE="TRIALS --seed N")
 	$(PY) -m tests.e2e.crash.live $(LIVE)
+
+live-soak: install  ## clients at full rate while a job learns: memory, open files and disk (30 minutes; SOAK_MINUTES=N)
+	$(PY) -m benchmarks.live soak --minutes $(or $(SOAK_MINUTES),30)
 
 proto: install  ## generate the code of the contract from the .proto files
 	$(PY) proto/generate.py

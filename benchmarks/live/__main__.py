@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks.live import chart, endings, forgers, lag, network, running
+from benchmarks.live import chart, endings, forgers, lag, network, running, soak
 from benchmarks.live.players import Misbehaviour
 from benchmarks.live.worlds import TASKS, Task, optimum
 
@@ -140,6 +140,17 @@ def ends(**asked: Any) -> None:
     """Truncated against terminated episodes: the critic's values against the exact ones."""
     found = endings.measure(0)
     _end(found, ("end", "right", "learned", "error"), asked, good=all(one.error < 0.05 for one in found))
+
+
+@main.command("soak")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=30.0)
+@_options("json")
+def soaked(*, minutes: float, **asked: Any) -> None:
+    """Acting, reporting and learning at full rate: memory, open files and disk must not grow."""
+    with tempfile.TemporaryDirectory(prefix="policyd-live-") as folder:
+        found = soak.soak(TASKS["bandit"], Path(folder), minutes)
+    good = all(one.growth <= soak.MOST_GROWTH for one in found)
+    _end(found, ("part", "thirds", "growth", "episodes", "seconds"), asked, good=good)
 
 
 def _task(name: str, asked: dict[str, Any]) -> Task:
