@@ -79,6 +79,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
+        # gRPC's core frees a stream some time after its end. Until then it would count, and the
+        # client's next call in its place be refused with RST_STREAM.
+        ("grpc.http.overload_protection", 0),
         ("grpc.server.max_pending_requests", MAX_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_HARD),
         ("grpc.http2.max_requests_per_read", MAX_REQUESTS_PER_READ),
