@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from policy_api.v1.artifact_pb2 import Space
 from policyd import spaces
+from policyd.client.arrays import why_not_an_array
 from policyd.errors import InvalidArgument
 
 
@@ -42,7 +43,7 @@ def array(name: str, items: Sequence[str], dtype: type[np.generic]) -> NDArray[A
     try:
         return np.stack([np.asarray(_written(item), dtype=dtype) for item in items])
     except (TypeError, ValueError) as error:
-        wanted = f"rows of equal length such as 0,0.1 or [0, 0.1]: {error}"
+        wanted = f"rows of equal length such as 0,0.1 or [0, 0.1]: {why_not_an_array(error)}"
         raise InvalidArgument.of(name, got=" ".join(items), wanted=wanted) from error
 
 
@@ -70,7 +71,7 @@ def _rows(parts: Sequence[spaces.Leaf], item: str) -> NDArray[np.float32]:
         raise InvalidArgument.of("observations", got=item, wanted=f"a file to read: {error}") from error
     except (InvalidArgument, TypeError, ValueError, zipfile.BadZipFile) as error:
         shown = item if len(item) < 80 else f"{item[:77]}..."
-        wanted = f"observations of the policy's space: {error}"
+        wanted = f"observations of the policy's space: {why_not_an_array(error)}"
         raise InvalidArgument.of("observations", got=shown, wanted=wanted) from error
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from policy_api.v1 import policy_pb2
 from policy_api.v1.artifact_pb2 import Space
 from policyd import spaces
+from policyd.client.arrays import booleans, float32, why_not_an_array
 from policyd.client.messages import build
 from policyd.errors import Internal, InvalidArgument, PolicydError
 
@@ -19,7 +20,6 @@ from policyd.errors import Internal, InvalidArgument, PolicydError
 Observations = ArrayLike | Sequence[Any]
 
 _FLOAT32, _INT64 = np.dtype("<f4"), np.dtype("<i8")
-_NUMBERS = "biuf"  # numpy's kinds: bool, integers, floats
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class ActCodec:
         self._shape: tuple[int, ...] | None = None
         self._mask_shape: tuple[int, ...] | None = None
         if space is None:
-            numbers = _float32(observations)
+            numbers = float32("observations", observations, "an array of numbers [batch, ...]")
             self._shape = numbers.shape
             self.request.observations.raw = numbers.tobytes()
         else:
             self.request.typed_observations = _typed(observations, space)
         if mask is not None:
-            allowed = _booleans(mask)
+            allowed = booleans(mask)
             self._mask_shape = allowed.shape
             self.request.action_mask.raw = allowed.tobytes()
 
@@ -191,42 +191,6 @@ def _rows(raw: bytes, batch: int) -> NDArray[np.float32]:
     return np.ndarray((batch, columns), _FLOAT32, raw)
 
 
-def _float32(observations: Any) -> NDArray[np.float32]:
-    """[batch, ...] as little-endian float32."""
-    if isinstance(observations, np.ndarray) and observations.dtype == _FLOAT32:
-        return observations
-    array = _array("observations", observations, "an array of numbers [batch, ...]")
-    try:  # without np.errstate, which costs more than the rest of a small request
-        return array.astype(_FLOAT32)
-    except RuntimeWarning as error:  # warnings are errors; else it becomes infinite, which the server refuses
-        raise InvalidArgument.of(
-            "observations", got=str(error), wanted="numbers that float32 holds"
-        ) from error
-
-
-def _booleans(mask: Any) -> NDArray[np.bool_]:
-    """[batch, n]: booleans, or numbers that are 0 or 1."""
-    wanted = "an array of booleans [batch, number of actions]"
-    array = _array("action_mask", mask, wanted)
-    allowed: NDArray[np.bool_] = array.astype(np.bool_)
-    if array.dtype != np.bool_ and (allowed != array).any():
-        raise InvalidArgument.of("action_mask", got=f"{array[allowed != array].flat[0]}", wanted=wanted)
-    return allowed
-
-
-def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
-    """Whatever numpy makes an array of: lists, tensors on the CPU, data frames."""
-    try:
-        array = np.asarray(numbers)
-    except Exception as error:
-        got = f"{type(numbers).__name__} ({' '.join(str(error).split())[:120]})"
-        raise InvalidArgument.of(field, got=got, wanted=wanted) from error
-    if array.dtype.kind not in _NUMBERS:
-        got = f"{type(numbers).__name__} of type {array.dtype}"
-        raise InvalidArgument.of(field, got=got, wanted=wanted)
-    return array
-
-
 def _typed(observations: Any, space: Any) -> bytes:
     if not isinstance(space, Space):
         wanted = "the message metadata.observation_space of a version"
@@ -238,6 +202,6 @@ def _typed(observations: Any, space: Any) -> bytes:
     except PolicydError:
         raise
     except Exception as error:
-        got = f"{type(observations).__name__} ({' '.join(str(error).split())[:120]})"
+        got = f"{type(observations).__name__} ({why_not_an_array(error)})"
         wanted = "a sequence of observations of the space, one a row"
         raise InvalidArgument.of("observations", got=got, wanted=wanted) from error

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-import numpy as np
-
 from policy_api.v1 import experience_pb2 as pb
 from policyd.client import calls
 from policyd.client.acting import ActCodec, Actions, ActOptions, Observations
+from policyd.client.arrays import float32
 from policyd.client.async_connection import AsyncConnection
 from policyd.client.calls import Call
 from policyd.client.connection import Connection
@@ -82,7 +81,9 @@ class EpisodeState:
             wanted = "the observation after the step, which says what the cut-off future is worth"
             raise InvalidArgument.of("observation", got="None with truncated=True", wanted=wanted)
         end = pb.TERMINATED if terminated else pb.TRUNCATED if truncated else pb.GOES_ON
-        final = b"" if end != pb.TRUNCATED else np.asarray(observation, "<f4").tobytes()
+        final = b""
+        if end == pb.TRUNCATED:
+            final = float32("observation", observation, "the numbers of one observation").tobytes()
         self.waiting.append(self._outcome(reward=reward, end=end, final_observation=final, part=part))
         self._rewarded = True
         self.ended = terminated or truncated

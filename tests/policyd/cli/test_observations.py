@@ -88,7 +88,7 @@ def test_from_a_pipe(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ("space", "content", "line"),
     [
         (BOX, b"[1, 2", "Expecting"),
-        (BOX, b"[[1, 2], [3]]", "inhomogeneous"),
+        (BOX, b"[[1, 2], [3]]", "rows of different lengths"),
         (BOX, b'["red"]', "observations: got shape (1,), expected (6, 5, 3)"),
         (BOX, b"\xff\xfe", "utf-8"),
         (BOX, b"PK\x03\x04", "not a zip file"),

@@ -1,0 +1,56 @@
+"""What a caller passes, as arrays that a message takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policyd.errors import InvalidArgument
+
+_FLOAT32 = np.dtype("<f4")
+_NUMBERS = "biuf"  # numpy's kinds: bool, integers, floats
+
+
+def float32(field: str, numbers: Any, wanted: str) -> NDArray[np.float32]:
+    """`numbers` as little-endian float32, in their own shape.
+
+    InvalidArgument names the field: they are no numbers, or float32 does not hold them.
+    """
+    if isinstance(numbers, np.ndarray) and numbers.dtype == _FLOAT32:
+        return numbers
+    array = _array(field, numbers, wanted)
+    try:  # without np.errstate, which costs more than the rest of a small request
+        return array.astype(_FLOAT32)
+    except RuntimeWarning as error:  # warnings are errors; else it becomes infinite, which the server refuses
+        raise InvalidArgument.of(field, got=str(error), wanted="numbers that float32 holds") from error
+
+
+def booleans(mask: Any) -> NDArray[np.bool_]:
+    """An action mask [batch, n]: booleans, or numbers that are 0 or 1."""
+    wanted = "an array of booleans [batch, number of actions]"
+    array = _array("action_mask", mask, wanted)
+    allowed: NDArray[np.bool_] = array.astype(np.bool_)
+    if array.dtype != np.bool_ and (allowed != array).any():
+        raise InvalidArgument.of("action_mask", got=f"{array[allowed != array].flat[0]}", wanted=wanted)
+    return allowed
+
+
+def why_not_an_array(error: Exception) -> str:
+    """Why numpy makes no array of something, in a few words."""
+    told = " ".join(str(error).split())
+    return "rows of different lengths" if "inhomogeneous" in told else told[:200]
+
+
+def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
+    """Whatever numpy makes an array of: lists, tensors on the CPU, data frames."""
+    try:
+        array = np.asarray(numbers)
+    except Exception as error:
+        got = f"{type(numbers).__name__} ({why_not_an_array(error)})"
+        raise InvalidArgument.of(field, got=got, wanted=wanted) from error
+    if array.dtype.kind not in _NUMBERS:
+        got = f"{type(numbers).__name__} of type {array.dtype}"
+        raise InvalidArgument.of(field, got=got, wanted=wanted)
+    return array

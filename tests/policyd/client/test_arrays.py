@@ -1,0 +1,50 @@
+"""What is no array of numbers is refused with an error of ours that names the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policyd.client.arrays import booleans, float32
+from policyd.errors import InvalidArgument
+
+
+class Breaks:
+    """numpy cannot read it."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("the device is\ngone")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([[1.0, 2.0], [3.0]], "got list (rows of different lengths), expected numbers"),
+        ("red", "got str of type <U3, expected numbers"),
+        (None, "got NoneType of type object, expected numbers"),
+        (Breaks(), "got Breaks (the device is gone), expected numbers"),
+        ([1e300], "expected numbers that float32 holds"),
+    ],
+)
+def test_no_numbers_are_refused(numbers: Any, told: str) -> None:
+    """Ragged lists, words, nothing, an object that fails, and what is too large."""
+    with pytest.raises(InvalidArgument) as raised:
+        float32("observation", numbers, "numbers")
+    assert "observation: " in raised.value.message
+    assert told in raised.value.message
+
+
+def test_numbers_become_little_endian_float32() -> None:
+    """In their own shape; an array that is one already is not copied."""
+    array = float32("observations", [[1, 2], [3, 4]], "numbers")
+    assert (array.dtype.str, array.shape) == ("<f4", (2, 2))
+    assert float32("observations", array, "numbers") is array
+
+
+def test_a_mask_is_booleans() -> None:
+    """Or numbers that are 0 or 1."""
+    assert booleans([[1, 0]]).tolist() == [[True, False]]
+    with pytest.raises(InvalidArgument, match="action_mask: got 2"):
+        booleans([[1, 2]])
