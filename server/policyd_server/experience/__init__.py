@@ -1,5 +1,5 @@
 """Recording what the server decided and what came of it.
 
-Each server has one recorder process, which owns the files. Every worker process sends it decisions
-and forwards the calls of ExperienceService, over a Unix socket.
+Each server has one recorder process, which owns the files. Every worker process puts decisions into
+memory that it shares with it, and forwards the calls of ExperienceService over a Unix socket.
 """
