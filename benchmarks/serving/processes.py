@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,12 +60,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of all processes that live."""
-        total = 0
-        for pid in self.pids():
-            fields = _fields(Path(f"/proc/{pid}/stat"))
-            if fields:
-                total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+        return sum(map(_cpu_seconds, self.pids()))
 
     def peak_memory(self) -> dict[int, int]:
         """Largest resident set of each process so far, in bytes."""
@@ -139,6 +135,15 @@ def machine_busy_seconds() -> float:
     numbers = [int(word) for word in _lines(Path("/proc/stat"))[0].split()[1:9]]
     user, nice, system, _idle, _iowait, irq, softirq, steal = numbers
     return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of all threads so far, to the nanosecond; 0: the process has ended."""
+    clock = ~pid << 3 | 2  # as clock_getcpuclockid of Linux has it
+    try:
+        return time.clock_gettime(clock)
+    except OSError:
+        return 0.0
 
 
 def _fields(stat: Path) -> list[str]:
