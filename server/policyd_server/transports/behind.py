@@ -33,10 +33,11 @@ class ServerBehind:
         self._loop.call_soon_threadsafe(self._begin)
 
     async def start(self) -> None:
-        """Starts it now."""
-        server = self._make()
-        await server.start()
-        self._server = server
+        """Starts it now, unless it has: a call may come before the front knows."""
+        if self._server is None:
+            server = self._make()
+            await server.start()
+            self._server = server
         self._front.upstream_is(there=True)
 
     async def drain(self, grace: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,15 @@ import pytest
 from policy_api.v1 import policy_pb2
 from policyd.runtime.rpc_tally import BUCKETS
 from policyd_server import front
+from policyd_server.services.handlers import HandlerTable
+from policyd_server.settings import Settings
+from policyd_server.transports.grpcio import GrpcioTransport
 from tests.policyd_server.process import Publish, StartServer, needs_front
 
 if front.AVAILABLE:
     from policyd_server.front import binding
     from policyd_server.front.binding import Front
+    from policyd_server.transports.behind import ServerBehind
 
 pytestmark = needs_front
 OTHER = "/test.Other/Say"
@@ -135,6 +141,31 @@ def test_a_call_that_goes_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
             call.cancel()
             gone.set()
             assert say(b"answered", timeout=60) == b"answered"
+
+
+def test_it_starts_once(tmp_path: Path) -> None:
+    """A call may ask for it that came before the front was told that it listens."""
+
+    class Counted(GrpcioTransport):
+        started = 0
+
+        async def start(self) -> None:
+            Counted.started += 1
+            await super().start()
+
+    async def test(front: Front) -> None:
+        settings = Settings(repository=tmp_path)
+        made = partial(Counted, HandlerTable(), [], settings, tmp_path / "rest.sock")
+        server = ServerBehind(made, front)
+        await server.start()
+        server.needed()
+        await asyncio.sleep(0)
+        await server.drain(0)
+        await server.stop()
+
+    with _fronted(tmp_path / "rest.sock", lambda: True) as fronted:
+        asyncio.run(test(fronted.front))
+    assert Counted.started == 1
 
 
 @pytest.mark.parametrize("transport", ["front"])
