@@ -240,6 +240,8 @@ static void one_input(front *f, int listening, int *behind) {
         if (starts && !chance(3)) {
             starts = false;
             front_upstream_is(f, chance(3) > 0);
+        } else if (f->config.upstream_later && !chance(20)) {
+            front_upstream_is(f, false); /* the next call asks again */
         }
         if (!chance(3)) serve_behind(f, listening, behind);
         drain_socket(ends[0]);
