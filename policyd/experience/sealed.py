@@ -20,6 +20,7 @@ from policyd.repository.durable import make_directory, sync_directory
 
 EPISODE = 3
 SEGMENT_BYTES = 64 << 20
+AGE_PARTS = 4  # a segment is closed at the latest after this part of the time that it is kept
 #: A file that is touched when records are overwritten.
 MARK = "overwritten"
 
@@ -77,6 +78,7 @@ class SealedLog:
         numbers = _numbers(folder)
         self._number = numbers[-1] if numbers else 1
         self._writer = SegmentWriter(segment_path(folder, self._number))
+        self._begun = 0.0 if self._writer.size else time.time()  # 0: an earlier process began it
 
     def append(self, episode: Episode) -> None:
         """Queues an episode for the next commit."""
@@ -85,13 +87,16 @@ class SealedLog:
     def commit(self) -> None:
         """Makes what is queued durable. OSError: nothing was written."""
         self._writer.commit()
-        if self._writer.size < self._segment_bytes:
-            return
+        if self._writer.size >= self._segment_bytes:
+            self._close_segment()
+
+    def _close_segment(self) -> None:
+        """What comes next goes into a segment of its own."""
         with suppress(OSError):  # a full disk: this segment goes on
             following = SegmentWriter(segment_path(self.folder, self._number + 1))
             self._writer.close()
             self._number += 1
-            self._writer = following
+            self._writer, self._begun = following, time.time()
 
     def since(self, when: float) -> Iterator[Episode]:
         """The episodes of every segment that was written to since `when`.
@@ -141,11 +146,14 @@ class SealedLog:
     def expire(self, max_age: float) -> int:
         """Deletes whole segments that were last written to over `max_age` seconds ago.
 
-        The newest stays.
+        The newest stays. It is closed when it is old enough, however little it holds.
 
         Returns the number of segments.
         """
         before = time.time() - max_age
+        is_old = self._begun <= time.time() - max_age / AGE_PARTS
+        if is_old and self._writer.end == self._writer.size > 0:  # nothing waits for a commit
+            self._close_segment()
         paths = [segment_path(self.folder, number) for number in _numbers(self.folder)[:-1]]
         stale = [path for path in paths if path.stat().st_mtime < before]
         for path in stale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,25 @@ def test_what_was_learned_reads_back(tmp_path: Path) -> None:
     (tmp_path / "learned" / "p.json").write_text("{}")
     with pytest.raises(CorruptArtifact, match=r"p\.json is damaged"):
         read_learned(tmp_path, "p")
+
+
+def test_retention_reaches_a_log_that_never_fills_a_segment(tmp_path: Path) -> None:
+    """A segment is closed when it is old, and then goes; what waits for a commit is not lost."""
+    log = SealedLog(tmp_path)
+    log.append(episode(0))
+    log.commit()
+    assert log.expire(3600) == 0  # young: it goes on
+    log.append(episode(1))
+    assert log.expire(-60) == 0  # as if it were old: episode 1 waits
+    log.commit()
+    assert [each.episode for each in read_sealed(tmp_path)] == [episode(0), episode(1)]
+    log.close()
+    log = SealedLog(tmp_path)  # another process began it: nobody knows when
+    assert log.expire(3600) == 0
+    log.append(episode(2))
+    log.commit()
+    path = tmp_path / "00000001.log"
+    os.utime(path, (0, 0))
+    assert log.expire(3600) == 1
+    assert [each.episode for each in read_sealed(tmp_path)] == [episode(2)]
+    log.close()
