@@ -153,7 +153,8 @@ def _mark_as_shared(run_dir: Path) -> None:
 
 def _environment() -> dict[str, str]:
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": _LOST_SECONDS}
-    return quiet | {**os.environ}
+    # A call without a connection would start a cluster of its own, here, and run the job there.
+    return quiet | os.environ | {"RAY_ENABLE_AUTO_CONNECT": "0"}
 
 
 async def _last_line(bridge: asyncio.subprocess.Process) -> str:
