@@ -1,24 +1,15 @@
-/* The loop: sockets that listen, turns, events. */
-#define _GNU_SOURCE
+/* The front and its loop: what a turn does, in what order. */
 #include "front.h"
 #include "internal.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SOCKETS_AT_A_TURN 256
-#define ACCEPTS_AT_A_TURN 64
-#define ACCEPT_PAUSE 0.1 /* seconds, where the process has no descriptors left */
 
 double seconds_now(void) {
     struct timespec now;
@@ -47,14 +38,9 @@ front *front_new(const front_config *config) {
     return f;
 }
 
-static void close_listeners(front *f) {
-    for (int place = 0; place < f->listener_count; place++) close(f->listeners[place].descriptor);
-    f->listener_count = 0;
-}
-
 void front_free(front *f) {
     if (f == NULL) return;
-    close_listeners(f);
+    listeners_close(f);
     connection_free_all(f);
     orders_free(f);
     nghttp2_session_callbacks_del(f->callbacks);
@@ -77,154 +63,6 @@ void front_free(front *f) {
     free(f);
 }
 
-int front_listen(front *f, int descriptor, bool tls) {
-    if (f->listener_count == MAX_LISTENERS || (tls && f->tls == NULL)) return -1;
-    listener *made = &f->listeners[f->listener_count];
-    *made = (listener){descriptor, tls};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = made};
-    if (epoll_ctl(f->poll, EPOLL_CTL_ADD, descriptor, &event) != 0) return -1;
-    f->listener_count++;
-    return 0;
-}
-
-/* --- connections --- */
-
-static void describe(const struct sockaddr_storage *address, char *into, size_t room) {
-    char host[INET6_ADDRSTRLEN] = "";
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)address;
-        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
-        snprintf(into, room, "ipv4:%s:%u", host, ntohs(four->sin_port));
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
-        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
-        snprintf(into, room, "ipv6:[%s]:%u", host, ntohs(six->sin6_port));
-    } else {
-        snprintf(into, room, "unix:");
-    }
-}
-
-static void take_in(front *f, const listener *from, int descriptor, const struct sockaddr_storage *address) {
-    int on = 1;
-    if (address->ss_family != AF_UNIX) setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    SSL *tls = from->tls ? tls_accept(f, descriptor) : NULL;
-    if ((from->tls && tls == NULL) || (uint32_t)f->connection_count >= f->config.max_connections) {
-        SSL_free(tls);
-        close(descriptor);
-        return;
-    }
-    connection *made = connection_new(f, descriptor, tls, false);
-    if (made != NULL) describe(address, made->peer, sizeof made->peer);
-}
-
-static void watch_listeners(front *f, bool wanted) {
-    for (int place = 0; place < f->listener_count; place++) {
-        struct epoll_event event = {.events = wanted ? EPOLLIN : 0, .data.ptr = &f->listeners[place]};
-        epoll_ctl(f->poll, EPOLL_CTL_MOD, f->listeners[place].descriptor, &event);
-    }
-    f->accept_paused = !wanted;
-    f->accept_again = f->now + ACCEPT_PAUSE;
-}
-
-static void accept_some(front *f, const listener *from) {
-    for (int time = 0; time < ACCEPTS_AT_A_TURN; time++) {
-        struct sockaddr_storage address = {0};
-        socklen_t size = sizeof address;
-        int descriptor = accept4(from->descriptor, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (descriptor >= 0) {
-            take_in(f, from, descriptor, &address);
-        } else {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) watch_listeners(f, false);
-            return;
-        }
-    }
-}
-
-/* --- events --- */
-
-void front_tell(front *f, int kind, const call *c, uint64_t size) {
-    if (f->event_start + f->event_count == f->event_room) {
-        if (f->event_start > 0) {
-            memmove(f->events, f->events + f->event_start, (size_t)f->event_count * sizeof *f->events);
-            f->event_start = 0;
-        } else {
-            int room = f->event_room ? 2 * f->event_room : 256;
-            front_event *events = realloc(f->events, (size_t)room * sizeof *events);
-            if (events == NULL) abort(); /* a call whose end nobody hears of would never end */
-            f->events = events;
-            f->event_room = room;
-        }
-    }
-    f->events[f->event_start + f->event_count++] =
-        (front_event){kind, c ? c->method : -1, c ? c->id : 0, size};
-}
-
-int front_take(front *f, front_event *events, int room) {
-    int count = f->event_count < room ? f->event_count : room;
-    if (count) memcpy(events, f->events + f->event_start, (size_t)count * sizeof *events);
-    f->event_count -= count;
-    f->event_start = f->event_count ? f->event_start + count : 0;
-    return count;
-}
-
-bool front_message(front *f, uint64_t id, const uint8_t **data, size_t *size) {
-    call *c = call_find(f, id);
-    if (c == NULL || !c->busy || c->status >= 0) return false;
-    *data = c->inflated ? buffer_at(&c->plain) : buffer_at(&c->in) + 5;
-    *size = c->inflated ? buffer_size(&c->plain) : c->message_size;
-    return true;
-}
-
-bool front_credentials(front *f, uint64_t id, const char **authorization, const char **common_name,
-                       const char **peer) {
-    call *c = call_find(f, id);
-    if (c == NULL) return false;
-    *authorization = c->authorization;
-    *peer = c->from->peer;
-    *common_name = c->from->common_name[0] ? c->from->common_name : NULL;
-    return true;
-}
-
-const char *front_request_id(front *f, uint64_t id) {
-    call *c = call_find(f, id);
-    return c ? c->request_id : "";
-}
-
-const char *front_traceparent(front *f, uint64_t id) {
-    call *c = call_find(f, id);
-    return c ? c->traceparent : "";
-}
-
-double front_begin(front *f, uint64_t id) {
-    call *c = call_find(f, id);
-    return c ? c->begin : 0;
-}
-
-/* --- answers --- */
-
-static bool is_loop(front *f) { return f->has_thread && pthread_equal(f->thread, pthread_self()); }
-
-bool front_admit(front *f, uint64_t id, double seconds) {
-    if (!is_loop(f)) return order_put(f, ADMIT, id, 0, false, seconds, NULL, 0, NULL, 0);
-    call *c = call_find(f, id);
-    if (c != NULL) call_admit(c, seconds);
-    return c != NULL;
-}
-
-bool front_answer(front *f, uint64_t id, const uint8_t *message, size_t size, bool last) {
-    if (!is_loop(f)) return order_put(f, ANSWER, id, 0, last, 0, message, size, NULL, 0);
-    call *c = call_find(f, id);
-    if (c != NULL) call_answer(c, message, size, last);
-    return c != NULL;
-}
-
-bool front_fail(front *f, uint64_t id, int code, const char *message, const uint8_t *details, size_t size) {
-    if (!is_loop(f)) return order_put(f, FAIL, id, code, true, 0, message, strlen(message), details, size);
-    call *c = call_find(f, id);
-    if (c != NULL) call_fail(c, code, message, details, size);
-    return c != NULL;
-}
-
 void front_wake(front *f) {
     uint64_t one = 1;
     ssize_t ignored = write(f->wake, &one, sizeof one); /* full: it is awake in any case */
@@ -235,8 +73,6 @@ void front_upstream_is(front *f, bool there) {
     __atomic_store_n(&f->upstream_told, there ? 1 : -1, __ATOMIC_RELEASE);
     front_wake(f);
 }
-
-/* --- turns --- */
 
 static void write_all(front *f) {
     while (f->dirty) {
@@ -258,7 +94,7 @@ static void handle(front *f, const struct epoll_event *event) {
         return;
     }
     if ((listener *)what >= f->listeners && (listener *)what < f->listeners + MAX_LISTENERS) {
-        if (!f->draining) accept_some(f, what);
+        if (!f->draining) listeners_accept(f, what);
         return;
     }
     connection *c = what;
@@ -275,8 +111,8 @@ static void read_again(front *f) {
 
 static void drain(front *f) {
     f->draining = true;
-    for (int place = 0; place < f->listener_count; place++) accept_some(f, &f->listeners[place]);
-    close_listeners(f);
+    for (int place = 0; place < f->listener_count; place++) listeners_accept(f, &f->listeners[place]);
+    listeners_close(f);
     for (connection *c = f->connections; c; c = c->next) {
         for (call *one = c->calls; one; one = one->next) call_drain(one);
         connection_goodbye(c);
@@ -294,7 +130,7 @@ static void turn(front *f, int milliseconds) {
     orders_do(f);
     deadlines_pass(f);
     limits_sweep(f);
-    if (f->accept_paused && f->now >= f->accept_again) watch_listeners(f, true);
+    if (f->accept_paused && f->now >= f->accept_again) listeners_watch(f, true);
     connection_bury(f);
     limits_relieve(f);
 }

@@ -17,6 +17,16 @@
 #define TRACEPARENT_BYTES 64
 #define NAME_BYTES 256
 #define MAX_LISTENERS 16
+#define PREFIX 5 /* of a message: a flag, its length */
+
+enum { /* gRPC's */
+    CANCELLED = 1,
+    INVALID_ARGUMENT = 3,
+    DEADLINE_EXCEEDED = 4,
+    RESOURCE_EXHAUSTED = 8,
+    UNIMPLEMENTED = 12,
+    INTERNAL = 13,
+};
 
 typedef struct {
     uint8_t *data;
@@ -155,22 +165,36 @@ struct front {
 };
 
 double seconds_now(void);
+
+/* events.c */
 void front_tell(front *f, int kind, const call *c, uint64_t size);
+
+/* listeners.c */
+void listeners_accept(front *f, const listener *from);
+void listeners_watch(front *f, bool wanted); /* whether connections are taken */
+void listeners_close(front *f);
 
 /* calls.c */
 call *call_new(connection *from, int32_t stream);
 call *call_find(front *f, uint64_t id);
 void call_free(call *c);
-void call_set_deadline(call *c, double deadline);
 void call_count_end(call *c, int code);
+void call_fail(call *c, int code, const char *message, const uint8_t *details, size_t size);
+void call_answer(call *c, const uint8_t *message, size_t size, bool last);
+
+/* requests.c */
 /* The front drains: a stream that waits for its client ends. */
 void call_drain(call *c);
 int call_headers_done(call *c);
 int call_data(call *c, const uint8_t *data, size_t size);
 int call_half_closed(call *c);
-void call_fail(call *c, int code, const char *message, const uint8_t *details, size_t size);
-void call_answer(call *c, const uint8_t *message, size_t size, bool last);
 void call_admit(call *c, double seconds);
+void call_next_message(call *c); /* tells of the next whole message, if it has come */
+void call_drop_message(call *c); /* it is answered */
+void call_discard(call *c);      /* whatever has come and will come */
+
+/* deadlines.c */
+void call_set_deadline(call *c, double deadline);
 void deadlines_pass(front *f);
 int deadlines_wait(front *f, int milliseconds);
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.policyd_server.compiled.fuzz.__main__ import build, run
+from tests.policyd_server.compiled.fuzz.__main__ import run
 from tests.policyd_server.compiled.needed import needs_compiler
 
 
@@ -17,7 +17,6 @@ from tests.policyd_server.compiled.needed import needs_compiler
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 def test_odd_requests_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
     """20,000 requests: no memory fault, no undefined behaviour. Many of them are answered."""
-    build(tmp_path)
     done = run(tmp_path, 20_000, 5)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"no finding: 20000 requests, (\d+) answered, (\d+) decisions", done.stdout)

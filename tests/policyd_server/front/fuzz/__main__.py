@@ -13,19 +13,15 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).resolve().parents[4]
-CORE = ROOT / "server/policyd_server/front/core"
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+from tests import sanitized
+
+CORE = sanitized.ROOT / "server/policyd_server/front/core"
 LIBRARIES = ("-lnghttp2", "-lssl", "-lcrypto", "-lz", "-lpthread")
 
 
 def build(folder: Path) -> Path:
     """The fuzzer, made of the front's own sources."""
-    program = folder / "frames"
-    sources = [Path(__file__).with_name("frames.c"), *sorted(CORE.glob("*.c"))]
-    command = ["gcc", "-g", "-O1", "-D_GNU_SOURCE", *SANITIZERS, f"-I{CORE}", *map(str, sources)]
-    subprocess.run([*command, "-o", str(program), *LIBRARIES], check=True)
-    return program
+    return sanitized.program(folder, Path(__file__).with_name("frames.c"), CORE, LIBRARIES)
 
 
 @click.command(help=__doc__)

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "internal.h"
+#include "odd_frames.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,65 +18,23 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define MOST 200000 /* bytes of one input */
-
-static uint64_t state;
-
-static uint32_t chance(uint32_t below) { /* SplitMix64 */
-    state += 0x9E3779B97F4A7C15u;
-    uint64_t z = state;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return (uint32_t)((z ^ z >> 31) >> 32) % below;
-}
-
 static long told[9]; /* events by kind: whether the inputs get anywhere */
-static bool starts; /* the server behind: it was asked for */
-static uint8_t input[MOST];
-static size_t filled;
-
-static void put(const void *data, size_t size) {
-    if (size > MOST - filled) size = MOST - filled;
-    memcpy(input + filled, data, size);
-    filled += size;
-}
-
-static void put_frame(uint8_t kind, uint8_t flags, uint32_t stream, const void *data, size_t size) {
-    size_t told = chance(2000) ? size : chance(70000);
-    uint8_t head[9] = {(uint8_t)(told >> 16), (uint8_t)(told >> 8), (uint8_t)told, kind, flags,
-                       (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream};
-    put(head, sizeof head);
-    put(data, size);
-}
-
-static size_t literal(uint8_t *into, const char *name, const char *value) {
-    size_t n = strlen(name), v = strlen(value), at = 0;
-    into[at++] = 0;
-    into[at++] = (uint8_t)n;
-    memcpy(into + at, name, n);
-    at += n;
-    into[at++] = (uint8_t)v;
-    memcpy(into + at, value, v);
-    return at + v;
-}
-
-static const char *one_of(const char *const *list, uint32_t count) { return list[chance(count)]; }
-#define ONE_OF(...) one_of((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+static bool starts;  /* the server behind: it was asked for */
 
 static uint32_t opened; /* streams of this input */
 
 static size_t request_block(uint8_t *into) {
     size_t at = 0;
-    at += literal(into + at, ":method", ONE_OF("POST", "POST", "POST", "POST", "POST", "POST", "GET"));
-    at += literal(into + at, ":scheme", "http");
-    at += literal(into + at, ":path", ONE_OF("/f.F/Unary", "/f.F/Unary", "/f.F/Stream", "/f.F/Stream", "/other/Method"));
-    at += literal(into + at, ":authority", "fuzz");
-    if (chance(30)) at += literal(into + at, "content-type", ONE_OF("application/grpc", "application/grpc", "application/grpc", "application/grpc+proto", "text/html"));
-    if (chance(2)) at += literal(into + at, "grpc-timeout", ONE_OF("1S", "0n", "99999999H", "x", "5m", "123456789S", ""));
-    if (chance(2)) at += literal(into + at, "grpc-encoding", ONE_OF("gzip", "deflate", "identity", "brotli", "gzip"));
-    if (chance(2)) at += literal(into + at, "authorization", ONE_OF("Bearer a", "Bearer b", "", "x"));
-    if (!chance(4)) at += literal(into + at, "policyd-peer", "forged");
-    if (!chance(4)) at += literal(into + at, "x-request-id", ONE_OF("id", "0123456789012345678901234567890123456789012345678901234567890123456789"));
+    at += header(into + at, ":method", ONE_OF("POST", "POST", "POST", "POST", "POST", "POST", "GET"));
+    at += header(into + at, ":scheme", "http");
+    at += header(into + at, ":path", ONE_OF("/f.F/Unary", "/f.F/Unary", "/f.F/Stream", "/f.F/Stream", "/other/Method"));
+    at += header(into + at, ":authority", "fuzz");
+    if (chance(30)) at += header(into + at, "content-type", ONE_OF("application/grpc", "application/grpc", "application/grpc", "application/grpc+proto", "text/html"));
+    if (chance(2)) at += header(into + at, "grpc-timeout", ONE_OF("1S", "0n", "99999999H", "x", "5m", "123456789S", ""));
+    if (chance(2)) at += header(into + at, "grpc-encoding", ONE_OF("gzip", "deflate", "identity", "brotli", "gzip"));
+    if (chance(2)) at += header(into + at, "authorization", ONE_OF("Bearer a", "Bearer b", "", "x"));
+    if (!chance(4)) at += header(into + at, "policyd-peer", "forged");
+    if (!chance(4)) at += header(into + at, "x-request-id", ONE_OF("id", "0123456789012345678901234567890123456789012345678901234567890123456789"));
     return at;
 }
 
@@ -120,9 +79,9 @@ static void put_some_frame(bool from_client) {
             size_t size;
             if (from_client) size = request_block(body);
             else {
-                size = literal(body, ":status", ONE_OF("200", "200", "500", "103"));
-                size += literal(body + size, "content-type", "application/grpc");
-                if (chance(2)) size += literal(body + size, "grpc-status", ONE_OF("0", "5", "99"));
+                size = header(body, ":status", ONE_OF("200", "200", "500", "103"));
+                size += header(body + size, "content-type", "application/grpc");
+                if (chance(2)) size += header(body + size, "grpc-status", ONE_OF("0", "5", "99"));
             }
             if (chance(10)) put_frame(1, 4 | (chance(10) ? 0 : 1), stream, body, size);
             else {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.policyd.client.wire.fuzz.__main__ import build, build_codec, run_codec
+from tests.policyd.client.wire.fuzz.__main__ import build, run_codec
 from tests.policyd.client.wire.needed import needs_wire
 
 
@@ -26,7 +26,6 @@ def test_odd_answers_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 def test_odd_messages_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
     """20,000 messages: no memory fault, and nothing that protobuf reads or writes otherwise."""
-    build_codec(tmp_path)
     done = run_codec(tmp_path, 20_000, 5)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no finding" in done.stdout
