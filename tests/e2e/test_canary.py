@@ -112,6 +112,13 @@ def _canary(client: PolicyClient) -> traffic_pb2.Canary:
     return client.get_traffic(POLICY).canary
 
 
+def _only_the_champion_answers(begun: Counter[int]) -> bool:
+    """Of the next hundred episodes of the champion and what begins meanwhile."""
+    before = begun.copy()
+    _until(lambda: begun[1] > before[1] + 100)
+    return begun[2] == before[2]
+
+
 def test_a_worse_version_loses_its_share(
     start: Callable[[], ServerProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,14 +136,12 @@ def test_a_worse_version_loses_its_share(
             with pytest.raises(FailedPrecondition, match="cancel it first"):
                 client.set_traffic(POLICY, [])
             _until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
-            answered = begun[2]
-            _until(lambda: begun[1] > 100)
+            _until(lambda: _only_the_champion_answers(begun))
         found = client.get_traffic(POLICY)
         assert found.canary.state == traffic_pb2.Canary.ROLLED_BACK
         assert "mean return differs by -" in found.canary.reason
         assert found.canary.actor == "ann"
         assert not found.aliases
-        assert begun[2] <= answered + 2 * CLIENTS  # those that were in flight
         assert client.get_policy(POLICY).aliases[0].version == 1
         picture = tmp_path / "canary.png"
         assert run([*command, "canary", "status", "--picture", str(picture)]) == 0
@@ -145,13 +150,16 @@ def test_a_worse_version_loses_its_share(
 
 
 def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], ServerProcess]) -> None:
-    """The server ends in the middle; the next one goes on with what was recorded, and promotes."""
+    """The server ends in the middle; the next one goes on with what was recorded, and promotes.
+
+    The version is better only from the restart on: before, a few episodes would promote it at once.
+    """
     server = start()
     with PolicyClient(server.address, timeout=60) as client:
         _record(client)
         config = traffic_pb2.CanaryConfig(share=0.1, up_to=0.5, step_episodes=5)
         client.start_canary(POLICY, 2, config)
-        with world(server, worth=2):
+        with world(server, worth=0):
             _until(lambda: _canary(client).share > 0.1)
         before = _canary(client)
         assert before.state == traffic_pb2.Canary.RUNNING
