@@ -47,7 +47,7 @@ def stat(pid: int) -> list[str]:
 def descendants(root: int) -> list[int]:
     """Every process below `root`, zombies left out.
 
-    A process whose first thread has ended is none while another thread of it runs.
+    A process whose first thread has ended looks like a zombie. It counts while another thread runs.
     """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
