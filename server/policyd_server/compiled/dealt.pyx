@@ -12,17 +12,14 @@ import numpy as np
 from policy_api.v1.policy_pb2 import ActRequest, Decision
 
 from policyd_server.compiled.blake2b cimport blake2b_8
-from policyd_server.compiled.wire cimport read_varint
+from policyd_server.compiled.wire cimport read_varint, tag_of
 
 
-cdef uint8_t _tag(kind, name, int wire_type):
-    return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type
-
-cdef uint8_t SEED = _tag(ActRequest, "seed", 0)
-cdef uint8_t FIRST_ROW = _tag(ActRequest, "first_row", 0)
-cdef uint8_t DETERMINISTIC = _tag(ActRequest, "deterministic", 0)
-cdef uint8_t DECISIONS = _tag(ActRequest, "decisions", 2)
-cdef uint8_t EPISODE_ID = _tag(Decision, "episode_id", 2)
+cdef uint8_t SEED = tag_of(ActRequest, "seed", 0)
+cdef uint8_t FIRST_ROW = tag_of(ActRequest, "first_row", 0)
+cdef uint8_t DETERMINISTIC = tag_of(ActRequest, "deterministic", 0)
+cdef uint8_t DECISIONS = tag_of(ActRequest, "decisions", 2)
+cdef uint8_t EPISODE_ID = tag_of(Decision, "episode_id", 2)
 
 cdef enum:
     MAX_KEY = 0x7F  # its length is one byte

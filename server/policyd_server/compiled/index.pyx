@@ -15,19 +15,16 @@ from policyd.experience.journal import DECISION
 from policyd.experience.segments import HEADER
 
 from policyd_server.compiled.crc32 cimport crc32
-from policyd_server.compiled.wire cimport read_varint
+from policyd_server.compiled.wire cimport read_varint, tag_of
 
 
-cdef uint8_t _tag(kind, name, int wire_type):
-    return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type
-
-cdef uint8_t POLICY = _tag(DecisionRecord, "policy", 2)
-cdef uint8_t EPISODE_ID = _tag(DecisionRecord, "episode_id", 2)
-cdef uint8_t AGENT_ID = _tag(DecisionRecord, "agent_id", 2)
-cdef uint8_t SUBJECT = _tag(DecisionRecord, "subject", 2)
-cdef uint8_t CALLER = _tag(DecisionRecord, "caller", 2)
-cdef uint8_t STEP = _tag(DecisionRecord, "step", 2)
-cdef uint8_t NUMBER = _tag(RecordedStep, "step", 0)
+cdef uint8_t POLICY = tag_of(DecisionRecord, "policy", 2)
+cdef uint8_t EPISODE_ID = tag_of(DecisionRecord, "episode_id", 2)
+cdef uint8_t AGENT_ID = tag_of(DecisionRecord, "agent_id", 2)
+cdef uint8_t SUBJECT = tag_of(DecisionRecord, "subject", 2)
+cdef uint8_t CALLER = tag_of(DecisionRecord, "caller", 2)
+cdef uint8_t STEP = tag_of(DecisionRecord, "step", 2)
+cdef uint8_t NUMBER = tag_of(RecordedStep, "step", 0)
 cdef uint8_t KIND = DECISION
 cdef int BITS = OFFSET_BITS
 cdef Py_ssize_t HEAD = HEADER.size, LENGTH = 4

@@ -12,32 +12,28 @@ from policy_api.v1.experience_pb2 import DecisionRecord, RecordedStep
 from policy_api.v1.policy_pb2 import Decision
 
 from policyd_server.compiled.choice cimport mix64
-from policyd_server.compiled.wire cimport put, put_number, read_varint, varint_size
+from policyd_server.compiled.wire cimport put, put_number, read_varint, tag_of, varint_size
 
 
-cdef uint8_t _tag(kind, name, int wire_type):
-    return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type
-
-# Wire types: 0 a varint, 2 length-delimited, 5 four bytes.
-cdef uint8_t EPISODE_ID = _tag(Decision, "episode_id", 2)
-cdef uint8_t AGENT_ID = _tag(Decision, "agent_id", 2)
-cdef uint8_t STEP = _tag(Decision, "step", 0)
-cdef uint8_t SUBJECT = _tag(Decision, "subject", 2)
-cdef uint8_t R_POLICY = _tag(DecisionRecord, "policy", 2)
-cdef uint8_t R_EPISODE_ID = _tag(DecisionRecord, "episode_id", 2)
-cdef uint8_t R_AGENT_ID = _tag(DecisionRecord, "agent_id", 2)
-cdef uint8_t R_SUBJECT = _tag(DecisionRecord, "subject", 2)
-cdef uint8_t R_CALLER = _tag(DecisionRecord, "caller", 2)
-cdef uint8_t R_STEP = _tag(DecisionRecord, "step", 2)
-cdef uint8_t S_STEP = _tag(RecordedStep, "step", 0)
-cdef uint8_t S_VERSION = _tag(RecordedStep, "version", 0)
-cdef uint8_t S_OBSERVATION = _tag(RecordedStep, "observation", 2)
-cdef uint8_t S_ACTION = _tag(RecordedStep, "action", 2)
-cdef uint8_t S_LOG_PROB = _tag(RecordedStep, "log_prob", 5)
-cdef uint8_t S_VALUE = _tag(RecordedStep, "value", 5)
-cdef uint8_t S_SEED = _tag(RecordedStep, "seed", 0)
-cdef uint8_t S_ROW = _tag(RecordedStep, "row", 0)
-cdef uint8_t S_DECIDE_TIME = _tag(RecordedStep, "decide_time", 2)
+cdef uint8_t EPISODE_ID = tag_of(Decision, "episode_id", 2)
+cdef uint8_t AGENT_ID = tag_of(Decision, "agent_id", 2)
+cdef uint8_t STEP = tag_of(Decision, "step", 0)
+cdef uint8_t SUBJECT = tag_of(Decision, "subject", 2)
+cdef uint8_t R_POLICY = tag_of(DecisionRecord, "policy", 2)
+cdef uint8_t R_EPISODE_ID = tag_of(DecisionRecord, "episode_id", 2)
+cdef uint8_t R_AGENT_ID = tag_of(DecisionRecord, "agent_id", 2)
+cdef uint8_t R_SUBJECT = tag_of(DecisionRecord, "subject", 2)
+cdef uint8_t R_CALLER = tag_of(DecisionRecord, "caller", 2)
+cdef uint8_t R_STEP = tag_of(DecisionRecord, "step", 2)
+cdef uint8_t S_STEP = tag_of(RecordedStep, "step", 0)
+cdef uint8_t S_VERSION = tag_of(RecordedStep, "version", 0)
+cdef uint8_t S_OBSERVATION = tag_of(RecordedStep, "observation", 2)
+cdef uint8_t S_ACTION = tag_of(RecordedStep, "action", 2)
+cdef uint8_t S_LOG_PROB = tag_of(RecordedStep, "log_prob", 5)
+cdef uint8_t S_VALUE = tag_of(RecordedStep, "value", 5)
+cdef uint8_t S_SEED = tag_of(RecordedStep, "seed", 0)
+cdef uint8_t S_ROW = tag_of(RecordedStep, "row", 0)
+cdef uint8_t S_DECIDE_TIME = tag_of(RecordedStep, "decide_time", 2)
 
 # As policyd_server.experience.decisions.MAX_LENGTH has them, which tells of what is longer.
 cdef Py_ssize_t MAX_ID = 64, MAX_SUBJECT = 128

@@ -44,3 +44,8 @@ cdef inline uint8_t* put_number(uint8_t* place, uint8_t tag, uint64_t number) no
         place += 1
     place[0] = number
     return place + 1
+
+
+cdef inline uint8_t tag_of(kind, name, int wire_type):
+    """What stands before a field. Wire types: 0 a varint, 2 length-delimited, 5 four bytes."""
+    return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type
