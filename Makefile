@@ -117,4 +117,5 @@ bench-gpu:  ## learning on one GPU beside this machine's CPU (6 minutes; install
 bench: bench-serving bench-training  ## both benchmarks
 
 clean:  ## remove the virtual environment and what runs left behind
-	rm -rf $(VENV) server/policyd_server/compiled/*.so .demo .mypy_cache .ruff_cache
+	rm -rf $(VENV) .editable .demo .mypy_cache .ruff_cache
+	find policyd server trainer -name "*.so" -delete

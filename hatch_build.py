@@ -1,8 +1,7 @@
 """Compiles the C and Cython of server, trainer and client where there is a compiler.
 
-Without one it leaves them out.
-
-Each package is compiled whole or not at all; without it the same is computed, more slowly.
+Each package is compiled whole or not at all; without it the same is computed, more slowly. For an
+editable install it also makes the folder of links that the environment finds the packages by.
 """
 
 from __future__ import annotations
@@ -58,12 +57,23 @@ PACKAGES = (
     ),
 )
 
+#: The folder on the path of an editable install: a link to each package that is imported.
+EDITABLE = Path(".editable")
+SOURCES = (
+    Path("policyd"),
+    Path("proto/policy_api"),
+    Path("server/policyd_server"),
+    Path("trainer/policyd_trainer"),
+)
+
 
 class CompiledHook(BuildHookInterface[Any]):
     """Runs before each wheel is built, editable ones included."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 -- hatchling's
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Adds what it could compile to the wheel, which then fits one platform only."""
+        if version == "editable":
+            link_packages()
         for package in PACKAGES:
             for stale in package.folder.glob("*.so"):
                 stale.unlink()
@@ -76,6 +86,18 @@ class CompiledHook(BuildHookInterface[Any]):
             build_data["artifacts"].append(f"{package.folder}/*.so")
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
+
+
+def link_packages() -> None:
+    """Links the four packages into one folder.
+
+    Type checkers read paths and no import hooks, and the top of the checkout holds other folders.
+    """
+    EDITABLE.mkdir(exist_ok=True)
+    for source in SOURCES:
+        link = EDITABLE / source.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("..") / source, target_is_directory=True)
 
 
 def _problem_of(package: CompiledPackage) -> Exception | None:

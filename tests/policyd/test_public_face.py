@@ -151,21 +151,24 @@ def test_a_users_program_is_checked_against_the_wheel(installed: Path, tmp_path:
 
     It finds a typo and a wrong type.
     """
-    (tmp_path / "right.py").write_text(PROGRAM)
-    (tmp_path / "wrong.py").write_text(WRONG)
+    _check_programs(tmp_path, PYTHONPATH=str(installed))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_users_program_is_checked_against_an_editable_install(tmp_path: Path) -> None:
+    """As above, by the environment that `make install` makes, outside the checkout."""
+    _check_programs(tmp_path, PYTHONPATH="")
+
+
+def _check_programs(folder: Path, **variables: str) -> None:
+    (folder / "right.py").write_text(PROGRAM)
+    (folder / "wrong.py").write_text(WRONG)
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--config-file=")
     checked = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--no-incremental",
-            "--config-file=",
-            "right.py",
-            "wrong.py",
-        ],
-        cwd=tmp_path,
-        env=os.environ | {"MYPYPATH": "", "PYTHONPATH": str(installed)},
+        [*mypy, "right.py", "wrong.py"],
+        cwd=folder,
+        env=os.environ | {"MYPYPATH": ""} | variables,
         capture_output=True,
         text=True,
         check=False,
