@@ -9,13 +9,17 @@ from policyd.evidence.doubly_robust import doubly_robust
 from policyd.evidence.intervals import Interval, mean_interval, mean_sequence
 from policyd.evidence.ips import ips, self_normalised_ips
 from policyd.evidence.logs import Logs
-from policyd.evidence.weights import effective_sample_size, largest_share, mean_weight
+from policyd.evidence.weights import (
+    MOST_DEVIATIONS,
+    effective_sample_size,
+    largest_share,
+    mean_weight,
+)
 
 LEAST_EPISODES = 50
 LEAST_EFFECTIVE = 50.0  # episodes
 LEAST_EFFECTIVE_SHARE = 0.05  # of the episodes
 MOST_SHARE = 0.05  # of the sum of weights, by one episode
-MOST_DEVIATIONS = 4.0  # of the mean weight from 1, in standard errors
 ERROR_RATE = 0.05
 
 
@@ -45,6 +49,7 @@ class Evaluation:
     largest_share: float  # of one episode in the sum of weights
     mean_weight: float  # of the steps; 1 where the recorded probabilities are right
     mean_weight_deviations: float  # from 1, in standard errors
+    mean_weight_unexplained: bool  # whether the sample is large enough to blame the probabilities
 
     @property
     def trusted(self) -> bool:
@@ -58,7 +63,7 @@ def evaluate(logs: Logs) -> Evaluation | None:
         return None
     last = logs.weights[:, -1]
     robust, returns = doubly_robust(logs), logs.returns
-    mean, deviations = mean_weight(logs)
+    weight = mean_weight(logs)
     found = Evaluation(
         verdict=Verdict.CANNOT_TELL,
         reason="",
@@ -72,8 +77,9 @@ def evaluate(logs: Logs) -> Evaluation | None:
         sequence=mean_sequence(robust - returns, ERROR_RATE),
         effective_sample_size=effective_sample_size(last),
         largest_share=largest_share(last),
-        mean_weight=mean,
-        mean_weight_deviations=deviations,
+        mean_weight=weight.mean,
+        mean_weight_deviations=weight.deviations,
+        mean_weight_unexplained=weight.unexplained,
     )
     verdict, reason = _judged(found, logs.horizon)
     return Evaluation(**{**vars(found), "verdict": verdict, "reason": reason})
@@ -82,10 +88,7 @@ def evaluate(logs: Logs) -> Evaluation | None:
 def distrust(found: Evaluation, horizon: int = 0) -> str:
     """Why the estimates cannot be trusted; empty: they can."""
     if abs(found.mean_weight_deviations) > MOST_DEVIATIONS:
-        return (
-            f"the mean weight is {found.mean_weight:.3g}, {abs(found.mean_weight_deviations):.1f} standard "
-            "errors from 1: the recorded probabilities are not those that the actions were drawn with"
-        )
+        return _mean_weight_is_off(found)
     least = max(LEAST_EFFECTIVE, LEAST_EFFECTIVE_SHARE * found.episodes)
     if found.effective_sample_size < least:
         return (
@@ -95,6 +98,20 @@ def distrust(found: Evaluation, horizon: int = 0) -> str:
     if found.largest_share > MOST_SHARE:
         return f"one episode has {found.largest_share:.0%} of the weight, more than {MOST_SHARE:.0%}"
     return ""
+
+
+def _mean_weight_is_off(found: Evaluation) -> str:
+    told = (
+        f"the mean weight is {found.mean_weight:.3g}, {abs(found.mean_weight_deviations):.1f} standard "
+        "errors from 1"
+    )
+    if not found.mean_weight_unexplained:
+        sample = f"{found.steps} steps of {found.episodes} episodes"
+        return f"{told}, but {sample} are too small a sample to say why: record more episodes"
+    why = "the recorded probabilities are not those that the actions were drawn with"
+    if found.mean_weight > 1:
+        return f"{told}: {why}"
+    return f"{told}: {why}, or what the version does was almost never recorded"
 
 
 def _judged(found: Evaluation, horizon: int) -> tuple[Verdict, str]:

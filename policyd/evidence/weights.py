@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from policyd.evidence.intervals import Floats
 from policyd.evidence.logs import Logs
+
+MOST_DEVIATIONS = 4.0  # of the mean weight from 1, in standard errors
+#: Chance that the actions which no step shows are more probable than is allowed for.
+UNSEEN_TAIL = 0.01
+#: Larger weights leave less than a twentieth of the episodes effective: nothing is told then.
+UNSEEN_WEIGHT = 20.0
 
 
 def effective_sample_size(weights: Floats) -> float:
@@ -24,19 +32,27 @@ def largest_share(weights: Floats) -> float:
     return float(1 / (weights / largest).sum()) if largest > 0 else 1.0
 
 
-def mean_weight(logs: Logs) -> tuple[float, float]:
-    """The mean of q / pi_recorded over all steps, and by how many standard errors it is not 1.
+@dataclass(frozen=True)
+class MeanWeight:
+    """The mean of q / pi_recorded over all steps; 1 where the recorded probabilities are right."""
+
+    mean: float
+    deviations: float  # from 1, in standard errors
+    unexplained: bool  # too far from 1, whatever the actions do that the sample does not show
+
+
+def mean_weight(logs: Logs) -> MeanWeight:
+    """The mean weight of the target or of a probe, whichever is further from 1.
 
     Under the recorded policy each step's ratio has the mean 1, whatever the distribution q: where
     it has not, the probabilities that were recorded are not those that the actions were drawn with.
-    q is the target or one of the probes, whichever is further off: a target close to what was
-    recorded shows little.
+    A target close to what was recorded shows little, so that probes are looked at besides.
     """
-    found = [_mean_ratio(ratios, logs.valid) for ratios in (logs.log_ratios, *logs.probes)]
-    return max(found, key=lambda mean_and_score: abs(mean_and_score[1]))
+    found = [_mean_weight(ratios, logs.valid) for ratios in (logs.log_ratios, *logs.probes)]
+    return max(found, key=lambda each: (each.unexplained, abs(each.deviations)))
 
 
-def _mean_ratio(log_ratios: Floats, valid: NDArray[np.bool_]) -> tuple[float, float]:
+def _mean_weight(log_ratios: Floats, valid: NDArray[np.bool_]) -> MeanWeight:
     """Steps of one episode are not independent, so the error is that of sums over episodes."""
     ratios = np.where(valid, np.exp(np.minimum(log_ratios, 600.0)), 0.0)
     steps = valid.sum(axis=1)  # [N]
@@ -44,5 +60,19 @@ def _mean_ratio(log_ratios: Floats, valid: NDArray[np.bool_]) -> tuple[float, fl
     rest = ratios.sum(axis=1) - steps  # [N], of mean 0
     error = float(rest.std(ddof=1)) / np.sqrt(len(rest)) if len(rest) > 1 else np.inf
     if error < 1e-9:
-        return mean, 0.0 if abs(mean - 1) < 1e-6 else np.inf
-    return mean, float(rest.mean() / error)
+        deviations = 0.0 if abs(mean - 1) < 1e-6 else np.copysign(np.inf, mean - 1)
+    else:
+        deviations = float(rest.mean()) / error
+    low, high = _with_unseen(mean, int(steps.sum()))
+    return MeanWeight(mean, deviations, abs(deviations) > MOST_DEVIATIONS and not low <= 1 <= high)
+
+
+def _with_unseen(mean: float, steps: int) -> tuple[float, float]:
+    """What the mean weight may be once actions count that none of the steps shows.
+
+    Together they have a probability below 1 - tail^(1/steps), at confidence 1 - tail (Clopper and
+    Pearson, 1934), and weights from 0 to UNSEEN_WEIGHT.
+    """
+    unseen = 1 - UNSEEN_TAIL ** (1 / max(1, steps))
+    shown = mean * (1 - unseen)
+    return shown, shown + unseen * UNSEEN_WEIGHT

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.evidence.worlds import COVERED, LONG, WRONG, Scenario, draw
 from policyd.evidence.features import MOST_OBSERVED, joined, state_features
+from policyd.evidence.logs import Logs
 from policyd.evidence.off_policy import LEAST_EPISODES, Verdict, evaluate
 from policyd.evidence.weights import effective_sample_size, largest_share
 
@@ -44,6 +45,26 @@ def test_wrongly_recorded_probabilities_are_caught(scenario: Scenario) -> None:
     assert found is not None
     assert found.verdict is Verdict.CANNOT_TELL
     assert "recorded probabilities" in found.reason
+
+
+def _two_actions(n: int, taken: float, target: float) -> Logs:
+    """Episodes of one step that all took the same action, by its chance in either version."""
+    ratios = np.full((n, 1), np.log(target / taken))
+    ones = np.ones((n, 1, 1))
+    rewards = np.random.default_rng(0).standard_normal((n, 1))
+    return Logs(rewards, ratios, np.ones((n, 1), np.bool_), ones, ones, ratios[None])
+
+
+@pytest.mark.parametrize(("taken", "target"), [(0.99, 0.3), (0.97, 0.999)], ids=["below 1", "above 1"])
+def test_a_small_sample_blames_nobody(taken: float, target: float) -> None:
+    """50 episodes need not show an action of 1 to 3%; 2,000 without it cannot be right."""
+    small, large = (evaluate(_two_actions(n, taken, target)) for n in (50, 2000))
+    assert small is not None
+    assert large is not None
+    assert (small.verdict, large.verdict) == (Verdict.CANNOT_TELL, Verdict.CANNOT_TELL)
+    assert "50 steps of 50 episodes are too small a sample" in small.reason
+    assert "recorded probabilities" not in small.reason
+    assert "recorded probabilities are not those" in large.reason
 
 
 def test_few_episodes_have_no_verdict() -> None:
