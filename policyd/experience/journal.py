@@ -107,9 +107,12 @@ class Journal:
 
     def erase(self, matches: Callable[[pb.DecisionRecord | pb.OutcomeRecord], bool]) -> None:
         """Overwrites every record that matches, in all segments."""
-        found = [place for place, record in self.entries() if matches(record)]
-        for place in found:
-            delete(self._path(place.segment), place.offset)
+        found: dict[int, list[int]] = {}
+        for place, record in self.entries():
+            if matches(record):
+                found.setdefault(place.segment, []).append(place.offset)
+        for number, offsets in found.items():
+            delete(self._path(number), offsets)
 
     @property
     def begun(self) -> float:

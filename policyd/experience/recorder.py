@@ -24,7 +24,7 @@ from policyd.experience.facts import EpisodeFacts
 from policyd.experience.journal import Journal, key_of
 from policyd.experience.recovery import recovered
 from policyd.experience.report import Report, description
-from policyd.experience.sealed import SealedLog
+from policyd.experience.sealed import SealedLog, episodes_of
 from policyd.repository.durable import locked, make_directory
 
 #: Seconds until a full disk is tried again, and what clients are told to wait.
@@ -194,6 +194,22 @@ class Recorder:
             lambda e: matches(EpisodeFacts(e.episode_id, e.subject, facts.seconds(e.seal_time)))
         )
         return len(opened) + sealed
+
+    def expire(self, policy: str, max_age: float) -> int:
+        """Deletes segments of sealed episodes that were last written to over `max_age` seconds ago.
+
+        Returns how many. The journal, which may be older, holds none of their episodes afterwards.
+        A recorder that starts would take them for open ones, and seal them again.
+        """
+        return self.log(policy).expire(max_age, self._erase_sealed)
+
+    def _erase_sealed(self, segment: Path) -> None:
+        """Deletes what the journal holds of a segment's episodes."""
+        if segment.stat().st_mtime < self._journal.begun:
+            return
+        keys = {EpisodeKey(each.policy, each.episode_id, each.agent_id) for each in episodes_of(segment)}
+        keys.difference_update(self.book.episodes)  # open again: the name was forgotten meanwhile
+        self._journal.erase(lambda record: key_of(record) in keys)
 
     def seal_silent(self, policy: str, silence: float) -> int:
         """Seals the policy's episodes in which nothing happened for `silence` seconds.

@@ -53,6 +53,12 @@ def read_sealed(folder: Path, position: Position = Position()) -> Iterator[Seale
             yield Sealed(episode, at, after, observed=record.kind < OVERWRITTEN)
 
 
+def episodes_of(segment: Path) -> Iterator[Episode]:
+    """The episodes of one segment, oldest first."""
+    for record in read(segment):
+        yield Episode.FromString(record.payload)
+
+
 def first_since(folder: Path, when: float) -> Position:
     """Where to begin to read for episodes sealed at or after `when`, in seconds."""
     numbers = _numbers(folder)
@@ -105,16 +111,18 @@ class SealedLog:
         """
         for number in _numbers(self.folder):
             if segment_path(self.folder, number).stat().st_mtime >= when:
-                for record in read(segment_path(self.folder, number)):
-                    yield Episode.FromString(record.payload)
+                yield from episodes_of(segment_path(self.folder, number))
 
     def delete(self, matches: Callable[[Episode], bool]) -> int:
         """Overwrites every episode that matches, and returns how many did."""
-        found = [sealed.at for sealed in read_sealed(self.folder) if matches(sealed.episode)]
+        found: dict[int, list[int]] = {}
+        for sealed in read_sealed(self.folder):
+            if matches(sealed.episode):
+                found.setdefault(sealed.at.segment, []).append(sealed.at.offset)
         with self._overwriting():
-            for position in found:
-                delete(segment_path(self.folder, position.segment), position.offset)
-        return len(found)
+            for number, offsets in found.items():
+                delete(segment_path(self.folder, number), offsets)
+        return sum(map(len, found.values()))
 
     def forget_observations(self, begin: Position, end: Position) -> Position:
         """Overwrites the observations of the episodes between two positions with zeros, for ever.
@@ -143,20 +151,22 @@ class SealedLog:
                     overwrite(path, record, _without_observations(record.payload))
         return end
 
-    def expire(self, max_age: float) -> int:
+    def expire(self, max_age: float, before: Callable[[Path], None] = lambda _: None) -> int:
         """Deletes whole segments that were last written to over `max_age` seconds ago.
 
-        The newest stays. It is closed when it is old enough, however little it holds.
+        The newest stays. It is closed when it is old enough, however little it holds. `before` is
+        called with each segment before that is deleted.
 
         Returns the number of segments.
         """
-        before = time.time() - max_age
+        since = time.time() - max_age
         is_old = self._begun <= time.time() - max_age / AGE_PARTS
         if is_old and self._writer.end == self._writer.size > 0:  # nothing waits for a commit
             self._close_segment()
         paths = [segment_path(self.folder, number) for number in _numbers(self.folder)[:-1]]
-        stale = [path for path in paths if path.stat().st_mtime < before]
+        stale = [path for path in paths if path.stat().st_mtime < since]
         for path in stale:
+            before(path)
             path.unlink()
         if stale:
             sync_directory(self.folder)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,20 +107,26 @@ def _intact_end(path: Path) -> int:
     return offset
 
 
-def delete(path: Path, offset: int) -> None:
-    """Overwrites one record with zeros. Other records keep their offsets.
+def delete(path: Path, offsets: Sequence[int]) -> None:
+    """Overwrites these records with zeros. Other records keep their offsets.
 
-    The kind is changed first and made durable. From then on no reader checks the payload, so that a
-    crash at any moment leaves the file readable.
+    The kinds are changed first and made durable. From then on no reader checks the payloads, so
+    that a crash at any moment leaves the file readable.
     """
+    if not offsets:
+        return
+    lengths = []
     with path.open("r+b", buffering=0) as file:
-        file.seek(offset)
-        length, _, _ = HEADER.unpack(file.read(HEADER.size))
-        file.seek(offset)
-        file.write(HEADER.pack(length, DELETED, 0))
+        for offset in offsets:
+            file.seek(offset)
+            length, _, _ = HEADER.unpack(file.read(HEADER.size))
+            lengths.append(length)
+            file.seek(offset)
+            file.write(HEADER.pack(length, DELETED, 0))
         os.fsync(file.fileno())
-        file.seek(offset + HEADER.size)
-        file.write(bytes(length))
+        for offset, length in zip(offsets, lengths, strict=True):
+            file.seek(offset + HEADER.size)
+            file.write(bytes(length))
         os.fsync(file.fileno())
 
 

@@ -91,7 +91,7 @@ class Desk:
         for policy in self._configs.policies():
             config = self._state(policy).config
             self.recorder.seal_silent(policy, silence_seconds(config))
-            self.recorder.log(policy).expire(retention_seconds(config))
+            self.recorder.expire(policy, retention_seconds(config))
             if config.HasField("keep_observations") and not config.keep_observations:
                 self._forget_observations(policy)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +196,28 @@ def test_no_episode_is_sealed_again_however_many_the_journal_holds(
     recorder.close()
     Recorder(tmp_path).close()
     assert [episode.episode_id for episode in sealed(tmp_path)] == list("abcdefgh")
+
+
+def test_an_episode_that_retention_deleted_is_not_sealed_again(tmp_path: Path) -> None:
+    """The journal keeps its records longer, for an open episode: they go with it."""
+    recorder = Recorder(tmp_path)
+    for name in "eo":
+        recorder.decide(decision(0, name))
+    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
+    recorder.commit()
+    os.utime(tmp_path / "episodes" / POLICY / "00000001.log", (time.time() - 100,) * 2)
+    recorder.log(POLICY)._begun = 0.0  # as if it were old
+    assert recorder.expire(POLICY, 60) == 1
+    recorder.close()
+    recorder = Recorder(tmp_path)
+    assert sealed(tmp_path) == []
+    assert [key.episode_id for key in recorder.book.episodes] == ["o"]
+    assert recorder.report(POLICY, "", [outcome(0)]).message().unknown_count == 1
+    last = pb.Outcome(episode_id="o", step=0, end=pb.TERMINATED)
+    assert recorder.report(POLICY, "", [last]).message().recorded == 1
+    recorder.commit()
+    assert [episode.episode_id for episode in sealed(tmp_path)] == ["o"]
+    recorder.close()
 
 
 def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:

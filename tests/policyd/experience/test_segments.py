@@ -79,7 +79,7 @@ def test_a_deleted_record_is_gone_from_the_disk(tmp_path: Path) -> None:
     """Its bytes are zeros, the others keep their offsets, and a writer goes on behind them."""
     path = tmp_path / "a.log"
     offsets = _written(path)
-    delete(path, offsets[2])
+    delete(path, offsets[2:3])
     assert b"xxx" not in path.read_bytes()
     assert [(r.offset, r.payload) for r in read(path)] == [(offsets[i], PAYLOADS[i]) for i in (0, 1, 3)]
     assert recover(path) == 0
