@@ -32,8 +32,8 @@ Command = Callable[..., Any]
 def _options(*wanted: str) -> Callable[[Command], Command]:
     """Options that several commands have."""
     known = {
-        "seeds": click.option("--seeds", type=click.IntRange(1), default=5, help="0, 1, ... of the runs."),
-        "first": click.option("--first-seed", type=click.IntRange(0), default=0),
+        "seeds": click.option("--seeds", type=click.IntRange(1), default=5, help="How many runs."),
+        "first": click.option("--first-seed", type=click.IntRange(0), default=0, help="Of the first run."),
         "decisions": click.option("--decisions", type=click.IntRange(1), help="[default: the task's]"),
         "set": click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the job."),
         "picture": click.option("--picture", type=click.Path(path_type=Path), help="Draws it there."),
@@ -88,7 +88,7 @@ def lab(name: str, *, age: int, correction: lag.Kind, **asked: Any) -> None:
 
 
 @main.command("lag")
-@_options("seeds", "decisions", "set", "picture", "json")
+@_options("seeds", "first", "decisions", "set", "picture", "json")
 def lags(**asked: Any) -> None:
     """CartPole by clients whose versions are 0, 1, 4 and 16 updates old, with three corrections."""
     task = _task("cartpole", asked)
@@ -97,7 +97,7 @@ def lags(**asked: Any) -> None:
         lag.run(task, seed, task.decisions, lag=age, kind=kind)
         for kind in kinds
         for age in LAGS
-        for seed in range(asked["seeds"])
+        for seed in range(asked["first_seed"], asked["first_seed"] + asked["seeds"])
     ]
     curves = {
         f"{kind}, {age} old": [one.curve for one in found if (one.correction, one.lag) == (kind, age)]
@@ -112,23 +112,24 @@ def lags(**asked: Any) -> None:
 @main.command("network")
 @click.option("--episodes", type=click.IntRange(1), default=400)
 @click.option("--late", type=click.FloatRange(0.1), default=BAD.late, help="Seconds.")
-@_options("json")
+@_options("first", "json")
 def networks(*, episodes: int, late: float, **asked: Any) -> None:
     """The same episodes over a clean and over a bad network: the batches, byte for byte."""
     with tempfile.TemporaryDirectory(prefix="policyd-live-") as folder:
         bad = replace(BAD, late=late)
-        found = network.compare(TASKS["cartpole"], 0, Path(folder), bad, episodes)
+        found = network.compare(TASKS["cartpole"], asked["first_seed"], Path(folder), bad, episodes)
     columns = ("episodes", "vanished", "repeated", "whole", "cut", "nothing", "different", "same_batch")
     good = found.same_batch and not found.different and found.whole >= episodes - found.vanished
     _end([found], columns, asked, good=good)
 
 
 @main.command("forgers")
-@_options("seeds", "decisions", "set", "json")
+@_options("seeds", "first", "decisions", "set", "json")
 def lying(**asked: Any) -> None:
     """A tenth of the callers lies about a bandit, with caps on and off."""
     task = _task("bandit", asked)
-    found = [one for seed in range(asked["seeds"]) for one in forgers.measure(task, seed, task.decisions)]
+    seeds = range(asked["first_seed"], asked["first_seed"] + asked["seeds"])
+    found = [one for seed in seeds for one in forgers.measure(task, seed, task.decisions)]
     good = all(one.lost <= LOST_WITH_CAPS for one in found if one.case != "liar, caps off")
     good &= all(one.lost >= LOST_WITHOUT for one in found if one.case == "liar, caps off")
     _end(found, ("case", "seed", "value", "lost", "favoured"), asked, good=good)
