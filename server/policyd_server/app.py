@@ -37,7 +37,7 @@ from policyd_server.oip.service import InferenceService
 from policyd_server.services import training
 from policyd_server.services.experience import ExperienceService
 from policyd_server.services.handlers import HOT, HandlerTable, Wrap, handler_table
-from policyd_server.services.health import HealthService
+from policyd_server.services.health import DirectCheck, HealthService
 from policyd_server.services.policy import PolicyService
 from policyd_server.services.traffic import TrafficService
 from policyd_server.services.trainer_channel import TrainerChannel
@@ -191,7 +191,7 @@ class App:
 
         loop = asyncio.get_running_loop()
         stream = DirectStreamAct(actor, settings.pin_seconds, loop)
-        direct: list[DirectMethod] = [DirectAct(actor), stream, *inference.direct]
+        direct: list[DirectMethod] = [DirectAct(actor), stream, *inference.direct, DirectCheck(self.health)]
         record = self._decisions.record
         own = self._batcher(observer, record), self._batcher(observer, record)
         traced = self._tracing.ended if self._tracing is not None else None

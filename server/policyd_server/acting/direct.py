@@ -30,6 +30,14 @@ class PendingRequest:
     failed: Callable[[], None] = lambda: None  # called where it ended with an error instead
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer with trailing metadata."""
+
+    payload: bytes
+    trailers: tuple[tuple[str, str], ...]  # printable ASCII; at most four
+
+
 class Ending(Protocol):
     """What an error needs to know of a call: how it is told, and what ends with it."""
 
@@ -52,7 +60,7 @@ class Conversation(Ending, Protocol):
     def wrap(self, answer: bytes) -> bytes:
         """The answer to a plain request, an ActResponse, as this method writes it."""
 
-    def begin(self, payload: bytes) -> PendingRequest | bytes | None:
+    def begin(self, payload: bytes) -> PendingRequest | Told | bytes | None:
         """Returns the request to queue, or its answer.
 
         None: `answer` has to be awaited on the event loop.

@@ -71,6 +71,11 @@ class Front:
         """Ends a stream well. From any thread."""
     def fail(self, call: int, code: int, message: str, details: bytes) -> None:
         """Ends a call with a status; `details`: a serialised google.rpc.Status. From any thread."""
+    def trailer(self, call: int, name: str, value: str) -> None:
+        """Adds metadata to a call's end, before it is answered: ASCII, at most four.
+
+        From any thread.
+        """
     def wake(self) -> None:
         """Makes `wait` return. From any thread."""
     def upstream_is(self, *, there: bool) -> None:

@@ -53,6 +53,7 @@ cdef extern from "core/front.h" nogil:
     bint front_admit(front*, uint64_t, double)
     bint front_answer(front*, uint64_t, const uint8_t*, size_t, bint)
     bint front_fail(front*, uint64_t, int, const char*, const uint8_t*, size_t)
+    bint front_trailer(front*, uint64_t, const char*, const char*)
     void front_wake(front*)
     void front_upstream_is(front*, bint)
     void front_drain(front*)
@@ -194,6 +195,9 @@ cdef class Front:
         front_fail(
             self.front, call, code, message.encode(), <const uint8_t*>PyBytes_AS_STRING(details), len(details)
         )
+
+    def trailer(self, uint64_t call, str name, str value):
+        front_trailer(self.front, call, name.encode("ascii"), value.encode("ascii"))
 
     def wake(self):
         front_wake(self.front)

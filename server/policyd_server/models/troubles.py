@@ -42,12 +42,15 @@ class Troubles:
         return {policy for policy, _ in self.failures} | self.damage.keys()
 
     def description(self) -> str:
-        """What is wrong with the repository, or with a policy in it; empty: nothing."""
+        """What is wrong with the repository, or with a policy in it; empty: nothing.
+
+        From any thread.
+        """
         lines = [self.problem] if self.problem else []
-        lines += [f"{policy}: {line}" for policy, damage in self.damage.items() for line in damage]
+        lines += [f"{policy}: {line}" for policy, damage in list(self.damage.items()) for line in damage]
         lines += [
             f"{policy}: {alias} names version {failure.version}: {failure.message}"
-            for (policy, alias), failure in self.failures.items()
+            for (policy, alias), failure in list(self.failures.items())
         ]
         return "; ".join(lines)
 

@@ -21,7 +21,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from policyd.errors import NotFound
 from policyd.quoting import shown
-from policyd.runtime import rpc
+from policyd.runtime import decoding, rpc
+from policyd_server.acting.direct import Conversation, Told, Unary
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Status = int  # of HealthCheckResponse.ServingStatus
@@ -38,6 +39,29 @@ class Report(Protocol):
 
     def __call__(self, service: str, *, serving: bool) -> None:
         """The service's full name; empty: the process."""
+
+
+class DirectCheck(Unary):
+    """Check for a front: a container's health check starts nothing of gRPC."""
+
+    path = "/grpc.health.v1.Health/Check"
+
+    def __init__(self, health: HealthService) -> None:
+        self._health = health
+
+    def open(self) -> Conversation:
+        """Itself."""
+        return self
+
+    def begin(self, payload: bytes) -> Told:
+        """The answer of Check."""
+        request = decoding.parsed(health_pb2.HealthCheckRequest.FromString, payload)
+        answer: bytes = self._health.check(request).SerializeToString()
+        return Told(answer, self._health.trailers())
+
+    async def answer(self, payload: bytes) -> bytes:
+        """`begin` has answered."""
+        return self.begin(payload).payload
 
 
 class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped base
@@ -70,18 +94,27 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
         """Whether the server as a whole serves."""
         return self._status("") == SERVING
 
+    def check(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
+        """The status of one service. From any thread. NotFound: there is no such service."""
+        status = self._status(request.service)
+        if status == UNKNOWN:
+            there = shown(", ".join(sorted(self._serving)), 1000)
+            raise NotFound(f"no service '{shown(request.service)}'; there are: {there}")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        """What goes out beside each answer of Check. From any thread."""
+        detail = _printable(self.detail())
+        return ((DETAIL, detail),) if detail else ()
+
     @rpc.unary
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
         """The status of one service. NOT_FOUND: there is no such service."""
-        status = self._status(request.service)
-        if status == UNKNOWN:
-            there = shown(", ".join(sorted(self._serving)), 1000)
-            raise NotFound(f"no service '{shown(request.service)}'; there are: {there}")
-        if detail := _printable(self.detail()):
-            context.set_trailing_metadata(((DETAIL, detail),))
-        return health_pb2.HealthCheckResponse(status=status)
+        answer = self.check(request)
+        context.set_trailing_metadata(self.trailers())
+        return answer
 
     @rpc.stream
     async def Watch(

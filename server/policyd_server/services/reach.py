@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 5.0  # between two attempts
+# Between two attempts. Each wakes the process, which costs some milliseconds where it had slept.
+RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 30.0
 CONNECT_SECONDS = 5.0  # for one attempt
 
 

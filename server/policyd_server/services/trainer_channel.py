@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import grpc
@@ -18,6 +19,7 @@ class TrainerChannel:
         self.address = address
         self._make = make
         self._channel: grpc.aio.Channel | None = None
+        self._found = asyncio.Event()  # set while a call has found somebody who listens
 
     @property
     def state(self) -> grpc.ChannelConnectivity:
@@ -38,6 +40,7 @@ class TrainerChannel:
             return True
         if not await reach.listens(self.address):
             return False
+        self._found.set()
         while (state := self.channel.get_state(try_to_connect=True)) is not ready:
             if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                 return False
@@ -47,9 +50,21 @@ class TrainerChannel:
     async def changed(self, state: grpc.ChannelConnectivity) -> None:
         """Returns once the state is another one; connects where it is idle and somebody listens."""
         if state is grpc.ChannelConnectivity.IDLE:
-            await reach.until_listens(self.address)
-            state = self.channel.get_state(try_to_connect=True)
+            await self._until_found()
+            if self.channel.get_state(try_to_connect=True) is not state:
+                return
         await self.channel.wait_for_state_change(state)
+
+    async def _until_found(self) -> None:
+        """Returns once somebody listens: found by looking now and then, or by a call."""
+        self._found.clear()
+        looking = asyncio.ensure_future(reach.until_listens(self.address))
+        found = asyncio.ensure_future(self._found.wait())
+        try:
+            await asyncio.wait((looking, found), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            found.cancel()
 
     async def close(self) -> None:
         """Ends calls and connection."""

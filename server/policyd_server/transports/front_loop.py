@@ -14,7 +14,7 @@ from policyd.errors import PolicydError
 from policyd.runtime.guard import set_caller
 from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Asked, Batcher
-from policyd_server.acting.direct import Conversation, DirectMethod
+from policyd_server.acting.direct import Conversation, DirectMethod, Told
 from policyd_server.acting.queue import SMALL_ROWS
 from policyd_server.front import Event, binding
 from policyd_server.front.binding import Front
@@ -178,6 +178,8 @@ class FrontLoop:
             begun = call.talk.begin(payload)
             if isinstance(begun, bytes):
                 self._replies.answer(call, begun)
+            elif isinstance(begun, Told):
+                self._replies.tell(call, begun)
             elif begun is not None:
                 self._queued.push(call, begun)
             else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from policyd.runtime import log, request_ids, rpc
-from policyd_server.acting.direct import Ending
+from policyd_server.acting.direct import Ending, Told
 from policyd_server.front.binding import Front
 
 # Method, the header `traceparent`, when the call came (time.monotonic), code.
@@ -54,6 +54,12 @@ class Replies:
         if self.traced is not None and not call.streams:
             self.trace(call, "OK")
         self._front.answer(call.number, payload, not call.streams)
+
+    def tell(self, call: Call[Ending], told: Told) -> None:
+        """Answers a message with trailing metadata. On the front's thread."""
+        for name, value in told.trailers:
+            self._front.trailer(call.number, name, value)
+        self.answer(call, told.payload)
 
     def ended(self, number: int, method: int) -> None:
         """Tells of the good end of a unary call that is answered elsewhere.

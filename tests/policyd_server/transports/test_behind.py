@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from policy_api.v1 import policy_pb2
 from policyd.runtime.rpc_tally import BUCKETS
@@ -170,13 +171,16 @@ def test_it_starts_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["front"])
 def test_a_server_that_only_acts_starts_nothing_of_grpc(publish: Publish, start_server: StartServer) -> None:
-    """Act leaves gRPC's core asleep; the first other call wakes it, and is answered."""
+    """Act and health checks leave gRPC's core asleep; the first other call is answered by it."""
     publish()
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         server = start_server("--trainer", f"127.0.0.1:{nobody.getsockname()[1]}")
         x = policy_pb2.FloatArray(values=[0, 0, 0, 0])
         assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=60).version == 1
+        health = health_pb2_grpc.HealthStub(server.channel)
+        asked = health_pb2.HealthCheckRequest(service="policy_api.v1.TrainingService")
+        assert health.Check(asked, timeout=60).status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert not _grpc_threads(server.process.pid)
         listed = server.policy.ListPolicies(policy_pb2.ListPoliciesRequest(), timeout=60)
         assert [policy.name for policy in listed.policies] == ["cartpole"]

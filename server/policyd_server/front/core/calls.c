@@ -137,6 +137,11 @@ void call_answer(call *c, const uint8_t *message, size_t size, bool last) {
     if (!last) call_next_message(c);
 }
 
+void call_trailer(call *c, const uint8_t *name, size_t name_size, const uint8_t *value, size_t size) {
+    if (c->status >= 0 || c->method < 0 || c->trailers.count == FRONT_MAX_TRAILERS) return;
+    if (!headers_add(&c->trailers, name, name_size, value, size)) connection_doom(c->from);
+}
+
 void call_fail(call *c, int code, const char *message, const uint8_t *details, size_t size) {
     if (c->status >= 0) return;
     call_discard(c);

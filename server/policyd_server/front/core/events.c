@@ -86,3 +86,11 @@ bool front_fail(front *f, uint64_t id, int code, const char *message, const uint
     if (c != NULL) call_fail(c, code, message, details, size);
     return c != NULL;
 }
+
+bool front_trailer(front *f, uint64_t id, const char *name, const char *value) {
+    size_t size = strlen(value);
+    if (!is_loop(f)) return order_put(f, TRAILER, id, 0, false, 0, name, strlen(name), value, size);
+    call *c = call_find(f, id);
+    if (c != NULL) call_trailer(c, (const uint8_t *)name, strlen(name), (const uint8_t *)value, size);
+    return c != NULL;
+}

@@ -12,6 +12,7 @@
 
 #define FRONT_MAX_METHODS 16
 #define FRONT_CODES 17   /* gRPC's status codes, 0 to 16 */
+#define FRONT_MAX_TRAILERS 4 /* of one call, besides its status */
 #define FRONT_BUCKETS 16 /* of the histogram of durations; one more counts what is above */
 
 typedef struct front front;
@@ -100,6 +101,8 @@ double front_begin(front *f, uint64_t call); /* CLOCK_MONOTONIC, seconds */
 bool front_admit(front *f, uint64_t call, double seconds); /* the like is admitted for so long */
 bool front_answer(front *f, uint64_t call, const uint8_t *message, size_t size, bool last);
 bool front_fail(front *f, uint64_t call, int code, const char *message, const uint8_t *details, size_t size);
+/* Metadata that goes out with the call's end, which has not come: printable ASCII. More than the most are left out. */
+bool front_trailer(front *f, uint64_t call, const char *name, const char *value);
 void front_wake(front *f);
 /* The server behind listens now, or cannot: calls that wait are relayed, or fail. From any thread. */
 void front_upstream_is(front *f, bool there);

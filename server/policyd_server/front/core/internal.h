@@ -80,8 +80,9 @@ typedef struct call {
     char *authorization;
     char request_id[REQUEST_ID_BYTES + 1];
     char traceparent[TRACEPARENT_BYTES + 1];
+    header_list trailers; /* relayed, or of front_trailer */
     /* Of a relayed call. */
-    header_list headers, trailers;
+    header_list headers;
     connection *behind; /* the connection to the server behind, NULL: none */
     int32_t upstream;   /* the stream on it, 0: none */
     buffer up;
@@ -179,6 +180,7 @@ call *call_new(connection *from, int32_t stream);
 call *call_find(front *f, uint64_t id);
 void call_free(call *c);
 void call_count_end(call *c, int code);
+void call_trailer(call *c, const uint8_t *name, size_t name_size, const uint8_t *value, size_t size);
 void call_fail(call *c, int code, const char *message, const uint8_t *details, size_t size);
 void call_answer(call *c, const uint8_t *message, size_t size, bool last);
 
@@ -246,7 +248,7 @@ bool tls_speaks_h2(SSL *tls);
 void tls_common_name(SSL *tls, char *into, size_t room);
 
 /* orders.c */
-typedef enum { ADMIT, ANSWER, FAIL } order_kind;
+typedef enum { ADMIT, ANSWER, TRAILER, FAIL } order_kind;
 bool order_put(front *f, order_kind kind, uint64_t call, int code, bool last, double seconds, const void *text,
                size_t size, const void *details, size_t details_size);
 void orders_do(front *f);

@@ -49,6 +49,7 @@ void orders_do(front *f) {
         const uint8_t *details = o->data + o->size + 1;
         if (c != NULL && o->kind == ADMIT) call_admit(c, o->seconds);
         else if (c != NULL && o->kind == ANSWER) call_answer(c, o->has_text ? o->data : NULL, o->size, o->last);
+        else if (c != NULL && o->kind == TRAILER) call_trailer(c, o->data, o->size, details, o->details_size);
         else if (c != NULL) call_fail(c, o->code, (const char *)o->data, details, o->details_size);
         free(o);
     }

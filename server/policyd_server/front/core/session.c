@@ -136,7 +136,8 @@ static const nghttp2_nv HEAD[] = {
 };
 static const nghttp2_nv GOOD_END[] = {FIELD("grpc-status", "0")};
 
-/* The fields that end a call. `fields` has room for three. */
+/* The fields that end a call. `fields` has room for END_FIELDS. */
+#define END_FIELDS (3 + FRONT_MAX_TRAILERS)
 static size_t end_fields(const call *c, nghttp2_nv *fields, char *number) {
     number[0] = (char)(c->status >= 10 ? '0' + c->status / 10 : '0' + c->status);
     number[1] = (char)('0' + c->status % 10);
@@ -148,7 +149,9 @@ static size_t end_fields(const call *c, nghttp2_nv *fields, char *number) {
     if (c->details)
         fields[count++] = (nghttp2_nv){(uint8_t *)"grpc-status-details-bin", (uint8_t *)c->details, 23,
                                        strlen(c->details), NGHTTP2_NV_FLAG_NONE};
-    return count;
+    if (c->method < 0) return count; /* what came from behind is relayed as it is */
+    headers_fields(&c->trailers, fields + count);
+    return count + (size_t)c->trailers.count;
 }
 
 static int submit_end(call *c) {
@@ -162,8 +165,9 @@ static int submit_end(call *c) {
         free(fields);
         return result;
     }
-    if (c->status == 0 && c->message == NULL) return nghttp2_submit_trailer(session, c->stream, GOOD_END, 1);
-    nghttp2_nv fields[3];
+    if (c->status == 0 && c->message == NULL && c->trailers.count == 0)
+        return nghttp2_submit_trailer(session, c->stream, GOOD_END, 1);
+    nghttp2_nv fields[END_FIELDS];
     char number[2];
     return nghttp2_submit_trailer(session, c->stream, fields, end_fields(c, fields, number));
 }
@@ -207,7 +211,7 @@ int32_t session_submit(call *c) {
         return result;
     }
     if (c->status > 0 && buffer_size(&c->out) == 0) { /* an error and nothing else */
-        nghttp2_nv fields[5] = {HEAD[0], HEAD[1]};
+        nghttp2_nv fields[2 + END_FIELDS] = {HEAD[0], HEAD[1]};
         char number[2];
         size_t count = 2 + end_fields(c, fields + 2, number);
         return nghttp2_submit_response(session, c->stream, fields, count, NULL);

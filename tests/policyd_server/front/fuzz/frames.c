@@ -155,6 +155,7 @@ static void answer_events(front *f) {
             else if (event->kind == FRONT_MESSAGE && chance(10)) {
                 uint8_t *copy = malloc(size + 1); /* as Python has a copy */
                 if (size) memcpy(copy, data, size);
+                for (int count = (int)chance(2) * 3; count > 0; count--) front_trailer(f, event->call, "a-note", "told");
                 front_answer(f, event->call, copy, size, !streams);
                 free(copy);
             } else if (event->kind == FRONT_ENDED) front_answer(f, event->call, NULL, 0, true);

@@ -1,0 +1,45 @@
+"""The channel to the trainer, which somebody has to find first."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent import futures
+from functools import partial
+
+import grpc
+import grpc.aio
+import pytest
+
+from policyd_server.services import reach
+from policyd_server.services.trainer_channel import TrainerChannel
+
+LONG = 3600.0  # seconds; nobody looks again in this test
+
+
+async def _address_of_nobody() -> str:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return f"127.0.0.1:{port}"
+
+
+def test_a_call_that_finds_the_trainer_tells_who_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks half a minute may pass; health says at once that the trainer is there."""
+    monkeypatch.setattr(reach, "RETRY_SECONDS", LONG)
+
+    async def test() -> None:
+        address = await _address_of_nobody()
+        channel = TrainerChannel(address, partial(grpc.aio.insecure_channel, address))
+        assert not await channel.connected()
+        waiting = asyncio.create_task(channel.changed(channel.state))
+        await asyncio.sleep(0)  # it begins to wait
+        trainer = grpc.server(futures.ThreadPoolExecutor(1))
+        trainer.add_insecure_port(address)
+        trainer.start()
+        assert await channel.connected()
+        await asyncio.wait_for(waiting, 60)
+        await channel.close()
+        trainer.stop(None)
+
+    asyncio.run(test())
