@@ -62,8 +62,8 @@ def ours(*flags: str, secured: Secured | None = None) -> Callable[[Path, Workpla
     return start
 
 
-def _in_c(*, policy: bool) -> Callable[[Path, Workplace], Running]:
-    """The limit in C: with the policy, or only the echo."""
+def _in_c(*, policy: bool, processes_of_it: int = 1) -> Callable[[Path, Workplace], Running]:
+    """The limit in C: with the policy, in one or two processes, or only the echo."""
 
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
@@ -71,6 +71,8 @@ def _in_c(*, policy: bool) -> Callable[[Path, Workplace], Running]:
         command = [str(limit.build(place.folder)), str(port_file)]
         if policy:
             command += [str(place.model), str(limit.onnxruntime_library())]
+        if processes_of_it == 2:
+            command.append("two")
         running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
         running.address = _read_address(port_file, running, folder)
         return running
@@ -98,6 +100,7 @@ CONTESTANTS = {
         ),
         Contestant(IMAGE, "ours", ACT, lambda folder, place: container.start(folder, place.repository)),
         Contestant("C + ONNX Runtime", "limit", ACT, _in_c(policy=True)),
+        Contestant("C + ONNX Runtime x2", "limit", ACT, _in_c(policy=True, processes_of_it=2)),
         Contestant("C echo", "limit", ECHO, _in_c(policy=False)),
         Contestant(
             "Triton",

@@ -1,7 +1,8 @@
-/* The limit: the least that a gRPC server can do with nghttp2, in one thread.
+/* The limit: the least that a gRPC server can do with nghttp2, in one thread a process.
  *
  *   limit PORT_FILE                            sends back the bytes that came
  *   limit PORT_FILE MODEL LIBONNXRUNTIME       answers Act with ONNX Runtime and the same sampling
+ *   limit PORT_FILE MODEL LIBONNXRUNTIME two   the same in two processes on one port
  *
  * No TLS, no bounds, no other methods, no errors: it serves the benchmark's policy and requests only.
  */
@@ -12,12 +13,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -260,16 +263,32 @@ static void flush(client *c) {
     }
 }
 
-int main(int count, char **arguments) {
-    if (count > 3) open_model(arguments[2], arguments[3]);
-    int listening = socket(AF_INET, SOCK_STREAM, 0), poll = epoll_create1(0), on = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* A socket of its own at a port that others may share; 0: a free one, which is written there. */
+static int listen_at(in_port_t *port) {
+    int listening = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = *port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    if (bind(listening, (struct sockaddr *)&address, size) || listen(listening, 1024)) return 1;
+    setsockopt(listening, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (bind(listening, (struct sockaddr *)&address, size) || listen(listening, 1024)) exit(1);
     getsockname(listening, (struct sockaddr *)&address, &size);
-    FILE *told = fopen(arguments[1], "w");
-    fprintf(told, "127.0.0.1:%d", ntohs(address.sin_port));
-    fclose(told);
+    *port = address.sin_port;
+    return listening;
+}
+
+int main(int count, char **arguments) {
+    in_port_t port = 0;
+    int listening = listen_at(&port), on = 1;
+    if (count > 4 && fork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(listening);
+        listening = listen_at(&port);
+    } else {
+        FILE *told = fopen(arguments[1], "w");
+        fprintf(told, "127.0.0.1:%d", ntohs(port));
+        fclose(told);
+    }
+    if (count > 3) open_model(arguments[2], arguments[3]);
+    int poll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(poll, EPOLL_CTL_ADD, listening, &event);
     nghttp2_session_callbacks *callbacks;
