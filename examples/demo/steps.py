@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ POLICY = "cartpole"
 ENV = "CartPole-v1"
 WANTED_RETURN = 475.0
 EPISODES = 20
+REPORT_SECONDS = 60.0
 #: Cart position, cart velocity, pole angle, pole angular velocity.
 STATE = np.array([[0.0, 0.0, 0.02, -0.1]], dtype=np.float32)  # [1, 4]: nearly upright
 
@@ -102,7 +104,15 @@ class Demo:
         print(f"The whole report: {version / 'report.html'}")
 
     def _report(self, version: Path) -> None:
-        """The trainer draws it beside; this waits for it, and draws what is missing."""
+        """The trainer draws it beside; this waits for it, and draws what did not come."""
+        ends = time.monotonic() + REPORT_SECONDS
+        while not (version / "report.html").exists():
+            self._stack.check()
+            if time.monotonic() > ends:
+                self._draw(version)
+            time.sleep(0.05)  # another process's file
+
+    def _draw(self, version: Path) -> None:
         repository = str(self._stack.settings.repository)
         command = [sys.executable, "-m", "policyd_trainer", "report", "--repository", repository]
         command += ["--policy", POLICY, "--version", version.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,13 +45,19 @@ class Stack:
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._running = contextlib.ExitStack()
+        self._trainer_socket = ""
         self.exit_codes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
             starting.callback(self.close)
-            self.start_trainer()
-            self.start_server()
+            # Where the server finds the trainer is known before either runs: both start at once.
+            # A socket's path has to be short, and the stack's folder may lie deep.
+            folder = self._running.enter_context(tempfile.TemporaryDirectory(prefix="policyd-"))
+            self._trainer_socket = f"unix:{folder}/trainer"
+            trainer, server = self._begin_trainer(), self._begin_server()
+            self._await_trainer(trainer)
+            self._await_server(server)
             starting.pop_all()
         return self
 
@@ -61,25 +68,38 @@ class Stack:
 
     def start_trainer(self) -> None:
         """Starts the trainer and waits until it listens."""
-        at = self.settings
-        self.trainer = self._start(
-            "trainer",
-            *("policyd_trainer", "serve", "--listen", at.trainer_listen, "--repository", str(at.repository)),
-            *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
-            POLICYD_METRICS="",  # the variable's address is the server's
-        )
-        self.trainer_address = self.trainer.address(at.start_seconds)
+        self._await_trainer(self._begin_trainer())
 
     def start_server(self) -> None:
         """Starts the server and waits until it listens."""
+        self._await_server(self._begin_server())
+
+    def _begin_trainer(self) -> ServiceProcess:
         at = self.settings
-        self.server = self._start(
+        listen = f"{at.trainer_listen},{self._trainer_socket}"
+        return self._start(
+            "trainer",
+            *("policyd_trainer", "serve", "--listen", listen, "--repository", str(at.repository)),
+            *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
+            POLICYD_METRICS="",  # the variable's address is the server's
+        )
+
+    def _begin_server(self) -> ServiceProcess:
+        at = self.settings
+        return self._start(
             "server",
             *("policyd_server", "--listen", at.server_listen, "--repository", str(at.repository)),
-            *("--trainer", self.trainer_address, *at.server_arguments),
+            *("--trainer", self._trainer_socket, *at.server_arguments),
             POLICYD_METRICS=at.metrics_listen,
         )
-        self.server_address = self.server.address(at.start_seconds)
+
+    def _await_trainer(self, trainer: ServiceProcess) -> None:
+        self.trainer = trainer
+        self.trainer_address = trainer.address(self.settings.start_seconds).partition(",")[0]
+
+    def _await_server(self, server: ServiceProcess) -> None:
+        self.server = server
+        self.server_address = server.address(self.settings.start_seconds)
 
     def check(self) -> None:
         """ProcessFailure if one of the two has ended."""

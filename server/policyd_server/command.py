@@ -49,7 +49,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
     "Folder of local copies where the repository is object storage.",
     type=click.Path(path_type=Path, file_okay=False),
 )
-@_setting("--trainer", "host:port of the trainer, to which training calls are forwarded.")
+@_setting("--trainer", "The trainer's host:port or unix:/path; training calls are forwarded to it.")
 @_setting(
     "--transport",
     "front: fast, the default where it is compiled; grpcio: without it.",

@@ -17,6 +17,7 @@ from policyd_server.trainer_link import TrainerLink
 
 MIB = 2**20
 ADDRESS = r"^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$"
+ADDRESS_OR_SOCKET = rf"{ADDRESS}|^unix:/[^\s,]+$"
 _LISTEN = r"([^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}|unix:/[^\s,]+|fd:\d+)"
 LISTEN = f"^{_LISTEN}(,{_LISTEN})*$"
 
@@ -29,7 +30,7 @@ class Settings(BaseModel):
     listen: str = Field(default="127.0.0.1:50051", pattern=LISTEN)  # with commas; port 0: any free one
     repository: Annotated[Path | str, BeforeValidator(location)]  # a folder, or a URL of object storage
     cache: Path | None = None  # local copies where that is object storage; None: in the user's cache folder
-    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS)  # host:port of the trainer's service
+    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS_OR_SOCKET)  # of the trainer's service
     transport: Literal["front", "grpcio"] | None = None  # None: the front, where it is compiled
     workers: int = Field(default=0, ge=0, le=256)  # on one port; 0: one a CPU, as many as memory holds
     start_seconds: float = Field(default=120.0, gt=0)  # for a worker to load the policies and serve

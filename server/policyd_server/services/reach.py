@@ -1,4 +1,4 @@
-"""Whether anything listens at an address, asked by plain TCP.
+"""Whether anything listens at an address, asked without gRPC.
 
 A gRPC channel that fails to connect tries again every second for ever. Each attempt wakes all
 threads of gRPC's core for a while: 40 times per second together. So the channel is told to connect
@@ -8,7 +8,11 @@ only where somebody listens.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
+
+from policyd.runtime import listen_address
 
 # Between two attempts. Each wakes the process, which costs some milliseconds where it had slept.
 RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 30.0
@@ -16,14 +20,20 @@ CONNECT_SECONDS = 5.0  # for one attempt
 
 
 async def listens(address: str) -> bool:
-    """Whether a TCP connection to "host:port" can be made within `CONNECT_SECONDS`."""
-    host, _, port = address.rpartition(":")
+    """Whether "host:port" or "unix:/path" takes a connection within `CONNECT_SECONDS`."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            _, writer = await _connection(address)
         writer.transport.abort()
         return True
     return False
+
+
+def _connection(address: str) -> Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    if path := listen_address.unix_path(address):
+        return asyncio.open_unix_connection(path)
+    host, _, port = address.rpartition(":")
+    return asyncio.open_connection(host.strip("[]"), int(port))
 
 
 async def until_listens(address: str) -> None:

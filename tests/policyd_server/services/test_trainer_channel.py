@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent import futures
 from functools import partial
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -16,7 +17,9 @@ from policyd_server.services.trainer_channel import TrainerChannel
 LONG = 3600.0  # seconds; nobody looks again in this test
 
 
-async def _address_of_nobody() -> str:
+async def _address_of_nobody(kind: str, folder: Path) -> str:
+    if kind == "unix":
+        return f"unix:{folder}/trainer"
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -24,12 +27,15 @@ async def _address_of_nobody() -> str:
     return f"127.0.0.1:{port}"
 
 
-def test_a_call_that_finds_the_trainer_tells_who_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_call_that_finds_the_trainer_tells_who_waits_for_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between two looks half a minute may pass; health says at once that the trainer is there."""
     monkeypatch.setattr(reach, "RETRY_SECONDS", LONG)
 
     async def test() -> None:
-        address = await _address_of_nobody()
+        address = await _address_of_nobody(kind, tmp_path)
         channel = TrainerChannel(address, partial(grpc.aio.insecure_channel, address))
         assert not await channel.connected()
         waiting = asyncio.create_task(channel.changed(channel.state))

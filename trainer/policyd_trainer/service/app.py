@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from policy_api.v1 import training_pb2
 from policy_api.v1.training_pb2_grpc import add_TrainingServiceServicer_to_server
 from policyd.repository import ModelRepository
+from policyd.runtime import listen_address
 from policyd.runtime.audit import Audit
 from policyd.runtime.decoding import Decoding
 from policyd.runtime.interceptor import Interceptor
@@ -53,7 +54,7 @@ _CALLS_SECONDS = 2.0  # for calls that run when the trainer stops
 class ServeSettings:
     """What `policyd-trainer serve` was told."""
 
-    listen: str  # HOST:PORT; port 0: any
+    listen: str  # HOST:PORT, port 0: any; or unix:/path; several with commas
     repository: Path | str  # a folder, or a URL of object storage
     experience: (
         Path | None
@@ -139,8 +140,7 @@ async def _run(
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = settings.security.bind(server, settings.listen)
-    address = f"{settings.listen.rpartition(':')[0]}:{port}"
+    address = ",".join(_bound(server, settings, each) for each in listen_address.each(settings.listen))
     await server.start()
     await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
     _LOG.info("policyd trainer listening on %s", address)
@@ -157,6 +157,12 @@ async def _run(
     for error in ends:
         if isinstance(error, Exception):
             raise error
+
+
+def _bound(server: grpc.aio.Server, settings: ServeSettings, address: str) -> str:
+    """The address with the port that it was given. FailedPrecondition: it cannot be had."""
+    port = settings.security.bind(server, address)
+    return address if listen_address.unix_path(address) else f"{address.rpartition(':')[0]}:{port}"
 
 
 async def _until_lost(confirm: Confirm) -> None:

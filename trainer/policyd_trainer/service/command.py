@@ -28,7 +28,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(help="Offer the TrainingService over gRPC.")
-@click.option("--listen", envvar="POLICYD_LISTEN", default="127.0.0.1:50052", show_default=True)
+@click.option(
+    "--listen",
+    envvar="POLICYD_LISTEN",
+    default="127.0.0.1:50052",
+    show_default=True,
+    help="Where to serve: HOST:PORT (port 0: any free one) or unix:/path; several with commas.",
+)
 @click.option(
     "--repository",
     envvar="POLICYD_REPOSITORY",
