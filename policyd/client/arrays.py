@@ -51,6 +51,16 @@ def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
         got = f"{type(numbers).__name__} ({why_not_an_array(error)})"
         raise InvalidArgument.of(field, got=got, wanted=wanted) from error
     if array.dtype.kind not in _NUMBERS:
-        got = f"{type(numbers).__name__} of type {array.dtype}"
-        raise InvalidArgument.of(field, got=got, wanted=wanted)
+        raise InvalidArgument.of(field, got=_kind(numbers, array), wanted=wanted)
     return array
+
+
+def _kind(value: Any, array: NDArray[Any]) -> str:
+    """What came instead of numbers: its type, and if it has elements, theirs."""
+    kind = "None" if value is None else type(value).__name__
+    if array.ndim == 0:
+        return kind
+    if array.dtype != np.object_:
+        return f"{kind} of {array.dtype.type.__name__.rstrip('_')}"
+    odd = (type(each).__name__ for each in array.flat if not isinstance(each, (int, float)))
+    return f"{kind} of {next(odd, 'whole numbers of more than 64 bits')}"

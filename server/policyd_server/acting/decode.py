@@ -142,7 +142,7 @@ def _checked_mask(mask: bytes, rows: int, model: LoadedVersion) -> Bool:
             "action_mask", got="a mask", wanted="none: this policy's actions are continuous"
         )
     if len(mask) != rows * n:
-        wanted = f"{rows * n} ({rows} rows of {n})"
+        wanted = f"{rows * n}, {n} for each row"
         raise InvalidArgument.of("action_mask", got=f"{len(mask)} elements", wanted=wanted)
     allowed: Bool = np.frombuffer(mask, np.uint8).reshape(rows, n) != 0
     model.head.check_mask(allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ class Breaks:
     ("numbers", "told"),
     [
         ([[1.0, 2.0], [3.0]], "got list (rows of different lengths), expected numbers"),
-        ("red", "got str of type <U3, expected numbers"),
-        (None, "got NoneType of type object, expected numbers"),
+        ("red", "got str, expected numbers"),
+        (["red"], "got list of str, expected numbers"),
+        ([[1.0, Decimal(2)]], "got list of Decimal, expected numbers"),
+        ([2**70], "got list of whole numbers of more than 64 bits, expected numbers"),
+        (None, "got None, expected numbers"),
         (Breaks(), "got Breaks (the device is gone), expected numbers"),
         ([1e300], "expected numbers that float32 holds"),
     ],
