@@ -13,8 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from policy_api.v1.traffic_pb2 import Canary, CanaryArm, CanaryPoint
 from policyd.axes import Scale, short
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 820, 360, 70, 14, 26, 238
-SHARE_TOP, SHARE_FLOOR = 262, 312  # of the picture below, the share
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640, 380, 70, 14, 30, 232
+SHARE_TOP, SHARE_FLOOR = 274, 328  # of the picture below, the share
 _VERDICTS = {Canary.PROMOTED: "yes", Canary.ROLLED_BACK: "no"}
 # Attributes, not styles: the page that shows the picture too allows none.
 _BAND = 'fill="#3b82c4" fill-opacity=".28"'
@@ -66,17 +66,18 @@ def picture(canary: Canary) -> str:
     known = [point for point in canary.points if point.HasField("low") and point.HasField("high")]
     if not known:
         return ""
-    across = Scale.over([float(point.episodes) for point in known], LEFT, WIDTH - RIGHT, margin=0.0)
+    across = Scale(0.0, known[-1].episodes * 1.02, LEFT, WIDTH - RIGHT)
     ends = [end for point in known for end in (point.low, point.high)]
-    label = f"Mean return of version {canary.version} minus that of version {canary.base_version}"
+    label = f"Mean return of version {canary.version} minus version {canary.base_version}"
     shapes = [
         *_returns(known, across, Scale.over([*ends, 0.0], FLOOR, TOP)),
-        *_shares(known, across),
-        _text(LEFT - 62, TOP - 12, f"{label}, with its sequence of intervals"),
+        *_shares(list(canary.points), across),
+        _text(LEFT - 62, TOP - 14, f"{label}, with its intervals"),
+        _text(LEFT - 62, SHARE_TOP - 14, f"Share of version {canary.version}"),
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "compared episodes of the canary", "middle"),
     ]
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
+        f'<svg class="chart canary" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
         f'aria-label="{escape(label)}">{"".join(shapes)}</svg>\n'
     )
 
@@ -99,13 +100,12 @@ def _returns(known: list[CanaryPoint], across: Scale, up: Scale) -> list[str]:
     return [*shapes, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#3b82c4"/>']
 
 
-def _shares(known: list[CanaryPoint], across: Scale) -> list[str]:
-    """The share of the traffic, below, from 0 to 100%."""
+def _shares(points: list[CanaryPoint], across: Scale) -> list[str]:
+    """The share of the traffic, below, from 0 to 100%: since the beginning."""
     up = Scale(0.0, 1.0, SHARE_FLOOR, SHARE_TOP)
-    line = _steps([(across.at(point.episodes), up.at(point.share)) for point in known])
+    begin = (across.at(0.0), up.at(points[0].share))
+    line = _steps([begin, *((across.at(point.episodes), up.at(point.share)) for point in points)])
     shapes = [f'<polyline points="{_corners(line)}" {_LINE}/>']
-    if len(known) == 1:
-        shapes = [f'<circle cx="{line[0][0]:.1f}" cy="{line[0][1]:.1f}" r="4" fill="#3b82c4"/>']
     for share in (0.0, 0.5, 1.0):
         shapes += [_line(LEFT, up.at(share), WIDTH - RIGHT, up.at(share), _GRID)]
         shapes += [_text(LEFT - 8, up.at(share) + 4, f"{100 * share:.0f}%", "end")]

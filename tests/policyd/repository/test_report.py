@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from policy_api.v1.traffic_pb2 import Canary, CanaryArm, Traffic
 from policyd.repository import ModelRepository
-from policyd.repository.canary_section import picture, section, with_canary
+from policyd.repository.canary_section import LEFT, picture, section, with_canary
 from policyd.repository.report import REPORT, add_canary, with_last_canary
 from tests.policyd_server import artifacts
 
@@ -52,17 +52,18 @@ def test_no_text_is_markup() -> None:
 
 
 def test_the_picture_has_each_look() -> None:
-    """The band through both ends of each interval, and the difference inside."""
+    """The band through both ends of each interval, the difference in it, and the share."""
     assert picture(canary(0)) == ""
     single = ET.fromstring(picture(canary(1)))
-    assert len(single.findall("circle")) == 2
+    assert (len(single.findall("circle")), len(single.findall("polyline"))) == (1, 1)
     drawn = ET.fromstring(picture(canary(4)))
-    band, line = drawn.find("polygon"), drawn.findall("polyline")[-1]
+    band, (line, share) = drawn.find("polygon"), drawn.findall("polyline")
     assert band is not None
+    assert share.attrib["points"].startswith(f"{LEFT:.1f},")
     corners = [corner.split(",") for corner in band.attrib["points"].split()]
     assert len(corners) == 2 * (2 * 4 - 1)  # there and back, in steps
     ends = [float(y) for _, y in corners]
-    assert all(min(ends) <= float(c.split(",")[1]) for c in line.attrib["points"].split())
+    assert all(min(ends) <= float(c.split(",")[1]) <= max(ends) for c in line.attrib["points"].split())
 
 
 def test_a_report_tells_of_the_canary_whenever_it_was_drawn(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ table { border-collapse: collapse; }
 th, td { text-align: left; padding: .2em 1.2em .2em 0; vertical-align: top; font-weight: normal; }
 th, td { border-top: 1px solid var(--line); } th { min-width: 7em; }
 img { max-width: 100%; height: auto; background: #fff; } code { font-size: .92em; }
+svg.canary { display: block; max-width: 720px; margin: 1em 0; }
+@media (max-width: 40rem) { svg.canary text { font-size: 21px; } }
 .verdict { border-left: 5px solid #9aa7b4; padding: .4em 1em; background: var(--quiet); }
 .yes { border-color: #2e8b57; } .no { border-color: #c0392b; }
 details summary { cursor: pointer; }

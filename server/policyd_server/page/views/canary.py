@@ -33,7 +33,7 @@ def view(traffic: Traffic) -> CanaryView:
         shares=tuple(Fact(each.alias, _shares(each.shares)) for each in traffic.aliases),
         state=Canary.State.Name(canary.state).lower().replace("_", " ") if there else "",
         runs=canary.state == Canary.RUNNING,
-        headline=f"version {canary.version} against version {canary.base_version} for {canary.alias}",
+        headline=f"Version {canary.version} against version {canary.base_version} for {canary.alias}",
         reason=canary.reason,
         facts=_facts(canary) if there else (),
         history=tuple(

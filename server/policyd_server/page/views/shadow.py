@@ -44,7 +44,7 @@ def _view(found: Comparison) -> ShadowView:
     failed = f"{words.count(found.failures, 'request')} failed, the last one so: {found.last_failure}"
     return ShadowView(
         alias=found.alias,
-        headline=f"version {found.version} beside version {found.base_version} for {found.alias}",
+        headline=f"Version {found.version} beside version {found.base_version} for {found.alias}",
         runs=found.share > 0,
         agreement=found.agreement if found.rows else None,
         facts=_facts(found),

@@ -252,7 +252,7 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
     while "Same most probable action" not in (html := signed_in.get(place).body.decode()):
         assert time.monotonic() < deadline, html
         time.sleep(0.1)  # the shadow process computes in its own time
-    assert "version 2 beside version 1 for champion" in html
+    assert "Version 2 beside version 1 for champion" in html
     assert "100% of its requests" in html
     assert "Version 2" in html
     Elements(html).check()
@@ -277,7 +277,7 @@ def test_a_shadow_starts_and_ends_by_its_forms(signed_in: Browser, repository: M
     assert end in shown
     Elements(shown).check()
     asked = signed_in.get(end).body.decode()
-    assert "Version 2 computes beside champion no more" in asked
+    assert "Version 2 will no longer compute beside champion" in asked
     fields = {"reason": "seen enough", "generation": _form(asked, "generation")}
     assert signed_in.post(end, {**fields, "reason": " "}).status == 400
     assert signed_in.post(end, fields).status == 303

@@ -212,7 +212,7 @@ def test_a_shadow_tells_how_it_compares() -> None:
     found.base.entropy, found.shadow.entropy, found.shadow.value = 0.6, 0.3, -1.5
     found.shadow.p99_latency = 0.002
     (seen,) = shadow.views([found])
-    assert (seen.headline, seen.runs) == ("version 3 beside version 1 for champion", True)
+    assert (seen.headline, seen.runs) == ("Version 3 beside version 1 for champion", True)
     assert seen.agreement == 0.75
     facts = {fact.name: fact.value for fact in seen.facts}
     assert facts["Computed"] == "2 requests, 4 observations"
