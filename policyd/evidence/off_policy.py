@@ -11,6 +11,7 @@ from policyd.evidence.ips import ips, self_normalised_ips
 from policyd.evidence.logs import Logs
 from policyd.evidence.weights import (
     MOST_DEVIATIONS,
+    deviations_from_zero,
     effective_sample_size,
     largest_share,
     mean_weight,
@@ -50,6 +51,8 @@ class Evaluation:
     mean_weight: float  # of the steps; 1 where the recorded probabilities are right
     mean_weight_deviations: float  # from 1, in standard errors
     mean_weight_unexplained: bool  # whether the sample is large enough to blame the probabilities
+    episode_weight: float  # the mean weight of whole episodes; 1 where they show all that it does
+    episode_weight_deviations: float  # from 1, in standard errors
 
     @property
     def trusted(self) -> bool:
@@ -80,6 +83,8 @@ def evaluate(logs: Logs) -> Evaluation | None:
         mean_weight=weight.mean,
         mean_weight_deviations=weight.deviations,
         mean_weight_unexplained=weight.unexplained,
+        episode_weight=float(last.mean()),
+        episode_weight_deviations=deviations_from_zero(last - 1),
     )
     verdict, reason = _judged(found, logs.horizon)
     return Evaluation(**{**vars(found), "verdict": verdict, "reason": reason})
@@ -97,6 +102,12 @@ def distrust(found: Evaluation, horizon: int = 0) -> str:
         )
     if found.largest_share > MOST_SHARE:
         return f"one episode has {found.largest_share:.0%} of the weight, more than {MOST_SHARE:.0%}"
+    if abs(found.episode_weight_deviations) > MOST_DEVIATIONS:
+        return (
+            f"the mean weight of an episode is {found.episode_weight:.3g}, "
+            f"{abs(found.episode_weight_deviations):.1f} standard errors from 1: "
+            "some versions that acted do almost nothing of what this one does"
+        )
     return ""
 
 

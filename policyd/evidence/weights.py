@@ -57,14 +57,19 @@ def _mean_weight(log_ratios: Floats, valid: NDArray[np.bool_]) -> MeanWeight:
     ratios = np.where(valid, np.exp(np.minimum(log_ratios, 600.0)), 0.0)
     steps = valid.sum(axis=1)  # [N]
     mean = float(ratios.sum() / max(1, steps.sum()))
-    rest = ratios.sum(axis=1) - steps  # [N], of mean 0
-    error = float(rest.std(ddof=1)) / np.sqrt(len(rest)) if len(rest) > 1 else np.inf
-    if error < 1e-9:
-        deviations = 0.0 if abs(mean - 1) < 1e-6 else np.copysign(np.inf, mean - 1)
-    else:
-        deviations = float(rest.mean()) / error
+    deviations = deviations_from_zero(ratios.sum(axis=1) - steps)
     low, high = _with_unseen(mean, int(steps.sum()))
     return MeanWeight(mean, deviations, abs(deviations) > MOST_DEVIATIONS and not low <= 1 <= high)
+
+
+def deviations_from_zero(values: Floats) -> float:
+    """By how many standard errors the mean of values [N] is not 0."""
+    mean, error = float(values.mean()), np.inf
+    if len(values) > 1:
+        error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    if error < 1e-9:
+        return 0.0 if abs(mean) < 1e-6 else float(np.copysign(np.inf, mean))
+    return float(mean / error)
 
 
 def _with_unseen(mean: float, steps: int) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,16 @@ def test_a_small_sample_blames_nobody(taken: float, target: float) -> None:
     assert "50 steps of 50 episodes are too small a sample" in small.reason
     assert "recorded probabilities" not in small.reason
     assert "recorded probabilities are not those" in large.reason
+
+
+def test_episodes_of_two_versions_that_differ_cannot_be_told() -> None:
+    """A third is by a version with which this one parts over 200 steps: it weighs nothing."""
+    logs = draw(LONG[0], np.random.default_rng(0), 300)
+    ratios = np.where(np.arange(300)[:, None] < 200, 0.0, logs.log_ratios)
+    found = evaluate(replace(logs, log_ratios=ratios))
+    assert found is not None
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert "some versions that acted" in found.reason
 
 
 def test_few_episodes_have_no_verdict() -> None:
