@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import CollectorRegistry, Gauge
 
 from policy_api.v1 import traffic_pb2 as pb
@@ -25,7 +27,7 @@ class CanaryMetrics:
         self._episodes = gauge("episodes", "Episodes that were compared, by role.", "role")
         self._return = gauge("return", "Their mean return, by role.", "role")
         self._difference = gauge(
-            "difference", "Canary minus champion: the mean and both ends of its sequence.", "bound"
+            "difference", "Canary minus champion: mean and interval; NaN: none yet.", "bound"
         )
 
     def changed(self, follower: Follower) -> None:
@@ -43,9 +45,7 @@ class CanaryMetrics:
         for role, arm in (("champion", canary.champion), ("canary", canary.challenger)):
             self._episodes.labels(policy, role).set(arm.reported)
             self._return.labels(policy, role).set(arm.mean_return)
-        if canary.points:
-            last = canary.points[-1]
-            self._difference.labels(policy, "mean").set(last.difference)
-            if last.HasField("low"):
-                self._difference.labels(policy, "low").set(last.low)
-                self._difference.labels(policy, "high").set(last.high)
+        last = canary.points[-1] if canary.points else pb.CanaryPoint()
+        told = {"mean": last.difference, "low": last.low, "high": last.high}
+        for bound, value in told.items():  # NaN: the figure of an earlier canary would stay
+            self._difference.labels(policy, bound).set(value if last.HasField("low") else math.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -18,7 +19,7 @@ POLICY = "cartpole"
 
 
 def test_the_last_canary_is_shown(tmp_path: Path) -> None:
-    """State, share, arms and interval; none of a policy without a canary."""
+    """State, share, arms and interval, but none of an earlier canary, or of another policy."""
     repository = ModelRepository(tmp_path)
     for policy in (POLICY, "other"):
         described = artifacts.metadata(policy)
@@ -56,3 +57,16 @@ def test_the_last_canary_is_shown(tmp_path: Path) -> None:
     metrics.changed(follower)
     assert (sample("state"), sample("share")) == (3.0, 0.0)
     assert sample("end_timestamp_seconds") == ended.canary.end_time.ToNanoseconds() / 1e9
+
+    def another(state: pb.Traffic) -> pb.Traffic:
+        after = begin(state)
+        after.canary.state = pb.Canary.RUNNING
+        del after.canary.points[:]
+        after.canary.points.add(episodes=3, difference=0.25, share=0.25)
+        return after
+
+    repository.change_traffic(POLICY, another)
+    asyncio.run(follower.poll())
+    metrics.changed(follower)
+    assert sample("state") == 1.0
+    assert all(math.isnan(sample("difference", bound=bound) or 0.0) for bound in ("low", "mean", "high"))
