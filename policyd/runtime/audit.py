@@ -1,7 +1,7 @@
 """The audit log: who trained, promoted and rolled back, and how each call ended.
 
-Only calls that authorization let through are recorded here; `guard` logs refusals, at a bounded
-rate.
+Only calls that authorization let through are recorded here, and what a service decided itself;
+`guard` logs refusals, at a bounded rate.
 """
 
 from __future__ import annotations
@@ -152,10 +152,18 @@ class Audit(Interceptor):
         return call
 
 
+def decided(actor: str, **fields: Any) -> None:
+    """Records what a service decided itself, such as the end of a canary."""
+    _write({"actor": actor, **fields})
+
+
 def _record(fields: dict[str, Any], code: str) -> None:
     caller = current_caller()
     who = {"caller": caller.name if caller else "", "request_id": request_id.get()}
-    fields = {**who, "code": code, **fields}
+    _write({**who, "code": code, **fields})
+
+
+def _write(fields: dict[str, Any]) -> None:
     fields = {name: _bounded(value) for name, value in fields.items()}
     said = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", None))
     AUDIT.info("%s", said, extra={"fields": fields})

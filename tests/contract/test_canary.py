@@ -158,6 +158,8 @@ def test_shares_of_a_version_that_fails_are_gone(world: World) -> None:
         "policyd-server",
         f"failed while serving: [{version}]",
     )
+    told = f"policyd.audit: actor=policyd-server policy={world.policy} failed_versions={version}"
+    until(lambda: told in world.server.log)
     world.client.set_traffic(world.policy, shares[:1])
     until(lambda: world.act()[1].version == version)
 
@@ -214,6 +216,8 @@ def test_a_worse_version_is_gone_soon_after_the_evidence(world: World) -> None:
     found = world.until_ended()
     assert found.state == Canary.ROLLED_BACK
     assert "mean return differs by -" in found.reason
+    told = f"actor=canary policy={world.policy} alias=champion version=2 canary_state=ROLLED_BACK reason=mean"
+    until(lambda: f"policyd.audit: {told}" in world.server.log)
     until(lambda: "Canary beside version 1 for champion: rolled back" in world.report_of(2))
     assert "<svg" in world.report_of(2)
     assert found.reason in world.report_of(2)

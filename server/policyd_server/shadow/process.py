@@ -139,10 +139,10 @@ async def serve(listener: socket.socket, shadows: Shadows) -> None:
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
-    """What has arrived; nothing: the worker is gone."""
+    """What has arrived; nothing: the worker is gone, or this process ends."""
     try:
         return await reader.read(READ_BYTES)
-    except OSError:
+    except (OSError, asyncio.CancelledError):  # asyncio logs a cancelled connection as an error
         return b""
 
 

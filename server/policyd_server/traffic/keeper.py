@@ -19,6 +19,7 @@ from policyd.errors import Conflict, PolicydError
 from policyd.evidence.canary import Judgement, judge
 from policyd.evidence.off_policy import Verdict
 from policyd.repository import traffic
+from policyd.runtime import audit
 from policyd_server.experience.evidence import Evidence, Question
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.wire import Method
@@ -102,7 +103,11 @@ class CanaryKeeper:
                     return traffic.with_shares(state, each.alias, kept, actor="policyd-server", reason=reason)
             return state
 
-        await self._changed(policy, change)
+        if await self._changed(policy, change):
+            versions = ",".join(map(str, sorted(failed)))
+            audit.decided(
+                "policyd-server", policy=policy, failed_versions=versions, reason="failed while serving"
+            )
 
     async def _take_on(self, policy: str, state: pb.Traffic) -> None:
         canary = state.canary
@@ -177,8 +182,10 @@ class CanaryKeeper:
             return traffic.canary_ended(before, end, reason)
 
         if await self._changed(policy, change):
-            name = pb.Canary.State.Name(end)
-            _LOG.info("%s: the canary of version %d ends: %s: %s", policy, state.canary.version, name, reason)
+            name, canary = pb.Canary.State.Name(end), state.canary
+            _LOG.info("%s: the canary of version %d ends: %s: %s", policy, canary.version, name, reason)
+            told = {"policy": policy, "alias": canary.alias, "version": canary.version}
+            audit.decided("canary", **told, canary_state=name, reason=reason)
 
     async def _note(self, policy: str, state: pb.Traffic, evidence: Evidence, judgement: Judgement) -> None:
         """Raises the share where it is time to, and writes down how it goes."""
