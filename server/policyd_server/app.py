@@ -34,6 +34,7 @@ from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.transfers import Transfers
 from policyd_server.oip.registry import Registry
 from policyd_server.oip.service import InferenceService
+from policyd_server.oip.statistics import Told
 from policyd_server.services import training
 from policyd_server.services.experience import ExperienceService
 from policyd_server.services.handlers import HOT, HandlerTable, Wrap, handler_table
@@ -51,7 +52,7 @@ from policyd_server.traffic.keeper import CanaryKeeper
 from policyd_server.transports import Transport, private
 from policyd_server.transports.both import BothTransports
 from policyd_server.transports.grpcio import GrpcioTransport
-from policyd_server.workers.link import WorkerLink
+from policyd_server.workers.link import FIGURES, REFRESH, WorkerLink
 
 if TYPE_CHECKING:
     from policyd_server.metrics.metrics import ServerMetrics
@@ -138,7 +139,15 @@ class App:
         if self._link is None:
             await asyncio.Event().wait()
         else:
-            await self._link.obey(self.follower.refresh, self.health.set)
+            await self._link.obey(
+                {REFRESH: self.follower.refresh, FIGURES: self._own_figures}, self.health.set
+            )
+
+    async def _own_figures(self, policy: str) -> Told:
+        return self._figures.told(policy)
+
+    async def _figures_of_others(self, policy: str) -> list[Told]:
+        return [] if self._link is None else await self._link.figures_of_others(policy)
 
     async def _refresh_all(self, policy: str) -> None:
         """All workers follow the policy's aliases, this one first."""
@@ -173,7 +182,8 @@ class App:
         policy = PolicyService(actor, listing, promotion, transfers, settings.pin_seconds)
         forwarder = TrainingForwarder(self._channel, self._to_trainer)
         registry = Registry(self.follower, resolver, listing, self._refresh_all)
-        inference = InferenceService(actor, listing, registry, self.health)
+        inference = InferenceService(actor, listing, registry, self.health, self._figures_of_others)
+        self._figures = inference.statistics
         experience = ExperienceService(
             actor,
             resolver,

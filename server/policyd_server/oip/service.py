@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc.aio
@@ -17,11 +17,11 @@ from policyd_server.acting.actor import Actor
 from policyd_server.acting.direct import DirectMethod
 from policyd_server.models.listing import PolicyListing
 from policyd_server.models.version import LoadedVersion
-from policyd_server.oip import description
+from policyd_server.oip import description, statistics
 from policyd_server.oip.infer import Inference, StreamInference, failed, succeeded
 from policyd_server.oip.registry import Registry
 from policyd_server.oip.request import names
-from policyd_server.oip.statistics import Statistics
+from policyd_server.oip.statistics import Statistics, Told
 from policyd_server.services.health import HealthService
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -32,10 +32,17 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     """Policies as models: a policy's name is the model's, its versions are the model's versions."""
 
     def __init__(
-        self, actor: Actor, listing: PolicyListing, registry: Registry, health: HealthService
+        self,
+        actor: Actor,
+        listing: PolicyListing,
+        registry: Registry,
+        health: HealthService,
+        others: Callable[[str], Awaitable[list[Told]]],
     ) -> None:
-        self._statistics = Statistics()
-        self._inference = Inference(actor, self._statistics)
+        """`others`: what the server's other workers count, of a policy or of all."""
+        self.statistics = Statistics()
+        self._others = others
+        self._inference = Inference(actor, self.statistics)
         self._resolver = actor.resolver
         self._max_rows = actor.max_rows
         self._listing = listing
@@ -88,18 +95,22 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     async def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, context: Context
     ) -> pb.ModelStatisticsResponse:
-        """Statistics of one version, or of several.
+        """Statistics of one version, or of several, summed over all workers.
 
         If the request names no model or no version, they are of all versions in memory.
         """
+        sums = self.statistics.sums(request.name, await self._others(request.name))
         if request.version:
             model = await self._model(request)
             keys = [(model.policy, model.version)]
         else:
             policies = [await self._listing.get(request.name)] if request.name else None
             policies = policies or await self._listing.list()
-            keys = [(p.name, v.version) for p in policies for v in p.versions if v.loaded]
-        return pb.ModelStatisticsResponse(model_stats=self._statistics.messages(keys))
+            versions = [((p.name, v.version), v.loaded) for p in policies for v in p.versions]
+            keys = [key for key, loaded in versions if loaded or key in sums]
+        return pb.ModelStatisticsResponse(
+            model_stats=[statistics.message(key, sums.get(key) or statistics.Figures()) for key in keys]
+        )
 
     @rpc.unary
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:

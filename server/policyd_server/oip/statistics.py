@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tritonclient.grpc import service_pb2 as pb
 
 from policyd_server.acting.ticket import Ticket
 
 Key = tuple[str, int]  # policy, version
+Told = list[tuple[str, int, list[float]]]  # policy, version, numbers of Figures
 
 
 @dataclass
@@ -33,7 +36,9 @@ class _Durations:
 
 
 @dataclass
-class _Figures:
+class Figures:
+    """What was counted of one version."""
+
     rows: int = 0
     calls: int = 0
     last_call: float = 0.0  # when the last call of ONNX Runtime began: several requests share one
@@ -42,12 +47,30 @@ class _Figures:
         default_factory=lambda: {name: _Durations() for name in pb.InferStatistics.DESCRIPTOR.fields_by_name}
     )
 
+    def numbers(self) -> list[float]:
+        """As other workers are told."""
+        parts = [number for part in self.parts.values() for number in (part.count, part.seconds)]
+        return [self.rows, self.calls, self.last_inference_ms, *parts]
+
+    def add(self, numbers: Sequence[float]) -> None:
+        """Adds the `numbers` of another worker."""
+        rows, calls, last, *parts = numbers
+        self.rows += int(rows)
+        self.calls += int(calls)
+        self.last_inference_ms = max(self.last_inference_ms, int(last))
+        for part, count, seconds in zip(self.parts.values(), parts[::2], parts[1::2], strict=True):
+            part.count += int(count)
+            part.seconds += seconds
+
 
 class Statistics:
-    """Counts the requests of one worker. All times are of time.perf_counter()."""
+    """Counts the requests of one worker, and adds up those of all.
+
+    All times are of time.perf_counter().
+    """
 
     def __init__(self) -> None:
-        self._figures: dict[Key, _Figures] = {}
+        self._figures: dict[Key, Figures] = {}
         self._lock = threading.Lock()  # a transport's own thread and the event loop count both
 
     def answered(self, ticket: Ticket, received: float, decoded: float, decided: float) -> None:
@@ -74,15 +97,28 @@ class Statistics:
         with self._lock:
             self._of(policy, version).parts["fail"].add(seconds)
 
-    def messages(self, keys: Iterable[Key]) -> list[pb.ModelStatistics]:
-        """Figures of these versions; zeros for one that nobody asked yet."""
-        return [_message(key, self._figures.get(key) or _Figures()) for key in keys]
+    def told(self, policy: str) -> Told:
+        """The figures of a policy's versions, or of all, for another worker."""
+        with self._lock:
+            return [
+                (name, version, figures.numbers())
+                for (name, version), figures in self._figures.items()
+                if policy in ("", name)
+            ]
 
-    def _of(self, policy: str, version: int) -> _Figures:
-        return self._figures.setdefault((policy, version), _Figures())
+    def sums(self, policy: str, others: Iterable[Told]) -> dict[Key, Figures]:
+        """The figures of a policy's versions, or of all, with what other workers tell of them."""
+        sums: defaultdict[Key, Figures] = defaultdict(Figures)
+        for name, version, numbers in chain(self.told(policy), *others):
+            sums[name, version].add(numbers)
+        return dict(sums)
+
+    def _of(self, policy: str, version: int) -> Figures:
+        return self._figures.setdefault((policy, version), Figures())
 
 
-def _message(key: Key, figures: _Figures) -> pb.ModelStatistics:
+def message(key: Key, figures: Figures) -> pb.ModelStatistics:
+    """A version's figures as ModelStatistics tells them."""
     policy, version = key
     return pb.ModelStatistics(
         name=policy,

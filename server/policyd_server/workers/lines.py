@@ -2,9 +2,12 @@
 
 Both ways: {"service": name, "serving": bool}, as one worker has it, and as all have it.
 worker to supervisor: {"ready": true}, {"failed": reason}, {"pong": number},
-                      {"ask": id, "refresh": policy}, {"done": id, "followed": bool}
-supervisor to worker: {"ping": number}, {"do": id, "refresh": policy}, {"answered": id, "behind":
-[pid]}
+                      {"ask": id, "what": name, "of": value}, {"done": id, "result": value}
+supervisor to worker: {"ping": number}, {"do": id, "what": name, "of": value},
+                      {"answered": id, "results": [[pid, value]], "silent": [pid]}
+
+What a worker asks is done by all others. A result is null where a worker has
+ended, and false where it has failed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 Line = dict[str, Any]
+MAX_LINE = 64 * 2**20  # bytes: figures of many versions
 
 
 class Lines:
@@ -29,7 +33,7 @@ class Lines:
     @classmethod
     async def over(cls, end: socket.socket) -> Lines:
         """Takes over a connected socket."""
-        return cls(*await asyncio.open_connection(sock=end))
+        return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE))
 
     def send(self, line: Line) -> None:
         """Queues a line; to an end that is gone it is lost."""

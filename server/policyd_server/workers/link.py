@@ -7,7 +7,8 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from policyd.errors import FailedPrecondition
 from policyd_server.services.health import Report
@@ -15,21 +16,21 @@ from policyd_server.workers.lines import Line, Lines
 
 # The inherited end of the connection; set by the supervisor for its workers.
 DESCRIPTOR = "POLICYD_WORKER_FD"
+REFRESH = "refresh"  # follow the aliases of a policy
+FIGURES = "figures"  # of inference requests, of a policy or of all
+Do = Callable[[str], Awaitable[Any]]
 PATIENCE_SECONDS = 12.0  # for the supervisor's answer; it waits less for the workers
 
 _LOG = logging.getLogger(__name__)
 
 
 class WorkerLink:
-    """Reports this worker's health, and shows the whole server's.
-
-    It also makes the other workers follow an alias.
-    """
+    """Reports this worker's health, shows the whole server's, and asks the other workers."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[list[int]]] = {}  # who does not follow
+        self._asked: dict[int, asyncio.Future[Line]] = {}
         self._reported: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,40 +61,54 @@ class WorkerLink:
 
         FailedPrecondition: some do not. The aliases are set nevertheless.
         """
-        number = next(self._ids)
-        asked = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._lines.send({"ask": number, "refresh": policy})
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                behind = await asked
+            answered = await self._ask(REFRESH, policy)
         except TimeoutError:
             raise _not_followed(policy, "the workers' supervisor does not answer") from None
-        finally:
-            del self._asked[number]
-        if behind:
+        failed = [pid for pid, result in answered["results"] if result is False]
+        if behind := [*answered["silent"], *failed]:
             pids = ", ".join(map(str, behind))
             raise _not_followed(policy, f"worker {pids} does not follow yet, and is replaced if it hangs")
 
-    async def obey(self, refresh: Callable[[str], Awaitable[None]], show_health: Report) -> None:
-        """Follows the supervisor's messages until the connection ends."""
+    async def figures_of_others(self, policy: str) -> list[Any]:
+        """What the others answer to `FIGURES`; those that do not answer in time are missing."""
+        try:
+            answered = await self._ask(FIGURES, policy)
+        except TimeoutError:
+            return []
+        return [result for _, result in answered["results"] if result]
+
+    async def _ask(self, what: str, of: Any) -> Line:
+        """The supervisor's answer for all other workers. TimeoutError: it does not answer."""
+        number = next(self._ids)
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._lines.send({"ask": number, "what": what, "of": of})
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answered: Line = await asked
+                return answered
+        finally:
+            del self._asked[number]
+
+    async def obey(self, do: Mapping[str, Do], show_health: Report) -> None:
+        """Follows the supervisor's messages until the connection ends. `do`: by what is asked."""
         async for line in self._lines:
             if "ping" in line:
                 self._lines.send({"pong": line["ping"]})
             elif "service" in line:
                 show_health(line["service"], serving=line["serving"])
             elif "do" in line:
-                self._start(self._refresh(line, refresh))
+                self._start(self._do(line, do[line["what"]]))
             elif (asked := self._asked.get(line["answered"])) is not None and not asked.done():
-                asked.set_result(line["behind"])
+                asked.set_result(line)
 
-    async def _refresh(self, line: Line, refresh: Callable[[str], Awaitable[None]]) -> None:
-        followed = True
+    async def _do(self, line: Line, do: Do) -> None:
         try:
-            await refresh(line["refresh"])
-        except Exception:  # noqa: BLE001 -- the follower's own poll tries again
-            followed = False
-            _LOG.exception("following %s failed", line["refresh"])
-        self._lines.send({"done": line["do"], "followed": followed})
+            result = await do(line["of"])
+        except Exception:  # noqa: BLE001 -- the boundary to the other workers, which are told
+            result = False
+            _LOG.exception("%s %s failed", line["what"], line["of"])
+        self._lines.send({"done": line["do"], "result": result})
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

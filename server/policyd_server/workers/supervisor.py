@@ -25,7 +25,7 @@ MAX_RESTART_DELAY = 30.0  # seconds
 KILL_MARGIN = 5.0  # seconds beyond the drain until a worker is killed
 BEAT_SECONDS = 1.0  # between heartbeats
 MISSED_BEATS = 10  # in a row: the worker hangs, and is replaced
-REFRESH_SECONDS = 8.0  # for a worker to follow a promotion
+ANSWER_SECONDS = 8.0  # for a worker to do what another asks, such as to follow a promotion
 
 _LOG = logging.getLogger(__name__)
 
@@ -146,9 +146,9 @@ class Supervisor:
             elif "failed" in line:
                 worker.failure = line["failed"]
             elif "ask" in line:
-                self._run(self._refresh_others(worker, line))
+                self._run(self._ask_others(worker, line))
             else:
-                worker.finished(line["done"], followed=line["followed"])
+                worker.finished(line["done"], line["result"])
         worker.ready = False
 
     async def _beat(self) -> None:
@@ -198,16 +198,17 @@ class Supervisor:
             self._ready.set()
             self._show_health()
 
-    async def _refresh_others(self, asking: Worker, line: Line) -> None:
-        """Answers which of the others do not follow. One that is starting reads the repository."""
+    async def _ask_others(self, asking: Worker, line: Line) -> None:
+        """Answers with the results of the others that serve, and which of them have given none."""
         number = next(self._ids)
         others = [w for w in self._workers if w is not None and w is not asking and w.ready]
-        told = {other: other.tell_to_refresh(number, line["refresh"]) for other in others if other.responds}
+        told = {w: w.tell(number, line["what"], line["of"]) for w in others if w.responds}
         if told:
-            await asyncio.wait(told.values(), timeout=REFRESH_SECONDS)
-        followed = {other for other, done in told.items() if done.done() and done.result()}
-        behind = [other.process.pid for other in others if other not in followed]
-        asking.lines.send({"answered": line["ask"], "behind": behind})
+            await asyncio.wait(told.values(), timeout=ANSWER_SECONDS)
+        results = [[w.process.pid, done.result()] for w, done in told.items() if done.done()]
+        answered = {pid for pid, _ in results}
+        silent = [w.process.pid for w in others if w.process.pid not in answered]
+        asking.lines.send({"answered": line["ask"], "results": results, "silent": silent})
 
     def _show_health(self, *services: str) -> None:
         """Tells every worker what the server as a whole answers.

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from policyd_server.workers.lines import Lines
 from policyd_server.workers.link import DESCRIPTOR
@@ -26,7 +27,7 @@ class Worker:
         self.beats = 0  # heartbeats since it started
         self.unanswered = 0  # of them, since its last answer
         self.health: dict[str, bool] = {}  # as it says itself
-        self.doing: dict[int, asyncio.Future[bool]] = {}  # what it was told and has not done yet
+        self.doing: dict[int, asyncio.Future[Any]] = {}  # what it was told and has not done yet
 
     @classmethod
     async def start(cls, arguments: Sequence[str], descriptors: Sequence[int] = ()) -> Worker:
@@ -49,21 +50,21 @@ class Worker:
         """Whether it answers for a service."""
         return self.ready and self.responds and self.health.get(service, False)
 
-    def tell_to_refresh(self, number: int, policy: str) -> asyncio.Future[bool]:
-        """Ends with whether the worker follows the policy; true too for one that has ended."""
+    def tell(self, number: int, what: str, of: Any) -> asyncio.Future[Any]:
+        """Ends with the worker's result. None: the worker has ended; False: it has failed."""
         self.doing[number] = done = asyncio.get_running_loop().create_future()
-        self.lines.send({"do": number, "refresh": policy})
+        self.lines.send({"do": number, "what": what, "of": of})
         return done
 
-    def finished(self, number: int, *, followed: bool) -> None:
+    def finished(self, number: int, result: Any) -> None:
         """Notes that it has done what it was told."""
         if (done := self.doing.pop(number, None)) is not None and not done.done():
-            done.set_result(followed)
+            done.set_result(result)
 
     def gone(self) -> None:
         """Releases everybody who waits for this worker."""
         for number in list(self.doing):
-            self.finished(number, followed=True)
+            self.finished(number, None)
         self.lines.close()
 
     async def stop(self, grace: float) -> None:

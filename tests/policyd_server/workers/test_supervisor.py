@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1 import policy_pb2_grpc
@@ -72,6 +74,32 @@ def test_a_promotion_reaches_all_workers_before_it_answers(
     workers = _workers(server)
     assert server.stop() == 0
     assert not any(_runs(pid) for pid in workers)
+
+
+def test_statistics_are_those_of_all_workers(publish: Publish, start_server: StartServer) -> None:
+    """Whichever is asked, it tells what all have answered: load generators take differences."""
+    publish()
+    server = start_server("--workers", "2")
+    with _connections(server, 12) as channels:
+        stubs: list[Any] = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in channels]
+        for rows, stub in enumerate(stubs, 1):
+            stub.ModelInfer(_inference(rows), timeout=60)
+        for name in ("cartpole", ""):
+            asked = service_pb2.ModelStatisticsRequest(name=name)
+            told = [stub.ModelStatistics(asked, timeout=60).model_stats for stub in stubs]
+            assert {(one.name, one.version, one.inference_count) for (one,) in told} == {
+                ("cartpole", "1", 78)
+            }
+            assert {one.inference_stats.success.count for (one,) in told} == {12}
+            assert {one.last_inference for (one,) in told} != {0}
+
+
+def _inference(rows: int) -> service_pb2.ModelInferRequest:
+    request = service_pb2.ModelInferRequest(
+        model_name="cartpole", raw_input_contents=[np.zeros((rows, 4), np.float32).tobytes()]
+    )
+    request.inputs.add(name="observations", datatype="FP32", shape=[rows, 4])
+    return request
 
 
 def test_a_worker_that_dies_is_replaced(publish: Publish, start_server: StartServer) -> None:
