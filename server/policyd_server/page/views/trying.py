@@ -70,7 +70,8 @@ def sliders(metadata: PolicyMetadata) -> list[Slider]:
             step = 1.0 if whole else _round((high - low) / 200)
             name = part.name.removeprefix("observations").removeprefix(".") or "observation"
             shown = f"{name}[{place}]" if part.size > 1 else name
-            value = float(f"{low + round((start - low) / step) * step:.6g}")  # as a slider rounds it
+            digits = 2 - math.floor(math.log10(step))  # a step has two; what is below is no zero
+            value = round(low + round((start - low) / step) * step, digits)  # as a slider rounds it
             made.append(Slider(number, shown, low, high, step, value))
     return made
 

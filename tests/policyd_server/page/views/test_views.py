@@ -162,6 +162,8 @@ def test_sliders_follow_space_and_statistics() -> None:
     made = trying.sliders(metadata)
     assert [(slider.low, slider.high) for slider in made] == [(-1, 1), (4, 16), (-3, 3), (0, 5)]
     assert made[1].value == pytest.approx(10.0)
+    metadata.observation_statistics.mean[1], metadata.observation_statistics.std[1] = 0.0, 0.7 / 3
+    assert trying.sliders(metadata)[1].value == 0.0, "a hundred steps of 0.007 are not quite 0.7"
     assert trying.sliders(artifacts.metadata("p", (100,))) == []
 
 
