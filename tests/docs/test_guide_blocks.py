@@ -1,0 +1,106 @@
+"""Every block of README and guide: its commands, options, files and names exist.
+
+Nothing is started. The pages whose samples run in full have tests of their own.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from policyd.cli.app import app as policyctl
+from policyd_server.command import serve_command
+from policyd_trainer.__main__ import app as trainer
+from tests.docs.pages import ROOT, Block, Call, blocks, calls
+
+SERVICES = {"policyctl": policyctl, "policyd-server": serve_command, "policyd-trainer": trainer}
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+#: What other programs make, so that options which want a file find one.
+FILES = ("receipt.json", "spaces.yaml", "cartpole-1.tar", "cartpole.tar", "model.onnx", "frames.npy")
+
+
+@pytest.fixture
+def parsed_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with the files that pages speak of; click's commands parse and do nothing."""
+    monkeypatch.setattr(click.Command, "invoke", lambda self, context: None)
+    for name in FILES:
+        (tmp_path / name).touch()
+    for name in ("policies", "examples", "deploy"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "secrets/clients").mkdir(parents=True)
+    for name in ("act.token", "ca.crt"):
+        (tmp_path / "secrets/clients" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", blocks("sh", "bash"), ids=str)
+def test_commands_are_right(
+    block: Block, parsed_only: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The shell takes the block, and each program takes its arguments."""
+    folder = tmp_path_factory.mktemp("shell")
+    (folder / "secrets/clients").mkdir(parents=True)
+    (folder / "secrets/clients/act.token").write_text("token")
+    for name in ("repository.tar", "jobs.tar", "jobs.dump"):
+        (folder / name).touch()
+    for call in calls(block.text, folder):
+        _check(call)
+
+
+def _check(call: Call) -> None:
+    if call.name in SERVICES and "_POLICYCTL_COMPLETE" not in call.variables:
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in call.variables.items():
+                environment.setenv(name, value)
+            SERVICES[call.name].main(call.arguments, prog_name=call.name, standalone_mode=False)
+    elif call.name == "make":
+        targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(call.arguments) <= set(targets)
+    elif call.name == "python":
+        assert call.arguments[0] != "-m" or find_spec(call.arguments[1]) is not None
+    elif call.name == "docker-compose":
+        files = [
+            value for flag, value in zip(call.arguments, call.arguments[1:], strict=False) if flag == "-f"
+        ]
+        assert all((ROOT / name).is_file() for name in files)
+    elif call.name == "pip":
+        named = re.findall(r"policyd\[([\w,]+)\]", " ".join(call.arguments))
+        assert {extra for extras in named for extra in extras.split(",")} <= EXTRAS.keys()
+
+
+def test_every_command_is_told() -> None:
+    """The table of docs/guide/policyctl.md names each command of `policyctl --help`."""
+    table = re.findall(r"^\| (`.+?) \|", (ROOT / "docs/guide/policyctl.md").read_text(), re.MULTILINE)
+    told = {name.split()[0] for cell in table for name in re.findall(r"`([^`]+)`", cell)}
+    assert set(policyctl.list_commands(click.Context(policyctl))) <= told
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_names_exist(block: Block) -> None:
+    """It is Python, and what it imports of ours is there."""
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("policyd"):
+            module = importlib.import_module(str(node.module))
+            assert all(hasattr(module, name.name) for name in node.names)
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "json"), ids=str)
+def test_data_can_be_read(block: Block) -> None:
+    """Each is a whole document."""
+    assert yaml.safe_load(block.text) if block.language == "yaml" else json.loads(block.text)
+
+
+def test_the_configuration_shown_is_the_file() -> None:
+    """docs/guide/ci.md shows policies/cartpole.yaml."""
+    [shown] = [block for block in blocks("yaml") if block.page.stem == "ci"]
+    assert yaml.safe_load(shown.text) == yaml.safe_load((ROOT / "policies/cartpole.yaml").read_text())
