@@ -201,7 +201,7 @@ def sealed_episode(episode: OpenEpisode, decisions: dict[int, pb.RecordedStep]) 
         recorded.reward = sum(parts[name].reward for name in sorted(parts))
         if (end := episode.end_of(number)) in ENDS:
             whole.end = pb.End.ValueType(end)
-            whole.final_observation = next(
-                (part.final_observation for part in parts.values() if part.final_observation), b""
-            )
+            finals = (part.final_observation for part in parts.values())
+            size = len(recorded.observation)  # one of another size is none of the policy's
+            whole.final_observation = next((final for final in finals if len(final) == size), b"")
     return whole

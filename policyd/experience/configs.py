@@ -19,6 +19,8 @@ from policyd.errors import Conflict, CorruptArtifact, FieldViolation, InvalidArg
 from policyd.repository.durable import locked, make_directory, replace_file
 
 REWARD_LIMIT = 1e6  # where the configuration names no range
+#: The largest that a range may name: the squares of a whole batch still are finite in float32.
+MOST_REWARD = 1e15
 SILENCE_SECONDS = 600.0
 RETENTION_SECONDS = 30 * 86400.0
 VERSION_LAG = 16
@@ -153,10 +155,10 @@ def validate(config: pb.ExperienceConfig) -> None:
         (
             "reward_low",
             low,
-            math.isfinite(low) and low < high,
-            f"a finite number below {high:g}",
+            -MOST_REWARD <= low < high,
+            f"at least {-MOST_REWARD:g} and below {high:g}",
         ),
-        ("reward_high", high, math.isfinite(high), "a finite number"),
+        ("reward_high", high, high <= MOST_REWARD, f"at most {MOST_REWARD:g}"),
         ("silence", silence_seconds(config), 1 <= silence_seconds(config) <= 86400 * 7, "1 second to 7 days"),
         ("max_version_lag", config.max_version_lag, config.max_version_lag >= 0, "0 or more"),
         ("max_caller_share", config.max_caller_share, 0 <= config.max_caller_share <= 1, "0 to 1"),

@@ -168,6 +168,9 @@ def test_acting_and_reporting_in_one_message(world: World) -> None:
     assert [len(episode.steps) for episode in world.sealed()] == [2]
 
 
+NOT_A_NUMBER = np.array([0, 0, np.nan, 0], "<f4").tobytes()
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -178,6 +181,14 @@ def test_acting_and_reporting_in_one_message(world: World) -> None:
         (pb.Outcome(episode_id="e", reward=float("nan")), "outcomes[0].reward"),
         (pb.Outcome(episode_id="e", end=pb.TRUNCATED), "outcomes[0].final_observation"),
         (pb.Outcome(episode_id="e", final_observation=b"x"), "outcomes[0].final_observation"),
+        (
+            pb.Outcome(episode_id="e", end=pb.TRUNCATED, final_observation=b"abc"),
+            "outcomes[0].final_observation",
+        ),
+        (
+            pb.Outcome(episode_id="e", end=pb.TRUNCATED, final_observation=NOT_A_NUMBER),
+            "outcomes[0].final_observation",
+        ),
     ],
 )
 def test_a_wrong_outcome_is_named(world: World, wrong: pb.Outcome, field: str) -> None:

@@ -80,7 +80,9 @@ class Outcome(_message.Message):
     end: Global___End.ValueType
     """Unspecified: as GOES_ON."""
     final_observation: _builtins.bytes
-    """Only with TRUNCATED: the observation after the step, float32 little-endian as in ActRequest.observations."""
+    """Only with TRUNCATED: the observation after the step, float32 little-endian as in ActRequest.observations.
+    Finite. One of another size than the decision's observation counts as missing.
+    """
     def __init__(
         self,
         *,
@@ -287,7 +289,7 @@ class ExperienceConfig(_message.Message):
     KEEP_OBSERVATIONS_FIELD_NUMBER: _builtins.int
     mode: Global___ExperienceConfig.Mode.ValueType
     reward_low: _builtins.float
-    """Rewards outside are refused. Both finite, low < high. Unset: -1e6 and 1e6."""
+    """Rewards outside are refused. -1e15 to 1e15, low < high. Unset: -1e6 and 1e6."""
     reward_high: _builtins.float
     max_version_lag: _builtins.int
     """Episodes whose oldest decision is by a version more than so many versions back are dropped. 0: 16."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from policy_api.v1 import experience_pb2 as pb
@@ -207,3 +208,8 @@ def _wrong(outcome: pb.Outcome, low: float, high: float) -> Iterator[tuple[str, 
     if bool(outcome.final_observation) != (outcome.end == pb.TRUNCATED):
         came = "one" if outcome.final_observation else "none"
         yield "final_observation", f"got {came}, expected one with TRUNCATED and none otherwise"
+    elif len(outcome.final_observation) % 4:
+        came = f"{len(outcome.final_observation)} bytes"
+        yield "final_observation", f"got {came}, expected little-endian float32 numbers"
+    elif not np.isfinite(np.frombuffer(outcome.final_observation, "<f4")).all():
+        yield "final_observation", "got NaN or infinity, expected finite numbers"

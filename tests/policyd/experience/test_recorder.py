@@ -119,6 +119,19 @@ def test_a_silent_episode_is_cut(tmp_path: Path) -> None:
     recorder.close()
 
 
+def test_a_final_observation_of_another_size_counts_as_missing(tmp_path: Path) -> None:
+    """A learner takes what it can; the episode is truncated all the same."""
+    recorder = Recorder(tmp_path)
+    recorder.decide(decision(0))
+    told = outcome(0, pb.TRUNCATED)
+    told.final_observation = b"f" * 12
+    recorder.report(POLICY, "", [told])
+    recorder.commit()
+    [episode] = sealed(tmp_path)
+    assert (episode.end, episode.final_observation) == (pb.TRUNCATED, b"")
+    recorder.close()
+
+
 def test_two_agents_of_one_episode_are_two_sequences(tmp_path: Path) -> None:
     """Each agent's steps are counted on their own, and sealed on their own."""
     recorder = Recorder(tmp_path)

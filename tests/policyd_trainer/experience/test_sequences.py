@@ -91,6 +91,14 @@ def test_an_observation_of_another_size_is_named() -> None:
         sequence_of(episode("x", pb.TERMINATED), other, CODEC)
 
 
+def test_an_observation_that_is_not_finite_is_named() -> None:
+    """What a client told of the end, in a log of a server that did not look."""
+    told = episode("x", pb.TRUNCATED)
+    told.final_observation = np.array([0, np.inf], "<f4").tobytes()
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        sequence_of(told, ENCODER, CODEC)
+
+
 @pytest.mark.parametrize("squash", ["clip", "tanh"])
 def test_densities_are_in_the_policys_units(squash: str) -> None:
     """The server's action for a Box [-2, 6] has the policy's log-probability."""

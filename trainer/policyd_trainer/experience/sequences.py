@@ -71,11 +71,13 @@ def _successor(episode: pb.Episode, length: int, encoder: ObservationEncoder) ->
 def _row(step: pb.RecordedStep, encoder: ObservationEncoder) -> np.ndarray:
     """The observation as networks take it [D].
 
-    ValueError: it has another size than the policy's.
+    ValueError: it has another size than the policy's, or a number that is not finite.
     """
     row = np.frombuffer(step.observation, "<f4")
     if len(row) != encoder.observed:
         raise ValueError(f"observation: got {len(row)} numbers, expected {encoder.observed}")
+    if not np.isfinite(row).all():
+        raise ValueError("observation: got NaN or infinity, expected finite numbers")
     if not encoder.mask_width:
         return row
     mask = np.ones(encoder.mask_width, np.float32)

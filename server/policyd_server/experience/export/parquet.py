@@ -86,6 +86,6 @@ def _row(episode: pb.Episode, step: pb.RecordedStep, *, box: bool) -> dict[str, 
         "reward": step.reward,
         "end": pb.End.Name(episode.end if last else pb.GOES_ON),
         "final_observation": np.frombuffer(episode.final_observation, "<f4")
-        if last and episode.final_observation
+        if last and len(episode.final_observation) == len(step.observation)
         else None,
     }

@@ -81,6 +81,19 @@ def test_parquet_has_a_row_for_each_recorded_step(root: Path) -> None:
     assert [row["reported"] for row in rows].count(False) == 1
 
 
+def test_a_final_observation_of_another_size_stops_no_export(root: Path) -> None:
+    """A client told it, to a server that did not look."""
+    log = SealedLog(root / "episodes" / POLICY)
+    told = episode("told", step(0), end=pb.TRUNCATED)
+    told.final_observation = b"abc"
+    log.append(told)
+    log.commit()
+    log.close()
+    last = pq.read_table(io.BytesIO(export(root, PARQUET))).to_pylist()[-1]
+    assert (last["episode_id"], last["final_observation"]) == ("told", None)
+    assert export(root, MINARI)
+
+
 def test_minari_loads_the_data_set(root: Path, tmp_path: Path) -> None:
     """Minari itself reads spaces and episodes; of a hole, what comes before it."""
     with tarfile.open(fileobj=io.BytesIO(export(root, MINARI))) as tar:
