@@ -35,6 +35,7 @@ LONGEST_DELAY = 0.1  # seconds between the sight of a phase and the kill
 @click.option("--seed", type=click.IntRange(min=0), help="Of order, delays, trainings; default: any.")
 @click.option("--ray", is_flag=True, help="Jobs on a Ray cluster: kills its nodes and its head, too.")
 @click.option("--s3", is_flag=True, help="The repository on a real S3 server; with --ray checkpoints, too.")
+@click.option("--cell", "wanted", multiple=True, help="VICTIM:PHASE; repeatable. Default: all.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Starts no trial after them.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keeps repository and logs here.")
 def main(
@@ -44,15 +45,19 @@ def main(
     seed: int | None,
     ray: bool,
     s3: bool,
+    wanted: tuple[str, ...],
     minutes: float | None,
     folder: Path | None,
 ) -> None:
-    """Every victim at every phase, REPETITIONS times each, in random order."""
+    """Every victim at every phase, or every `--cell`, REPETITIONS times each, in random order."""
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     click.echo(f"{env_id}, {repetitions} times, seed {seed}")
     victims = RAY_VICTIMS if ray else VICTIMS
-    cells = [(victim, phase) for victim in victims for phase in PHASES] * repetitions
+    every = {f"{victim}:{phase}": (victim, phase) for victim in victims for phase in PHASES}
+    if unknown := set(wanted) - every.keys():
+        raise click.BadParameter(f"no such cell: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    cells = [every[cell] for cell in wanted or every] * repetitions
     until = time.monotonic() + 60 * (minutes or math.inf)
     temporary = nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="policyd-crash-")
     with temporary as used, _system(Path(used), ray=ray, s3=s3) as system:
