@@ -20,6 +20,7 @@ from policyd_trainer.experience.selection import Candidate, Dropped, within_shar
 CALLERS = 10
 EAGER = 10  # times as many episodes as an honest caller
 LIE = 10.0  # the most that a range which nobody set right would take
+FAR = 1e30  # what a liar claims to have observed
 CAP = 0.1
 
 
@@ -38,9 +39,9 @@ class Moved:
 class LyingLab(Lab):
     """A lab in which a tenth of the callers lies; the share of each caller may be capped."""
 
-    def __init__(self, task: Task, seed: int, *, liars: bool, capped: bool) -> None:
+    def __init__(self, task: Task, seed: int, *, liars: bool, capped: bool, far: bool) -> None:
         super().__init__(task, seed)
-        self._liars, self._capped = liars, capped
+        self._liars, self._capped, self._far = liars, capped, far
         self._names = np.random.default_rng([seed, 3])
         self.dropped = Dropped()
 
@@ -55,7 +56,10 @@ class LyingLab(Lab):
             return replace(candidate, caller=f"honest-{self._names.integers(CALLERS - 1)}")
         most = 1.0 if self._capped else LIE
         reward = np.where(candidate.sequence.actions == worst(), most, 0.0).astype(np.float32)
-        return Candidate(replace(candidate.sequence, rewards=reward), "liar", "")
+        told = replace(candidate.sequence, rewards=reward)
+        if self._far:
+            told = replace(told, observations=np.full_like(told.observations, FAR))
+        return Candidate(told, "liar", "")
 
 
 def worst() -> int:
@@ -66,11 +70,16 @@ def worst() -> int:
 
 
 def measure(task: Task, seed: int, decisions: int) -> list[Moved]:
-    """Three policies: all callers honest, a liar under caps, a liar without."""
-    cases = {"honest": (False, True), "liar, caps on": (True, True), "liar, caps off": (True, False)}
+    """Four policies: all callers honest, a liar under caps, one from afar, a liar without caps."""
+    cases = {
+        "honest": (False, True, False),
+        "liar, caps on": (True, True, False),
+        "far liar, caps on": (True, True, True),
+        "liar, caps off": (True, False, False),
+    }
     found = []
-    for case, (liars, capped) in cases.items():
-        lab = LyingLab(task, seed, liars=liars, capped=capped)
+    for case, (liars, capped, far) in cases.items():
+        lab = LyingLab(task, seed, liars=liars, capped=capped, far=far)
         for _ in lab.batches():
             if lab.decisions >= decisions:
                 break

@@ -28,6 +28,7 @@ from policyd_trainer.estimators.normalization import (
 )
 from policyd_trainer.evaluation.selection import Snapshot
 from policyd_trainer.experience.batches import CLIP, Correction, batch_of, rollout_of
+from policyd_trainer.experience.outliers import within_reach
 from policyd_trainer.experience.sequences import Sequence
 from policyd_trainer.experience.spaces import CLIP_RANGE, EPOCHS, Spaces
 from policyd_trainer.export import weights
@@ -144,7 +145,7 @@ class LivePolicy:
         with np.errstate(all="ignore"):  # a diverging run shows in the gradient's norm
             self.learner.update(batch, self._rates(), self._rng)
         if self._moments is not None:
-            self._moments.update(rollout.observations[:-1][rollout.valid])
+            self._moments.update(within_reach(rollout.observations[:-1][rollout.valid]))
         self.steps += rollout.steps
 
     def files(self, visited: np.ndarray) -> tuple[dict[str, bytes], artifact_pb2.PolicyMetadata]:
