@@ -11,6 +11,7 @@ acknowledged. A recorder that starts finds what an earlier one left, whatever by
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,6 +30,10 @@ from policyd.repository.durable import locked, make_directory
 
 #: Seconds until a full disk is tried again, and what clients are told to wait.
 FULL_SECONDS, RETRY_AFTER = 1.0, 5.0
+#: Open episodes, of all policies together. Each takes 1 kB of memory, and more with its steps.
+MOST_OPEN = 1_000_000
+#: Episodes that are sealed at once because they are silent: calls wait meanwhile, about 0.1 s.
+SEALED_AT_ONCE = 1_000
 
 
 #: policyd_server.compiled.index.take.
@@ -48,6 +53,7 @@ class Recorder:
         self._changed: set[EpisodeKey] = set()  # episodes with outcomes that are not yet durable
         self._queued: Counter[str] = Counter()  # decisions since the last commit, by policy
         self.lost: Counter[str] = Counter()  # decisions that a full disk had no room for, by policy
+        self.overflowed: Counter[str] = Counter()  # decisions of episodes that were too many, by policy
         self._full_until = 0.0  # time.monotonic(); 0: the disk has room
         self._unsealed = False  # whether complete episodes wait for room
         self.book = recovered(self._journal, self.log)
@@ -214,10 +220,28 @@ class Recorder:
     def seal_silent(self, policy: str, silence: float) -> int:
         """Seals the policy's episodes in which nothing happened for `silence` seconds.
 
-        Returns how many.
+        Returns how many: SEALED_AT_ONCE at most, the rest at the next look.
         """
         episodes = self.book.silent(policy, time.time() - silence)
-        return self.seal(episodes)
+        return self.seal(episodes[:SEALED_AT_ONCE])
+
+    def drop_surplus(self) -> None:
+        """Makes room where more than MOST_OPEN episodes are open: a tenth, the longest silent.
+
+        What has no outcome is forgotten and counted; nothing of it was acknowledged. The others are
+        sealed, SEALED_AT_ONCE at most.
+        """
+        surplus = len(self.book.episodes) - MOST_OPEN
+        if surplus <= 0:
+            return
+        wanted = surplus + MOST_OPEN // 10
+        silent = heapq.nsmallest(wanted, self.book.episodes.values(), key=lambda episode: episode.changed)
+        for episode in silent:
+            if not episode.parts:
+                self.overflowed[episode.key.policy] += len(episode.places)
+                self.book.forget(episode.key)
+        self.seal([episode for episode in silent if episode.parts][:SEALED_AT_ONCE])
+        self._journal.release(self.book.segments)
 
     @property
     def journal_bytes(self) -> int:

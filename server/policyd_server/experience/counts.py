@@ -70,6 +70,8 @@ class Counts:
         answer.dropped.extend(learned.dropped)
         if lost := recorder.lost.get(policy):
             answer.dropped.add(reason="DISK_FULL", steps=lost)
+        if overflowed := recorder.overflowed.get(policy):
+            answer.dropped.add(reason="TOO_MANY_OPEN", steps=overflowed)
         answer.late_outcomes = counts.late
         answer.disk_bytes = recorder.journal_bytes + recorder.log(policy).disk_bytes
 

@@ -25,7 +25,7 @@ from policyd.experience.configs import (
 )
 from policyd.experience.facts import EpisodeFacts
 from policyd.experience.learned import read_learned
-from policyd.experience.recorder import Index, Recorder
+from policyd.experience.recorder import SEALED_AT_ONCE, Index, Recorder
 from policyd.experience.sealed import Position
 from policyd_server import compiled
 from policyd_server.experience.counts import Counts
@@ -86,15 +86,21 @@ class Desk:
         """The response to one call. Raises errors of the tree."""
         return self._methods[method](caller, request)
 
-    def tidy(self) -> None:
-        """Seals silent episodes and deletes what is older than its policy's retention."""
+    def tidy(self) -> bool:
+        """Seals silent episodes and deletes what is older than its policy's retention.
+
+        Returns whether there are more silent ones, so that it should soon be called again.
+        """
         self.recorder.seal_complete()
+        self.recorder.drop_surplus()
+        is_behind = False
         for policy in self._configs.policies():
             config = self._state(policy).config
-            self.recorder.seal_silent(policy, silence_seconds(config))
+            is_behind |= self.recorder.seal_silent(policy, silence_seconds(config)) == SEALED_AT_ONCE
             self.recorder.expire(policy, retention_seconds(config))
             if config.HasField("keep_observations") and not config.keep_observations:
                 self._forget_observations(policy)
+        return is_behind
 
     def _forget_observations(self, policy: str) -> None:
         """Overwrites the observations of episodes that a job has learned from, or dropped."""

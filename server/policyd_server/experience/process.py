@@ -95,14 +95,15 @@ class RecorderProcess:
 
     def run(self) -> None:
         """Serves until `end`."""
-        tidied = time.monotonic()
+        tidied, is_behind = time.monotonic(), False
         while not self._ending:
-            if self._later or not self._may_sleep() or self._all.select(timeout=TIDY_SECONDS):
+            seconds = 0.0 if is_behind else TIDY_SECONDS
+            if self._later or not self._may_sleep() or self._all.select(timeout=seconds):
                 if not self._later:
                     self._calls.select(timeout=GATHER_SECONDS)  # returns at once if a call has come
                 self._round()
-            if time.monotonic() - tidied >= TIDY_SECONDS:
-                self._tidy()
+            if is_behind or time.monotonic() - tidied >= TIDY_SECONDS:
+                is_behind = self._tidy()
                 tidied = time.monotonic()
         self._round()
         self._desk.recorder.close()
@@ -211,11 +212,13 @@ class RecorderProcess:
             return _failed(frame, Internal(f"the recorder failed: {type(error).__name__}"))
         return encode(REPLY, answer, frame.number)
 
-    def _tidy(self) -> None:
+    def _tidy(self) -> bool:
+        """Whether there is more to do at once."""
         try:
-            self._desk.tidy()
+            return self._desk.tidy()
         except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
             _LOG.exception("tidying failed; the next round tries again")
+            return False
 
     def _drop(self, connection: Connection) -> None:
         if connection.end.fileno() >= 0:

@@ -17,6 +17,7 @@ from policy_api.v1 import experience_pb2 as pb
 from policyd.errors import Exhausted
 from policyd.experience import book
 from policyd.experience import recorder as recording
+from policyd.experience.book import EpisodeKey
 from policyd.experience.recorder import Recorder
 from policyd.experience.sealed import Position, read_sealed
 
@@ -129,6 +130,39 @@ def test_a_final_observation_of_another_size_counts_as_missing(tmp_path: Path) -
     recorder.commit()
     [episode] = sealed(tmp_path)
     assert (episode.end, episode.final_observation) == (pb.TRUNCATED, b"")
+    recorder.close()
+
+
+def test_too_many_open_episodes_are_dropped_unless_they_have_an_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest silent go first. An acknowledged outcome is sealed, the rest forgotten."""
+    monkeypatch.setattr(recording, "MOST_OPEN", 10)
+    recorder = Recorder(tmp_path)
+    for number in range(10):
+        recorder.decide(decision(0, f"e{number}"), now=float(number))
+    recorder.drop_surplus()
+    assert len(recorder.book.episodes) == 10
+    acknowledged = pb.Outcome(episode_id="e0", step=0, reward=3)
+    assert recorder.report(POLICY, "", [acknowledged]).message().recorded == 1
+    recorder.book.episodes[EpisodeKey(POLICY, "e0", "")].changed = 0.5
+    recorder.decide(decision(0, "new"), now=20.0)
+    recorder.commit()
+    recorder.drop_surplus()  # a tenth besides
+    assert [key.episode_id for key in recorder.book.episodes] == [*(f"e{n}" for n in range(2, 10)), "new"]
+    assert recorder.overflowed[POLICY] == 1
+    assert [(e.episode_id, e.steps[0].reward) for e in sealed(tmp_path)] == [("e0", 3)]
+    recorder.close()
+
+
+def test_silent_episodes_are_sealed_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are answered in between."""
+    monkeypatch.setattr(recording, "SEALED_AT_ONCE", 3)
+    recorder = Recorder(tmp_path)
+    for number in range(5):
+        recorder.decide(decision(0, f"e{number}"))
+    recorder.commit()
+    assert [recorder.seal_silent(POLICY, silence=0) for _ in range(3)] == [3, 2, 0]
     recorder.close()
 
 
