@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, settings
 
 from policyd.runtime.tls import TlsFiles
 from tests.azurite import azurite
@@ -24,6 +25,10 @@ DAY = datetime.timedelta(days=1)
 # A shell starts what runs in the background with SIGINT ignored, and every child would inherit
 # that: the tests of Ctrl-C hold there, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says something of the machine alone, which is shared.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class Authority:
