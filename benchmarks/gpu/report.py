@@ -40,7 +40,7 @@ def ratios(results: dict[str, dict[str, Any]], middle: int) -> dict[str, float]:
         "eager torch loop": f"eager torch loop N={middle}",
         "CPU engine": f"CPU engine N={middle}",
         "JAX program": f"JAX program N={middle}",
-        "without a graph": "CartPole without a graph",
+        "same engine without a graph": "CartPole without a graph",
     }
     others = {name: results.get(cell, {}).get("training") for name, cell in names.items()}
     return {name: ours / speed for name, speed in others.items() if ours and speed}

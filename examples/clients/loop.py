@@ -1,4 +1,4 @@
-"""A program with a loop of its own: one version an episode, the newest at the next one.
+"""A program with a loop of its own. Each episode keeps one version; the next takes the newest.
 
 python -m examples.clients.loop --server 127.0.0.1:50051 --policy cartpole
 """

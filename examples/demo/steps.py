@@ -77,7 +77,7 @@ class Demo:
     def _swapped(self, version: int) -> None:
         answer = self._client.act(STATE, policy=POLICY)
         if answer.version != version:
-            raise DemoFailure(f"the server answers with version {answer.version}, wanted {version}")
+            raise DemoFailure(f"the server answers with version {answer.version}, expected {version}")
         print(f"\nHot-swapped: the same server process now answers with version {version}.")
 
     def _play(self, version: int) -> None:
@@ -86,9 +86,9 @@ class Demo:
         mean, std = played["mean_return"], played["std_return"]
         print(f"Mean return {mean:.1f} ±{std:.1f}, answered by version {played['version']}.")
         if played["version"] != version:
-            raise DemoFailure(f"version {played['version']} was played, wanted {version}")
+            raise DemoFailure(f"version {played['version']} was played, expected {version}")
         if mean < WANTED_RETURN:
-            raise DemoFailure(f"the mean return is {mean:.1f}, wanted {WANTED_RETURN:g} or more")
+            raise DemoFailure(f"the mean return is {mean:.1f}, expected {WANTED_RETURN:g} or more")
 
     def _act(self) -> None:
         answer = self._client.act(STATE, policy=POLICY, seed=7)

@@ -86,7 +86,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 @click.group(
     cls=LazyGroup,
-    table=COMMANDS,
+    entries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option(

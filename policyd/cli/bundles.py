@@ -1,6 +1,6 @@
-"""A version outside a repository.
+"""An exported version.
 
-A folder or a tar file, with `contents.json` beside the version's files.
+It is a folder or a tar file, with `contents.json` beside the version's files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from policy_api.v1.policy_pb2 import VersionContents
-from policyd.client.transfers import check, plain_name
+from policyd.client.transfers import check, name_in_folder
 from policyd.errors import AlreadyExists, CorruptArtifact
 
 CONTENTS = "contents.json"
@@ -75,9 +75,11 @@ def _unpack(path: Path, folder: Path) -> None:
                 left -= member.size
                 source = archive.extractfile(member) if member.isreg() and left >= 0 else None
                 if source is None:
-                    message = f"{path} is no version: it holds {member.name[:80]!r}, no file or too large"
+                    message = (
+                        f"{path} is no exported version: {member.name[:80]!r} is not a file, or too large"
+                    )
                     raise CorruptArtifact(message)
-                with (folder / plain_name(member.name)).open("wb") as target:
+                with (folder / name_in_folder(member.name)).open("wb") as target:
                     shutil.copyfileobj(source, target)
     except (tarfile.TarError, EOFError) as error:
         message = f"{path} is neither an ONNX model (.onnx) nor what `policyctl export` wrote: {error}"
@@ -89,7 +91,7 @@ def _contents(folder: Path) -> VersionContents:
         text = (folder / CONTENTS).read_bytes()
         contents = json_format.Parse(text, VersionContents(), ignore_unknown_fields=True)
     except (OSError, ValueError, RecursionError, json_format.ParseError) as error:
-        message = f"{folder / CONTENTS} cannot be read, so this is nothing that `policyctl export` wrote"
+        message = f"{folder / CONTENTS} cannot be read, so `policyctl export` did not write this"
         raise CorruptArtifact(f"{message}: {str(error)[:200]}") from error
     check(contents, folder)
     return contents

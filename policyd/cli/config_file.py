@@ -160,7 +160,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, path: Keys, document: Docu
         key = str(key_node.value)
         document.note((*path, key), key_node.start_mark.line + 1)
         if key in found:
-            raise document.error((*path, key), got="the key twice", wanted="it once")
+            raise document.error((*path, key), got="this key twice", wanted="each key once")
         found[key] = _value(loader, value_node, (*path, key), document)
         document.note((*path, key), key_node.start_mark.line + 1)
     return found

@@ -18,7 +18,7 @@ from policyd.errors import FailedPrecondition, InvalidArgument
 from policyd.tensors import distribution_tensors
 from policyd.wrappers import wrapped
 
-#: Episodes that step together, one request a step.
+#: Episodes that step together, one request for each step.
 _TOGETHER = 64
 
 
@@ -86,12 +86,14 @@ def make(env_id: str, **arguments: Any) -> Any:
         gymnasium = importlib.import_module("gymnasium")
     except ImportError as error:
         raise FailedPrecondition(
-            "playing steps the environment on this side: pip install gymnasium", reason="NO_GYMNASIUM"
+            "play runs the environment on this machine: pip install gymnasium", reason="NO_GYMNASIUM"
         ) from error
     try:
         return gymnasium.make(env_id, **arguments)
     except (gymnasium.error.Error, ImportError, AttributeError) as error:
-        raise InvalidArgument.of("env", got=env_id, wanted=f"an environment here ({error})") from error
+        raise InvalidArgument.of(
+            "env", got=env_id, wanted=f"an environment that this machine can make ({error})"
+        ) from error
 
 
 def playable(space: Space, action: NDArray[Any]) -> Any:

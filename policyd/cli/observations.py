@@ -110,7 +110,9 @@ def _nested(parts: Sequence[spaces.Leaf], members: dict[str, NDArray[Any]]) -> A
         name = ".".join(map(str, part.path))
         if name not in members and f"arr_{name}" not in members:
             raise InvalidArgument.of(
-                part.name, got=f"none ({sorted(members)})", wanted=f"an array {name}" if name else "one array"
+                part.name,
+                got=f"the arrays {sorted(members)}",
+                wanted=f"an array {name}" if name else "one array",
             )
         inside = observation
         for key in part.path[:-1]:

@@ -70,7 +70,7 @@ def version_options(command: _Command) -> _Command:
 
 def change_options(command: _Command) -> _Command:
     """Adds the options of commands that move an alias."""
-    alias = click.option("--alias", default="champion", show_default=True, help="The alias to move.")
+    alias = click.option("--alias", default="champion", show_default=True, help="An alias of the policy.")
     reason = click.option("--reason", default="", help="Why; recorded in the history.")
     actor = click.option(
         "--actor", default=whoami, help="Who; recorded in the history.  [default: user@host]"

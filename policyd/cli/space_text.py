@@ -60,7 +60,7 @@ def parse_space(text: str) -> pb.Space:
     try:
         return _of(ast.parse(_as_python(text).strip(), mode="eval").body)
     except (SyntaxError, TypeError, RecursionError, IndexError, AttributeError) as error:
-        raise ValueError(f"{text!r} is no space that Gymnasium prints") from error
+        raise ValueError(f"{text!r} is not a space as Gymnasium prints it") from error
 
 
 def _space(value: object, name: str) -> pb.Space:

@@ -203,5 +203,5 @@ def _typed(observations: Any, space: Any) -> bytes:
         raise
     except Exception as error:
         got = f"{type(observations).__name__} ({why_not_an_array(error)})"
-        wanted = "a sequence of observations of the space, one a row"
+        wanted = "a sequence of observations of the space, one per row"
         raise InvalidArgument.of("observations", got=got, wanted=wanted) from error

@@ -1,4 +1,4 @@
-"""StreamAct as its callers need it: one message, one answer."""
+"""StreamAct as its callers need it: one request, one response."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ CHUNK = 2**20  # bytes
 TRANSFER_TIMEOUT = 600.0  # seconds for one export or import
 
 
-def plain_name(name: str) -> str:
-    """The name itself. InvalidArgument: it is no plain file name, and could leave the folder."""
+def name_in_folder(name: str) -> str:
+    """The name itself. InvalidArgument: it is not the name of a file in the folder alone."""
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name or "\0" in name:
         raise InvalidArgument.of("files", got=repr(name[:80]), wanted="a plain file name")
     return name
@@ -38,7 +38,7 @@ class Receiver:
         if self._file is None or part.chunk.file != self._position:
             self.close()
             self._position = part.chunk.file
-            name = plain_name(self._contents.files[self._position].name)
+            name = name_in_folder(self._contents.files[self._position].name)
             self._file = (self._folder / name).open("wb")
         self._file.write(part.chunk.data)
 
@@ -71,7 +71,7 @@ def check(contents: pb.VersionContents, folder: Path) -> None:
     """CorruptArtifact: a file in `folder` is missing or is not what `contents` says."""
     for file in contents.files:
         try:
-            with (folder / plain_name(file.name)).open("rb") as reader:
+            with (folder / name_in_folder(file.name)).open("rb") as reader:
                 got = hashlib.file_digest(reader, "sha256").hexdigest()
         except OSError as error:
             raise CorruptArtifact(f"{folder / file.name} cannot be read: {error.strerror}") from error
@@ -84,7 +84,7 @@ def send(contents: pb.VersionContents, folder: Path) -> Iterator[pb.ImportVersio
     """The messages that import the files in `folder`."""
     yield pb.ImportVersionRequest(contents=contents)
     for position, file in enumerate(contents.files):
-        with (folder / plain_name(file.name)).open("rb") as reader:
+        with (folder / name_in_folder(file.name)).open("rb") as reader:
             data = reader.read(CHUNK)
             while True:
                 yield pb.ImportVersionRequest(chunk=pb.FileChunk(file=position, data=data))

@@ -2,3 +2,6 @@
 
 No torch, no grpc: the server's recorder and the trainer's learner share this package.
 """
+
+#: What metadata names as the environment of a policy that learned from its clients alone.
+CLIENTS = "clients"

@@ -1,4 +1,4 @@
-"""What a continuous job has learned from: one JSON file a policy, replaced as a whole.
+"""What a continuous job has learned from: one JSON file per policy, replaced as a whole.
 
     <root>/learned/<policy>.json
 

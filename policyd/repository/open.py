@@ -1,4 +1,4 @@
-"""From a location to its storage."""
+"""Opens the storage of a location: a folder, or object storage by its URL."""
 
 from __future__ import annotations
 

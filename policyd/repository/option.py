@@ -1,4 +1,4 @@
-"""`--repository` on command lines."""
+"""The option `--repository` of the commands."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Reads files that may be anything.
+"""Reads files of a repository, whatever stands in their place.
 
-Links that lead nowhere, folders, pipes, devices, files without end.
-
-Whatever an entry is, reading it ends and takes a bounded amount of memory. CorruptArtifact names
-it.
+That may be a link that leads nowhere, a folder, a pipe, a device, or a file without end. Reading
+always ends and takes a bounded amount of memory. CorruptArtifact names the file.
 """
 
 from __future__ import annotations

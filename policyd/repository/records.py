@@ -12,9 +12,9 @@ from policy_api.v1.artifact_pb2 import PolicyMetadata
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
-# Why a number is no version, after the number's place.
-NOT_PUBLISHED = f"has no {METADATA}: it is no version; `policyctl import` publishes a model"
-CLAIMED = "was claimed by a publisher that has ended or is still at work: it is no version"
+# Why a number is not a version. The place of the number comes before.
+NOT_PUBLISHED = f"has no {METADATA}, so it is not a version; `policyctl import` publishes a model"
+CLAIMED = "was claimed by a publisher that has ended or is still at work: it is not a version"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class ModelRepository:
     def root(self) -> Path:
         """The folder. FailedPrecondition: it is in object storage."""
         if not isinstance(self.storage, DiskStorage):
-            raise FailedPrecondition(f"{self.location} is no folder")
+            raise FailedPrecondition(f"{self.location} is not a folder")
         return self.storage.root
 
     def policies(self) -> list[str]:

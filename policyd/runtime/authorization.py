@@ -68,7 +68,7 @@ class Authorizer:
         if caller is not None:
             return caller
         wanted = "metadata `authorization: Bearer TOKEN` with a valid token, or a known client certificate"
-        raise Unauthenticated(f"no valid credentials came, wanted {wanted}")
+        raise Unauthenticated(f"got no valid credentials, expected {wanted}")
 
     def check(self, caller: Caller, method: str) -> None:
         """Raises PermissionDenied if the caller lacks the role that the method needs."""

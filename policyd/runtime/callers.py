@@ -56,7 +56,7 @@ class Caller(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _is_provable(self) -> Caller:
         if self.token_sha256 is None and self.certificate is None:
-            raise ValueError("wanted token_sha256 or certificate")
+            raise ValueError("expected token_sha256 or certificate")
         return self
 
 

@@ -107,39 +107,39 @@ class LazyGroup(WholeSummaries):
     """
 
     def __init__(
-        self, *arguments: Any, table: Mapping[str, tuple[str, str]], extra: str = "", **more: Any
+        self, *arguments: Any, entries: Mapping[str, tuple[str, str]], extra: str = "", **more: Any
     ) -> None:
-        """`table`: `module:attribute` and summary of each command.
+        """`entries`: `module:attribute` and summary of each command.
 
         `extra`: what its modules need.
         """
         super().__init__(*arguments, **more)
-        self.table = table
+        self.entries = entries
         self._extra = extra
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Returns the names in the order of the table."""
-        return list(self.table)
+        """Returns the names in the order of the entries."""
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Returns the command, imported now."""
-        if cmd_name not in self.table:
+        if cmd_name not in self.entries:
             return None
         program = ctx.find_root().info_name or ""
-        command: click.Command = import_attribute(self.table[cmd_name][0], program, self._extra)
+        command: click.Command = import_attribute(self.entries[cmd_name][0], program, self._extra)
         return command
 
     def summary(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 -- as above
-        """Returns the table's summary: nothing is imported."""
-        return self.table[name][1]
+        """Returns the entry's summary: nothing is imported."""
+        return self.entries[name][1]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Returns the commands that begin so, with their summaries.
 
         Pressing Tab imports nothing.
         """
-        names = [name for name in self.table if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=self.table[name][1]) for name in names]
+        names = [name for name in self.entries if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=self.entries[name][1]) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 

@@ -1,4 +1,4 @@
-"""Decodes requests inside everything else that surrounds a call.
+"""Decodes requests inside the handler, after authorization, metrics and audit have begun.
 
 A request that does not parse is then an ordinary error: authorization, metrics and audit see the
 call, and its caller gets INVALID_ARGUMENT. gRPC itself would answer INTERNAL and log a traceback.

@@ -1,4 +1,4 @@
-"""Metrics for whoever may not want any: nothing is imported where nothing is measured.
+"""Metrics that may be switched off. Then Prometheus' client is not imported.
 
 Prometheus' client takes 4 MB of a process, with the HTTP server that it brings.
 """

@@ -1,4 +1,4 @@
-"""Loopback goes without a proxy, for libraries that read the proxy from the environment."""
+"""Keeps libraries that read a proxy from the environment from using it for loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns errors that handlers raise into gRPC statuses, for grpc.aio and for threaded servers.
+"""Turns errors that handlers raise into gRPC statuses, for handlers of grpc.aio.
 
 A domain error becomes the status that `policyd.runtime.status` gives it. Any other error becomes a
 generic INTERNAL and is logged with its traceback, because its text may hold what a client must not
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -84,50 +84,12 @@ def stream(
     return call
 
 
-def unary_sync(
-    handler: Callable[[Servicer, Request, grpc.ServicerContext], Response],
-) -> Callable[[Servicer, Request, grpc.ServicerContext], Response]:
-    """Wraps a handler of a threaded server that answers once."""
-
-    @functools.wraps(handler)
-    def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Response:
-        try:
-            return handler(self, request, context)
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
-            abort_sync(context, error, handler.__qualname__)
-
-    return call
-
-
-def stream_sync(
-    handler: Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]],
-) -> Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]]:
-    """Wraps a handler of a threaded server that is a generator of answers."""
-
-    @functools.wraps(handler)
-    def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
-        try:
-            yield from handler(self, request, context)
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
-            abort_sync(context, error, handler.__qualname__)
-
-    return call
-
-
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception, method: str = "") -> NoReturn:
     """Ends a grpc.aio call with the status of `error`."""
     if not log.request_id.get():
         log.request_id.set(request_ids.asked(context))
     failure = failure_of(error, method)
     await context.abort(failure.code, failure.message, failure.trailing_metadata)
-    raise AssertionError("abort raises")
-
-
-def abort_sync(context: grpc.ServicerContext, error: Exception, method: str = "") -> NoReturn:
-    """Ends a threaded server's call with the status of `error`."""
-    failure = failure_of(error, method)
-    context.set_trailing_metadata(failure.trailing_metadata)
-    context.abort(failure.code, failure.message)
     raise AssertionError("abort raises")
 
 

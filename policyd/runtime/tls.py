@@ -88,7 +88,7 @@ def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     except (ssl.SSLError, OSError) as error:
         raise FailedPrecondition(
-            f"{files.certificate} and {files.key} are no certificate with its key: {error}",
+            f"{files.certificate} and {files.key} are not a certificate and its key: {error}",
             reason="BAD_CERTIFICATE",
         ) from None
     authority = None if files.authority is None else _bytes(files.authority)

@@ -37,7 +37,7 @@ from policyd_server.oip.service import InferenceService
 from policyd_server.oip.statistics import Told
 from policyd_server.services import training
 from policyd_server.services.experience import ExperienceService
-from policyd_server.services.handlers import HOT, HandlerTable, Wrap, handler_table
+from policyd_server.services.handlers import HOT, HandlerRegistry, Wrap, handler_registry
 from policyd_server.services.health import DirectCheck, HealthService
 from policyd_server.services.policy import PolicyService
 from policyd_server.services.traffic import TrafficService
@@ -193,7 +193,7 @@ class App:
         )
         evaluator = Evaluator(resolver, settings.repository, settings.experience_root)
         traffic = TrafficService(self._traffic_desk(resolver), evaluator)
-        handlers = handler_table(policy, inference, forwarder, self.health, experience, traffic)
+        handlers = handler_registry(policy, inference, forwarder, self.health, experience, traffic)
         wraps = self._wraps(relayed=settings.fronted)
         if not settings.fronted:
             return self._grpcio(handlers, wraps)
@@ -223,7 +223,7 @@ class App:
         wraps: list[Wrap] = [Decoding(), Audit(origin), *self._settings.security.guards(origin)]
         return [*wraps, *(each for each in measures if each is not None), request_ids.RequestIds(HOT)]
 
-    def _grpcio(self, handlers: HandlerTable, wraps: Sequence[Wrap]) -> Transport:
+    def _grpcio(self, handlers: HandlerRegistry, wraps: Sequence[Wrap]) -> Transport:
         """The transport without the front; a second one where an HTTP process calls this one."""
         public = GrpcioTransport(handlers, wraps, self._settings)
         if (socket := private.of_this_process()) is None:

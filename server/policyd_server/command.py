@@ -35,7 +35,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
     return click.option(flag, name, envvar=variable, show_envvar=True, help=text + shown, **more)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @version_option
 @_setting("--listen", "Where to serve: host:port (port 0: any free one) or unix:/path; several with commas.")
 @_setting(

@@ -17,12 +17,9 @@ import click
 import pytest
 import yaml
 
-from policyd.cli.app import app as policyctl
-from policyd_server.command import serve_command
-from policyd_trainer.__main__ import app as trainer
 from tests.docs.pages import ROOT, Block, Call, blocks, calls
+from tests.docs.programs import PROGRAMS
 
-SERVICES = {"policyctl": policyctl, "policyd-server": serve_command, "policyd-trainer": trainer}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 #: What other programs make, so that options which want a file find one.
 FILES = ("receipt.json", "spaces.yaml", "cartpole-1.tar", "cartpole.tar", "model.onnx", "frames.npy")
@@ -58,11 +55,11 @@ def test_commands_are_right(
 
 
 def _check(call: Call) -> None:
-    if call.name in SERVICES and "_POLICYCTL_COMPLETE" not in call.variables:
+    if call.name in PROGRAMS and "_POLICYCTL_COMPLETE" not in call.variables:
         with pytest.MonkeyPatch.context() as environment:
             for name, value in call.variables.items():
                 environment.setenv(name, value)
-            SERVICES[call.name].main(call.arguments, prog_name=call.name, standalone_mode=False)
+            PROGRAMS[call.name].main(call.arguments, prog_name=call.name, standalone_mode=False)
     elif call.name == "make":
         targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert set(call.arguments) <= set(targets)
@@ -82,6 +79,8 @@ def test_every_command_is_told() -> None:
     """The table of docs/guide/policyctl.md names each command of `policyctl --help`."""
     table = re.findall(r"^\| (`.+?) \|", (ROOT / "docs/guide/policyctl.md").read_text(), re.MULTILINE)
     told = {name.split()[0] for cell in table for name in re.findall(r"`([^`]+)`", cell)}
+    policyctl = PROGRAMS["policyctl"]
+    assert isinstance(policyctl, click.Group)
     assert set(policyctl.list_commands(click.Context(policyctl))) <= told
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from examples.one_page import a2c, reinforce
 from policyd_trainer.config import resolve_config
-from policyd_trainer.networks.autograd import load_flat
 from tests.policyd_trainer.algorithms import test_course as engine
+from tests.policyd_trainer.flat import load_flat
 
 Train = Callable[..., list[float]]
 

@@ -30,7 +30,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, extra="trainer")
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    extra="trainer",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @version_option
 def app() -> None:
     """Learns policies and publishes them."""

@@ -252,4 +252,4 @@ def _violation(detail: Any, identity: Mapping[str, object]) -> FieldViolation:
     field = name if name in identity else f"settings[{name}]"
     if detail["type"] == "extra_forbidden":
         return FieldViolation(field, "no such setting")
-    return FieldViolation(field, f"got {detail['input']!r}, wanted: {text}")
+    return FieldViolation(field, f"got {detail['input']!r}, expected: {text}")

@@ -30,10 +30,32 @@ def canary() -> None:
 @click.option("--alias", default="champion", show_default=True, help="The alias whose traffic is shared.")
 @click.option("--share", type=FRACTION, default="5%", show_default=True, help="Share at the beginning.")
 @click.option("--up-to", type=FRACTION, default="50%", show_default=True, help="The largest share.")
-@click.option("--step-episodes", type=click.IntRange(1), default=50, show_default=True, help="Per share.")
-@click.option("--patience", type=DURATION, default="24h", show_default=True, help="Ends without a verdict.")
-@click.option("--outcome-timeout", type=DURATION, default="10m", show_default=True, help="Without outcomes.")
-@click.option("--max-latency", type=DURATION, help="Of one inference call, e.g. 0.005s. Default: no bound.")
+@click.option(
+    "--step-episodes",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Episodes before the share doubles.",
+)
+@click.option(
+    "--patience",
+    type=DURATION,
+    default="24h",
+    show_default=True,
+    help="Time without a verdict that ends it.",
+)
+@click.option(
+    "--outcome-timeout",
+    type=DURATION,
+    default="10m",
+    show_default=True,
+    help="Time without outcomes that ends it.",
+)
+@click.option(
+    "--max-latency",
+    type=DURATION,
+    help="Longest inference call, e.g. 0.005s. Default: no bound.",
+)
 @_reason
 @_actor
 @json_flag

@@ -14,7 +14,11 @@ from policyd.cli.session import Session, columns, json_flag, pass_session, polic
 @click.option("--version", type=click.IntRange(min=1), required=True, help="Number of a published version.")
 @click.option("--from-experience", is_flag=True, required=True, help="From the episodes that are recorded.")
 @click.option(
-    "--episodes", type=click.IntRange(1, 20_000), default=2000, show_default=True, help="The newest."
+    "--episodes",
+    type=click.IntRange(1, 20_000),
+    default=2000,
+    show_default=True,
+    help="At most this many, the newest.",
 )
 @json_flag
 @pass_session

@@ -36,14 +36,14 @@ def status(session: Session, policy: str) -> None:
 
 @experience.command("set")
 @policy_option
-@click.option("--mode", type=_MODES, help="What is done with named decisions.")
+@click.option("--mode", type=_MODES, help="Record named decisions, and let a job learn from them.")
 @click.option("--reward-low", type=float, help="The smallest reward that is accepted.")
 @click.option("--reward-high", type=float, help="The largest reward that is accepted.")
 @click.option("--silence", type=DURATION, help="An episode that is silent for so long is cut, e.g. 10m.")
 @click.option("--retention", type=DURATION, help="Episodes older than this are deleted, e.g. 720h.")
 @click.option("--max-caller-share", type=float, help="Largest share of a batch that one caller may have.")
 @click.option("--max-subject-share", type=float, help="Largest share of a batch that one subject may have.")
-@click.option("--max-version-lag", type=int, help="Versions after which an episode is too old.")
+@click.option("--max-version-lag", type=int, help="Changes of the champion that make an episode too old.")
 @click.option(
     "--keep-observations/--forget-observations",
     default=None,
@@ -80,7 +80,7 @@ def set_config(session: Session, /, policy: str, reason: str, actor: str, **give
 def export(session: Session, policy: str, file: Path, kind: str | None, version: int | None) -> None:
     """Write the sealed episodes into FILE.
 
-    A Minari data set in a tar, or Parquet with a row a step.
+    A Minari data set in a tar, or Parquet with one row per step.
     """
     kind = kind or ("parquet" if file.suffix == ".parquet" else "minari")
     partial = file.with_name(file.name + ".partial")

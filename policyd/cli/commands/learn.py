@@ -36,7 +36,11 @@ QUEUED_SECONDS = 5.0
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
     help="FILE with what a policy without a version sees and does, as Gymnasium prints it.",
 )
-@click.option("--algorithm", type=click.Choice(["reinforce", "a2c"]), help="[default: the version's, or a2c]")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["reinforce", "a2c"]),
+    help="Learning algorithm.  [default: the version's, or a2c]",
+)
 @click.option("--env", default="", help="What the gate plays on the trainer before the alias moves.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of a first version.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; may be repeated.")

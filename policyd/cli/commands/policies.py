@@ -46,7 +46,7 @@ def info(session: Session) -> None:
     """Tell the server's version and its largest batch."""
     with session.client() as client:
         found = client.get_server_info()
-    text = f"{session.server} runs policyd {found.version}, at most {found.max_batch_rows} rows a request"
+    text = f"{session.server} runs policyd {found.version}, at most {found.max_batch_rows} rows per request"
     session.show(as_json(found), text)
 
 

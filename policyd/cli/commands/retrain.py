@@ -140,7 +140,7 @@ class _Run:
     type=DURATION,
     help="With --wait: stop waiting after this long (30m, 1h30m). The job goes on.",
 )
-@click.option("--actor", default=whoami, help="Who asks; the job tells it.  [default: user@host]")
+@click.option("--actor", default=whoami, help="Who asks; recorded with the job.  [default: user@host]")
 @what_to_write
 @pass_session
 def retrain(
@@ -192,7 +192,7 @@ def _plan(overrides: Mapping[str, Any]) -> Retraining:
     """Returns the configuration that the options alone give."""
     for option in ("policy", "env", "algorithm"):
         if option not in overrides:
-            raise InvalidArgument.of(f"--{option}", got="nothing", wanted="it, or a CONFIG file")
+            raise InvalidArgument.of(f"--{option}", got="nothing", wanted="a value, here or in a CONFIG file")
     return Retraining.checked(overrides)
 
 

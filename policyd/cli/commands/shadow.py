@@ -20,7 +20,7 @@ def shadow() -> None:
 @shadow.command()
 @click.argument("version", type=click.IntRange(min=1))
 @policy_option
-@click.option("--share", type=FRACTION, default="10%", show_default=True, help="Of the alias's requests.")
+@click.option("--share", type=FRACTION, default="10%", show_default=True, help="Share of its requests.")
 @change_options
 @json_flag
 @pass_session

@@ -54,7 +54,7 @@ def _onnx() -> Any:
     try:
         return importlib.import_module("onnx")
     except ImportError as error:
-        message = "importing an ONNX model reads its graph on this side: pip install 'policyd[onnx]'"
+        message = "import reads the ONNX model on this machine: pip install 'policyd[onnx]'"
         raise FailedPrecondition(message, reason="NO_ONNX") from error
 
 
@@ -65,7 +65,7 @@ def _loaded(onnx: Any, source: Path) -> Any:
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf's, onnx's and the system's errors have no common base
         why = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise CorruptArtifact(f"{source} is no ONNX model that can be read: {why}") from error
+        raise CorruptArtifact(f"{source} is not a readable ONNX model: {why}") from error
     return model
 
 

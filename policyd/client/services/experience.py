@@ -89,7 +89,7 @@ class ExperienceCalls:
 
         Args:
             policy: may be empty where the server has exactly one policy.
-            format: `minari`, a tar file of a data set; or `parquet`, one row a step.
+            format: `minari`, a tar file of a data set; or `parquet`, one row per step.
             version: only episodes by this version; 0: all.
             timeout: seconds for the whole file.
 

@@ -1,4 +1,4 @@
-"""StreamAct over the compiled core: one message, one answer, over a connection of its own."""
+"""StreamAct over the compiled core: one request, one response, over a connection of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread that answers servers over idle connections: their PINGs, and their goodbyes.
+"""One thread that answers the frames PING and GOAWAY of servers on idle connections.
 
 A server that shuts down waits for such answers, and one that sends keepalive PINGs closes
 connections that do not answer.

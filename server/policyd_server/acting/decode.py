@@ -73,7 +73,7 @@ def checked_ticket(
     if rest or not rows:
         raise _wrong_size(len(observations), model)
     if rows > max_rows:
-        message = f"observations: got {rows} rows, this server takes at most {max_rows} a request"
+        message = f"observations: got {rows} rows, this server takes at most {max_rows} per request"
         raise Exhausted(message, retry_after=math.inf, reason="BATCH_TOO_LARGE")
     if temperature != 1.0:
         _check_temperature(temperature, model)

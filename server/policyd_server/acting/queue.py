@@ -91,7 +91,7 @@ class FairQueue:
 
     def _check(self, rows: int) -> None:
         if self.rows and self.rows + rows > self._max_rows:
-            message = f"{self.rows} rows wait already, at most {self._max_rows} may"
+            message = f"{self.rows} rows are waiting already, at most {self._max_rows} may wait"
             raise Exhausted(message, retry_after=RETRY_AFTER, reason="QUEUE_FULL")
 
     def _take_small(self, small: deque[Ticket], budget: int) -> list[Slice]:

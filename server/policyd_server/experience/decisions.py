@@ -44,12 +44,12 @@ def seed_of(policy: str, decision: Decision) -> int:
 
 
 def check_decisions(request: ActRequest, rows: int) -> None:
-    """Refuses names that are not one a row or malformed, and actions that are not sampled.
+    """Refuses names that are not one for each row, or malformed, and actions that are not sampled.
 
     Raises InvalidArgument.
     """
     if len(request.decisions) != rows:
-        raise InvalidArgument.of("decisions", got=len(request.decisions), wanted=f"{rows}, one a row")
+        raise InvalidArgument.of("decisions", got=len(request.decisions), wanted=f"{rows}, one for each row")
     if request.deterministic:
         wanted = "false with `decisions`: deterministic actions teach nothing"
         raise InvalidArgument.of("deterministic", got="true", wanted=wanted)

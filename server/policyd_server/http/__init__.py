@@ -1,6 +1,4 @@
-"""HTTP and JSON for everyone.
-
-One process beside the workers, which calls the same services as gRPC does.
+"""HTTP and JSON: one process beside the workers, which calls the same services as gRPC does.
 
 `--http HOST:PORT` makes the server start this process (`keeper`). It holds no model. It translates
 a request into a call of the services that exist, over the workers' private Unix sockets (`link`,

@@ -36,9 +36,9 @@ async def read(request: Request, limit: int) -> bytes:
             async with asyncio.timeout(STALL_SECONDS):
                 part = await request.receive()
         except TimeoutError:
-            raise DeadlineExceeded(f"no part of the body came for {STALL_SECONDS:g} s") from None
+            raise DeadlineExceeded(f"nothing of the body arrived for {STALL_SECONDS:g} s") from None
         if part["type"] == "http.disconnect":
-            raise DeadlineExceeded("the client hung up before its body had come")
+            raise DeadlineExceeded("the client closed the connection before the whole body had arrived")
         body += part["body"]
         more = part["more_body"]
         if len(body) > limit:
@@ -116,5 +116,5 @@ def _inflated(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def _refuse(limit: int) -> NoReturn:
-    message = f"body: more than {limit} bytes, which is the limit here"
+    message = f"body: more than {limit} bytes, the limit of this path"
     raise Exhausted(message, retry_after=math.inf, reason="BODY_TOO_LARGE")

@@ -1,4 +1,4 @@
-"""What every group of routes gets."""
+"""What each group of routes may use: the services, the settings, access, shutdown."""
 
 from __future__ import annotations
 

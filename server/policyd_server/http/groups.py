@@ -1,4 +1,4 @@
-"""All groups of routes, in the order in which they are asked."""
+"""All groups of routes, in the order in which they are matched."""
 
 from __future__ import annotations
 

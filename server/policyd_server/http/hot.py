@@ -23,7 +23,7 @@ from policyd.errors import PolicydError
 from policyd.runtime import log, request_ids
 from policyd_server.http import errors, same_site
 from policyd_server.http.endpoints import hot_endpoint
-from policyd_server.http.quick import KnownHeads
+from policyd_server.http.quick import KnownHeaders
 
 PATHS = (
     "/v1/policies/{policy}:act",
@@ -72,7 +72,7 @@ class HotRoutes:
         surround(response)
         return response
 
-    def learn(self, heads: KnownHeads, data: bytes, route: Route, scope: Scope) -> None:
+    def learn(self, heads: KnownHeaders, data: bytes, route: Route, scope: Scope) -> None:
         """Remembers the head of an allowed request, which is all of `data`."""
         endpoint = hot_endpoint(route.endpoint)
         if endpoint is None:

@@ -28,7 +28,7 @@ from policyd_server.http.gateway import Gateway
 from policyd_server.http.groups import GROUPS
 from policyd_server.http.keeper import VARIABLE
 from policyd_server.http.link import WorkerChannels
-from policyd_server.http.quick import KnownHeads
+from policyd_server.http.quick import KnownHeaders
 from policyd_server.http.quick_protocol import QuickProtocol
 from policyd_server.http.tls import FollowedContext
 from policyd_server.settings import Settings
@@ -83,7 +83,7 @@ def _configuration(gateway: Gateway, settings: Settings, context: FollowedContex
     app, hot = application(gateway, GROUPS, settings.http)
     return uvicorn.Config(
         app,
-        http=type("Protocol", (QuickProtocol,), {"hot": hot, "heads": KnownHeads()}),
+        http=type("Protocol", (QuickProtocol,), {"hot": hot, "heads": KnownHeaders()}),
         ws="none",
         lifespan="off",
         log_config=None,

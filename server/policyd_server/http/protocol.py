@@ -39,7 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "common_name": _common_name(transport.get_extra_info("peercert")),
             "abort": transport.abort,
         }
-        self._await_head()
+        self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the timers."""
@@ -62,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._await_head()
+        self._await_headers()
 
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
@@ -167,7 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         return self._head_bytes <= MAX_HEAD_BYTES
 
-    def _await_head(self) -> None:
+    def _await_headers(self) -> None:
         self._stop_timer()
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 

@@ -1,4 +1,4 @@
-"""Requests whose head has come before, byte for byte but for the length of the body.
+"""Recognises requests whose headers equal those of an earlier one, except for content-length.
 
 A client sends the same head with every request. To parse it again, and to look up what it says,
 costs more than the rest of a small request. A request is found here only if it came whole and
@@ -35,7 +35,7 @@ class Known(NamedTuple):
     authorization: str | None
 
 
-class KnownHeads:
+class KnownHeaders:
     """The heads of hot requests that were parsed, and found to be allowed."""
 
     def __init__(self) -> None:

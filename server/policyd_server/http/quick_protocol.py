@@ -15,7 +15,7 @@ from policyd_server.http.calls import peer_at
 from policyd_server.http.compression import compressed
 from policyd_server.http.hot import HotRequest, surround
 from policyd_server.http.protocol import BoundedProtocol
-from policyd_server.http.quick import Known, KnownHeads
+from policyd_server.http.quick import Known, KnownHeaders
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 class QuickProtocol(BoundedProtocol):
     """One connection."""
 
-    heads: KnownHeads  # of all connections
+    heads: KnownHeaders  # of all connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

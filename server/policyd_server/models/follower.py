@@ -115,7 +115,7 @@ class Follower:
             self.troubles.note(policy, seen)
             if seen.aliases is None:
                 self._on_change()
-                raise CorruptArtifact(f"{'; '.join(seen.damage)}; what served before goes on")
+                raise CorruptArtifact(f"{'; '.join(seen.damage)}; the versions in memory go on serving")
             before = self.loaded_versions.serving(policy)
             after = {
                 alias: await self._target(policy, alias, v, before)
@@ -168,7 +168,7 @@ class Follower:
         except CorruptArtifact:
             pass  # it has been noted
         except PolicydError as error:
-            _LOG.error("%s: %s; what served before goes on", policy, error.message)
+            _LOG.error("%s: %s; the versions in memory go on serving", policy, error.message)
 
     def _release(self, policy: str) -> None:
         """Frees a policy that is gone.
@@ -203,7 +203,7 @@ class Follower:
         try:
             state = await asyncio.to_thread(self.repository.traffic, policy)
         except PolicydError as error:
-            _LOG.error("%s; the shares of before go on", error.message)
+            _LOG.error("%s; the earlier shares stay in force", error.message)
             return dict(self.loaded_versions.splits(policy))
         splits = {}
         for each in state.aliases:

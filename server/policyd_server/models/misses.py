@@ -19,7 +19,7 @@ class Misses:
     """When a version or an alias of each policy was last looked for and not found."""
 
     def __init__(self, is_remote: Callable[[], bool]) -> None:
-        """`is_remote`: whether a look costs requests. A folder may be looked at always."""
+        """`is_remote`: whether reading the repository costs requests. A folder is always read."""
         self._is_remote = is_remote
         self._last: dict[str, NotFound] = {}  # by policy
         self._until: dict[str, float] = {}  # time.monotonic()
@@ -29,7 +29,7 @@ class Misses:
         """Around a look for something of a policy. NotFound: the last look is too new."""
         if time.monotonic() < self._until.get(policy, 0.0):
             last = self._last[policy]
-            message = f"{policy} has nothing of this name; it was looked at a moment ago: {last.message}"
+            message = f"{policy} has nothing of this name. It was read a moment ago: {last.message}"
             raise NotFound(message, reason=last.reason)
         try:
             yield

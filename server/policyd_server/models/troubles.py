@@ -1,6 +1,6 @@
-"""What keeps the server from answering as the repository says.
+"""Problems that keep the server from serving what the repository says.
 
-Kept for health, metrics and listings. The log is told once of each.
+Health, metrics and listings show them. The log has each of them once.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Troubles:
         told = self._noted.get(policy, ())
         for line in seen.damage:
             if line not in told:
-                _LOG.error("%s is damaged: %s; what it served before goes on", policy, line)
+                _LOG.error("%s is damaged: %s; the versions in memory go on serving", policy, line)
         for line in seen.notes:
             if line not in told:
                 _LOG.warning("%s", line)

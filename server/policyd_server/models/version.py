@@ -19,6 +19,7 @@ from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.policy_pb2 import ActResponse
 from policyd import spaces
 from policyd.errors import CorruptArtifact
+from policyd.experience import CLIENTS
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd.runtime.memory import peak_bytes
 from policyd.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
@@ -74,8 +75,8 @@ class LoadedVersion:
 
     @property
     def title(self) -> str:
-        """The policy's name in error messages: its environment, if the artifact names one."""
-        return self.metadata.env_id or self.policy
+        """What error messages call the policy: its environment, or its name if it had none."""
+        return self.policy if self.metadata.env_id in ("", CLIENTS) else self.metadata.env_id
 
     @property
     def plain_rows(self) -> int:
@@ -151,14 +152,14 @@ def warm_up(loaded: LoadedVersion) -> tuple[int, int]:
 def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
     """Tries the graph with zeros, [B, *shape].
 
-    CorruptArtifact: it does not answer with what its metadata promises.
+    CorruptArtifact: its outputs are not what its metadata promises.
     """
     tensors, values = loaded.infer(observations)
     shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
     wanted = [(len(observations), *shape) for shape in loaded.tensors.values()]
     if shapes != wanted or not loaded.head.plausible(tensors):
         names = ", ".join(loaded.tensors)
-        raise CorruptArtifact(f"{_name(loaded)} does not answer zeros with sound {names}")
+        raise CorruptArtifact(f"{_name(loaded)}: for observations of zeros its outputs {names} are not valid")
 
 
 def _is_quick(loaded: LoadedVersion, observations: Float32) -> bool:
@@ -246,7 +247,7 @@ def _check_graph(loaded: LoadedVersion) -> None:
         raise CorruptArtifact(f"{_name(loaded)}: inputs are {inputs}, its metadata wants {wanted_inputs}")
     for output, wanted in loaded.tensors.items():
         if outputs.get(output) != wanted:
-            message = f"{_name(loaded)}: output {output} is {outputs.get(output)}, wanted {wanted}"
+            message = f"{_name(loaded)}: output {output} is {outputs.get(output)}, expected {wanted}"
             raise CorruptArtifact(message)
 
 

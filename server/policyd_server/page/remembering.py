@@ -1,4 +1,4 @@
-"""The returns of running jobs, from when the page first saw them: a job tells only its newest."""
+"""The returns of running jobs since the page first saw them. A job reports its newest one only."""
 
 from __future__ import annotations
 

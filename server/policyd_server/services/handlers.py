@@ -32,7 +32,7 @@ UNDECODED = frozenset({f"/policy_api.v1.PolicyService/{method}" for method in ("
 HOT = UNDECODED | {f"/{INFERENCE}/ModelInfer"}
 
 
-class HandlerTable:
+class HandlerRegistry:
     """Every method of every service.
 
     Generated `add_..._to_server` functions fill it like a server.
@@ -51,9 +51,9 @@ class HandlerTable:
 
     def add_registered_method_handlers(self, service: str, methods: Mapping[str, Handler]) -> None:
         """Takes one service's methods."""
-        table = self._methods.setdefault(service, {})
+        own = self._methods.setdefault(service, {})
         for name, handler in methods.items():
-            table[name] = _bytes_only(f"/{service}/{name}", handler)
+            own[name] = _bytes_only(f"/{service}/{name}", handler)
 
     def restrict(self, service: str, names: Collection[str]) -> None:
         """Keeps only these methods of a service; gRPC answers UNIMPLEMENTED to the others."""
@@ -67,27 +67,27 @@ class HandlerTable:
             server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, wrapped)])
 
 
-def handler_table(
+def handler_registry(
     policy: PolicyService,
     inference: InferenceService,
     trainer: TrainingForwarder,
     health: HealthService,
     experience: ExperienceService,
     traffic: TrafficService,
-) -> HandlerTable:
-    """The table of this server."""
-    table = HandlerTable()
-    filled: Any = table  # it stands in for a server
+) -> HandlerRegistry:
+    """The registry of this server."""
+    registry = HandlerRegistry()
+    filled: Any = registry  # it stands in for a server
     policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, filled)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, filled)
-    table.restrict(INFERENCE, vars(InferenceService))
+    registry.restrict(INFERENCE, vars(InferenceService))
     experience_pb2_grpc.add_ExperienceServiceServicer_to_server(experience, filled)
     traffic_pb2_grpc.add_TrafficServiceServicer_to_server(traffic, filled)
-    table.add_registered_method_handlers(training.SERVICE, trainer.handlers())
+    registry.add_registered_method_handlers(training.SERVICE, trainer.handlers())
     health_pb2_grpc.add_HealthServicer_to_server(health, filled)
-    names = [*table.services, "grpc.reflection.v1alpha.ServerReflection"]
+    names = [*registry.services, "grpc.reflection.v1alpha.ServerReflection"]
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), filled)
-    return table
+    return registry
 
 
 def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:

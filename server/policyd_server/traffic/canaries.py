@@ -78,7 +78,7 @@ def started(
 ) -> pb.Traffic:
     """The state with a canary. FailedPrecondition: one runs, or the alias is shared already."""
     if is_running(state):
-        message = f"version {state.canary.version} is a canary already: one a policy at a time"
+        message = f"version {state.canary.version} is a canary already: a policy has one at a time"
         raise FailedPrecondition(message, reason="CANARY_RUNS")
     if traffic.shares_of(state, alias) is not None:
         message = f"versions share {alias} already: take their shares back first"

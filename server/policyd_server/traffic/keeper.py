@@ -130,7 +130,7 @@ class CanaryKeeper:
         if judgement.verdict is Verdict.WORSE:
             await self._end(policy, state, End.ROLLED_BACK, judgement.reason, evidence, judgement)
         elif _stopped(canary, evidence, age):
-            reason = f"no outcome of it came during {evidence.unanswered} episodes of the champion"
+            reason = f"no outcome of the canary arrived during {evidence.unanswered} episodes of the champion"
             await self._end(policy, state, End.ROLLED_BACK, reason, evidence, judgement)
         elif judgement.verdict is Verdict.BETTER:
             await self._promote(policy, state, evidence, judgement)

@@ -32,7 +32,7 @@ async def note_end(repository: ModelRepository, state: pb.Traffic) -> bool:
         await asyncio.to_thread(add_canary, repository, state.policy, canary)
     except (PolicydError, OSError, ValueError) as error:
         report = f"the report of {state.policy} version {canary.version}"
-        _LOG.warning("%s does not tell of its canary: %s", report, error)
+        _LOG.warning("%s: the canary could not be added to this report: %s", report, error)
         return not isinstance(error, Retryable)
     return True
 

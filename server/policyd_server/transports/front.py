@@ -24,7 +24,7 @@ from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.direct import DirectMethod
 from policyd_server.front.binding import Front
-from policyd_server.services.handlers import HandlerTable, Wrap
+from policyd_server.services.handlers import HandlerRegistry, Wrap
 from policyd_server.settings import MIB, Settings
 from policyd_server.transports import private, sockets
 from policyd_server.transports.admission import Limits
@@ -48,7 +48,7 @@ class FrontTransport:
 
     def __init__(
         self,
-        handlers: HandlerTable,
+        handlers: HandlerRegistry,
         wraps: Sequence[Wrap],
         direct: Sequence[DirectMethod],
         batchers: tuple[Batcher, Batcher],

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc.aio
 
 from policyd.runtime import listen_address
-from policyd_server.services.handlers import HandlerTable, Wrap
+from policyd_server.services.handlers import HandlerRegistry, Wrap
 from policyd_server.settings import Settings
 from policyd_server.transports.connections import close_connections
 from policyd_server.transports.draining import Draining
@@ -32,7 +32,7 @@ class GrpcioTransport:
     """
 
     def __init__(
-        self, handlers: HandlerTable, wraps: Sequence[Wrap], settings: Settings, socket: Path | None = None
+        self, handlers: HandlerRegistry, wraps: Sequence[Wrap], settings: Settings, socket: Path | None = None
     ) -> None:
         self.address = settings.listen
         self._settings = settings

@@ -118,8 +118,8 @@ def test_a_missing_file_and_pickles_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="allow_pickle"):
         read_rows([f"@{tmp_path}/objects.npy"], lambda: BOX)
     np.savez(tmp_path / "one.npz", camera=IMAGE[0])
-    with pytest.raises(InvalidArgument, match=r"observations\.choice: got none \(\['camera'\]\)"):
+    with pytest.raises(InvalidArgument, match=r"observations\.choice: got the arrays \['camera'\]"):
         read_rows([f"@{tmp_path}/one.npz"], lambda: MIXED)
     np.savez(tmp_path / "two.npz", camera=IMAGE[0], choice=1)
-    with pytest.raises(InvalidArgument, match=r"got none \(\['camera', 'choice'\]\), expected one array"):
+    with pytest.raises(InvalidArgument, match=r"got the arrays \['camera', 'choice'\], expected one array"):
         read_rows([f"@{tmp_path}/two.npz"], lambda: BOX)

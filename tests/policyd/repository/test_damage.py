@@ -129,7 +129,7 @@ def test_a_file_may_be_anything(
     seen = repository.inspect("cartpole")
     assert bool(seen.damage) == name.startswith("aliases")
     if name.endswith("metadata.json") and make is Path.mkdir:
-        assert "is no version" in seen.notes[0]
+        assert "is not a version" in seen.notes[0]
     else:
         assert (seen.versions, seen.notes) == ([1], ())
 

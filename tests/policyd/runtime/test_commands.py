@@ -58,10 +58,10 @@ def test_help_imports_neither_numpy_nor_grpc() -> None:
 
 
 @pytest.mark.parametrize("group", [policyctl, policyd_trainer], ids=["policyctl", "policyd-trainer"])
-def test_the_table_says_what_the_commands_say(group: LazyGroup) -> None:
-    """Each summary in a group's table is the first sentence of its command's own help."""
+def test_the_entries_say_what_the_commands_say(group: LazyGroup) -> None:
+    """Each summary of a group is the first sentence of its command's own help."""
     context = click.Context(group)
-    for name, (path, summary) in group.table.items():
+    for name, (path, summary) in group.entries.items():
         module, _, attribute = path.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert command.name == name
@@ -126,13 +126,13 @@ def test_completion_knows_the_commands_and_imports_nothing() -> None:
     )
     kind, name, summary = done.stdout.splitlines()
     assert (kind, name, done.stderr) == ("plain", "rollback", "[]\n")
-    assert summary == policyctl_table()["rollback"][1]
+    assert summary == policyctl_entries()["rollback"][1]
 
 
-def policyctl_table() -> Mapping[str, tuple[str, str]]:
+def policyctl_entries() -> Mapping[str, tuple[str, str]]:
     """The commands of policyctl."""
     assert isinstance(policyctl, LazyGroup)
-    return policyctl.table
+    return policyctl.entries
 
 
 def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:

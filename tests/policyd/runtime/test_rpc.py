@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from concurrent import futures
 from typing import Any
 from urllib.parse import quote
 
@@ -44,19 +43,6 @@ class _AioService(stubs.TrainingServiceServicer):
         raise _error_for(request.job_id)
 
 
-class _SyncService(stubs.TrainingServiceServicer):
-    @rpc.unary_sync
-    def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> pb.GetTrainingJobResponse:
-        raise _error_for(request.job_id)
-
-    @rpc.stream_sync
-    def WatchTrainingJob(
-        self, request: pb.WatchTrainingJobRequest, context: Any
-    ) -> Iterator[pb.WatchTrainingJobResponse]:
-        yield pb.WatchTrainingJobResponse()
-        raise _error_for(request.job_id)
-
-
 def _failures(port: int, job_id: str) -> Iterator[errors.PolicydError]:
     """What a unary call and a stream's second message raise at the client."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -69,17 +55,6 @@ def _failures(port: int, job_id: str) -> Iterator[errors.PolicydError]:
         with pytest.raises(grpc.RpcError) as streamed:
             next(watch)
         yield status.from_rpc_error(streamed.value)
-
-
-def _over_threads(job_id: str) -> list[errors.PolicydError]:
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    stubs.add_TrainingServiceServicer_to_server(_SyncService(), server)  # type: ignore[abstract]  # two are enough
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        return list(_failures(port, job_id))
-    finally:
-        server.stop(None).wait()
 
 
 def _over_asyncio(job_id: str) -> list[errors.PolicydError]:
@@ -96,22 +71,20 @@ def _over_asyncio(job_id: str) -> list[errors.PolicydError]:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("over", [_over_asyncio, _over_threads])
-def test_a_domain_error_arrives_as_itself(over: Any) -> None:
-    """Both kinds of server answer a domain error with its code, message and reason.
+def test_a_domain_error_arrives_as_itself() -> None:
+    """The client gets a domain error with its code, message and reason.
 
     In calls and in streams.
     """
-    for failure in over("7"):
+    for failure in _over_asyncio("7"):
         assert isinstance(failure, errors.NotFound)
         assert (failure.message, failure.reason) == ("no job 7", "NO_SUCH_JOB")
 
 
-@pytest.mark.parametrize("over", [_over_asyncio, _over_threads])
-def test_an_unexpected_error_stays_inside(over: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_stays_inside(caplog: pytest.LogCaptureFixture) -> None:
     """The client sees a generic INTERNAL; the log has the whole error."""
     with caplog.at_level(logging.ERROR, logger="policyd.runtime.rpc"):
-        for failure in over("secret"):
+        for failure in _over_asyncio("secret"):
             assert isinstance(failure, errors.Internal)
             assert "password" not in failure.message
     assert "password" in caplog.text

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Scope
 
 from policyd_server.http.open_inference.inferring import InferEndpoint
-from policyd_server.http.quick import MAX_KNOWN, KnownHeads
+from policyd_server.http.quick import MAX_KNOWN, KnownHeaders
 from tests.policyd_server.http.conftest import SECONDS, Client
 from tests.policyd_server.http.test_hot import ACT, answers
 
@@ -102,7 +102,7 @@ def test_a_request_id_of_its_own(client: Client) -> None:
 
 def test_a_head_is_known_whatever_the_length() -> None:
     """The length of the body is no part of it; everything else is."""
-    heads = KnownHeads()
+    heads = KnownHeaders()
     heads.learn(posted(INFER, b"12"), ENDPOINT, scope(host="127.0.0.1"))
     found = heads.find(posted(INFER, b"123"))
     assert found is not None
@@ -126,7 +126,7 @@ def test_a_head_is_known_whatever_the_length() -> None:
 )
 def test_what_is_not_one_whole_request_is_parsed(changed: Callable[[bytes], bytes]) -> None:
     """Its head may be known, but where it ends is for the parser to say."""
-    heads, data = KnownHeads(), posted(INFER, b"12")
+    heads, data = KnownHeaders(), posted(INFER, b"12")
     heads.learn(data, ENDPOINT, scope())
     assert heads.find(data) is not None
     assert heads.find(changed(data)) is None
@@ -135,14 +135,14 @@ def test_what_is_not_one_whole_request_is_parsed(changed: Callable[[bytes], byte
 @pytest.mark.parametrize("name", ["x_request_id", "traceparent", "content_encoding", "expect"])
 def test_heads_that_are_not_remembered(name: str) -> None:
     """Those that are another one each time, and those that change how a body is read."""
-    heads, data = KnownHeads(), posted(INFER, b"12")
+    heads, data = KnownHeaders(), posted(INFER, b"12")
     heads.learn(data, ENDPOINT, scope(**{name: "gzip"}))
     assert heads.find(data) is None
 
 
 def test_heads_have_a_bound() -> None:
     """Clients that send another head each time cost a bounded memory."""
-    heads = KnownHeads()
+    heads = KnownHeaders()
     for number in range(3 * MAX_KNOWN):
         heads.learn(posted(INFER, b"", f"X-Number: {number}"), ENDPOINT, scope())
     assert len(heads._known) <= MAX_KNOWN

@@ -14,7 +14,7 @@ import grpc
 from policy_api.v1 import training_pb2 as pb
 from policy_api.v1 import training_pb2_grpc
 from policyd.errors import AlreadyExists, InvalidArgument, NotFound
-from policyd.runtime import rpc
+from tests import threaded_rpc
 
 FLOOD_LINES = ["x" * 1000] * 64  # of a job's log tail, so that an update is large
 
@@ -39,7 +39,7 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
         """Ends the service."""
         self._server.stop(None).wait()
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def CreateTrainingJob(
         self, request: pb.CreateTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.CreateTrainingJobResponse:
@@ -57,7 +57,7 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
         self.jobs[job.job_id] = job
         return pb.CreateTrainingJobResponse(job=job)
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def CheckTrainingSpec(
         self, request: pb.CheckTrainingSpecRequest, context: grpc.ServicerContext
     ) -> pb.CheckTrainingSpecResponse:
@@ -65,20 +65,20 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
             raise InvalidArgument.of("settings[gamma]", got=2, wanted="a number from 0 to 1")
         return pb.CheckTrainingSpecResponse(settings=request.spec.settings)
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def GetTrainingJob(
         self, request: pb.GetTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.GetTrainingJobResponse:
         return pb.GetTrainingJobResponse(job=self._job(request.job_id))
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def ListTrainingJobs(
         self, request: pb.ListTrainingJobsRequest, context: grpc.ServicerContext
     ) -> pb.ListTrainingJobsResponse:
         jobs = [job for job in self.jobs.values() if request.policy in ("", job.spec.policy)]
         return pb.ListTrainingJobsResponse(jobs=jobs[: request.page_size or 100])
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def CancelTrainingJob(
         self, request: pb.CancelTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.CancelTrainingJobResponse:
@@ -86,7 +86,7 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
         job.state = pb.TrainingJob.CANCELLED
         return pb.CancelTrainingJobResponse(job=job)
 
-    @rpc.stream_sync
+    @threaded_rpc.stream
     def WatchTrainingJob(
         self, request: pb.WatchTrainingJobRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingJobResponse]:
@@ -106,7 +106,7 @@ class Trainer(training_pb2_grpc.TrainingServiceServicer):
             job=pb.TrainingJob(job_id=job.job_id, state=pb.TrainingJob.SUCCEEDED)
         )
 
-    @rpc.stream_sync
+    @threaded_rpc.stream
     def ReadTrainingJobLog(
         self, request: pb.ReadTrainingJobLogRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ReadTrainingJobLogResponse]:

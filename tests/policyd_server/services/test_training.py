@@ -23,9 +23,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from policy_api.v1 import policy_pb2, training_pb2_grpc
 from policy_api.v1 import training_pb2 as pb
 from policyd.errors import InvalidArgument, Unavailable
-from policyd.runtime import rpc, status
+from policyd.runtime import status
 from policyd_server.services.trainer_channel import TrainerChannel
 from policyd_server.services.training import SERVICE, TrainingForwarder
+from tests import threaded_rpc
 from tests.policyd_server.process import Publish, StartServer
 
 
@@ -37,7 +38,7 @@ class _Trainer(training_pb2_grpc.TrainingServiceServicer):
         self.time_remaining = 0.0
         self.cancelled = threading.Event()
 
-    @rpc.unary_sync
+    @threaded_rpc.unary
     def CreateTrainingJob(
         self, request: pb.CreateTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.CreateTrainingJobResponse:
@@ -48,7 +49,7 @@ class _Trainer(training_pb2_grpc.TrainingServiceServicer):
         context.set_trailing_metadata((("x-trailing", "yes"),))
         return pb.CreateTrainingJobResponse(job=pb.TrainingJob(job_id="7", spec=request.spec))
 
-    @rpc.stream_sync
+    @threaded_rpc.stream
     def WatchTrainingJob(
         self, request: pb.WatchTrainingJobRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingJobResponse]:

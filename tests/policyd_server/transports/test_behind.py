@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from policy_api.v1 import policy_pb2
 from policyd.runtime.rpc_tally import BUCKETS
 from policyd_server import front
-from policyd_server.services.handlers import HandlerTable
+from policyd_server.services.handlers import HandlerRegistry
 from policyd_server.settings import Settings
 from policyd_server.transports.grpcio import GrpcioTransport
 from tests.policyd_server.process import Publish, StartServer, needs_front
@@ -156,7 +156,7 @@ def test_it_starts_once(tmp_path: Path) -> None:
 
     async def test(front: Front) -> None:
         settings = Settings(repository=tmp_path)
-        made = partial(Counted, HandlerTable(), [], settings, tmp_path / "rest.sock")
+        made = partial(Counted, HandlerRegistry(), [], settings, tmp_path / "rest.sock")
         server = ServerBehind(made, front)
         await server.start()
         server.needed()

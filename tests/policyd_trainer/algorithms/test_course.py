@@ -19,9 +19,9 @@ from policyd_trainer.algorithms.loop import TrainingLoop
 from policyd_trainer.algorithms.prepare import make_batch
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.make import inspect
-from policyd_trainer.networks.autograd import load_flat
 from policyd_trainer.rollouts.buffer import Rollout
 from policyd_trainer.rollouts.make import make_local
+from tests.policyd_trainer.flat import load_flat
 
 TOLERANCE = 1e-6
 

@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.make import inspect, make_environments
 from policyd_trainer.environments.native import NativeEnvironments
-from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 
 
 class Preprocessed(gym.vector.VectorEnv[Any, Any, Any]):
@@ -52,7 +52,7 @@ def test_another_vector_environment_is_left_alone(env_id: str) -> None:
     config = resolve_config("p", env_id, "a2c", 0, {"preset": "default"})
     info = inspect(config)
     environments = make_environments(config, info, 3)
-    assert isinstance(environments, PlainEnvironments)
+    assert isinstance(environments, OrdinaryEnvironments)
     assert environments.reset(0).shape == (3, 2)
     environments.close()
 

@@ -9,7 +9,7 @@ import pytest
 from policyd.errors import InvalidArgument
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.make import inspect, make_environments
-from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 
 
 def _config(*wrappers: object) -> TrainingConfig:
@@ -24,7 +24,7 @@ def test_the_first_is_innermost() -> None:
     assert info.encoder.shape == (16,)
     assert info.max_episode_steps == 500
     environments = make_environments(config, info, 2)
-    assert isinstance(environments, PlainEnvironments)
+    assert isinstance(environments, OrdinaryEnvironments)
     assert environments.reset(3).shape == (2, 16)
     environments.close()
 

@@ -19,13 +19,13 @@ from policyd_trainer.export.network import network_nodes
 from policyd_trainer.export.nodes import GraphWriter
 from policyd_trainer.export.parity import ParityFailed, certify, largest_difference, runner
 from policyd_trainer.export.weights import dump_weights, load_weights
-from policyd_trainer.networks.autograd import load_flat
 from policyd_trainer.networks.layout import RowLayout, Segment
 from policyd_trainer.networks.mlp import MlpSpec
 from policyd_trainer.networks.modules import NetworkModule
 from policyd_trainer.networks.spec import NetworkSpec, flattened
 from policyd_trainer.spaces.boxes import BoxCodec
 from tests.policyd_trainer import kinds
+from tests.policyd_trainer.flat import load_flat
 
 SETTINGS: dict[str, dict[str, str]] = {
     "plain": {"normalize_observations": "false"},

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policyd_trainer.arrays import Backend, NumpyBackend, TorchBackend
-from policyd_trainer.networks.autograd import AutogradNetwork, load_flat
+from policyd_trainer.networks.autograd import AutogradNetwork
 from policyd_trainer.networks.closed_form import ClosedFormMlp
 from policyd_trainer.networks.mlp import (
     Activation,
@@ -19,6 +19,7 @@ from policyd_trainer.networks.mlp import (
     uniform_parameters,
 )
 from policyd_trainer.networks.modules import perceptron
+from tests.policyd_trainer.flat import load_flat
 
 specs = st.builds(
     MlpSpec,

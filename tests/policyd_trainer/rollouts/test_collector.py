@@ -19,7 +19,7 @@ from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentNe
 from policyd_trainer.environments.interface import Environments
 from policyd_trainer.environments.make import inspect
 from policyd_trainer.environments.native import NativeEnvironments
-from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 from policyd_trainer.rollouts.buffer import Rollout, RolloutBuffer
 from policyd_trainer.rollouts.collector import LocalCollector
 from policyd_trainer.rollouts.episodes import EpisodeTracker
@@ -36,7 +36,7 @@ def environments(mode: str, n_envs: int) -> Environments:
     config = configuration()
     info = inspect(config)
     if mode == "plain":
-        return PlainEnvironments([make_one(config) for _ in range(n_envs)], info.encoder, info.codec)
+        return OrdinaryEnvironments([make_one(config) for _ in range(n_envs)], info.encoder, info.codec)
     makers = [lambda: gym.make("Scripted-v0", disable_env_checker=True) for _ in range(n_envs)]
     return NativeEnvironments(
         SyncVectorEnv(makers, autoreset_mode=AutoresetMode(mode)), info.encoder, info.codec

@@ -92,7 +92,7 @@ def test_masks_stand_behind_the_row() -> None:
     branches = (np.array([1, 0], np.int8), np.array([1, 1, 0], np.int8))
     assert encoder.encode(2, branches).tolist() == [2, 1, 0, 1, 1, 0]
     assert encoder.encode(2).tolist() == [2, 1, 1, 1, 1, 1]
-    with pytest.raises(ValueError, match="of 2 elements, wanted 5"):
+    with pytest.raises(ValueError, match="of 2 elements, expected 5"):
         encoder.encode(2, np.ones(2))
 
 

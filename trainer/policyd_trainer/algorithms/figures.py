@@ -1,4 +1,4 @@
-"""What a batch's losses are told as, under stable-baselines3's names."""
+"""The figures of an update for the learning curve, under Stable-Baselines3's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Updates of categorical policies in one compiled call a pass: no Python between minibatches.
+"""Updates of categorical policies in one compiled call per pass: no Python between minibatches.
 
 At minibatches of 64 the arithmetic of a step takes 60 us; Python around it took as long again.
 """

@@ -111,6 +111,6 @@ def _finite(name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         raise EnvironmentFailed(
-            f"environment {row} answered NaN or infinity in its {name}, expected finite numbers"
+            f"environment {row} returned NaN or infinity in its {name}, expected finite numbers"
         )
     return array

@@ -1,4 +1,4 @@
-"""A vector environment that answers tensors, ours or a user's, as rollouts step it."""
+"""A vector environment that returns tensors, ours or a user's, in the form that rollouts use."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from policyd_trainer.environments.forms.interface import FormFactory
 from policyd_trainer.environments.forms.lookup import form_of
 from policyd_trainer.environments.interface import Environments
 from policyd_trainer.environments.native import NativeEnvironments, autoreset_mode
-from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 from policyd_trainer.environments.vectors import VectorEnvironments
 from policyd_trainer.spaces.actions import ActionCodec, codec_for
 from policyd_trainer.spaces.boxes import GaussianOptions
@@ -150,7 +150,7 @@ def make_environments(
     vector = _make_native(config, info, n_envs)
     if vector is not None:
         return NativeEnvironments(vector, info.encoder, info.codec, first)
-    return PlainEnvironments(_make_many(config, n_envs), info.encoder, info.codec, first=first)
+    return OrdinaryEnvironments(_make_many(config, n_envs), info.encoder, info.codec, first=first)
 
 
 def make_seeded(config: TrainingConfig, info: EnvironmentInfo, episode_seeds: range) -> Environments:
@@ -158,7 +158,7 @@ def make_seeded(config: TrainingConfig, info: EnvironmentInfo, episode_seeds: ra
     count, seeds = len(episode_seeds), iter(episode_seeds)
     if info.form is not None:
         return VectorEnvironments(info.form(np), count, info.codec, info.max_episode_steps, seeds)
-    return PlainEnvironments(_make_many(config, count), info.encoder, info.codec, seeds)
+    return OrdinaryEnvironments(_make_many(config, count), info.encoder, info.codec, seeds)
 
 
 def _make_many(config: TrainingConfig, n_envs: int) -> list[gym.Env[Any, Any]]:

@@ -20,7 +20,7 @@ from policyd_trainer.spaces.actions import ActionCodec
 from policyd_trainer.spaces.observations import ObservationEncoder
 
 
-class PlainEnvironments:
+class OrdinaryEnvironments:
     """Resets an environment in the step that ended its episode, if another episode is to follow.
 
     Every reset begins an episode that is played: some environments take their start states in turn.

@@ -1,6 +1,6 @@
 """Environments that have a vector form: all episodes are stepped by a few calls of numpy.
 
-They do what PlainEnvironments do for the same seeds, number for number.
+They do what OrdinaryEnvironments do for the same seeds, number for number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Running:
 
 
 class VectorEnvironments:
-    """Resets an episode in the step that ended it; `episode_seeds` as for PlainEnvironments."""
+    """Resets an episode in the step that ended it; `episode_seeds` as for OrdinaryEnvironments."""
 
     def __init__(
         self,

@@ -61,7 +61,7 @@ def play(
             actions = policy.sample(observations, policy.distribution.noise(rng, 1, n)[0])
         step = environments.step(actions, active, np.ones(n, bool))
         if not (np.isfinite(step.observations).all() and np.isfinite(step.rewards).all()):
-            raise EnvironmentFailed("in evaluation the environment answered a number that is not finite")
+            raise EnvironmentFailed("in evaluation the environment returned a number that is not finite")
         returns += np.where(active, step.rewards, 0.0)
         lengths += active
         active &= ~(step.terminated | step.truncated)

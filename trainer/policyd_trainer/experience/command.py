@@ -68,9 +68,15 @@ logger = logging.getLogger(__name__)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; VALUE is JSON.")
 @click.option("--promote/--no-promote", default=True, show_default=True, help="Whether the alias follows.")
 @click.option("--alias", default="champion", show_default=True, help="The alias that follows the learning.")
-@click.option("--min-return", type=float, help="With --env: greedy mean to be promoted.")
+@click.option("--min-return", type=float, help="With --env: smallest greedy mean return.")
 @click.option("--gate", default="{}", help="With --env: GateConfig as JSON. [default: BETTER]")
-@click.option("--progress", type=click.Choice(["bar", "json", "none"]), default="bar", show_default=True)
+@click.option(
+    "--progress",
+    type=click.Choice(["bar", "json", "none"]),
+    default="bar",
+    show_default=True,
+    help="A bar for people, JSON lines for programs, or nothing.",
+)
 @click.option("--job-id", default="", help="Publishing twice under one id makes one version.")
 @click.option(
     "--run-dir",

@@ -1,4 +1,7 @@
-"""One learner a policy: two would take each other's versions for an operator's."""
+"""A lock so that one job at a time learns a policy.
+
+Two jobs would take each other's versions for an operator's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a continuous job was asked for."""
+"""The options with which a continuous job was started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy's aliases, not asked for at each look."""
+"""The policy's aliases, read from the repository at most once per interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a continuous job has come to."""
+"""The result of a continuous job: its newest version."""
 
 from __future__ import annotations
 

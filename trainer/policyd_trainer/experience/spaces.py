@@ -12,6 +12,7 @@ from policy_api.v1 import artifact_pb2
 from policy_api.v1.training_pb2 import Spaces as SpacesMessage
 from policyd import spaces
 from policyd.errors import InvalidArgument, PolicydError
+from policyd.experience import CLIENTS
 from policyd.gym_spaces import LARGEST_CHOICE
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.spaces.actions import ActionCodec, codec_for
@@ -19,8 +20,6 @@ from policyd_trainer.spaces.boxes import BoxCodec, GaussianOptions
 from policyd_trainer.spaces.observations import ObservationEncoder, encoder_of
 from policyd_trainer.spaces.restore import action_space
 
-#: The name in metadata of an environment that is not here.
-ENVIRONMENT = "clients"
 ALGORITHM = "a2c"
 CLIP_RANGE = "0.2"
 #: Passes over a batch of clients' steps, which are dear: clipped ratios allow more than one. In
@@ -65,7 +64,7 @@ def first_config(
     InvalidArgument: the settings or the spaces are none to learn with; it names the field.
     """
     merged = {"clip_range": CLIP_RANGE, "n_epochs": EPOCHS, **settings}
-    name, environment = algorithm or ALGORITHM, env_id or ENVIRONMENT
+    name, environment = algorithm or ALGORITHM, env_id or CLIENTS
     config = resolve_config(policy, environment, name, seed, merged)
     asked = spaces_of_message(message, config)
     if "preset" in settings:

@@ -1,4 +1,4 @@
-"""Progress of a job without end, at a bearable rate."""
+"""Reports the progress of a continuous job, not more often than readers can use."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def largest_difference(expected: Sequence[np.ndarray], actual: Sequence[np.ndarr
             raise ParityFailed(f"the trainer computes shape {a.shape}, ONNX Runtime {b.shape}")
         worst = max(worst, float((np.abs(a - b) / np.maximum(1.0, np.abs(a))).max(initial=0.0)))
         if np.isnan(b).any():
-            raise ParityFailed("ONNX Runtime answers NaN")
+            raise ParityFailed("ONNX Runtime computes NaN")
     return worst
 
 

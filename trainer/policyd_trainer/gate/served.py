@@ -134,4 +134,4 @@ def _try(policy: ActingPolicy, info: EnvironmentInfo) -> None:
     except Exception as error:
         raise NotComparable(f"the model does not take this environment's observations: {error}") from error
     if answered != (wanted := (2, policy.distribution.outputs)):
-        raise NotComparable(f"the model answers {answered[1:]} numbers, this environment needs {wanted[1:]}")
+        raise NotComparable(f"the model computes {answered[1:]} numbers, this environment needs {wanted[1:]}")

@@ -1,1 +1,1 @@
-"""Durable training jobs: the table, the queue, and one worker process a job."""
+"""Durable training jobs: the table, the queue, and one worker process per job."""

@@ -208,7 +208,7 @@ class Supervisor:
                 stopping = self._stopping.is_set()
                 return await self._settlement.settle(job_id, ending, uncounted=stopping)
             except Exception:  # noqa: BLE001 -- as above
-                _LOG.exception("job %s: its end cannot be written down", job_id)
+                _LOG.exception("job %s: its end cannot be recorded", job_id)
                 if self._stopping.is_set():
                     return None  # the next trainer finds it as it is
             await self._pause()

@@ -58,11 +58,6 @@ def numpy_outputs(spec: NetworkSpec, parameters: np.ndarray) -> Callable[[np.nda
     return lambda rows: network.outputs(torch.from_numpy(np.ascontiguousarray(rows))).numpy()
 
 
-def load_flat(module: nn.Module, flat: np.ndarray) -> None:
-    """Copies a flat parameter vector [P] into a module."""
-    nn.utils.vector_to_parameters(torch.from_numpy(np.array(flat)), module.parameters())
-
-
 def _rebase(tensors: list[nn.Parameter], flat: Tensor) -> None:
     """Makes each parameter a view of its part of the flat vector, whose numbers win."""
     start = 0

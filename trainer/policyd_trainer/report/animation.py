@@ -107,5 +107,5 @@ def _frame(environment: gym.Env[Any, Any]) -> np.ndarray:
     with RENDER:
         frame = environment.render()
     if not isinstance(frame, np.ndarray):
-        raise TypeError(f"render() answered {type(frame).__name__}, wanted an array [H, W, 3]")
+        raise TypeError(f"render() returned {type(frame).__name__}, expected an array [H, W, 3]")
     return frame

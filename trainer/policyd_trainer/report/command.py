@@ -29,7 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--repository", required=True, envvar="POLICYD_REPOSITORY", type=LOCATION)
+@click.option(
+    "--repository",
+    required=True,
+    envvar="POLICYD_REPOSITORY",
+    type=LOCATION,
+    help="The model repository: a folder, or s3://, gs:// or az:// with bucket and prefix.",
+)
 @click.option("--policy", required=True, help="Name of the policy.")
 @click.option("--version", required=True, type=click.IntRange(min=1), help="Number of the version.")
 def report(repository: Path | str, policy: str, version: int) -> None:

@@ -1,4 +1,4 @@
-"""Has `policyd-trainer report` started, without importing what draws."""
+"""Starts `policyd-trainer report` as a process, without importing matplotlib here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the Ray cluster is: what a job that runs on one is told in its environment."""
+"""The environment variables that tell a job on a Ray cluster where the cluster is."""
 
 ADDRESS = "RAY_ADDRESS"  # of the head
 NODE = "POLICYD_RAY_NODE"  # of this machine, as the cluster knows it

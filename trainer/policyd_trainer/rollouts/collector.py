@@ -139,8 +139,8 @@ def check_finite(rollout: Rollout) -> None:
         if not np.isfinite(array).all():
             where = np.argwhere(~np.isfinite(array))[0].tolist()
             raise EnvironmentFailed(
-                f"the environment answered {array[tuple(where)]} in its {name} "
-                f"(step {where[0]} of the rollout, environment {where[1]}); wanted finite numbers"
+                f"the environment returned {array[tuple(where)]} in its {name} "
+                f"(step {where[0]} of the rollout, environment {where[1]}), expected finite numbers"
             )
 
 

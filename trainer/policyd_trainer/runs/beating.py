@@ -1,4 +1,4 @@
-"""Has the progress told again while nothing else tells any."""
+"""Repeats the last progress of a run while there is nothing new to report."""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ logger = logging.getLogger(__name__)
 @click.command()
 @click.option("--policy", required=True, envvar="POLICYD_POLICY", help="Name to publish under.")
 @click.option("--env", "env_id", required=True, envvar="POLICYD_ENV", help="EnvId or module:EnvId.")
-@click.option("--algorithm", default="a2c", envvar="POLICYD_ALGORITHM", help="reinforce or a2c.")
+@click.option(
+    "--algorithm", default="a2c", envvar="POLICYD_ALGORITHM", show_default=True, help="reinforce or a2c."
+)
 @click.option(
     "--repository",
     required=True,
@@ -57,20 +59,33 @@ logger = logging.getLogger(__name__)
     type=LOCATION,
     help="A folder, or s3://, gs:// or az:// with bucket and prefix.",
 )
-@click.option("--seed", default=0, envvar="POLICYD_SEED", show_default=True)
+@click.option("--seed", default=0, envvar="POLICYD_SEED", show_default=True, help="Seed of the whole run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; VALUE is JSON.")
-@click.option("--promote/--no-promote", default=False, envvar="POLICYD_PROMOTE", show_default=True)
-@click.option("--alias", default="champion", envvar="POLICYD_ALIAS", show_default=True)
-@click.option("--min-return", type=float, envvar="POLICYD_MIN_RETURN", help="Greedy mean to be promoted.")
+@click.option(
+    "--promote/--no-promote",
+    default=False,
+    envvar="POLICYD_PROMOTE",
+    show_default=True,
+    help="Whether the gate may point the alias at the new version.",
+)
+@click.option(
+    "--alias", default="champion", envvar="POLICYD_ALIAS", show_default=True, help="The alias to promote to."
+)
+@click.option("--min-return", type=float, envvar="POLICYD_MIN_RETURN", help="Smallest greedy mean return.")
 @click.option("--gate", default="{}", envvar="POLICYD_GATE", help="GateConfig as JSON. [default: BETTER]")
 @click.option(
-    "--progress", type=click.Choice(["bar", "json", "none"]), default="bar", envvar="POLICYD_PROGRESS"
+    "--progress",
+    type=click.Choice(["bar", "json", "none"]),
+    default="bar",
+    envvar="POLICYD_PROGRESS",
+    show_default=True,
+    help="A bar for people, JSON lines for programs, or nothing.",
 )
 @click.option(
     "--report/--no-report",
     default=True,
     show_default=True,
-    help="Have the report drawn after it.",
+    help="Draw the report after the run.",
 )
 @click.option("--job-id", default="", help="Publishing twice under one id makes one version.")
 @click.option(

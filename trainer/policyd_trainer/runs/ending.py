@@ -1,4 +1,4 @@
-"""What a run does at its beginning and its end so that no environment can hide how it went."""
+"""Makes sure that no environment can hide how a run ended."""
 
 from __future__ import annotations
 

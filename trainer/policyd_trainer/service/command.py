@@ -31,6 +31,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--listen",
     envvar="POLICYD_LISTEN",
+    show_envvar=True,
     default="127.0.0.1:50052",
     show_default=True,
     help="Where to serve: HOST:PORT (port 0: any free one) or unix:/path; several with commas.",
@@ -38,6 +39,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--repository",
     envvar="POLICYD_REPOSITORY",
+    show_envvar=True,
     type=LOCATION,
     required=True,
     help="The model repository: a folder, or s3://, gs:// or az:// with bucket and prefix.",
@@ -45,13 +47,20 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--experience",
     envvar="POLICYD_EXPERIENCE",
+    show_envvar=True,
     type=_FOLDER,
     help="The server's folder of recorded experience. [default: REPOSITORY/experience]",
 )
-@click.option("--jobs", envvar="POLICYD_JOBS", help="Database URL. [default: sqlite:///REPOSITORY/jobs.db]")
+@click.option(
+    "--jobs",
+    envvar="POLICYD_JOBS",
+    show_envvar=True,
+    help="Database URL. [default: sqlite:///REPOSITORY/jobs.db]",
+)
 @click.option(
     "--runs",
     envvar="POLICYD_RUNS",
+    show_envvar=True,
     type=LOCATION,
     help="Checkpoints and logs: a folder, or with --launcher ray also object storage."
     " [default: REPOSITORY/runs]",
@@ -59,6 +68,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--launcher",
     envvar="POLICYD_LAUNCHER",
+    show_envvar=True,
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
@@ -67,6 +77,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--ray-address",
     envvar="POLICYD_RAY_ADDRESS",
+    show_envvar=True,
     default="ray://127.0.0.1:10001",
     show_default=True,
     help="The cluster of --launcher ray; HOST:6379 on a machine that is part of it.",
@@ -74,30 +85,51 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--allow-env",
     envvar="POLICYD_ALLOW_ENV",
+    show_envvar=True,
     multiple=True,
     help="Pattern of environments that may be trained on, `module:EnvId` for a module's, or `gymnasium` for"
     " Gymnasium's own; may be repeated. [default: gymnasium]",
 )
 @click.option(
-    "--concurrency", envvar="POLICYD_CONCURRENCY", type=click.IntRange(1), default=1, show_default=True
+    "--concurrency",
+    envvar="POLICYD_CONCURRENCY",
+    show_envvar=True,
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Jobs that run at a time.",
 )
 @click.option(
     "--max-continuous",
     envvar="POLICYD_MAX_CONTINUOUS",
+    show_envvar=True,
     type=click.IntRange(0),
     default=4,
     show_default=True,
     help="Jobs that learn from clients and run beside the others.",
 )
 @click.option(
-    "--max-queued", envvar="POLICYD_MAX_QUEUED", type=click.IntRange(1), default=100, show_default=True
+    "--max-queued",
+    envvar="POLICYD_MAX_QUEUED",
+    show_envvar=True,
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Jobs that may wait; further ones are refused.",
 )
 @click.option(
-    "--max-attempts", envvar="POLICYD_MAX_ATTEMPTS", type=click.IntRange(1), default=3, show_default=True
+    "--max-attempts",
+    envvar="POLICYD_MAX_ATTEMPTS",
+    show_envvar=True,
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Workers in a row without progress after which a job fails.",
 )
 @click.option(
     "--max-seconds",
     envvar="POLICYD_MAX_SECONDS",
+    show_envvar=True,
     type=click.FloatRange(0, min_open=True),
     default=86_400.0,
     show_default=True,
@@ -106,6 +138,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--max-env-steps",
     envvar="POLICYD_MAX_ENV_STEPS",
+    show_envvar=True,
     type=click.IntRange(1),
     default=1_000_000_000,
     show_default=True,
@@ -114,6 +147,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--max-envs",
     envvar="POLICYD_MAX_ENVS",
+    show_envvar=True,
     type=click.IntRange(1),
     default=4096,
     show_default=True,
@@ -122,28 +156,37 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--max-step-timeout",
     envvar="POLICYD_MAX_STEP_TIMEOUT",
+    show_envvar=True,
     type=click.FloatRange(0, min_open=True),
     default=3600.0,
     show_default=True,
     help="Largest step_timeout of one job, seconds.",
 )
 @click.option(
-    "--stop-seconds", envvar="POLICYD_STOP_SECONDS", type=click.FloatRange(0), default=10.0, show_default=True
+    "--stop-seconds",
+    envvar="POLICYD_STOP_SECONDS",
+    show_envvar=True,
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds for checkpoints at shutdown.",
 )
 @click.option(
     "--keep-failed-days",
     envvar="POLICYD_KEEP_FAILED_DAYS",
+    show_envvar=True,
     type=click.FloatRange(0),
     default=14.0,
     show_default=True,
-    help="Before the log and the checkpoint of a job are removed.",
+    help="Days after which the log and the checkpoint of a job that has ended are removed.",
 )
 @click.option(
     "--metrics",
     envvar="POLICYD_METRICS",
+    show_envvar=True,
     help="HOST:PORT of /metrics for Prometheus; without, nothing is measured.",
 )
-@click.option("--port-file", type=_PATH, help="Where the bound address is written.")
+@click.option("--port-file", type=_PATH, help="File that gets the bound address once the trainer is ready.")
 @security_options
 @trace_options
 @log.log_options

@@ -8,10 +8,11 @@ import re
 
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, ListTrainingJobsRequest, TrainingSpec
 from policyd.errors import InvalidArgument
+from policyd.experience import CLIENTS
 from policyd.repository.names import validate_alias_name
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.experience.config import LearnConfig, check_gate
-from policyd_trainer.experience.spaces import ALGORITHM, ENVIRONMENT, first_config
+from policyd_trainer.experience.spaces import ALGORITHM, first_config
 from policyd_trainer.gate.config import Gate
 from policyd_trainer.service.ceilings import Ceilings
 from policyd_trainer.service.environments import AllowList
@@ -90,7 +91,7 @@ def check_learning(spec: TrainingSpec, environments: AllowList, ceilings: Ceilin
     own, settings = LearnConfig.split(spec.settings)
     check_gate(own, spec.env_id)
     algorithm = spec.algorithm or ALGORITHM
-    env_id = spec.env_id or ENVIRONMENT
+    env_id = spec.env_id or CLIENTS
     if spec.env_id:
         environments.check(spec.env_id)
     elif spec.promotion.HasField("min_return") or spec.promotion.HasField("gate"):

@@ -106,7 +106,7 @@ class ObservationEncoder:
             return np.ones(self.mask_width, np.float32)
         flat = flat_mask(mask)
         if len(flat) != self.mask_width:
-            raise ValueError(f"got an action mask of {len(flat)} elements, wanted {self.mask_width}")
+            raise ValueError(f"got an action mask of {len(flat)} elements, expected {self.mask_width}")
         starts = np.cumsum((0, *self.branches[:-1]))
         if self.branches and not np.add.reduceat(flat > 0, starts).all():
             raise ValueError(

@@ -18,7 +18,9 @@ INTERRUPTED = 130  # exit code after SIGINT
 
 @click.command(context_settings={"show_default": True})
 @click.option("--env", "env_id", required=True, help="`EnvId` or `module:EnvId`.")
-@click.option("--algorithm", type=click.Choice(["a2c", "reinforce"]), default="a2c")
+@click.option(
+    "--algorithm", type=click.Choice(["a2c", "reinforce"]), help="Learning algorithm.", default="a2c"
+)
 @click.option(
     "--study",
     "path",
@@ -60,7 +62,7 @@ def tune(
 def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
-            raise click.BadParameter(f"got {pair!r}, wanted KEY=VALUE", param_hint="--set")
+            raise click.BadParameter(f"got {pair!r}, expected KEY=VALUE", param_hint="--set")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

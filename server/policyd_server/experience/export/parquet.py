@@ -1,4 +1,4 @@
-"""Episodes as Parquet: one row a step, as it was recorded."""
+"""Episodes as Parquet: one row per step, as it was recorded."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ async def message_of(request: Request, op: Operation) -> Any:
         fields.check_known(given, op.body, "")
         fill(message, given)
     fields.check_known(dict(request.query_params), op.query, "")
-    fill(message, {name: _plain(message, name, text) for name, text in request.query_params.items()})
+    fill(message, {name: _scalar(message, name, text) for name, text in request.query_params.items()})
     for name, text in request.path_params.items():
         repeated = message.DESCRIPTOR.fields_by_name[name].is_repeated
         fill(message, {name: [text] if repeated else text})
     return message
 
 
-def _plain(message: Any, name: str, text: str) -> Any:
+def _scalar(message: Any, name: str, text: str) -> Any:
     """A value of the query: true and false are words there."""
     field = message.DESCRIPTOR.fields_by_name[name]
     if field.cpp_type != field.CPPTYPE_BOOL:

@@ -120,7 +120,7 @@ def settings_of(text: str) -> dict[str, str]:
     for line in [line for line in lines if line][: MAX_SETTINGS + 1]:
         name, equals, value = line.partition("=")
         if not equals or not name.strip() or len(settings) == MAX_SETTINGS:
-            raise InvalidArgument.of("settings", got=repr(line[:60]), wanted="KEY=VALUE, one a line")
+            raise InvalidArgument.of("settings", got=repr(line[:60]), wanted="KEY=VALUE, one per line")
         settings[name.strip()] = value.strip()
     return settings
 

@@ -196,7 +196,7 @@ def test_what_does_not_fit_the_environment_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidArgument, match=said):
             prepared(path, tmp_path, policy="p", env_id=env_id, outputs={})
-    with pytest.raises(CorruptArtifact, match="no ONNX model"):
+    with pytest.raises(CorruptArtifact, match="not a readable ONNX model"):
         prepared(tmp_path / "text.onnx", tmp_path, policy="p", env_id="CartPole-v1", outputs={})
 
 

@@ -209,7 +209,7 @@ def test_a_retraining_needs_a_trainer(signed_in: Browser) -> None:
     assert "gamma=0.9" in answer.body.decode()
     assert ATTACK in unescape(answer.body.decode())
     checked = signed_in.post("/page/retrain/check", {**fields, "settings": "gamma"})
-    assert checked.json["problems"] == {"settings": "got 'gamma', expected KEY=VALUE, one a line"}
+    assert checked.json["problems"] == {"settings": "got 'gamma', expected KEY=VALUE, one per line"}
 
 
 def test_a_canary_needs_a_share_and_a_reason(signed_in: Browser) -> None:

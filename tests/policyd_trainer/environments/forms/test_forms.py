@@ -17,7 +17,7 @@ from policyd_trainer.environments.construct import make_one
 from policyd_trainer.environments.forms.lookup import FORMS, form_of
 from policyd_trainer.environments.interface import Environments, Step
 from policyd_trainer.environments.make import inspect, make_environments, make_seeded
-from policyd_trainer.environments.ordinary import PlainEnvironments
+from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 from policyd_trainer.environments.vectors import VectorEnvironments
 
 pytestmark = pytest.mark.long
@@ -35,10 +35,10 @@ def configuration(env_id: str, **settings: str) -> TrainingConfig:
     return resolve_config("p", env_id, "a2c", 0, {"preset": "course", **settings})
 
 
-def both(env_id: str) -> tuple[PlainEnvironments, VectorEnvironments]:
+def both(env_id: str) -> tuple[OrdinaryEnvironments, VectorEnvironments]:
     config = configuration(env_id)
     info = inspect(config)
-    plain = PlainEnvironments([make_one(config) for _ in range(SIDE_BY_SIDE)], info.encoder, info.codec)
+    plain = OrdinaryEnvironments([make_one(config) for _ in range(SIDE_BY_SIDE)], info.encoder, info.codec)
     vectors = make_environments(config, info, SIDE_BY_SIDE)
     assert isinstance(vectors, VectorEnvironments)
     return plain, vectors

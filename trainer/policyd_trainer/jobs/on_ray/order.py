@@ -1,4 +1,4 @@
-"""What an actor is told to run.
+"""The order that tells an actor what to run.
 
 Known to both sides of the bridge, so nothing of Ray is imported here.
 """
