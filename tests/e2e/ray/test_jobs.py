@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +29,7 @@ from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.on_ray.launcher import RayLauncher
 from tests.e2e.crash.matrix import ENDED, trial
 from tests.e2e.crash.ray_system import RaySystem
+from tests.ray_cluster import VARIABLES
 from tests.s3 import S3Server
 
 pytestmark = [
@@ -139,6 +142,34 @@ def test_exactly_one_version_comes_out(system: RaySystem, victim: str, phase: st
     """Whatever is killed: the job ends with one version, promoted once, which the server serves."""
     outcome = trial(system, victim, phase)
     assert outcome.wrong == (), outcome
+
+
+def test_a_bridge_that_has_lost_its_cluster_ends(system: RaySystem, tmp_path: Path) -> None:
+    """Also one that waits for nothing, and also where another head has taken the address.
+
+    Ray's client can leave calls waiting for ever then; a bridge that ends is replaced.
+    """
+    command = [sys.executable, "-P", "-m", "policyd_trainer.jobs.on_ray", system.cluster.address, "test"]
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # nothing comes, and it does not end
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | VARIABLES,
+        ) as bridge,
+    ):
+        try:
+            assert bridge.stdout is not None
+            assert b"ready" in bridge.stdout.readline(), log.read_text()
+            system.cluster.head.kill()
+            system.restore()
+            assert bridge.wait(300) == 1
+        finally:
+            bridge.kill()
+    assert "the cluster" in log.read_text()
 
 
 def test_a_missing_cluster_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from typing import IO
 
 from policyd_trainer.guardian.tree import signal_at_death_of_parent
 from policyd_trainer.jobs.on_ray.bridge import serve
@@ -21,8 +22,13 @@ def main() -> None:
     signal_at_death_of_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer
     out = own_stdout()  # what Ray prints goes to standard error
+    asyncio.run(_serve_and_exit(out))
+
+
+async def _serve_and_exit(out: IO[str]) -> None:
+    """Does not wait for calls that hang in threads."""
     try:
-        asyncio.run(serve(sys.argv[1], sys.argv[2], out))
+        await serve(sys.argv[1], sys.argv[2], out)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"{in_one_line(error)}\n")
         sys.stderr.flush()

@@ -23,6 +23,8 @@ from policyd_trainer.ray_errors import in_one_line
 _CALLS = 8  # that an actor answers at once: a waiting `lines`, signals
 _PACE = 0.5  # seconds between two looks at one actor: 100 jobs cost half a core
 _PAUSE = 1.0  # seconds before an actor is asked again that could not be reached
+_LOOK = 2.0  # seconds between two looks at the cluster
+_PATIENCE = 30.0  # seconds for its answer
 
 
 class Bridge:
@@ -128,9 +130,29 @@ def _started(name: str, order: dict[str, Any], resources: Mapping[str, Any]) -> 
 
 
 async def serve(address: str, namespace: str, out: IO[str]) -> None:
-    """Connects and obeys. ConnectionError: there is no cluster at the address."""
+    """Connects and obeys. ConnectionError: there is no cluster at the address, or it was lost."""
     ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader(limit=MAX_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    await Bridge(out).run(orders)
+    running, lost = asyncio.create_task(Bridge(out).run(orders)), asyncio.create_task(_until_lost())
+    done, _ = await asyncio.wait((running, lost), return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _until_lost() -> None:
+    """Ends with an error when the cluster does not answer any more.
+
+    Ray's client may lose its connection and leave calls waiting for ever, also where it has
+    connected again: to a new head, which knows nothing of them. The next bridge begins anew.
+    """
+    while True:
+        await asyncio.sleep(_LOOK)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.to_thread(ray.util.list_named_actors)
+        except TimeoutError:
+            raise ConnectionError(f"the cluster has not answered for {_PATIENCE:g} s") from None
+        except RayError as error:
+            raise ConnectionError(f"the connection to the cluster is lost: {in_one_line(error)}") from None
