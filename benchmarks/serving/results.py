@@ -11,7 +11,7 @@ SWAPS = "swaps"  # the part of a run, in `Failure`
 
 
 class Cell(NamedTuple):
-    """A load: rows a request, connections, and requests in flight on each connection."""
+    """A load: rows per request, connections, and requests in flight on each connection."""
 
     batch: int
     connections: int

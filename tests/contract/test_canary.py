@@ -187,7 +187,7 @@ def test_outcomes_that_stop_end_a_canary(world: World) -> None:
     world.report({episode: 1.0 for episode, answer in answers if answer.version == 1})
     found = world.until_ended()
     assert found.state == Canary.ROLLED_BACK
-    assert found.reason.startswith("no outcome of it came during")
+    assert found.reason.startswith("no outcome of the canary arrived during")
 
 
 def test_without_a_verdict_the_share_is_taken_back(world: World) -> None:
