@@ -22,6 +22,7 @@ from benchmarks.live.worlds import TASKS, Task, optimum
 
 BAD = Misbehaviour(vanish=0.1, twice=0.05, late=30.0)
 LAGS = (0, 1, 4, 16)
+KINDS: tuple[lag.Kind, ...] = ("weighted", "clip", "vtrace", "none")
 PART = 0.8  # of the seeds have to hold
 LOST_WITH_CAPS = 0.05  # of the optimum, at most, while a tenth of the callers lies
 LOST_WITHOUT = 0.2  # at least
@@ -75,7 +76,7 @@ def learn(name: str, *, bad_network: bool, **asked: Any) -> None:
 @main.command("lab")
 @click.argument("name", type=click.Choice(sorted(set(TASKS) - {"two-agents"})))
 @click.option("--lag", "age", type=click.IntRange(0), default=0, help="Versions behind the newest.")
-@click.option("--correction", type=click.Choice(["clip", "vtrace", "none"]), default="clip")
+@click.option("--correction", type=click.Choice(list(KINDS)), default=KINDS[0])
 @_options("seeds", "first", "decisions", "set", "picture", "json")
 def lab(name: str, *, age: int, correction: lag.Kind, **asked: Any) -> None:
     """The learner alone: clients in this process, no server, no files."""
@@ -90,22 +91,21 @@ def lab(name: str, *, age: int, correction: lag.Kind, **asked: Any) -> None:
 @main.command("lag")
 @_options("seeds", "first", "decisions", "set", "picture", "json")
 def lags(**asked: Any) -> None:
-    """CartPole by clients whose versions are 0, 1, 4 and 16 updates old, with three corrections."""
+    """CartPole by clients whose versions are 0, 1, 4 and 16 updates old, with each correction."""
     task = _task("cartpole", asked)
-    kinds: tuple[lag.Kind, ...] = ("clip", "vtrace", "none")
     found = [
         lag.run(task, seed, task.decisions, lag=age, kind=kind)
-        for kind in kinds
+        for kind in KINDS
         for age in LAGS
         for seed in range(asked["first_seed"], asked["first_seed"] + asked["seeds"])
     ]
     curves = {
         f"{kind}, {age} old": [one.curve for one in found if (one.correction, one.lag) == (kind, age)]
-        for kind in ("clip", "none")
+        for kind in ("weighted", "none")
         for age in LAGS
     }
     _draw(asked, curves, task.target, "CartPole by clients that act with old versions")
-    held = [one.reached is not None for one in found if one.correction == "clip"]
+    held = [one.reached is not None for one in found if one.correction == "weighted"]
     _end(found, ("lag", "correction", "seed", "reached", "final"), asked, good=_most(held))
 
 

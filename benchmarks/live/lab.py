@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.live.worlds import Task
 from policy_api.v1 import experience_pb2 as pb
 from policyd_trainer.evaluation.selection import Snapshot
-from policyd_trainer.experience.batches import CLIP, Correction
+from policyd_trainer.experience.batches import WEIGHTED, Correction
 from policyd_trainer.experience.config import LearnConfig
 from policyd_trainer.experience.learning import LivePolicy
 from policyd_trainer.experience.selection import Candidate
@@ -40,7 +40,7 @@ class Lab:
     """One policy and its clients. One version acts in an episode, as with the client library."""
 
     def __init__(
-        self, task: Task, seed: int, *, lag: int = 0, correction: Correction = CLIP, batch_steps: int = 0
+        self, task: Task, seed: int, *, lag: int = 0, correction: Correction = WEIGHTED, batch_steps: int = 0
     ) -> None:
         """`lag`: how many versions behind the newest one the clients' actions come from."""
         settings = dict(task.settings)

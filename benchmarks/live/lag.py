@@ -12,7 +12,7 @@ from benchmarks.live.running import NEAR, score
 from benchmarks.live.worlds import Task
 from policyd_trainer.experience.batches import Correction
 
-Kind = Literal["clip", "vtrace", "none"]
+Kind = Literal["weighted", "clip", "vtrace", "none"]
 RECENT = 100  # episodes whose mean return is the curve
 
 
@@ -31,7 +31,7 @@ class Run:
 
 
 def run(
-    task: Task, seed: int, decisions: int, *, lag: int = 0, kind: Kind = "clip", batch_steps: int = 0
+    task: Task, seed: int, decisions: int, *, lag: int = 0, kind: Kind = "weighted", batch_steps: int = 0
 ) -> Run:
     """Learns with so many decisions; versions near the target are evaluated."""
     lab = Lab(task, seed, lag=lag, correction=Correction(kind), batch_steps=batch_steps)

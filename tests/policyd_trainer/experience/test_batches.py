@@ -8,7 +8,7 @@ import pytest
 from policyd_trainer.algorithms.build import build_learner, network_specs
 from policyd_trainer.config import resolve_config
 from policyd_trainer.distributions.categorical import Categorical
-from policyd_trainer.experience.batches import batch_of, rollout_of
+from policyd_trainer.experience.batches import Correction, batch_of, rollout_of
 from policyd_trainer.experience.sequences import Sequence
 
 CONFIG = resolve_config(
@@ -43,7 +43,7 @@ def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
     made = [sequence(rng, length, terminated=bool(length % 2)) for length in (3, 1, 6, 2)]
     learner = build_learner(CONFIG, network_specs(CONFIG, 3, Categorical(2)), Categorical(2), "cpu")
     rollout = rollout_of(made)
-    batch = batch_of(CONFIG, learner, made, rollout, rollout.rewards, None)
+    batch = batch_of(CONFIG, learner, made, rollout, rollout.rewards, None, Correction("clip"))
     expected = {}
     for column, one in enumerate(made):
         values = learner.values(one.observations)
@@ -63,3 +63,21 @@ def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
         assert batch.value_targets is not None
         assert batch.old_log_probs[place] == log_prob
         np.testing.assert_allclose(batch.value_targets[place], target, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_counts_by_how_probable_it_is_now() -> None:
+    """Advantages times the truncated ratio; the update is clipped against the newest policy."""
+    made = [sequence(np.random.default_rng(1), length, terminated=True) for length in (3, 2)]
+    learner = build_learner(CONFIG, network_specs(CONFIG, 3, Categorical(2)), Categorical(2), "cpu")
+    rollout = rollout_of(made)
+    plain, weighted, higher = (
+        batch_of(CONFIG, learner, made, rollout, rollout.rewards, None, correction)
+        for correction in (Correction("none"), Correction(), Correction(rho_bar=3.0))
+    )
+    recorded = [made[column].log_probs[t] for t, column in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))]
+    assert plain.old_log_probs is not None
+    ratios = np.exp(plain.old_log_probs - np.array(recorded))
+    assert ratios.min() < 1 < ratios.max()
+    np.testing.assert_allclose(weighted.advantages, plain.advantages * ratios.clip(0, 1), rtol=1e-5)
+    np.testing.assert_allclose(higher.advantages, plain.advantages * ratios.clip(0, 3), rtol=1e-5)
+    np.testing.assert_array_equal(weighted.old_log_probs, plain.old_log_probs)

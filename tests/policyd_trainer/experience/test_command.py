@@ -41,7 +41,7 @@ def test_sigterm_ends_it_between_two_batches(world: World) -> None:
     ("setting", "message"),
     [
         ("batch_steps=0", "settings[batch_steps]"),
-        ("correction=vtrace", "clip or none with reinforce"),
+        ("correction=vtrace", "weighted, clip or none with reinforce"),
         ("gamma=2", "settings[gamma]"),
         ("nonsense", "KEY=VALUE"),
     ],

@@ -30,6 +30,7 @@ def world(tmp_path: Path) -> Iterator[BoxWorld]:
 def judged(world: BoxWorld, kind: str, **play: float) -> GateVerdict:
     """What is decided of the version that the job learns from so many batches."""
     own = {"evidence": "keep", "held_out": SHARE, "publish_every": BATCHES, "batch_steps": BATCH_STEPS}
+    own["correction"] = "clip"  # so many batches of one version's episodes: it stays near that version
     settings = {"learning_rate": "0.001", "n_epochs": "4", "minibatch_size": "null", **SETTINGS[kind]}
     job = world.job(own=own, **settings)  # type: ignore[arg-type]
     world.learn(job, 0)  # publishes an untrained version

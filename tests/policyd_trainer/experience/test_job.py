@@ -33,7 +33,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "correction"), [("a2c", "clip"), ("a2c", "vtrace"), ("reinforce", "clip")]
+    ("algorithm", "correction"), [("a2c", "weighted"), ("a2c", "vtrace"), ("reinforce", "weighted")]
 )
 def test_a_bandit_is_learned_to_within_a_hundredth_of_its_optimum(
     world: World, algorithm: str, correction: str

@@ -29,12 +29,12 @@ from policyd_trainer.rollouts.buffer import Rollout
 class Correction:
     """How actions of older versions count; see LearnConfig."""
 
-    kind: Literal["clip", "vtrace", "none"] = "clip"
+    kind: Literal["weighted", "clip", "vtrace", "none"] = "weighted"
     rho_bar: float = 1.0
     c_bar: float = 1.0
 
 
-CLIP = Correction()
+WEIGHTED = Correction()
 
 
 def rollout_of(sequences: Many[Sequence]) -> Rollout:
@@ -80,14 +80,16 @@ def batch_of(
     rollout: Rollout,
     rewards: np.ndarray,
     scaling: ObservationScaling | None,
-    correction: Correction = CLIP,
+    correction: Correction = WEIGHTED,
 ) -> Batch:
     """The batch of a rollout of `sequences`, corrected for the age of its actions.
 
-    With `clip` the ratio of each step is against its own recorded probability, whichever version
-    acted. With `vtrace` the targets and advantages have truncated ratios in them, and the update is
-    clipped against the policy as it is now. `rewards` are the rollout's, scaled where that is
-    configured [T, N].
+    With `weighted` each step counts by the ratio of its probability now and when it was recorded,
+    `rho_bar` at most, and the update is clipped against the policy as it is now (Hilton, Cobbe and
+    Schulman, 2022, the decoupled objective). With `clip` the clipped ratio is against each step's
+    recorded probability: a step that the policy has moved away from teaches nothing. With `vtrace`
+    the targets and advantages have truncated ratios in them, and the update is clipped as with
+    `weighted`. `rewards` are the rollout's, scaled where that is configured [T, N].
     """
     batch = make_batch(config, learner, rollout, rewards, scaling)
     if correction.kind == "none":
@@ -100,8 +102,11 @@ def batch_of(
         return replace(batch, old_log_probs=asarray(recorded[rollout.valid]))
     current = np.zeros(rewards.shape, np.float32)  # [T, N]
     current[rollout.valid] = learner.backend.to_numpy(batch.old_log_probs)
-    ratios = asarray(np.exp((current - recorded).clip(-20, 20)))  # [T, N]
-    estimator = partial(_vtrace, ratios=ratios, correction=correction)
+    ratios = np.exp((current - recorded).clip(-20, 20))  # [T, N]
+    if correction.kind == "weighted":
+        weights = asarray(ratios[rollout.valid].clip(0, correction.rho_bar))
+        return replace(batch, advantages=batch.advantages * weights)
+    estimator = partial(_vtrace, ratios=asarray(ratios), correction=correction)
     return make_batch(config, learner, rollout, rewards, scaling, estimator)
 
 

@@ -25,11 +25,12 @@ class LearnConfig(BaseModel):
 
     batch_steps: Count = 2048  # steps of one batch, at least
     publish_every: Count = 1  # batches between two versions: bounds the age of what clients act with
-    # How actions of older versions count. `clip`: PPO's clipped ratio against each step's own
-    # recorded probability. `vtrace`: V-trace's truncated ratios, of a2c only. `none`: as if the
-    # newest had acted.
-    correction: Literal["clip", "vtrace", "none"] = "clip"
-    rho_bar: Positive = 1.0  # vtrace: largest weight of a step's own error
+    # How actions of older versions count. `weighted`: by how much more probable they are now than
+    # when they were recorded, and the update is clipped against the newest version. `clip`: PPO's
+    # clipped ratio against each step's own recorded probability. `vtrace`: V-trace's truncated
+    # ratios, of a2c only. `none`: as if the newest had acted.
+    correction: Literal["weighted", "clip", "vtrace", "none"] = "weighted"
+    rho_bar: Positive = 1.0  # weighted, vtrace: largest weight of a step
     c_bar: Positive = 1.0  # vtrace: largest weight that later errors are passed back with
     keep_versions: Count = 20  # newest versions that stay, whether an alias names them or not
     max_steps: Count | None = None  # steps after which the job ends with success; None: it never does

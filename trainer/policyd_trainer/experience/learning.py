@@ -27,7 +27,7 @@ from policyd_trainer.estimators.normalization import (
     most_rows,
 )
 from policyd_trainer.evaluation.selection import Snapshot
-from policyd_trainer.experience.batches import CLIP, Correction, batch_of, rollout_of
+from policyd_trainer.experience.batches import WEIGHTED, Correction, batch_of, rollout_of
 from policyd_trainer.experience.outliers import within_reach
 from policyd_trainer.experience.sequences import Sequence
 from policyd_trainer.experience.spaces import CLIP_RANGE, EPOCHS, Spaces
@@ -74,11 +74,11 @@ def config_of(
 class LivePolicy:
     """The weights that learn, and what goes with them."""
 
-    def __init__(self, config: TrainingConfig, spaces: Spaces, correction: Correction = CLIP) -> None:
+    def __init__(self, config: TrainingConfig, spaces: Spaces, correction: Correction = WEIGHTED) -> None:
         """InvalidArgument: the settings do not fit one another."""
         if correction.kind == "vtrace" and config.algorithm != "a2c":
             raise InvalidArgument.of(
-                "settings[correction]", got="vtrace", wanted="clip or none with reinforce"
+                "settings[correction]", got="vtrace", wanted="weighted, clip or none with reinforce"
             )
         self.config, self.spaces, self._correction = config, spaces, correction
         distribution = spaces.codec.distribution

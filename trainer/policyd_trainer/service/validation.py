@@ -102,7 +102,9 @@ def check_learning(spec: TrainingSpec, environments: AllowList, ceilings: Ceilin
     config = resolve_config(spec.policy, env_id, algorithm, spec.seed, settings)
     environments.check_wrappers([wrapper.entry_point for wrapper in config.wrappers])
     if own.correction == "vtrace" and spec.algorithm == "reinforce":
-        raise InvalidArgument.of("settings[correction]", got="vtrace", wanted="clip or none with reinforce")
+        raise InvalidArgument.of(
+            "settings[correction]", got="vtrace", wanted="weighted, clip or none with reinforce"
+        )
     if config.init_from is not None:
         raise InvalidArgument.of("settings[init_from]", got="a setting", wanted="none with EXPERIENCE")
     ceilings.check(config)
