@@ -91,6 +91,11 @@ SPACES: dict[str, Callable[[Odd], None]] = {
     "acts by a point": _acts_in(spaces.Box(1, 1, (1,), np.float32)),
     "acts by nothing": _acts_in(spaces.Box(-1, 1, (0,), np.float32)),
     "acts by Text": _acts_in(spaces.Text(3)),
+    "metadata of None": lambda environment: setattr(type(environment), "metadata", None),
+    "spec of text": lambda environment: setattr(type(environment), "spec", "Odd-v0"),
+    "np_random of None": lambda environment: setattr(type(environment), "np_random", None),
+    "a space that raises": lambda environment: setattr(type(environment), "action_space", property(_bare)),
+    "no space": lambda environment: delattr(environment, "observation_space"),
     "space of None": lambda environment: setattr(environment, "observation_space", None),
     "space of a function": lambda environment: setattr(environment, "action_space", lambda: None),
 }

@@ -43,12 +43,8 @@ def make_one(config: TrainingConfig, render_mode: str | None = None) -> Env:
         raise at(config.env_id, error) from error
     except PolicydError:
         raise
-    except (gym.error.Error, ModuleNotFoundError) as error:
-        raise InvalidArgument.of("env_id", got=repr(config.env_id), wanted=_wanted(config, error)) from error
-    except TypeError as error:
-        raise _wrong_type(config, error) from error
     except Exception as error:
-        raise EnvironmentFailed(f"{config.env_id}: constructor {explained(error)}") from error
+        raise _why_not(config, error) from error
 
 
 def close(environment: Any) -> None:
@@ -96,6 +92,43 @@ def _import(env_id: str) -> None:
         raise EnvironmentFailed(f"importing {module or env_id} {explained(error)}") from error
 
 
+def _why_not(config: TrainingConfig, error: Exception) -> PolicydError:
+    """The error for a name or arguments that are wrong, or for an environment that fails."""
+    if _is_of_the_name(config.env_id, error):
+        return InvalidArgument.of("env_id", got=repr(config.env_id), wanted=_wanted(config, error))
+    if isinstance(error, TypeError) and _is_no_environment(error):
+        wanted = (
+            f"a gymnasium.Env of one agent. {error} An environment of several agents (PettingZoo) needs a "
+            "wrapper that makes it one agent's; one of the old package gym needs gymnasium.Env as its base"
+        )
+        return InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted)
+    if isinstance(error, TypeError) and _is_of_the_arguments(error):
+        return InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=str(error))
+    cause = error.__cause__  # make says a TypeError again, with the arguments
+    own = cause if isinstance(error, TypeError) and isinstance(cause, TypeError) else error
+    return EnvironmentFailed(f"{config.env_id}: constructor {explained(own)}")
+
+
+def _is_of_the_name(env_id: str, error: Exception) -> bool:
+    """Whether there is no such environment, or something is missing that importing it needs.
+
+    An environment that is registered may raise the same errors itself.
+    """
+    return isinstance(error, gym.error.Error | ModuleNotFoundError) and env_id not in _SEEN
+
+
+def _is_no_environment(error: TypeError) -> bool:
+    text = str(error)
+    return "must inherit from the gymnasium.Env" in text or "incompatible with Gymnasium" in text
+
+
+def _is_of_the_arguments(error: TypeError) -> bool:
+    """Whether calling the constructor failed, and not the constructor itself."""
+    cause = error.__cause__
+    trace = None if cause is None else cause.__traceback__
+    return trace is not None and trace.tb_next is None and "argument" in str(cause)
+
+
 def _wanted(config: TrainingConfig, error: Exception) -> str:
     """What is expected in place of a name that cannot be made."""
     name = config.env_id.rpartition(":")[2]
@@ -115,19 +148,3 @@ def _old_registry() -> Mapping[str, Any]:
     registry = getattr(module, "registry", {})
     specs = getattr(registry, "env_specs", registry)  # a class of its own before version 0.26
     return specs if isinstance(specs, Mapping) else {}
-
-
-def _wrong_type(config: TrainingConfig, error: TypeError) -> PolicydError:
-    """The error for wrong arguments, no environment, or the constructor's own failure."""
-    text = str(error)
-    if "must inherit from the gymnasium.Env" in text or "incompatible with Gymnasium" in text:
-        wanted = (
-            f"a gymnasium.Env of one agent. {text} An environment of several agents (PettingZoo) needs a "
-            "wrapper that makes it one agent's; one of the old package gym needs gymnasium.Env as its base"
-        )
-        return InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted)
-    cause = error.__cause__
-    trace = cause.__traceback__ if cause is not None else None
-    if trace is not None and trace.tb_next is not None:  # raised inside the constructor, not by calling it
-        return EnvironmentFailed(f"{config.env_id}: constructor {explained(cast('TypeError', cause))}")
-    return InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=text)

@@ -5,6 +5,7 @@ What is something else is refused by name.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,7 +82,21 @@ def explained(error: Exception) -> str:
             ". Does it return what Gym before version 0.26 did? reset returns (observation, info), step "
             f"(observation, reward, terminated, truncated, info), {_PORT}"
         )
+    elif line := _gymnasiums_line(error):
+        text += f" (in Gymnasium's `{line}`)"
     return text
+
+
+def _gymnasiums_line(error: Exception) -> str:
+    """The line of Gymnasium's own code that failed on what the environment is; empty: another's.
+
+    A line that raises says in its error what it found.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or "/gymnasium/" not in frames[-1].filename.replace("\\", "/"):
+        return ""
+    line = (frames[-1].line or "").partition("  #")[0]
+    return "" if line.startswith(("raise ", "return")) else line
 
 
 def _shape_of(answer: Any) -> str:

@@ -16,9 +16,10 @@ from policyd import masks
 from policyd.errors import PolicydError, UnsupportedSpace
 from policyd.gym_spaces import describe
 from policyd_trainer.config import TrainingConfig
+from policyd_trainer.environments.attributes import attribute, naming
 from policyd_trainer.environments.calls import ACTION_MASKS, CONSTRUCTOR, FIRST_RESET, SPACES
 from policyd_trainer.environments.construct import close, make_one
-from policyd_trainer.environments.contract import explained, reset_result
+from policyd_trainer.environments.contract import reset_result
 from policyd_trainer.environments.errors import EnvironmentFailed, at
 from policyd_trainer.environments.forms.interface import FormFactory
 from policyd_trainer.environments.forms.lookup import form_of
@@ -104,27 +105,26 @@ def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
     """
     env = make_one(config)
     try:
-        with SPACES:
-            observation_space, action_space, spec = env.observation_space, env.action_space, env.spec
-        assert spec is not None, "gymnasium.make sets it"
-        codec_for(action_space)  # a space that is not supported is refused before anything runs
-        describe(observation_space)
-        with FIRST_RESET:
+        observation_space = attribute(env, "observation_space", gym.Space)
+        action_space = attribute(env, "action_space", gym.Space)
+        spec = attribute(env, "spec", EnvSpec)
+        with naming("the spaces"):
+            codec_for(action_space)  # a space that is not supported is refused before anything runs
+            describe(observation_space)
+        with naming("reset"), FIRST_RESET:
             answer = env.reset(seed=0)
-        seen, info = reset_result(answer)
-        with ACTION_MASKS:
+        with naming("reset"):
+            seen, info = reset_result(answer)
+        with naming("action_masks"), ACTION_MASKS:
             has_mask = masks.given(env, seen, info) is not None
-        form = form_of(env)
+        with naming("vector_form"), SPACES:
+            form = form_of(env)
         is_one = beside and form is None and spec.vector_entry_point is None
         return Look(
             observation_space, action_space, spec, seen, has_mask, form, _second(config) if is_one else ""
         )
     except EnvironmentFailed as error:
         raise at(config.env_id, error) from error
-    except PolicydError:
-        raise
-    except Exception as error:
-        raise EnvironmentFailed(f"{config.env_id}: reset {explained(error)}") from error
     finally:
         close(env)
 
@@ -192,18 +192,19 @@ def _make_native(
     arguments: dict[str, Any] = dict(config.env_kwargs)
     if config.max_episode_steps is not None:
         arguments["max_episode_steps"] = config.max_episode_steps
+    vector = None
     try:
         with CONSTRUCTOR:
             vector = gym.make_vec(
                 spec.id, num_envs=n_envs, vectorization_mode="vector_entry_point", **arguments
             )
+        resets = autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
+        if resets and _is_same(vector, info):
+            return vector
     except Exception as error:  # noqa: BLE001  somebody else's code, and there are the plain environments
-        logger.info("%s: stepped one by one, its vector environment cannot be made: %s", spec.id, error)
-        return None
-    resets = autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
-    if resets and _is_same(vector, info):
-        return vector
-    close(vector)
+        logger.info("%s: stepped one by one, its vector environment cannot be used: %s", spec.id, error)
+    if vector is not None:
+        close(vector)
     return None
 
 

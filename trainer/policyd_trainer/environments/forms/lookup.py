@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
+from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.forms.acrobot import Acrobot
 from policyd_trainer.environments.forms.cartpole import CartPole
 from policyd_trainer.environments.forms.interface import FormFactory
@@ -35,4 +37,20 @@ def form_of(env: gym.Env[Any, Any]) -> FormFactory | None:
     if spec is None or spec.additional_wrappers or set(spec.kwargs) - {"render_mode"}:
         return None
     own: FormFactory | None = getattr(type(env.unwrapped), "vector_form", None)
-    return own or FORMS.get(str(spec.entry_point))
+    if own is None:
+        return FORMS.get(str(spec.entry_point))
+    _check(own)
+    return own
+
+
+def _check(factory: FormFactory) -> None:
+    """EnvironmentFailed: an environment's own form does not offer what is used of it."""
+    if not callable(factory):
+        raise EnvironmentFailed(f"vector_form is of type {type(factory).__name__}, expected a VectorForm")
+    form = factory(np)
+    for name in ("lowest_reward", "highest_reward"):
+        if not isinstance(value := getattr(form, name), float | int):
+            raise EnvironmentFailed(f"vector_form has {name}={value!r}, expected a number")
+    for name in ("start", "observe", "step"):
+        if not callable(getattr(form, name)):
+            raise EnvironmentFailed(f"vector_form has no method {name}")
