@@ -30,6 +30,16 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
+def forget_peak() -> bool:
+    """Starts the peak anew, from what is resident now. False: the kernel does not offer it."""
+    give_back()  # what the heap holds for nobody would hide what is taken next
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def bound_heap() -> None:
     """Makes the C library give large blocks back at once, and keep few heaps. Where it is glibc.
 

@@ -21,7 +21,8 @@ from policyd_server.acting import batcher
 from policyd_server.acting.queue import Slice
 from policyd_server.acting.ticket import Decision, Ticket
 from policyd_server.metrics.samples import Drift, Sample, sample_of
-from policyd_server.models.version import MAX_CALL_ROWS, LoadedVersion
+from policyd_server.models.version import LoadedVersion
+from policyd_server.models.warm_up import MAX_CALL_ROWS
 
 # Of requests of one version, the first so many of each second are sampled, and then every so many.
 SAMPLE_FIRST = 8

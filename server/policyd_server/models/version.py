@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,34 +20,19 @@ from policyd import spaces
 from policyd.errors import CorruptArtifact
 from policyd.experience import CLIENTS
 from policyd.repository import ModelRepository, PublishedVersion
-from policyd.runtime.memory import peak_bytes
 from policyd.tensors import OBSERVATIONS, VALUE, Tensors, output_tensors
 from policyd_server import compiled
 from policyd_server.heads.categorical import CategoricalHead
 from policyd_server.heads.chosen import head_for
 from policyd_server.heads.interface import Head
 from policyd_server.models.bound import BoundRows
+from policyd_server.models.warm_up import MAX_CALL_BYTES, MAX_CALL_ROWS, MIN_QUICK_ROWS, warm_up
 from policyd_server.sampling import Float32
 
-# Rows of one inference call. Larger requests take several calls.
-MAX_CALL_ROWS = 1024
-# The batch sizes that a version computes before it answers anyone: powers of two up to its largest
-# call.
-WARM_UP_ROWS = tuple(2**k for k in range(MAX_CALL_ROWS.bit_length()))
-# Longest inference call on a thread that also receives requests.
-QUICK_SECONDS = 1e-3
-# A version is slow if it needs longer than that for so many rows: its calls run on a separate
-# thread.
-MIN_QUICK_ROWS = 16
 MAX_OBSERVATION_NUMBERS = 2**22  # of a model that is imported
-# Largest call of a slow version: what its observations and its computation may take.
-MAX_CALL_BYTES, MAX_CALL_GROWTH, MAX_CALL_SECONDS = 4 * 2**20, 16 * 2**20, 0.05
-# Twice the rows take more than this many times as long: larger calls gain nothing.
-GROWING = 1.5
 # Observations that the buffer of plain requests holds, but at least one.
 MAX_BUFFER_BYTES = 2**20
 MIN_PIXELS = 64
-_TIMINGS = 3  # of which the best counts
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -103,7 +87,7 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
     """
     published = repository.read(policy, version)
     loaded = _open(published, repository.read_model(policy, version))
-    call_rows, quick_rows = warm_up(loaded)
+    call_rows, quick_rows = _warm_up(loaded)
     if quick_rows >= MIN_QUICK_ROWS:
         return replace(loaded, call_rows=call_rows, bound=_bound(loaded, call_rows))
     few = _bound(loaded, quick_rows) if quick_rows else None
@@ -118,35 +102,12 @@ def check_model(metadata: PolicyMetadata, model: bytes) -> None:
         message = f"an observation has {numbers} numbers, expected 1 to {MAX_OBSERVATION_NUMBERS}"
         raise CorruptArtifact(message)
     digest = hashlib.sha256(model).hexdigest()
-    warm_up(_open(PublishedVersion(metadata.policy, 0, digest, datetime.now(UTC), "", metadata, {}), model))
+    _warm_up(_open(PublishedVersion(metadata.policy, 0, digest, datetime.now(UTC), "", metadata, {}), model))
 
 
-def warm_up(loaded: LoadedVersion) -> tuple[int, int]:
-    """Returns the rows of the version's largest call, and those of its largest quick call.
-
-    Runs each batch size up to that once, so that no request pays for the first time. The largest
-    call is bounded by the memory that it was measured to take, and by time where time grows with
-    the rows: a version that takes as long for one row as for many makes large calls.
-    CorruptArtifact: bad outputs.
-    """
-    quick_rows = 0
-    peak: int | None = None  # of memory, after the smallest call
-    before = math.inf  # seconds of the call with half the rows
-    for rows in WARM_UP_ROWS:
-        observations = np.zeros((rows, *loaded.observation_shape), np.float32)
-        begin = time.thread_time()
-        _check_outputs(loaded, observations)
-        seconds = time.thread_time() - begin
-        if quick_rows == rows // 2 and _is_quick(loaded, observations):
-            quick_rows = rows
-        elif quick_rows >= MIN_QUICK_ROWS:
-            return quick_rows, quick_rows
-        peak = peak_bytes() if peak is None else peak
-        too_large = 2 * observations.nbytes > MAX_CALL_BYTES or peak_bytes() - peak > MAX_CALL_GROWTH
-        if too_large or (seconds > MAX_CALL_SECONDS and seconds > GROWING * before):
-            break
-        before = seconds
-    return rows, quick_rows
+def _warm_up(loaded: LoadedVersion) -> tuple[int, int]:
+    """As `warm_up`. CorruptArtifact: bad outputs."""
+    return warm_up(loaded.observation_shape, loaded.infer, lambda rows: _check_outputs(loaded, rows))
 
 
 def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
@@ -160,15 +121,6 @@ def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
     if shapes != wanted or not loaded.head.plausible(tensors):
         names = ", ".join(loaded.tensors)
         raise CorruptArtifact(f"{_name(loaded)}: for observations of zeros its outputs {names} are not valid")
-
-
-def _is_quick(loaded: LoadedVersion, observations: Float32) -> bool:
-    for _ in range(_TIMINGS):
-        begin = time.thread_time()  # of this thread, whatever else the machine does
-        loaded.infer(observations)
-        if time.thread_time() - begin < QUICK_SECONDS:
-            return True
-    return False
 
 
 def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:

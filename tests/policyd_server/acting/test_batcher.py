@@ -19,7 +19,8 @@ from policyd_server.acting.ticket import Ticket
 from policyd_server.models.follower import Follower
 from policyd_server.models.loaded_versions import LoadedVersions
 from policyd_server.models.resolver import VersionResolver
-from policyd_server.models.version import MAX_CALL_ROWS, LoadedVersion
+from policyd_server.models.version import LoadedVersion
+from policyd_server.models.warm_up import MAX_CALL_ROWS
 from policyd_server.sampling import reweight
 from tests.policyd_server.conftest import Load
 

@@ -1,0 +1,62 @@
+"""How large a version's calls may be follows from what they take.
+
+What else the machine does meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+
+from policyd_server.models.warm_up import MAX_CALL_ROWS, WARM_UP_ROWS, warm_up
+
+
+class Machine:
+    """Computes in a time of its own: some calls are disturbed and take longer."""
+
+    def __init__(self, seconds: Callable[[int], float], disturbed: Callable[[int], bool]) -> None:
+        self.now = 0.0
+        self._seconds, self._disturbed, self._calls = seconds, disturbed, 0
+
+    def infer(self, observations: np.ndarray) -> None:
+        """One call."""
+        self._calls += 1
+        slower = 1.7 if self._disturbed(self._calls) else 1.0
+        self.now += slower * self._seconds(len(observations))
+
+    def measured(self) -> tuple[int, int]:
+        """The rows of the largest call, and of the largest quick one."""
+        return warm_up((4,), self.infer, self.infer, lambda: self.now)
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 7])
+def test_a_call_that_was_disturbed_makes_no_small_calls(every: int) -> None:
+    """A version that takes as long for one row as for many computes many at a time."""
+    machine = Machine(lambda rows: 0.04, lambda call: call % every == 0)
+    assert machine.measured() == (MAX_CALL_ROWS, 0)
+
+
+def test_a_machine_that_becomes_slower_makes_no_small_calls() -> None:
+    """From any call on, another program takes its part for good."""
+    for first in range(2, 30):
+        machine = Machine(lambda rows: 0.04, partial(operator.le, first))
+        assert machine.measured() == (MAX_CALL_ROWS, 0), first
+
+
+@pytest.mark.parametrize("every", [1000, 3])
+def test_calls_whose_time_grows_are_bounded(every: int) -> None:
+    """Each row takes 2 ms: 32 rows take longer than a call may, and more gain nothing."""
+    machine = Machine(lambda rows: 0.002 * rows, lambda call: call % every == 0)
+    rows, quick = machine.measured()
+    assert rows in WARM_UP_ROWS
+    assert 16 <= rows <= 32
+    assert quick == 0
+
+
+def test_a_quick_version_has_quick_calls_only() -> None:
+    """Of as many rows as take at most a millisecond."""
+    assert Machine(lambda rows: 1e-5 * rows, lambda call: False).measured() == (64, 64)
