@@ -5,7 +5,7 @@ from policyd_server.front import Event
 MESSAGE: int  # a whole message
 GONE: int  # nobody waits for a call any more
 ENDED: int  # a stream's client sends no more
-WAITS: int  # the front drains, and a stream waits for its client: fail the call
+WAITS: int  # the front drains, and a call waits for its client: fail it
 AUTHORIZE: int  # admit or fail the call
 TOO_LARGE: int  # the message is larger than max_message: fail the call
 RENEWED: int  # the certificate was read anew; of no call

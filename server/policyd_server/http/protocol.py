@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from policyd_server.http.ending import EndingProtocol
 from policyd_server.http.hot import ENDINGS, MAX_BODY_BYTES, HotRequest, HotRoutes
 
 MAX_HEAD_BYTES = 12 * 1024  # of a request's target and headers; gRPC's metadata has to hold them, too
@@ -16,7 +17,7 @@ HEAD_SECONDS = 10.0  # from the connection, or the first byte of a request, to t
 STALL_SECONDS = 30.0  # for a reader to take something of what waits for it
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(EndingProtocol):
     """One connection.
 
     It tells the routes its client's certificate, and how to cut the connection off. It answers
@@ -125,6 +126,10 @@ class BoundedProtocol(HttpToolsProtocol):
         scope.update(method="POST", path=path, query_string=b"", path_params=found[1])
         version = self.parser.get_http_version()
         return HotRequest(found[0], keep_alive=version != "1.0" and self.parser.should_keep_alive())
+
+    def _receives(self) -> bool:
+        """Whether a request has begun and is not whole."""
+        return self._head_timer is not None or super()._receives()
 
     def _is_busy(self) -> bool:
         """Whether a request is being answered, or more requests are under way than the limit."""

@@ -6,8 +6,9 @@ grpc.aio alone cancels them, and gRPC's core answers CANCELLED to calls that arr
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any
 
 from policyd.errors import PolicydError, Unavailable
@@ -16,6 +17,8 @@ from policyd.runtime.interceptor import Interceptor, answers_of
 
 RETRY_AFTER = 1.0  # seconds
 END_SECONDS = 1.0  # for calls that are ended to say so
+LINGER_SECONDS = 3.0  # for a client to take an answer of its stream; the front before it is sooner
+LOOK_SECONDS = 0.2  # between two looks at who takes none
 _HEALTH = "/grpc.health.v1.Health/"
 # Their answers follow a job, for hours perhaps. Clients go on with them elsewhere.
 _FOLLOW = {f"/policy_api.v1.TrainingService/{name}" for name in ("WatchTrainingJob", "ReadTrainingJobLog")}
@@ -32,6 +35,8 @@ class Draining(Interceptor):
         self._calls: set[Call] = set()
         self._waiting: set[Call] = set()  # streams that wait for their client, or follow a job
         self._ended: set[Call] = set()  # by this class
+        # Streams whose client is to take an answer, and since when (time.monotonic).
+        self._sending: dict[Call, float] = {}
         self._idle = asyncio.Event()
 
     async def drain(self, grace: float) -> None:
@@ -39,19 +44,26 @@ class Draining(Interceptor):
 
         What is left after `grace` seconds is ended.
 
-        A stream ends as soon as it waits for its client. One that follows a job ends at once.
+        A stream ends as soon as it waits for its client. One that follows a job ends at once. Those
+        whose client takes no answer are left to the end of their connections.
         """
         self._draining = True
         self._end(self._waiting)
-        if not self._calls:
-            return
-        try:
-            async with asyncio.timeout(grace):
-                await self._idle.wait()
-        except TimeoutError:
-            self._end(self._calls)
-            if self._calls:  # the last may have ended as the time did
-                await asyncio.wait(set(self._calls), timeout=END_SECONDS)
+        begin = time.monotonic()
+        while awaited := self._awaited(begin):
+            left = begin + grace - time.monotonic()
+            if left <= 0:
+                self._end(awaited)
+                await asyncio.wait(awaited, timeout=END_SECONDS)
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), min(left, LOOK_SECONDS))
+
+    def _awaited(self, begin: float) -> set[Call]:
+        """The calls in flight but those whose client takes nothing."""
+        late = time.monotonic() - LINGER_SECONDS
+        left_alone = {task for task, since in self._sending.items() if max(since, begin) <= late}
+        return self._calls - left_alone
 
     def covers(self, method: str) -> bool:
         """All but health, which says that the server drains."""
@@ -82,7 +94,9 @@ class Draining(Interceptor):
             requests = self._requests(request, task) if hasattr(request, "__aiter__") else request
             try:
                 async for answer in answers_of(behaviour, requests, context):
+                    self._sending[task] = time.monotonic()
                     yield answer
+                    self._sending.pop(task, None)
             except asyncio.CancelledError:
                 await self._abort_if_ended(task, context)
                 raise
@@ -119,6 +133,7 @@ class Draining(Interceptor):
         self._calls.discard(task)
         self._waiting.discard(task)
         self._ended.discard(task)
+        self._sending.pop(task, None)
         if self._draining and not self._calls:
             self._idle.set()
 

@@ -36,6 +36,7 @@ from policyd_server.transports.replies import Replies, Traced
 MAX_STREAMS = 1000  # calls at a time on one connection
 MAX_HEADER_BYTES = 16 * 1024  # of one call
 HANDSHAKE_SECONDS = 10.0  # from the connection to the client's first frames
+SENT_SECONDS = 2.0  # for the last answers to reach their clients
 STALL_SECONDS = 30.0  # without progress of a message or an answer
 KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT = 300.0, 20.0  # of silence until a PING; for its answer
 SPARE_DESCRIPTORS = 128  # for models, logs and the server behind
@@ -120,6 +121,9 @@ class FrontTransport:
             self._loop.drain()
             await asyncio.gather(asyncio.to_thread(self._loop.idle.wait, grace), self._rest.drain(grace))
             await self._rest.stop()
+            self._loop.sent.clear()  # what the server behind has answered last may have come since
+            self._front.wake()
+            await asyncio.to_thread(self._loop.sent.wait, SENT_SECONDS)
             self._loop.close()
             await asyncio.to_thread(self._thread.join)
             await asyncio.to_thread(self._slow.close)

@@ -63,6 +63,7 @@ class FrontLoop:
         self._arrivals = arrivals(front, methods, self._streams, batcher, replies, self._admission)
         self._draining = self._closed = False
         self.idle = threading.Event()  # set once it drains and none of its calls is in flight
+        self.sent = threading.Event()  # set while it drains and no connection is open
 
     def drain(self) -> None:
         """Takes no more connections; `idle` is set when all calls have ended. From any thread."""
@@ -83,8 +84,14 @@ class FrontLoop:
             for call, payload in self._slow_plain.returned():
                 self._begin(call, payload)
             busy = self._step(alone=len(events) == 1)
-            if self._draining and self._front.own_calls == 0:
-                self.idle.set()
+            if self._draining:
+                self._note_end()
+
+    def _note_end(self) -> None:
+        if self._front.own_calls == 0:
+            self.idle.set()
+        if self._front.connections == 0:
+            self.sent.set()
 
     def _take_all(self, events: Sequence[Event]) -> None:
         """Answers small plain requests at once, and decodes the others."""
@@ -236,11 +243,12 @@ class FrontLoop:
         self._front.finish(number)
 
     def _end_waiting(self, number: int, method: int) -> None:
-        """A stream between two requests does not hold the end of the server up."""
+        """A call that waits for its client does not hold the end of the server up."""
         call = self._call(number, method)
         self._replies.end(call, shutting_down())
-        self._streams.pop(number, None)
-        call.talk.close()
+        if call.streams:
+            self._streams.pop(number, None)
+            call.talk.close()
 
     def _close_stream(self, number: int, code: str) -> None:
         if (stream := self._streams.pop(number, None)) is not None:

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
 import pytest
 
 from tests.policyd_server.compiled.needed import needs_front
-from tests.policyd_server.front.echo import MAX_MESSAGE, EchoFront, caller, echoing, talk
+from tests.policyd_server.front.echo import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_MESSAGE,
+    PING,
+    EchoFront,
+    RawClient,
+    caller,
+    echoing,
+    frame,
+    head,
+    message,
+    talk,
+)  # fmt: skip
 
 pytestmark = needs_front
+GOAWAY = 7
 
 
 @pytest.fixture
@@ -103,3 +120,16 @@ def test_a_goodbye_lets_calls_end(served: EchoFront, channel: grpc.Channel) -> N
     assert code is grpc.StatusCode.UNAVAILABLE
     more.set()
     assert list(stream) == [b"second"]
+
+
+def test_the_last_answer_is_not_lost_when_the_connection_ends(served: EchoFront) -> None:
+    """A socket that is closed before all was read is reset, and drops what it was to send."""
+    with closing(RawClient(served.port)) as client:
+        client.send(frame(HEADERS, END_HEADERS, 1, head()) + frame(DATA, END_STREAM, 1, message(b"last")))
+        frames = client.frames()
+        assert any(kind == DATA for kind, *_ in frames)
+        served.front.drain()
+        assert client.send(frame(PING, payload=bytes(8)) * 100)
+        assert GOAWAY in [kind for kind, *_ in frames]
+        assert client.send(frame(PING, payload=bytes(8)) * 100)
+        assert client.socket.recv(1) == b""

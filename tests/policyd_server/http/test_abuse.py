@@ -6,10 +6,12 @@ import gzip
 import socket
 import zlib
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from tests.policyd_server.http.conftest import Client
+from tests.policyd_server.http.conftest import Client, http_url
+from tests.policyd_server.process import ServerProcess
 
 ACT, INFER = "/v1/policies/cartpole:act", "/v2/models/cartpole/infer"
 
@@ -111,3 +113,21 @@ def test_request_ids(client: Client) -> None:
     answer = client.get("/v1/policies/nope", **{"x-request-id": "mine"})
     assert answer.headers["x-request-id"] == answer.json["request_id"] == "mine"
     assert client.get("/v2", **{"x-request-id": "<b>"}).headers["x-request-id"] != "<b>"
+
+
+@pytest.mark.parametrize("kind", ["takes nothing", "half a body"])
+def test_a_client_that_does_nothing_does_not_hold_the_end_up(kind: str, folder: Path, tmp_path: Path) -> None:
+    """The server's end waits for responses, not for one that is not taken or not asked for."""
+    flags = ("--http", "127.0.0.1:0", "--drain-seconds", "600")
+    server = ServerProcess(tmp_path, folder / "repository", *flags)
+    client = Client(http_url(server))
+    host, port = client.host.split(":")
+    get = f"GET /openapi.json HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode()
+    post = f"POST /v1/jobs HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: 9\r\n\r\n".encode()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect((host, int(port)))
+        connection.sendall(get * 400 if kind == "takes nothing" else get + post)
+        assert connection.recv(1)
+        assert server.stop() == 0

@@ -5,11 +5,13 @@ Never CANCELLED, never INTERNAL.
 
 from __future__ import annotations
 
+import itertools
 import signal
+import struct
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any
 
 import grpc
@@ -23,10 +25,23 @@ from policy_api.v1 import policy_pb2_grpc
 from policy_api.v1 import training_pb2 as tb
 from policyd import errors
 from policyd.runtime import status
+from tests.policyd_server.front.echo import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    RawClient,
+    frame,
+    head,
+    message,
+)
 from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import Publish, ServerProcess, StartServer
 
 ACT = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(raw=bytes(16)))
+REFUSED_STREAM = struct.pack(">I", 7)  # UNAVAILABLE for gRPC's clients
 CONNECTIONS, AT_ONCE, ANSWERS = 4, 20, 2000
 
 
@@ -122,6 +137,51 @@ def test_no_kind_of_open_stream_holds_the_end_up(
     assert server.process.wait(60) == 0
 
 
+@pytest.mark.parametrize("kind", ["StreamAct", "Open Inference Protocol", "relayed", "half a request"])
+def test_a_client_that_does_nothing_does_not_hold_the_end_up(
+    kind: str, publish: Publish, start_server: StartServer, transport: str
+) -> None:
+    """It takes nothing of its answer, or does not send the rest of its request.
+
+    The front tells it that its call ends. gRPC's core cannot: the connection is closed.
+    """
+    publish()
+    server = start_server("--drain-seconds", "600")
+    path, request = _asked(kind)
+    sent = message(request)[: -1 if kind == "half a request" else None]
+    # The setting lets the server send no answer before the client says so.
+    with closing(RawClient(int(server.address.rpartition(":")[2]), struct.pack(">HI", 4, 0))) as client:
+        assert client.send(frame(HEADERS, END_HEADERS, 1, head(path)) + frame(DATA, 0, 1, sent))
+        if kind == "half a request":
+            client.send(frame(PING, payload=bytes(8)))  # it is answered behind what came before
+        answer = (PING, END_STREAM) if kind == "half a request" else (HEADERS, END_HEADERS)
+        frames = client.frames()
+        assert answer in (each[:2] for each in frames)
+        server.process.send_signal(signal.SIGTERM)
+        told = [(kind, payload) for kind, _, stream, payload in frames if stream == 1]
+        assert server.process.wait(60) == 0
+    if transport == "front" and kind == "half a request":
+        assert told[0][0] == HEADERS  # with the status
+    elif transport == "front" and kind != "relayed":
+        assert told == [(RST_STREAM, REFUSED_STREAM)]
+
+
+def test_a_client_that_sends_on_and_on_does_not_hold_the_end_up(
+    publish: Publish, start_server: StartServer
+) -> None:
+    """Its stream ends between two requests, although the next one is there."""
+    publish()
+    server = start_server("--drain-seconds", "600")
+    answers = server.policy.StreamAct(itertools.repeat(pb.StreamActRequest(request=ACT)))
+    next(answers)
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(grpc.RpcError) as ended:
+        for _ in answers:
+            pass
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert server.process.wait(60) == 0
+
+
 @pytest.mark.parametrize("kind", ["job", "log"])
 def test_who_follows_a_job_does_not_hold_the_end_up(
     kind: str, publish: Publish, start_server: StartServer
@@ -145,6 +205,21 @@ def test_who_follows_a_job_does_not_hold_the_end_up(
     assert isinstance(status.from_rpc_error(ended.value), errors.Unavailable)
     assert server.process.wait(60) == 0
     trainer.stop()
+
+
+def _asked(kind: str) -> tuple[str, bytes]:
+    """The path of a method and a request to it."""
+    if kind == "half a request":
+        return "/policy_api.v1.PolicyService/Act", ACT.SerializeToString()
+    if kind == "StreamAct":
+        request = pb.StreamActRequest(request=ACT)
+        return "/policy_api.v1.PolicyService/StreamAct", request.SerializeToString()
+    if kind == "relayed":
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+        path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        return path, asked.SerializeToString()
+    infer = service_pb2.ModelInferRequest(model_name="none")
+    return "/inference.GRPCInferenceService/ModelStreamInfer", infer.SerializeToString()
 
 
 def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any:

@@ -119,6 +119,7 @@ static void submit(call *c) {
 void call_answer(call *c, const uint8_t *message, size_t size, bool last) {
     if (c->status >= 0 || c->method < 0) return;
     if (message != NULL) {
+        if (buffer_size(&c->out) == 0) c->taken = c->from->front->now;
         uint8_t prefix[PREFIX] = {0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size};
         bool added = buffer_add(&c->out, prefix, PREFIX) && buffer_add(&c->out, message, size);
         if (!added) {

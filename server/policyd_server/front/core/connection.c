@@ -170,8 +170,18 @@ static void handle(connection *c, const uint8_t *data, size_t size) {
     connection_touch(c);
 }
 
+/* Of a connection that is finished. */
+static void read_to_the_end(connection *c) {
+    ssize_t size = recv(c->descriptor, c->front->scratch, sizeof c->front->scratch, 0);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) connection_doom(c);
+}
+
 void connection_read(connection *c) {
     front *f = c->front;
+    if (c->finished) {
+        read_to_the_end(c);
+        return;
+    }
     limits_watch(f);
     c->read_again = false;
     if (!c->handshaken) shake_hands(c);
@@ -214,8 +224,24 @@ static ssize_t transmit(connection *c, const uint8_t *data, size_t size) {
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
+/* Closes one direction, and the other when the client does: a kernel that is told to close while it
+   has bytes of the client's to read resets the connection, and what was sent last is lost. */
+static void finish(connection *c) {
+    if (c->finished || c->doomed) return;
+    if (c->call_count > 0) {
+        connection_doom(c);
+        return;
+    }
+    c->goodbye_final = c->finished = true;
+    c->wrote = c->front->now;
+    ERR_clear_error();
+    if (c->tls) SSL_shutdown(c->tls);
+    if (shutdown(c->descriptor, SHUT_WR) != 0) connection_doom(c);
+    limits_watch(c->front);
+}
+
 void connection_write(connection *c) {
-    if (c->doomed) return;
+    if (c->doomed || c->finished) return;
     if (!c->handshaken) {
         shake_hands(c);
         return;
@@ -239,5 +265,5 @@ void connection_write(connection *c) {
         c->wrote = c->front->now;
     }
     set_wants_write(c, false);
-    if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session)) connection_doom(c);
+    if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session)) finish(c);
 }

@@ -111,6 +111,7 @@ static void read_again(front *f) {
 
 static void drain(front *f) {
     f->draining = true;
+    f->drained = f->now;
     for (int place = 0; place < f->listener_count; place++) listeners_accept(f, &f->listeners[place]);
     listeners_close(f);
     for (connection *c = f->connections; c; c = c->next) {

@@ -50,7 +50,7 @@ enum {
     FRONT_MESSAGE,   /* a whole message; see front_message */
     FRONT_GONE,      /* nobody waits for a call any more whose message or AUTHORIZE was told */
     FRONT_ENDED,     /* of a stream: the client sends no more */
-    FRONT_WAITS,     /* of a stream: the front drains, and the next message has not come: end it */
+    FRONT_WAITS,     /* the front drains, and waits for a message of the client's: end the call */
     FRONT_AUTHORIZE, /* see front_credentials; admit or fail it */
     FRONT_TOO_LARGE, /* `size` bytes are announced or come out of inflating: fail it */
     FRONT_RENEWED,   /* not of a call: the certificate was read anew */

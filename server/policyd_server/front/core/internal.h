@@ -72,6 +72,7 @@ typedef struct call {
     bool counted;   /* or not to be counted */
     int status;     /* -1 until it has ended */
     double begin, deadline, progress; /* CLOCK_MONOTONIC; deadline 0: none */
+    double taken; /* when the client last took of `out`, or it was empty */
     int timer;                        /* place among the deadlines, -1: none */
     buffer in, plain, out;
     size_t message_size; /* of the message that is told */
@@ -98,7 +99,7 @@ struct connection {
     struct connection *next, *previous;
     int descriptor;
     bool upstream; /* towards the server behind */
-    bool handshaken, greeted, doomed, goodbye_told, goodbye_final, dirty, wants_write;
+    bool handshaken, greeted, finished, doomed, goodbye_told, goodbye_final, dirty, wants_write;
     bool read_again; /* there may be more than was read at once; epoll knows nothing of what TLS holds */
     struct connection *next_dirty, *next_doomed;
     SSL *tls;
@@ -151,7 +152,7 @@ struct front {
     int event_start, event_count, event_room;
     call **timers;
     int timer_count, timer_room;
-    double now, next_sweep;
+    double now, next_sweep, drained; /* drained: when it began to drain */
     bool draining, drain_asked;
     pthread_mutex_t lock;
     order *first_order, *last_order;
@@ -187,6 +188,7 @@ void call_answer(call *c, const uint8_t *message, size_t size, bool last);
 /* requests.c */
 /* The front drains: a stream that waits for its client ends. */
 void call_drain(call *c);
+void call_give_up(call *c); /* so does any call, because the client has sent nothing for a while */
 int call_headers_done(call *c);
 int call_data(call *c, const uint8_t *data, size_t size);
 int call_half_closed(call *c);

@@ -3,6 +3,7 @@
 
 #define FLOOD_BURST 2000.0 /* frames that ask for work and bring no message: resets, pings, settings */
 #define FLOOD_RATE 200.0   /* of them a second */
+#define LINGER_SECONDS 2.0 /* for a client to take of its answer, or send of its request, while the front drains */
 #define SWEEP_SECONDS 1.0
 #define SWEEP_IDLE_SECONDS 20.0
 
@@ -38,20 +39,41 @@ void limits_relieve(front *f) {
 }
 
 static bool stalls(const connection *c, const call *one, double now) {
-    if (now - one->progress < c->front->config.stall_seconds) return false;
+    double seconds = c->front->config.stall_seconds;
     bool receives = !one->half_closed && buffer_size(&one->in) > 0 && !one->busy;
     bool sends = buffer_size(&one->out) > 0;
-    return receives || sends;
+    return (receives && now - one->progress >= seconds) || (sends && now - one->taken >= seconds);
+}
+
+/* Whether nothing has moved since `last`, while the front drains. */
+static bool lingers(const front *f, double last) {
+    double since = last > f->drained ? last : f->drained;
+    double seconds = f->config.stall_seconds < LINGER_SECONDS ? f->config.stall_seconds : LINGER_SECONDS;
+    return f->draining && f->now - since >= seconds;
+}
+
+/* The end of the server waits for answers, and not for clients that do not take them. Their calls
+   end as UNAVAILABLE for gRPC's clients; the connection's other calls go on. */
+static void end_lingering(connection *c) {
+    for (call *one = c->calls; one; one = one->next) {
+        if (buffer_size(&one->out) > 0) {
+            if (!lingers(c->front, one->taken)) continue;
+            nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, one->stream, NGHTTP2_REFUSED_STREAM);
+            connection_touch(c);
+        } else if (lingers(c->front, one->progress)) {
+            call_give_up(one);
+        }
+    }
 }
 
 /* Whether the connection has to go. */
 static bool overdue(connection *c, double now) {
     const front_config *config = &c->front->config;
+    if (c->finished) return now - c->wrote > config->stall_seconds || lingers(c->front, c->wrote);
     if (!c->greeted) return now - c->since > config->handshake_seconds;
-    if (buffer_size(&c->out) > 0 && now - c->wrote > config->stall_seconds) return true;
+    if (buffer_size(&c->out) > 0 && (now - c->wrote > config->stall_seconds || lingers(c->front, c->wrote))) return true;
     for (call *one = c->calls; one; one = one->next)
         if (stalls(c, one, now)) return true;
-    if (c->goodbye_final && c->call_count == 0) return true;
     if (c->pinged > 0) return now - c->pinged > config->keepalive_timeout;
     return false;
 }
@@ -88,7 +110,13 @@ void limits_sweep(front *f) {
             connection_doom(c);
             continue;
         }
+        if (c->finished) {
+            all_quiet = false;
+            continue;
+        }
+        if (c->goodbye_final && c->call_count == 0) connection_touch(c);
         if (c->session) keep_alive(c, f->now);
+        if (c->session && f->draining) end_lingering(c);
         if (!is_quiet(c)) all_quiet = false;
     }
     double wait = all_quiet ? SWEEP_IDLE_SECONDS : f->draining ? SWEEP_SECONDS / 10 : SWEEP_SECONDS;

@@ -211,9 +211,9 @@ static int data_received(nghttp2_session *session, uint8_t flags, int32_t stream
         nghttp2_session_consume_stream(session, stream, size);
         return 0;
     }
+    if (buffer_size(&c->out) == 0) c->taken = c->from->front->now;
     if (!buffer_add(&c->out, data, size)) return NGHTTP2_ERR_CALLBACK_FAILURE;
     hold(c->from, size);
-    c->progress = c->from->front->now;
     if (c->answering) pass_on(c);
     return 0;
 }
@@ -226,6 +226,7 @@ static void cut_off(call *c, uint32_t error) {
         unavailable(c);
         return;
     }
+    if (c->from->front->draining) error = NGHTTP2_REFUSED_STREAM; /* UNAVAILABLE for gRPC's clients */
     nghttp2_submit_rst_stream(c->from->session, NGHTTP2_FLAG_NONE, c->stream, error);
     connection_touch(c->from);
 }

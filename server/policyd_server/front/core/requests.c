@@ -62,12 +62,15 @@ static void give_back(call *c) { /* the window of what was received */
     }
 }
 
-void call_drain(call *c) {
-    front *f = c->from->front;
+void call_give_up(call *c) {
     if (c->method < 0 || c->busy || c->waits_for_verdict || c->status >= 0) return;
-    if (!f->config.methods[c->method].streams || c->half_closed || c->wait_told) return;
+    if (c->half_closed || c->wait_told) return;
     c->wait_told = c->told = true;
-    front_tell(f, FRONT_WAITS, c, 0);
+    front_tell(c->from->front, FRONT_WAITS, c, 0);
+}
+
+void call_drain(call *c) {
+    if (c->method >= 0 && c->from->front->config.methods[c->method].streams) call_give_up(c);
 }
 
 /* Tells of the next whole message, if it has come. */
@@ -75,6 +78,10 @@ void call_next_message(call *c) {
     front *f = c->from->front;
     if (c->busy || c->waits_for_verdict || c->status >= 0) return;
     give_back(c);
+    if (f->draining && !c->wait_told) { /* a client that sends on and on would hold the end up */
+        call_drain(c);
+        if (c->wait_told) return;
+    }
     size_t size = buffer_size(&c->in);
     const uint8_t *at = buffer_at(&c->in);
     if (size >= PREFIX) {
@@ -95,11 +102,7 @@ void call_next_message(call *c) {
             return;
         }
     }
-    if (c->end_told) return;
-    if (!c->half_closed) {
-        if (f->draining) call_drain(c);
-        return;
-    }
+    if (c->end_told || !c->half_closed) return;
     if (size > 0 || !f->config.methods[c->method].streams) {
         call_fail(c, INVALID_ARGUMENT, "the request ended before its message", NULL, 0);
         return;

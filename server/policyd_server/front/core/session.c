@@ -186,7 +186,7 @@ static ssize_t next_bytes(nghttp2_session *session, int32_t stream, uint8_t *int
         memcpy(into, buffer_at(&c->out), size);
         buffer_drop(&c->out, size);
         release(c->from, size);
-        c->progress = c->from->front->now;
+        c->taken = c->from->front->now;
         if (c->method < 0) relay_taken(c, (uint32_t)size);
     }
     if (buffer_size(&c->out) == 0 && c->status >= 0) {
