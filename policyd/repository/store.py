@@ -13,7 +13,7 @@ from pathlib import Path
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.gate_pb2 import GateVerdict
 from policy_api.v1.traffic_pb2 import Traffic
-from policyd.errors import CorruptArtifact, FailedPrecondition, InvalidArgument, NotFound
+from policyd.errors import CorruptArtifact, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from policyd.repository import alias_format, aliases, traffic, triton, verdicts, versions
 from policyd.repository.changes import changed_aliases, changed_traffic, uses
 from policyd.repository.disk import DiskStorage
@@ -66,6 +66,8 @@ class ModelRepository:
         validate_policy_name(policy)
         damage: list[str] = []
         state = attempt(lambda: self.aliases(policy), damage)
+        with suppress(Unavailable):  # what is out of reach is not damaged
+            attempt(lambda: self.traffic(policy), damage)
         numbers = attempt(lambda: self.storage.numbers(policy), damage)
         unfinished = None if numbers is None else attempt(lambda: self.storage.unfinished(policy), damage)
         place = f"{self.location}/models/{policy}"

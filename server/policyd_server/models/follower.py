@@ -203,7 +203,8 @@ class Follower:
         try:
             state = await asyncio.to_thread(self.repository.traffic, policy)
         except PolicydError as error:
-            _LOG.error("%s; the earlier shares stay in force", error.message)
+            if not isinstance(error, CorruptArtifact):  # damage has been noted
+                _LOG.error("%s; the earlier shares stay in force", error.message)
             return dict(self.loaded_versions.splits(policy))
         splits = {}
         for each in state.aliases:

@@ -1,5 +1,6 @@
 """A real server on a repository in which something is damaged."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -35,8 +36,9 @@ def test_one_bad_entry_stops_nobody_else(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
     """A server starts on damage and meets more: others are promoted, listed and watched as ever."""
-    for policy in ("good", "worse", "late"):
+    for policy in ("good", "worse", "late", "piped"):
         publish(policy)
+    os.mkfifo(repository.root / "aliases/piped.traffic")
     (repository.root / "models/ghost").symlink_to("/nowhere")
     alias = repository.root / "aliases/worse.json"
     alias.unlink()
@@ -55,6 +57,7 @@ def test_one_bad_entry_stops_nobody_else(
         "good": False,
         "late": True,
         "loop": True,
+        "piped": True,
         "worse": True,
     }
     health = health_pb2_grpc.HealthStub(server.channel)
@@ -71,6 +74,11 @@ def test_one_bad_entry_stops_nobody_else(
         server.policy.SetAlias(pb.SetAliasRequest(policy="late", version=1), timeout=10)
     assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert "aliases/late.json is damaged" in str(raised.value.details())
+    assert _version_of(server, "piped") == 1
+    publish("piped")
+    _await(lambda: _version_of(server, "piped") == 2, "the swap of a policy whose shares are damaged")
+    assert server.log.count("piped is damaged: ") == 1
+    assert server.log.count("piped.traffic") == 1
     assert server.log.count("late is damaged") == server.log.count("ghost is damaged") == 1
 
 
