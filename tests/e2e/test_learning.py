@@ -90,6 +90,7 @@ def test_the_bandit_is_learned_although_the_worker_is_killed(
         assert until(lambda: expected_reward(client) >= BEST, 90)
     assert len(players.acknowledged) > 1000
     assert until(lambda: client.get_training_job(job.job_id).attempts == 3)
+    assert until(lambda: client.get_training_job(job.job_id).progress.learning.version >= 3)
     now = client.get_training_job(job.job_id)
     assert now.state == TrainingJob.RUNNING
     assert (now.progress.fraction, now.progress.total_env_steps, now.progress.HasField("eta")) == (
@@ -97,7 +98,6 @@ def test_the_bandit_is_learned_although_the_worker_is_killed(
         0,
         False,
     )
-    assert now.progress.learning.version >= 3
     assert until(lambda: not wrong(repository, players.acknowledged)), wrong(repository, players.acknowledged)
 
 
