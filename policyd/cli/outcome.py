@@ -11,6 +11,7 @@ from policyd.cli import progress
 from policyd.cli.exits import Exit, exit_of
 from policyd.cli.message_json import as_json
 from policyd.cli.times import moment
+from policyd.counted import counted
 from policyd.errors import PolicydError
 
 #: The word for each exit code, as `--json` carries it.
@@ -130,6 +131,10 @@ def _result(job: TrainingJob) -> list[str]:
     figures = f"greedy {greedy.mean:.1f} ±{greedy.std:.1f}, sampled {sampled.mean:.1f} ±{sampled.std:.1f}"
     return [
         f"  published version {result.version} ({result.digest[:12]}) in {result.version_path}",
-        *([f"  mean return over {greedy.episodes} episodes: {figures}"] if greedy.episodes else []),
+        *(
+            [f"  mean return over {counted(greedy.episodes, 'episodes')}: {figures}"]
+            if greedy.episodes
+            else []
+        ),
         f"  {result.promotion_reason or ('promoted' if result.promoted else 'not promoted')}",
     ]

@@ -16,6 +16,7 @@ from policy_api.v1 import artifact_pb2, gate_pb2
 from policy_api.v1.training_pb2 import TrainingJob
 from policyd.cli.exits import Exit
 from policyd.cli.outcome import Outcome
+from policyd.counted import counted
 from policyd.quoting import escaped
 
 _STAGES = ("request", "training", "gate")
@@ -159,7 +160,10 @@ def _gate(verdict: gate_pb2.GateVerdict) -> list[tuple[str, str]]:
         rows.append(
             (
                 f"Difference to version {verdict.champion_version}",
-                f"{interval}, {verdict.episodes} paired episodes, {verdict.looks} looks",
+                (
+                    f"{interval}, {counted(verdict.episodes, 'paired episodes')}, "
+                    f"{counted(verdict.looks, 'looks')}"
+                ),
             )
         )
     return rows
@@ -168,7 +172,7 @@ def _gate(verdict: gate_pb2.GateVerdict) -> list[tuple[str, str]]:
 def _figures(figures: artifact_pb2.ReturnFigures) -> str:
     return (
         f"{figures.mean:.1f} ±{figures.std:.1f}, 95% interval of the mean {figures.ci_low:.1f} to "
-        f"{figures.ci_high:.1f}, {figures.episodes} episodes"
+        f"{figures.ci_high:.1f}, {counted(figures.episodes, 'episodes')}"
     )
 
 

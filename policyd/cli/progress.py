@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from policy_api.v1.training_pb2 import TrainingJob, TrainingProgress, TrainingSpec
 from policyd.cli.times import clock
 from policyd.client.watching import TERMINAL
+from policyd.counted import counted
 
 #: Between two lines of a job without an end.
 SECONDS = 5.0
@@ -30,7 +31,7 @@ def describe(job: TrainingJob) -> str:
     if progress.HasField("learning"):
         parts += _learning(progress)
     if progress.total_env_steps:
-        parts.append(f"{progress.env_steps:,} of {progress.total_env_steps:,} steps")
+        parts.append(f"{progress.env_steps:,} of {counted(progress.total_env_steps, 'steps')}")
     if progress.evaluation_steps:
         parts.append(f"{progress.evaluation_steps:,} of at most {progress.total_evaluation_steps:,} to judge")
     if progress.HasField("mean_return"):
@@ -45,11 +46,11 @@ def describe(job: TrainingJob) -> str:
 def _learning(progress: TrainingProgress) -> list[str]:
     """What a job without an end did so far."""
     learning = progress.learning
-    parts = [f"{learning.batches:,} batches, {progress.env_steps:,} steps of clients"]
+    parts = [f"{counted(learning.batches, 'batches')}, {counted(progress.env_steps, 'steps')} of clients"]
     if learning.version:
         parts.append(f"version {learning.version}")
     if learning.dropped_episodes:
-        parts.append(f"{learning.dropped_episodes:,} episodes dropped")
+        parts.append(f"{counted(learning.dropped_episodes, 'episodes')} dropped")
     return parts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from policyd.counted import counted
 from policyd.evidence.doubly_robust import doubly_robust
 from policyd.evidence.intervals import Interval, mean_interval, mean_sequence
 from policyd.evidence.ips import ips, self_normalised_ips
@@ -117,7 +118,7 @@ def _mean_weight_is_off(found: Evaluation) -> str:
         "errors from 1"
     )
     if not found.mean_weight_unexplained:
-        sample = f"{found.steps} steps of {found.episodes} episodes"
+        sample = f"{counted(found.steps, 'steps')} of {counted(found.episodes, 'episodes')}"
         return f"{told}, but {sample} are too small a sample to say why: record more episodes"
     why = "the recorded probabilities are not those that the actions were drawn with"
     if found.mean_weight > 1:

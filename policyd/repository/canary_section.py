@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from policy_api.v1.traffic_pb2 import Canary, CanaryArm, CanaryPoint
 from policyd.axes import Scale, short
+from policyd.counted import counted
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640, 380, 70, 14, 30, 232
 SHARE_TOP, SHARE_FLOOR = 274, 328  # of the picture below, the share
@@ -137,7 +138,7 @@ def _text(x: float, y: float, content: str, anchor: str = "start") -> str:
 def _arm(arm: CanaryArm) -> str:
     if not arm.episodes:
         return "no episode"
-    told = f"{arm.episodes:,} episodes, {arm.reported:,} of them with all outcomes"
+    told = f"{counted(arm.episodes, 'episodes')}, {arm.reported:,} of them with all outcomes"
     return f"mean return {arm.mean_return:.4g}, standard deviation {arm.std_return:.4g}; {told}"
 
 

@@ -8,6 +8,7 @@ import click
 
 from policyd.cli.output import write
 from policyd.cli.session import Session, json_flag, pass_session
+from policyd.counted import counted
 from policyd.repository import ModelRepository
 from policyd.repository.copying import copy as copy_repository
 from policyd.repository.option import LOCATION
@@ -32,4 +33,6 @@ def copy(session: Session, source: Path | str, target: Path | str, policies: tup
         lambda name: None if session.json else write(name),
     )
     document = {"copied": list(done.copied), "existed": list(done.existed)}
-    session.show(document, f"{len(done.copied)} versions copied, {len(done.existed)} were there already")
+    session.show(
+        document, f"{counted(len(done.copied), 'versions')} copied, {len(done.existed)} were there already"
+    )

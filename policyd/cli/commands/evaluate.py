@@ -7,6 +7,7 @@ import click
 from policy_api.v1 import traffic_pb2
 from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, columns, json_flag, pass_session, policy_option
+from policyd.counted import counted
 
 
 @click.command()
@@ -35,7 +36,10 @@ def described(found: traffic_pb2.EvaluateVersionResponse) -> str:
     lines = [
         f"{found.policy} version {found.version}: {verdict}",
         found.reason,
-        f"{found.episodes} episodes with {found.steps} steps; {found.left_out} left out",
+        (
+            f"{counted(found.episodes, 'episodes')} with {counted(found.steps, 'steps')}; "
+            f"{found.left_out} left out"
+        ),
     ]
     if found.steps:
         rows = [

@@ -14,6 +14,7 @@ from policy_api.v1 import experience_pb2 as pb
 from policyd.cli.durations import DURATION
 from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, columns, json_flag, pass_session, policy_option, whoami
+from policyd.counted import counted
 
 _MODES = click.Choice(["off", "record", "learn"])
 
@@ -120,7 +121,7 @@ def delete(
         count = client.delete_episodes(
             policy, episode_ids=episode_ids, subject=subject, before=before, reason=reason
         )
-    session.show({"episodes": count}, f"deleted {count} episodes")
+    session.show({"episodes": count}, f"deleted {counted(count, 'episodes')}")
 
 
 def _changed(config: pb.ExperienceConfig, given: dict[str, Any]) -> pb.ExperienceConfig:
@@ -146,12 +147,15 @@ def _lengths(counts: Sequence[int]) -> str:
 
 def _status(found: pb.GetExperienceResponse) -> str:
     mode = pb.ExperienceConfig.Mode.Name(found.config.mode)
-    opened = f"{found.open_episodes} open episodes with {found.open_steps} steps"
+    opened = f"{counted(found.open_episodes, 'open episodes')} with {counted(found.open_steps, 'steps')}"
     disk = f"{found.disk_bytes / 1e6:.1f} MB on disk"
     lines = [
         f"mode {mode}, generation {found.generation}",
         f"{opened}; {found.late_outcomes} outcomes came too late; {disk}",
-        f"jobs learned from {found.used_episodes} episodes with {found.used_steps} steps",
+        (
+            f"jobs learned from {counted(found.used_episodes, 'episodes')} with "
+            f"{counted(found.used_steps, 'steps')}"
+        ),
     ]
     if found.dropped:
         dropped = [(d.reason, d.episodes, d.steps, _lengths(d.lengths)) for d in found.dropped]

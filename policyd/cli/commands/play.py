@@ -8,6 +8,7 @@ from policy_api.v1 import policy_pb2
 from policyd.cli import episodes as playing
 from policyd.cli import reporting
 from policyd.cli.session import Session, json_flag, pass_session, policy_option, version_options
+from policyd.counted import counted
 from policyd.errors import InvalidArgument, NotFound
 
 
@@ -78,7 +79,8 @@ def play(  # noqa: PLR0913, PLR0917 -- one argument an option
     if report:
         document["reported"] = True
     text = (
-        f"{episodes} episodes of {plan.env_id} with version {stats.version}: mean return {stats.mean:.1f} "
+        f"{counted(episodes, 'episodes')} of {plan.env_id} with version {stats.version}: mean "
+        f"return {stats.mean:.1f} "
         f"±{stats.std:.1f}, lowest {min(stats.returns):.1f}, highest {max(stats.returns):.1f}"
     )
     session.show(document, text)

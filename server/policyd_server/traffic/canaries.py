@@ -7,6 +7,7 @@ import math
 from google.protobuf.duration_pb2 import Duration
 
 from policy_api.v1 import traffic_pb2 as pb
+from policyd.counted import counted
 from policyd.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from policyd.evidence.canary import Arm, Judgement, Steps
 from policyd.repository import traffic
@@ -111,7 +112,7 @@ def observed(
     canary = state.canary
     if raised > canary.share:
         shares = [pb.TrafficShare(version=canary.version, share=raised)]
-        reason = f"not worse after {challenger.returns.n} episodes"
+        reason = f"not worse after {counted(challenger.returns.n, 'episodes')}"
         after = traffic.with_shares(state, canary.alias, shares, actor="canary", reason=reason)
         after.canary.share = raised
     else:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from policy_api.v1 import traffic_pb2 as pb
+from policyd.counted import counted
 from policyd.errors import Conflict, PolicydError
 from policyd.evidence.canary import Judgement, judge
 from policyd.evidence.off_policy import Verdict
@@ -130,7 +131,8 @@ class CanaryKeeper:
         if judgement.verdict is Verdict.WORSE:
             await self._end(policy, state, End.ROLLED_BACK, judgement.reason, evidence, judgement)
         elif _stopped(canary, evidence, age):
-            reason = f"no outcome of the canary arrived during {evidence.unanswered} episodes of the champion"
+            episodes = counted(evidence.unanswered, "episodes")
+            reason = f"no outcome of the canary arrived during {episodes} of the champion"
             await self._end(policy, state, End.ROLLED_BACK, reason, evidence, judgement)
         elif judgement.verdict is Verdict.BETTER:
             await self._promote(policy, state, evidence, judgement)

@@ -9,6 +9,7 @@ import numpy as np
 
 from policy_api.v1 import artifact_pb2
 from policy_api.v1.gate_pb2 import GateVerdict
+from policyd.counted import counted
 from policyd.errors import Conflict
 from policyd.repository import ModelRepository, PublishedVersion, verdicts
 from policyd_trainer.experience.evidence import EvidenceGate
@@ -66,7 +67,7 @@ class Publisher:
         verdict = self._verdict(published)
         if not self.promotion.promote or (verdict is not None and not verdict.promote):
             return False
-        reason = f"learned from {state.steps} steps of clients"
+        reason = f"learned from {counted(state.steps, 'steps')} of clients"
         if verdict is not None:
             reason += f"; {verdict.explanation}"
         while (aliases := self.repository.aliases(self.policy)).aliases.get(self.promotion.alias) in (

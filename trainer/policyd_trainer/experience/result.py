@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policy_api.v1.training_pb2 import TrainingResult
+from policyd.counted import counted
 from policyd.repository import ModelRepository
 from policyd_trainer.experience.state import LearningState
 
@@ -20,6 +21,6 @@ def result_of(repository: ModelRepository, policy: str, alias: str, state: Learn
         evaluation=version.metadata.evaluation,
         version_path=version.path,
         promoted=promoted,
-        promotion_reason=f"learned from {state.steps} steps of clients",
+        promotion_reason=f"learned from {counted(state.steps, 'steps')} of clients",
         generation=aliases.generation if promoted else 0,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
+from policyd.counted import counted
 from policyd.errors import CorruptArtifact
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd_trainer.config import TrainingConfig
@@ -143,7 +144,7 @@ def too_small(budget: Budget) -> str:
     needed = math.ceil(RUNS * FEWEST * budget.length)
     return (
         f"evaluation_steps {budget.steps:,.0f} leave {max(0, budget.steps - budget.spent):,.0f} steps, and "
-        f"{FEWEST} paired episodes take about {needed:,}; raise evaluation_steps, or leave it out"
+        f"{counted(FEWEST, 'paired episodes')} take about {needed:,}; raise evaluation_steps, or leave it out"
     )
 
 
@@ -193,7 +194,7 @@ def explain(verdict: GateVerdict, why: str = "") -> str:
     numbers = (
         f"mean return {found.mean:+.2f} against version {verdict.champion_version}, "
         f"{found.coverage:.0%} interval {found.low:+.2f} to {found.high:+.2f}, "
-        f"{verdict.episodes} paired episodes"
+        f"{counted(verdict.episodes, 'paired episodes')}"
     )
     greedy = f"greedy mean return {verdict.greedy_mean_return:.2f}"
     floor = f", at least {verdict.min_return:g}" if verdict.HasField("min_return") else ""

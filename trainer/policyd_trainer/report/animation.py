@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from policyd import masks
+from policyd.counted import counted
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.calls import ACTION_MASKS, FIRST_RESET, RENDER, STEP
 from policyd_trainer.environments.construct import close, make_one
@@ -100,7 +101,10 @@ def _film(
         total, steps, done = total + reward, steps + 1, terminated or truncated
         filmed.step(_frame(environment) if filmed.due or done else None)
     ending = "" if done else ", cut here"
-    return filmed.gif(), f"One greedy episode, seed {seed}: return {total:.1f} in {steps} steps{ending}."
+    return (
+        filmed.gif(),
+        f"One greedy episode, seed {seed}: return {total:.1f} in {counted(steps, 'steps')}{ending}.",
+    )
 
 
 def _frame(environment: gym.Env[Any, Any]) -> np.ndarray:

@@ -9,6 +9,7 @@ from html import escape
 
 from policy_api.v1.artifact_pb2 import ParityCertificate, PolicyMetadata, ReturnFigures
 from policy_api.v1.gate_pb2 import GateVerdict
+from policyd.counted import counted
 from policyd_trainer.report.aside import Part
 from policyd_trainer.report.subject import Place
 
@@ -101,7 +102,8 @@ def _returns_table(metadata: PolicyMetadata) -> str:
 def _figures(figures: ReturnFigures) -> str:
     return (
         f"mean {figures.mean:.2f} ± {figures.std:.2f}, 95% interval of the mean {figures.ci_low:.2f} to "
-        f"{figures.ci_high:.2f}, {figures.episodes} episodes of {figures.mean_length:.1f} steps on average"
+        f"{figures.ci_high:.2f}, {counted(figures.episodes, 'episodes')} of "
+        f"{figures.mean_length:.1f} steps on average"
     )
 
 
@@ -163,7 +165,7 @@ def _origin(metadata: PolicyMetadata) -> str:
     return _table(
         [
             ("started from", start),
-            ("environment steps", f"{training.env_steps:,} in {training.episodes:,} episodes"),
+            ("environment steps", f"{training.env_steps:,} in {counted(training.episodes, 'episodes')}"),
             ("updates", f"{training.updates:,} in {training.seconds:.1f} s on {training.device}"),
             ("git commit", metadata.git_commit or "not a checkout"),
             ("packages", packages),

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
 from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, PairedReturns
+from policyd.counted import counted
 
 NEW, OLD = "tab:blue", "tab:orange"
 PARTS = 8  # branches or elements of an action that are shown at most
@@ -70,7 +71,7 @@ def actions(space: Space, greedy: np.ndarray, sampled: np.ndarray) -> bytes:
 def _paired(axes: Axes, name: str, pairs: PairedReturns, champion: int) -> None:
     new, old = list(pairs.challenger), list(pairs.champion)
     _histograms(axes, [("this version", new, NEW), (f"version {champion}", old, OLD)])
-    axes.set_title(f"{name}: {len(new)} paired episodes", fontsize=10)
+    axes.set_title(f"{name}: {counted(len(new), 'paired episodes')}", fontsize=10)
 
 
 def _histograms(axes: Axes, series: Sequence[tuple[str, list[float], str]]) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from policy_api.v1.training_pb2 import TrainingFailure, TrainingProgress, TrainingResult
+from policyd.counted import counted
 from policyd_trainer.runs.reporting import TextReporter
 
 
@@ -62,14 +63,16 @@ class BarReporter:
 
 
 def _figures(progress: TrainingProgress) -> str:
-    parts = [f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
+    parts = [f"{progress.env_steps:,}/{counted(progress.total_env_steps, 'steps')}"]
     if progress.HasField("learning"):
         learning = progress.learning
-        parts = [f"{progress.env_steps:,} steps of clients in {learning.batches:,} batches"]
+        parts = [
+            f"{counted(progress.env_steps, 'steps')} of clients in {counted(learning.batches, 'batches')}"
+        ]
         if learning.version:
             parts.append(f"version {learning.version}")
         if learning.dropped_episodes:
-            parts.append(f"{learning.dropped_episodes:,} episodes dropped")
+            parts.append(f"{counted(learning.dropped_episodes, 'episodes')} dropped")
     if progress.evaluation_steps:
         parts.append(f"{progress.evaluation_steps:,} of at most {progress.total_evaluation_steps:,} to judge")
     if progress.HasField("mean_return"):

@@ -12,6 +12,7 @@ from typing import IO, Protocol
 from google.protobuf import json_format
 
 from policy_api.v1.training_pb2 import TrainingFailure, TrainingProgress, TrainingResult, WorkerEvent
+from policyd.counted import counted
 from policyd_trainer.evaluation.budget import Budget
 
 INTERVAL = 0.25  # seconds between two reports of the same phase
@@ -84,7 +85,8 @@ class TextReporter:
                 continue  # learned from clients, without an environment here
             interval = f"95% interval {figures.ci_low:.2f} to {figures.ci_high:.2f}"
             self.write(
-                f"{name}: mean return {figures.mean:.2f} over {figures.episodes} episodes ({interval})"
+                f"{name}: mean return {figures.mean:.2f} over "
+                f"{counted(figures.episodes, 'episodes')} ({interval})"
             )
         self.write(result.promotion_reason)
 

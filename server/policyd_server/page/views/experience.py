@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from policy_api.v1.experience_pb2 import ExperienceConfig, ExperienceCount, GetExperienceResponse
+from policyd.counted import counted
 from policyd_server.page.views import words
 from policyd_server.page.views.versions import Fact
 
@@ -52,8 +53,11 @@ def view(answer: GetExperienceResponse) -> ExperienceView:
         mode=mode(answer.config),
         generation=answer.generation,
         facts=(
-            Fact("Open episodes", f"{answer.open_episodes:,} with {answer.open_steps:,} decisions"),
-            Fact("Learned from", f"{answer.used_episodes:,} episodes with {answer.used_steps:,} decisions"),
+            Fact("Open episodes", f"{answer.open_episodes:,} with {counted(answer.open_steps, 'decisions')}"),
+            Fact(
+                "Learned from",
+                f"{counted(answer.used_episodes, 'episodes')} with {counted(answer.used_steps, 'decisions')}",
+            ),
             Fact("Late outcomes", f"{answer.late_outcomes:,}"),
             Fact("On disk", words.amount(answer.disk_bytes)),
         ),

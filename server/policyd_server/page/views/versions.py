@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
 from policy_api.v1.policy_pb2 import Policy, PolicyVersion
+from policyd.counted import counted
 from policyd_server.page.charts.intervals import Interval, Mark
 from policyd_server.page.views import words
 
@@ -114,9 +115,8 @@ def facts(version: PolicyVersion) -> list[Fact]:
         Fact("Code", metadata.git_commit or "not a checkout"),
     ]
     if training.env_steps:
-        steps = (
-            f"{training.env_steps:,} steps in {training.episodes:,} episodes, {training.updates:,} updates"
-        )
+        episodes, updates = counted(training.episodes, "episodes"), counted(training.updates, "updates")
+        steps = f"{counted(training.env_steps, 'steps')} in {episodes}, {updates}"
         told.append(Fact("Training", f"{steps}, {words.lasting(training.seconds)} on {training.device}"))
     if parity.tolerance:
         checked = parity.random_observations + parity.visited_observations
@@ -131,10 +131,11 @@ def facts(version: PolicyVersion) -> list[Fact]:
         figures = getattr(metadata.evaluation, name)
         if figures.episodes:
             interval = interval_words(figures.ci_low, figures.ci_high)
+            episodes = counted(figures.episodes, "episodes")
             told.append(
                 Fact(
                     f"Return, {name}",
-                    f"{words.number(figures.mean)} (95%: {interval}), {figures.episodes} episodes of"
+                    f"{words.number(figures.mean)} (95%: {interval}), {episodes} of"
                     f" {words.number(figures.mean_length)} steps",
                 )
             )
