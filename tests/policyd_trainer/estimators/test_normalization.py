@@ -81,3 +81,14 @@ def test_the_first_rewards_of_all() -> None:
     two = np.ones((2, 1), np.float32)
     ends = np.ones_like(two, bool)
     np.testing.assert_allclose(RewardScaler(1, 0.9).scale(two, ends, ends), 5 * two, rtol=1e-5)
+
+
+def test_a_group_is_scaled_as_one() -> None:
+    """Columns of a group share the moments of all their values; those of none stay as they are."""
+    block = np.array([[0.0, 10.0, 7.0], [2.0, 30.0, 9.0], [1.0, 5.0, 8.0]])
+    moments = RunningMoments.for_rows(np.array([0, 0, -1]))
+    moments.update(block)
+    shared = block[:, :2]
+    scaled = ObservationScaling.of(moments)(block.astype(np.float32))
+    np.testing.assert_allclose(scaled[:, :2], (shared - shared.mean()) / shared.std(), rtol=1e-5)
+    np.testing.assert_array_equal(scaled[:, 2], block[:, 2])
