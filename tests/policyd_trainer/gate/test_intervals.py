@@ -123,3 +123,16 @@ def test_returns_of_nothing_but_zero_leave_no_doubt() -> None:
     """Where no episode ever returned anything, no difference is plausible."""
     interval = mean_interval(np.zeros(20), tail=0.01, unseen_tail=0.01, scale=0.0, seed=0)
     assert (interval.low, interval.mean, interval.high) == (0, 0, 0)
+
+
+def test_too_few_resamples_bound_nothing() -> None:
+    """The smallest of 99 resamples is the bound at one in a hundred; below that there is none."""
+    differences = np.arange(30.0)
+    bounded = typical_values(differences, 0.01, np.random.default_rng(0), 99)
+    assert np.isfinite(bounded).all()
+    assert typical_values(differences, 0.0099, np.random.default_rng(0), 99) == (-np.inf, np.inf)
+
+
+def test_a_loss_beyond_the_scale_leaves_nothing_unseen() -> None:
+    """An episode lost more than the scale says is plausible: what was not seen gains nothing."""
+    assert unseen_loss(np.array([-9.0, 0.0]), 0.025, 5.0) == 0
