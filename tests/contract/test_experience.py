@@ -431,7 +431,7 @@ def test_the_command_sets_shows_and_deletes(world: World, capsys: pytest.Capture
     shown = json.loads(policyctl("status", "--policy", world.policy, "--json"))
     assert (shown["config"]["reward_high"], shown["config"]["silence"]) == (1, 60)
     assert "MEAN RETURN" in policyctl("status", "--policy", world.policy)
-    assert policyctl("delete", "--policy", world.policy, "--subject", world.subject) == "deleted 1 episodes\n"
+    assert policyctl("delete", "--policy", world.policy, "--subject", world.subject) == "deleted 1 episode\n"
 
 
 def test_episodes_go_out_as_files(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
