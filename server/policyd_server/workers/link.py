@@ -17,6 +17,7 @@ from policyd_server.workers.lines import Line, Lines
 # The inherited end of the connection; set by the supervisor for its workers.
 DESCRIPTOR = "POLICYD_WORKER_FD"
 REFRESH = "refresh"  # follow the aliases of a policy
+SETTLE = "settle"  # answer once all lines before this one are obeyed
 FIGURES = "figures"  # of inference requests, of a policy or of all
 Do = Callable[[str], Awaitable[Any]]
 PATIENCE_SECONDS = 12.0  # for the supervisor's answer; it waits less for the workers
@@ -92,6 +93,7 @@ class WorkerLink:
 
     async def obey(self, do: Mapping[str, Do], show_health: Report) -> None:
         """Follows the supervisor's messages until the connection ends. `do`: by what is asked."""
+        do = {SETTLE: _settled, **do}
         async for line in self._lines:
             if "ping" in line:
                 self._lines.send({"pong": line["ping"]})
@@ -114,6 +116,11 @@ class WorkerLink:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _settled(_: str) -> bool:
+    """Lines are obeyed in their order: those before have been."""
+    return True
 
 
 def _not_followed(policy: str, why: str) -> FailedPrecondition:

@@ -19,6 +19,7 @@ from policyd.runtime.memory import own_bytes
 from policyd_server.transports import sockets
 from policyd_server.workers import sizing
 from policyd_server.workers.lines import Line
+from policyd_server.workers.link import SETTLE
 from policyd_server.workers.worker import Worker
 
 MAX_RESTART_DELAY = 30.0  # seconds
@@ -81,6 +82,7 @@ class Supervisor:
             fitting = sizing.fitting(usable_cpus(), memory_limit(), taken, self._beside)
             _LOG.info("a worker takes %d MiB: %d fit", taken // sizing.MIB, fitting)
             await self._add(fitting - 1)
+        await self._settle()  # whoever asks once the server is announced gets the truth
         self._started = True
 
     async def stop(self) -> None:
@@ -94,6 +96,13 @@ class Supervisor:
             reserved.close()
         for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
             await asyncio.to_thread(Path(path).unlink, missing_ok=True)
+
+    async def _settle(self) -> None:
+        """Returns when every worker shows the health that it was told."""
+        number = next(self._ids)
+        told = [w.tell(number, SETTLE, "") for w in self._workers if w is not None and w.ready]
+        if told:
+            await asyncio.wait(told, timeout=ANSWER_SECONDS)
 
     async def _add(self, count: int) -> None:
         """Starts so many more and waits for them."""

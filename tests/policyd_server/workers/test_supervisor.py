@@ -102,6 +102,16 @@ def _inference(rows: int) -> service_pb2.ModelInferRequest:
     return request
 
 
+def test_health_is_good_once_the_server_is_announced(publish: Publish, start_server: StartServer) -> None:
+    """Whichever worker is asked, and however soon."""
+    publish()
+    server = start_server("--workers", "2")
+    with _connections(server, 12) as channels:
+        stubs = [health_pb2_grpc.HealthStub(channel) for channel in channels]
+        calls = [stub.Check.future(health_pb2.HealthCheckRequest(), timeout=60) for stub in stubs]
+        assert {call.result().status for call in calls} == {health_pb2.HealthCheckResponse.SERVING}
+
+
 def test_a_worker_that_dies_is_replaced(publish: Publish, start_server: StartServer) -> None:
     """Health is false while a worker is missing; another one starts; acting works all along."""
     publish()
