@@ -16,12 +16,14 @@ COMMANDS = (
     *("curl", "ray", "kubectl", "openssl", "sha256sum", "grep"),
 )
 
-# Writes the variables of policyd, the command's name and its arguments.
+# Writes the variables of policyd, the command's name and its arguments: all at once, because the
+# commands of a pipe run beside each other.
 _STUB = """#!/bin/sh
-{ /usr/bin/env | while read -r line; do
+record=$(/usr/bin/env | while read -r line; do
     case "$line" in POLICYD_*|_POLICYCTL_*) printf '%s\\037' "$line";; esac
   done
-  printf '%s\\037' NAME "$@"; printf '\\036'; } >> "$CALLS"
+  printf '%s\\037' NAME "$@")
+printf '%s\\036' "$record" >> "$CALLS"
 """
 
 
