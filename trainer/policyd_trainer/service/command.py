@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,168 +24,124 @@ from policyd_trainer.service.app import serve as run_service
 from policyd_trainer.service.ceilings import Ceilings
 from policyd_trainer.service.launching import make_launcher
 
+Command = Callable[..., None]
+
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
+def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
+    """One option with its environment variable: --a-flag and POLICYD_A_FLAG."""
+    variable = f"POLICYD_{flag.removeprefix('--').upper().replace('-', '_')}"
+    return click.option(flag, envvar=variable, show_envvar=True, show_default=True, help=text, **more)
+
+
 @click.command(help="Offer the TrainingService over gRPC.")
-@click.option(
+@_setting(
     "--listen",
-    envvar="POLICYD_LISTEN",
-    show_envvar=True,
+    "Where to serve: HOST:PORT (port 0: any free one) or unix:/path; several with commas.",
     default="127.0.0.1:50052",
-    show_default=True,
-    help="Where to serve: HOST:PORT (port 0: any free one) or unix:/path; several with commas.",
 )
-@click.option(
+@_setting(
     "--repository",
-    envvar="POLICYD_REPOSITORY",
-    show_envvar=True,
+    "The model repository: a folder, or s3://, gs:// or az:// with bucket and prefix.",
     type=LOCATION,
     required=True,
-    help="The model repository: a folder, or s3://, gs:// or az:// with bucket and prefix.",
 )
-@click.option(
+@_setting(
     "--experience",
-    envvar="POLICYD_EXPERIENCE",
-    show_envvar=True,
+    "The server's folder of recorded experience. [default: REPOSITORY/experience]",
     type=_FOLDER,
-    help="The server's folder of recorded experience. [default: REPOSITORY/experience]",
 )
-@click.option(
+@_setting(
     "--jobs",
-    envvar="POLICYD_JOBS",
-    show_envvar=True,
-    help="Database URL. [default: sqlite:///REPOSITORY/jobs.db]",
+    "Database URL. [default: sqlite:///REPOSITORY/jobs.db]",
 )
-@click.option(
+@_setting(
     "--runs",
-    envvar="POLICYD_RUNS",
-    show_envvar=True,
+    "Checkpoints and logs: a folder, or with --launcher ray also object storage. [default: REPOSITORY/runs]",
     type=LOCATION,
-    help="Checkpoints and logs: a folder, or with --launcher ray also object storage."
-    " [default: REPOSITORY/runs]",
 )
-@click.option(
+@_setting(
     "--launcher",
-    envvar="POLICYD_LAUNCHER",
-    show_envvar=True,
+    "Where workers run: beside the trainer, or on a Ray cluster.",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
-    help="Where workers run: beside the trainer, or on a Ray cluster.",
 )
-@click.option(
+@_setting(
     "--ray-address",
-    envvar="POLICYD_RAY_ADDRESS",
-    show_envvar=True,
+    "The cluster of --launcher ray; HOST:6379 on a machine that is part of it.",
     default="ray://127.0.0.1:10001",
-    show_default=True,
-    help="The cluster of --launcher ray; HOST:6379 on a machine that is part of it.",
 )
-@click.option(
+@_setting(
     "--allow-env",
-    envvar="POLICYD_ALLOW_ENV",
-    show_envvar=True,
-    multiple=True,
-    help="Pattern of environments that may be trained on, `module:EnvId` for a module's, or `gymnasium` for"
+    "Pattern of environments that may be trained on, `module:EnvId` for a module's, or `gymnasium` for"
     " Gymnasium's own; may be repeated. [default: gymnasium]",
+    multiple=True,
 )
-@click.option(
+@_setting(
     "--concurrency",
-    envvar="POLICYD_CONCURRENCY",
-    show_envvar=True,
+    "Jobs that run at a time.",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
-    help="Jobs that run at a time.",
 )
-@click.option(
+@_setting(
     "--max-continuous",
-    envvar="POLICYD_MAX_CONTINUOUS",
-    show_envvar=True,
+    "Jobs that learn from clients and run beside the others.",
     type=click.IntRange(0),
     default=4,
-    show_default=True,
-    help="Jobs that learn from clients and run beside the others.",
 )
-@click.option(
+@_setting(
     "--max-queued",
-    envvar="POLICYD_MAX_QUEUED",
-    show_envvar=True,
+    "Jobs that may wait; further ones are refused.",
     type=click.IntRange(1),
     default=100,
-    show_default=True,
-    help="Jobs that may wait; further ones are refused.",
 )
-@click.option(
+@_setting(
     "--max-attempts",
-    envvar="POLICYD_MAX_ATTEMPTS",
-    show_envvar=True,
+    "Workers in a row without progress after which a job fails.",
     type=click.IntRange(1),
     default=3,
-    show_default=True,
-    help="Workers in a row without progress after which a job fails.",
 )
-@click.option(
+@_setting(
     "--max-seconds",
-    envvar="POLICYD_MAX_SECONDS",
-    show_envvar=True,
+    "Time limit of one job, all attempts together.",
     type=click.FloatRange(0, min_open=True),
     default=86_400.0,
-    show_default=True,
-    help="Time limit of one job, all attempts together.",
 )
-@click.option(
+@_setting(
     "--max-env-steps",
-    envvar="POLICYD_MAX_ENV_STEPS",
-    show_envvar=True,
+    "Largest total_timesteps of one job, and where its training ends at the latest.",
     type=click.IntRange(1),
     default=1_000_000_000,
-    show_default=True,
-    help="Largest total_timesteps of one job, and where its training ends at the latest.",
 )
-@click.option(
+@_setting(
     "--max-envs",
-    envvar="POLICYD_MAX_ENVS",
-    show_envvar=True,
+    "Largest n_envs of one job.",
     type=click.IntRange(1),
     default=4096,
-    show_default=True,
-    help="Largest n_envs of one job.",
 )
-@click.option(
+@_setting(
     "--max-step-timeout",
-    envvar="POLICYD_MAX_STEP_TIMEOUT",
-    show_envvar=True,
+    "Largest step_timeout of one job, seconds.",
     type=click.FloatRange(0, min_open=True),
     default=3600.0,
-    show_default=True,
-    help="Largest step_timeout of one job, seconds.",
 )
-@click.option(
+@_setting(
     "--stop-seconds",
-    envvar="POLICYD_STOP_SECONDS",
-    show_envvar=True,
+    "Seconds for checkpoints at shutdown.",
     type=click.FloatRange(0),
     default=10.0,
-    show_default=True,
-    help="Seconds for checkpoints at shutdown.",
 )
-@click.option(
+@_setting(
     "--keep-failed-days",
-    envvar="POLICYD_KEEP_FAILED_DAYS",
-    show_envvar=True,
+    "Days after which the log and the checkpoint of a job that has ended are removed.",
     type=click.FloatRange(0),
     default=14.0,
-    show_default=True,
-    help="Days after which the log and the checkpoint of a job that has ended are removed.",
 )
-@click.option(
+@_setting(
     "--metrics",
-    envvar="POLICYD_METRICS",
-    show_envvar=True,
-    help="HOST:PORT of /metrics for Prometheus; without, nothing is measured.",
+    "HOST:PORT of /metrics for Prometheus; without, nothing is measured.",
 )
 @click.option("--port-file", type=_PATH, help="File that gets the bound address once the trainer is ready.")
 @security_options
