@@ -74,7 +74,7 @@ def test_a_process_that_is_ending_was_not_left_behind() -> None:
 
 def test_a_process_that_runs_was_left_behind() -> None:
     """Also where it has no command line to show: its state tells."""
-    with running("print('here', flush=True); input()") as process:
+    with running(STAYS) as process:
         assert not ends_by_itself(process.pid)
 
 
