@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from policyd.errors import FailedPrecondition, Unavailable
 from policyd.experience.configs import RecordedPolicies
-from policyd.repository import ModelRepository
-from policyd.repository.cached import CachedStorage
 from policyd.runtime import request_ids, trace_context
 from policyd.runtime.audit import Audit
 from policyd.runtime.decoding import Decoding
@@ -26,6 +20,7 @@ from policyd_server.acting.stream import DirectStreamAct
 from policyd_server.experience.keeper import VARIABLE as RECORDER_SOCKET
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.sender import DecisionSender
+from policyd_server.models import opening
 from policyd_server.models.follower import Follower
 from policyd_server.models.listing import PolicyListing
 from policyd_server.models.loaded_versions import LoadedVersions
@@ -41,7 +36,7 @@ from policyd_server.services.handlers import HOT, HandlerRegistry, Wrap, handler
 from policyd_server.services.health import DirectCheck, HealthService
 from policyd_server.services.policy import PolicyService
 from policyd_server.services.traffic import TrafficService
-from policyd_server.services.trainer_channel import TrainerChannel
+from policyd_server.services.trainer_channel import trainer_channel
 from policyd_server.services.training import TrainingForwarder
 from policyd_server.settings import Settings
 from policyd_server.shadow.feed import ShadowFeed
@@ -57,7 +52,6 @@ from policyd_server.workers.link import FIGURES, REFRESH, WorkerLink
 if TYPE_CHECKING:
     from policyd_server.metrics.metrics import ServerMetrics
 
-_LOG = logging.getLogger(__name__)
 POLICY_SERVICE = "policy_api.v1.PolicyService"
 
 
@@ -71,11 +65,11 @@ class App:
         self.health = HealthService()
         self.metrics = _metrics(settings)
         self._tracing = tracing_to(settings.trace, "policyd-server")
-        repository = _repository(settings)
+        repository = opening.repository(settings.repository, settings.cache_root)
         self.follower = Follower(repository, LoadedVersions(settings.extra_versions), self._report_versions)
         self.health.detail = self.follower.troubles.description
         self._reported: set[str] = set()  # policies that health has been told about
-        self._channel = _trainer_channel(settings)
+        self._channel = trainer_channel(settings.trainer, settings.trainer_link, settings.max_message_bytes)
         self._decisions = DecisionSender(
             os.environ[RECORDER_SOCKET], RecordedPolicies(settings.experience_root)
         )
@@ -92,7 +86,7 @@ class App:
         """
         for service in ("", POLICY_SERVICE, training.SERVICE):
             self.health.set(service, serving=False)
-        await asyncio.to_thread(_prepare, self.follower.repository)
+        await asyncio.to_thread(opening.prepare, self.follower.repository)
         await self._transport.start()
         await self.follower.poll()
         for service in ("", POLICY_SERVICE):
@@ -255,49 +249,3 @@ def _metrics(settings: Settings) -> ServerMetrics | None:
     from policyd_server.metrics.metrics import ServerMetrics  # noqa: PLC0415 -- with it comes Prometheus' client
 
     return ServerMetrics(settings.security.tls_cert)
-
-
-def _repository(settings: Settings) -> ModelRepository:
-    """The repository; in object storage with local copies, from which the server can also start."""
-    repository = ModelRepository(settings.repository)
-    if isinstance(settings.repository, Path):
-        return repository
-    return ModelRepository(CachedStorage(repository.storage, settings.cache_root))
-
-
-def _prepare(repository: ModelRepository) -> None:
-    """Probes the repository. FailedPrecondition: it would lose changes.
-
-    A store that is away, or that this server may only read, is no reason not to serve.
-    """
-    try:
-        repository.prepare()
-    except Unavailable as error:
-        _LOG.warning("%s; what was kept of it is served until it can be reached", error.message)
-    except FailedPrecondition as error:
-        if error.reason != "STORE_DENIED":
-            raise
-        _LOG.warning("%s: this server can serve, but not promote or import", error.message)
-
-
-def _trainer_channel(settings: Settings) -> TrainerChannel:
-    """Made at once with TLS, so that files that cannot be read end the start."""
-    link = settings.trainer_link
-    channel = TrainerChannel(
-        settings.trainer, partial(link.channel, settings.trainer, _channel_options(settings))
-    )
-    if link.trainer_ca is not None:
-        _ = channel.channel
-    return channel
-
-
-def _channel_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        # http_proxy in the environment is for the world outside, not for our own link.
-        ("grpc.enable_http_proxy", 0),
-        # A trainer that listens and cannot serve yet is asked again within a second.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 1000),
-    ]

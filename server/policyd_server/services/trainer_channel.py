@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import grpc
 import grpc.aio
 
 from policyd_server.services import reach
+from policyd_server.trainer_link import TrainerLink
 
 
 class TrainerChannel:
@@ -70,3 +72,26 @@ class TrainerChannel:
         """Ends calls and connection."""
         if self._channel is not None:
             await self._channel.close()
+
+
+def trainer_channel(address: str, link: TrainerLink, max_message_bytes: int) -> TrainerChannel:
+    """The channel to the trainer at `address`: host:port or unix:/path.
+
+    Made at once with TLS, so that files that cannot be read end the start.
+    """
+    channel = TrainerChannel(address, partial(link.channel, address, _options(max_message_bytes)))
+    if link.trainer_ca is not None:
+        _ = channel.channel
+    return channel
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        # http_proxy in the environment is for the world outside, not for our own link.
+        ("grpc.enable_http_proxy", 0),
+        # A trainer that listens and cannot serve yet is asked again within a second.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
