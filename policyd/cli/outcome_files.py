@@ -120,15 +120,15 @@ def summary(outcome: Outcome) -> str:
     policy = f" {_escaped(outcome.job.spec.policy)}" if outcome.job is not None else ""
     parts = [f"## Retraining{policy}: {_TITLES[outcome.word]}", _escaped(outcome.message)]
     if outcome.job is not None:
-        parts.append(_table(_rows(outcome.job)))
+        parts.append(_table(_entries(outcome.job)))
         if outcome.job.failure.log_tail:
             parts.append(_fenced(outcome.job.failure.log_tail))
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(job: TrainingJob) -> list[tuple[str, str]]:
+def _entries(job: TrainingJob) -> list[tuple[str, str]]:
     spec, result, progress = job.spec, job.result, job.progress
-    rows = [
+    entries = [
         ("Environment", f"`{spec.env_id}`"),
         ("Algorithm", f"{spec.algorithm}, seed {spec.seed}"),
         (
@@ -138,26 +138,26 @@ def _rows(job: TrainingJob) -> list[tuple[str, str]]:
         ("Job", f"`{job.job_id}`, request `{job.request_id}`, attempts {job.attempts}"),
     ]
     if progress.env_steps:
-        rows.append(("Environment steps", f"{progress.env_steps:,}"))
+        entries.append(("Environment steps", f"{progress.env_steps:,}"))
     if job.HasField("result"):
-        rows.append(("Version", f"{result.version} (`{result.digest[:12]}`), `{result.version_path}`"))
-        rows.append(("Return, greedy", _figures(result.evaluation.greedy)))
-        rows.append(("Return, sampled", _figures(result.evaluation.sampled)))
-        rows.append(("Promoted", "yes" if result.promoted else "no"))
+        entries.append(("Version", f"{result.version} (`{result.digest[:12]}`), `{result.version_path}`"))
+        entries.append(("Return, greedy", _figures(result.evaluation.greedy)))
+        entries.append(("Return, sampled", _figures(result.evaluation.sampled)))
+        entries.append(("Promoted", "yes" if result.promoted else "no"))
     if result.HasField("verdict"):
-        rows.extend(_gate(result.verdict))
-    return rows
+        entries.extend(_gate(result.verdict))
+    return entries
 
 
 def _gate(verdict: gate_pb2.GateVerdict) -> list[tuple[str, str]]:
     name = (
         gate_pb2.GateVerdict.Outcome.Name(verdict.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
     )
-    rows = [("Gate", name)]
+    entries = [("Gate", name)]
     if verdict.HasField("difference"):
         found = verdict.difference
         interval = f"{found.mean:+.1f}, {found.coverage:.0%} interval {found.low:+.1f} to {found.high:+.1f}"
-        rows.append(
+        entries.append(
             (
                 f"Difference to version {verdict.champion_version}",
                 (
@@ -166,7 +166,7 @@ def _gate(verdict: gate_pb2.GateVerdict) -> list[tuple[str, str]]:
                 ),
             )
         )
-    return rows
+    return entries
 
 
 def _figures(figures: artifact_pb2.ReturnFigures) -> str:
@@ -176,8 +176,8 @@ def _figures(figures: artifact_pb2.ReturnFigures) -> str:
     )
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_escaped(value)} |" for name, value in rows)])
+def _table(entries: list[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_escaped(value)} |" for name, value in entries)])
 
 
 def _escaped(text: str) -> str:

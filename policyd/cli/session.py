@@ -130,11 +130,13 @@ def credential_options(command: _Command) -> _Command:
     return cast("_Command", wrapped)
 
 
-def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def columns(header: Sequence[str], entries: Iterable[Sequence[object]]) -> str:
     """Returns a table: left-aligned columns, two spaces apart."""
-    table = [tuple(header), *(tuple(str(cell) for cell in row) for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    table = [tuple(header), *(tuple(str(cell) for cell in entry) for entry in entries)]
+    widths = [max(len(entry[i]) for entry in table) for i in range(len(header))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(entry, widths, strict=True)) for entry in table
+    )
     return "\n".join(line.rstrip() for line in lines)
 
 

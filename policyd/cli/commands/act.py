@@ -76,7 +76,7 @@ def _document(chosen: Actions) -> dict[str, Any]:
 
 
 def _text(chosen: Actions) -> str:
-    rows = [
+    entries = [
         (
             row,
             " ".join(f"{number:g}" for number in np.atleast_1d(chosen.actions[row])),
@@ -87,4 +87,4 @@ def _text(chosen: Actions) -> str:
         for row in range(len(chosen.actions))
     ]
     head = f"{chosen.policy} version {chosen.version} ({chosen.digest[:12]}), seed {chosen.seed}"
-    return f"{head}\n" + columns(("ROW", "ACTION", "PROBABILITY", "ACTION_PROBS", "VALUE"), rows)
+    return f"{head}\n" + columns(("ROW", "ACTION", "PROBABILITY", "ACTION_PROBS", "VALUE"), entries)

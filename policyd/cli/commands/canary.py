@@ -131,11 +131,11 @@ def described(found: traffic_pb2.Traffic) -> str:
         f"began {moment(last.start_time)} by {last.actor}",
         "",
     ]
-    rows = [
+    entries = [
         (name, arm.episodes, arm.reported, f"{arm.mean_return:.4g}", f"{arm.std_return:.4g}")
         for name, arm in ((last.base_version, last.champion), (last.version, last.challenger))
     ]
-    lines.append(columns(("VERSION", "EPISODES", "WITH OUTCOMES", "MEAN RETURN", "STD"), rows))
+    lines.append(columns(("VERSION", "EPISODES", "WITH OUTCOMES", "MEAN RETURN", "STD"), entries))
     if last.points and last.points[-1].HasField("low"):
         point = last.points[-1]
         text = f"difference {point.difference:.4g}, between {point.low:.4g} and {point.high:.4g}"

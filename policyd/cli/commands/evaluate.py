@@ -42,7 +42,7 @@ def described(found: traffic_pb2.EvaluateVersionResponse) -> str:
         ),
     ]
     if found.steps:
-        rows = [
+        entries = [
             (title, f"{interval.mean:.4g}", f"{interval.low:.4g}", f"{interval.high:.4g}")
             for title, interval in (
                 ("return as recorded", found.logged_return),
@@ -53,7 +53,7 @@ def described(found: traffic_pb2.EvaluateVersionResponse) -> str:
                 ("difference, at any look", found.sequence),
             )
         ]
-        lines += ["", columns(("ESTIMATE", "MEAN", "LOW", "HIGH"), rows), ""]
+        lines += ["", columns(("ESTIMATE", "MEAN", "LOW", "HIGH"), entries), ""]
         lines.append(
             f"effective episodes {found.effective_sample_size:.0f}, largest weight"
             f" {found.largest_weight_share:.1%}, mean weight {found.mean_weight:.3f}"

@@ -162,9 +162,9 @@ def _status(found: pb.GetExperienceResponse) -> str:
         lines += ["", columns(("DROPPED", "EPISODES", "STEPS", "BY LENGTH"), dropped)]
     for title, counts in (("VERSION", found.by_version), ("CALLER", found.by_caller)):
         if counts:
-            rows = [
+            entries = [
                 (c.key or "-", c.decisions, c.outcomes, c.sealed_episodes, f"{c.mean_return:.2f}")
                 for c in counts
             ]
-            lines += ["", columns((title, "DECISIONS", "OUTCOMES", "EPISODES", "MEAN RETURN"), rows)]
+            lines += ["", columns((title, "DECISIONS", "OUTCOMES", "EPISODES", "MEAN RETURN"), entries)]
     return "\n".join(lines)

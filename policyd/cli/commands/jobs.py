@@ -37,8 +37,8 @@ def list_jobs(session: Session, policy: str, limit: int) -> None:
     """List the newest jobs."""
     with session.client() as client:
         found = client.list_training_jobs(policy, limit=limit)
-    rows = [_row(job) for job in found]
-    session.show({"jobs": [as_json(j) for j in found]}, columns(_HEADER, rows) if rows else "no jobs")
+    entries = [_entry(job) for job in found]
+    session.show({"jobs": [as_json(j) for j in found]}, columns(_HEADER, entries) if entries else "no jobs")
 
 
 @jobs.command()
@@ -102,7 +102,7 @@ def cancel(session: Session, job_id: str) -> None:
     session.show(as_json(job), f"{job.job_id}: {TrainingJob.State.Name(job.state).lower()}")
 
 
-def _row(job: TrainingJob) -> tuple[object, ...]:
+def _entry(job: TrainingJob) -> tuple[object, ...]:
     spec = job.spec
     what = (job.job_id, spec.policy, spec.env_id or "clients", spec.algorithm or "-")
     how = (

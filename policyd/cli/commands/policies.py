@@ -20,10 +20,10 @@ def policies(session: Session) -> None:
     """List the policies with their aliases and newest version."""
     with session.client() as client:
         found = client.list_policies()
-    rows = [
+    entries = [
         (p.name, _aliases(p), len(p.versions), p.versions[-1].version if p.versions else "-") for p in found
     ]
-    text = columns(("POLICY", "ALIASES", "VERSIONS", "NEWEST"), rows) if rows else "no policies yet"
+    text = columns(("POLICY", "ALIASES", "VERSIONS", "NEWEST"), entries) if entries else "no policies yet"
     text = "\n".join([text, *(line for policy in found for line in _damage(policy))])
     session.show({"policies": [as_json(policy) for policy in found]}, text)
 
@@ -122,7 +122,7 @@ def _version(alias: policy_pb2.Alias) -> str:
 
 def _versions(policy: policy_pb2.Policy) -> str:
     names = {v.version: [a.name for a in policy.aliases if a.version == v.version] for v in policy.versions}
-    rows = [
+    entries = [
         (
             v.version,
             ",".join(names[v.version]) or "-",
@@ -136,7 +136,7 @@ def _versions(policy: policy_pb2.Policy) -> str:
         for v in policy.versions
     ]
     header = ("VERSION", "ALIAS", "ALGORITHM", "ENV", "GREEDY", "SAMPLED", "CREATED", "DIGEST")
-    return f"{policy.name}, generation {policy.generation}\n" + columns(header, rows)
+    return f"{policy.name}, generation {policy.generation}\n" + columns(header, entries)
 
 
 def _returns(figures: artifact_pb2.ReturnFigures) -> str:

@@ -100,7 +100,7 @@ def described(found: traffic_pb2.Comparison) -> str:
         lines.append(f"last failure: {found.last_failure}")
     if not found.rows:
         return "\n".join(lines)
-    rows = [
+    entries = [
         (
             str(number),
             f"{told.entropy:.4g}",
@@ -114,7 +114,7 @@ def described(found: traffic_pb2.Comparison) -> str:
         f"the same most probable action in {found.agreement:.2%} of the observations",
         f"divergence {found.divergence:.4g} nats in the mean, {found.largest_divergence:.4g} at most",
         "",
-        columns(("VERSION", "ENTROPY", "VALUE", "MEAN LATENCY", "P99 LATENCY"), rows),
+        columns(("VERSION", "ENTROPY", "VALUE", "MEAN LATENCY", "P99 LATENCY"), entries),
     ]
     if found.HasField("value_difference"):
         lines += ["", f"values differ by {found.value_difference:.4g} in the mean"]

@@ -72,7 +72,7 @@ def described(found: traffic_pb2.Traffic) -> str:
         for shadow in found.shadows
     )
     if found.history:
-        rows = [
+        entries = [
             (
                 change.generation,
                 change.alias,
@@ -83,7 +83,7 @@ def described(found: traffic_pb2.Traffic) -> str:
             )
             for change in found.history[-10:]
         ]
-        lines += ["", columns(("GENERATION", "ALIAS", "SHARES", "WHEN", "WHO", "WHY"), rows)]
+        lines += ["", columns(("GENERATION", "ALIAS", "SHARES", "WHEN", "WHO", "WHY"), entries)]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Means with their intervals, one row each: returns of versions, differences of the gate."""
+"""Means with their intervals, one line each: returns of versions, differences of the gate."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Mark:
     kind: str  # `zero`, `margin`
 
 
-def intervals(rows: Sequence[Interval], axis: str, label: str, marks: Sequence[Mark] = ()) -> Markup:
-    """One row an interval, from top to bottom; `axis` names the numbers, `label` the picture."""
-    height = ROW * max(len(rows), 1) + BOTTOM
+def intervals(means: Sequence[Interval], axis: str, label: str, marks: Sequence[Mark] = ()) -> Markup:
+    """One line per interval, from top to bottom; `axis` names the numbers, `label` the picture."""
+    height = ROW * max(len(means), 1) + BOTTOM
     drawing = Drawing(WIDTH, height, label)
-    values = [value for row in rows for value in (row.mean, row.low, row.high)]
+    values = [value for each in means for value in (each.mean, each.low, each.high)]
     scale = Scale.over([*values, *(mark.value for mark in marks)], LEFT, WIDTH - RIGHT)
     floor = height - BOTTOM + 4
     for tick in scale.ticks():
@@ -45,10 +45,10 @@ def intervals(rows: Sequence[Interval], axis: str, label: str, marks: Sequence[M
         drawing.text(scale.at(tick), floor + 14, short(tick), anchor="middle")
     for mark in marks:
         drawing.line(scale.at(mark.value), 2, scale.at(mark.value), floor, mark.kind)
-    for place, row in enumerate(rows):
+    for place, each in enumerate(means):
         y = ROW * place + ROW / 2 + 3
-        drawing.text(LEFT - 10, y + 4, row.name, anchor="end")
-        drawing.line(scale.at(row.low), y, scale.at(row.high), y, f"interval {row.kind}")
-        drawing.dot(scale.at(row.mean), y, f"mean {row.kind}")
+        drawing.text(LEFT - 10, y + 4, each.name, anchor="end")
+        drawing.line(scale.at(each.low), y, scale.at(each.high), y, f"interval {each.kind}")
+        drawing.dot(scale.at(each.mean), y, f"mean {each.kind}")
     drawing.text((LEFT + WIDTH - RIGHT) / 2, height - 8, axis, "axis", "middle")
     return drawing.markup()

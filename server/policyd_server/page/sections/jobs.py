@@ -35,14 +35,14 @@ def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[
     async def queue(request: Request) -> dict[str, Any]:
         listed = await services.jobs(request)
         memory.note(listed)
-        return {"rows": jobs.rows(listed)}
+        return {"entries": jobs.entries(listed)}
 
     async def one_job(request: Request) -> dict[str, Any]:
         listed = await services.jobs(request)
         memory.note(listed)
         job = await services.job(request, request.path_params["job_id"])
         return {
-            "row": jobs.row(job),
+            "entry": jobs.entry(job),
             "curve": _curve(job, memory),
             "settings": sorted(job.spec.settings.items()),
             "attempts": job.attempts,
@@ -57,7 +57,7 @@ def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[
 
     async def one(request: Request) -> Response:
         made = await one_job(request)
-        place = f"/page/live/jobs/{made['row'].job_id}"
+        place = f"/page/live/jobs/{made['entry'].job_id}"
         return rendering.respond(gateway, request, "job.html", section="jobs", live=place, **made)
 
     async def stream_queue(request: Request) -> Response:
@@ -84,7 +84,7 @@ def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[
 
 def _cancellation(services: Services) -> ChangeForm:
     async def values(request: Request, fields: Fields) -> dict[str, Any]:  # noqa: ARG001
-        return {"row": jobs.row(await services.job(request, request.path_params["job_id"]))}
+        return {"entry": jobs.entry(await services.job(request, request.path_params["job_id"]))}
 
     async def cancel(request: Request, fields: Fields) -> str:
         job_id = request.path_params["job_id"]

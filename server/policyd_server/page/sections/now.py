@@ -62,4 +62,4 @@ async def _training(services: Services, request: Request) -> dict[str, Any]:
     except PermissionDenied:
         return {"trainer": None, "active": []}  # not this caller's business
     active: list[TrainingJob] = [job for job in listed if job.state in jobs.ACTIVE]
-    return {"trainer": "", "active": jobs.rows(active)}
+    return {"trainer": "", "active": jobs.entries(active)}

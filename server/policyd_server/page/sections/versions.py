@@ -62,7 +62,7 @@ def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
         values: dict[str, Any] = {
             "policy": policy.name,
             "policies": [each.name for each in await services.policies(request)],
-            "row": next(row for row in versions.rows(policy) if row.number == version.version),
+            "entry": next(entry for entry in versions.entries(policy) if entry.number == version.version),
             "facts": [] if version.damage else versions.facts(version),
             "verdict": version.verdict if version.HasField("verdict") else None,
             "gate": _gate(version),
@@ -86,7 +86,7 @@ def _table(policy: Policy) -> dict[str, Any]:
     label = f"Mean returns of the versions of {policy.name}, with 95% intervals"
     return {
         "policy": policy.name,
-        "rows": versions.rows(policy),
+        "entries": versions.entries(policy),
         "aliases": policy.aliases,
         "returns": intervals(returns, "mean return of an episode, 95% interval", label) if returns else None,
         "problems": problems(policy),
@@ -119,9 +119,9 @@ def _gate(version: PolicyVersion) -> Any:
     picture = versions.gate_picture(version.verdict) if version.HasField("verdict") else None
     if picture is None:
         return None
-    rows, marks = picture
+    entries, marks = picture
     axis = f"return of version {version.version} minus that of version {version.verdict.champion_version}"
-    return intervals(rows, axis, f"What the gate measured: {version.verdict.explanation}", marks)
+    return intervals(entries, axis, f"What the gate measured: {version.verdict.explanation}", marks)
 
 
 async def _files(

@@ -30,7 +30,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class JobRow:
+class JobEntry:
     """One job."""
 
     job_id: str
@@ -47,18 +47,18 @@ class JobRow:
     version: int  # that it published; 0: none
 
 
-def rows(jobs: Sequence[TrainingJob]) -> list[JobRow]:
+def entries(jobs: Sequence[TrainingJob]) -> list[JobEntry]:
     """Those that run, then the queue in its order, then those that ended, the newest first."""
     running = [job for job in jobs if job.state in _UNDER_WAY]
     queued = sorted((j for j in jobs if j.state == TrainingJob.QUEUED), key=lambda j: j.queue_place)
     ended = [job for job in jobs if job.state not in ACTIVE]
-    return [row(job) for job in (*running, *queued, *ended)]
+    return [entry(job) for job in (*running, *queued, *ended)]
 
 
-def row(job: TrainingJob) -> JobRow:
+def entry(job: TrainingJob) -> JobEntry:
     """One job."""
     under_way = job.state in _UNDER_WAY
-    return JobRow(
+    return JobEntry(
         job_id=job.job_id,
         policy=job.spec.policy,
         subject=f"{job.spec.algorithm} on {job.spec.env_id}, seed {job.spec.seed}",

@@ -11,7 +11,7 @@ from policyd_server.page.views.versions import Fact
 
 
 @dataclass(frozen=True)
-class ComparedRow:
+class ComparedEntry:
     """What one of the two versions computes."""
 
     version: str
@@ -31,7 +31,7 @@ class ShadowView:
     runs: bool
     agreement: float | None  # share of the observations, 0 to 1; None: nothing was compared yet
     facts: tuple[Fact, ...]
-    rows: tuple[ComparedRow, ...]
+    entries: tuple[ComparedEntry, ...]
     problem: str  # why the last request failed; empty: none did
 
 
@@ -48,7 +48,7 @@ def _view(found: Comparison) -> ShadowView:
         runs=found.share > 0,
         agreement=found.agreement if found.rows else None,
         facts=_facts(found),
-        rows=_rows(found) if found.rows else (),
+        entries=_entries(found) if found.rows else (),
         problem=failed if found.failures else "",
     )
 
@@ -71,15 +71,15 @@ def _facts(found: Comparison) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _rows(found: Comparison) -> tuple[ComparedRow, ...]:
+def _entries(found: Comparison) -> tuple[ComparedEntry, ...]:
     return (
-        _row(found.base_version, "answers", found.base),
-        _row(found.version, "shadow", found.shadow),
+        _entry(found.base_version, "answers", found.base),
+        _entry(found.version, "shadow", found.shadow),
     )
 
 
-def _row(version: int, role: str, told: ComparedVersion) -> ComparedRow:
-    return ComparedRow(
+def _entry(version: int, role: str, told: ComparedVersion) -> ComparedEntry:
+    return ComparedEntry(
         version=f"Version {version}",
         role=role,
         entropy=f"{words.number(told.entropy)} nats",

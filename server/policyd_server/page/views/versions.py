@@ -24,7 +24,7 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True)
-class VersionRow:
+class VersionEntry:
     """One version in the table."""
 
     number: int
@@ -54,18 +54,18 @@ class Difference:
     now: str
 
 
-def rows(policy: Policy) -> list[VersionRow]:
+def entries(policy: Policy) -> list[VersionEntry]:
     """The versions, newest first."""
     named: dict[int, list[str]] = {}
     for alias in policy.aliases:
         named.setdefault(alias.version, []).append(alias.name)
-    return [_row(version, named.get(version.version, [])) for version in reversed(policy.versions)]
+    return [_entry(version, named.get(version.version, [])) for version in reversed(policy.versions)]
 
 
-def _row(version: PolicyVersion, aliases: Sequence[str]) -> VersionRow:
+def _entry(version: PolicyVersion, aliases: Sequence[str]) -> VersionEntry:
     evaluation, judged = version.metadata.evaluation.greedy, version.HasField("verdict")
     figures = f"{words.number(evaluation.mean)} ({interval_words(evaluation.ci_low, evaluation.ci_high)})"
-    return VersionRow(
+    return VersionEntry(
         number=version.version,
         aliases=tuple(aliases),
         made=words.moment(version.create_time),
@@ -169,10 +169,10 @@ def gate_picture(verdict: GateVerdict) -> tuple[list[Interval], list[Mark]] | No
     """The differences that the gate measured, and their marks; None: it measured none."""
     if not verdict.HasField("difference") or not verdict.episodes:
         return None
-    rows = [("decided", verdict.difference, "decided")]
-    rows.append(("greedy", verdict.greedy.difference, "series-0"))
-    rows.append(("sampled", verdict.sampled.difference, "series-1"))
+    entries = [("decided", verdict.difference, "decided")]
+    entries.append(("greedy", verdict.greedy.difference, "series-0"))
+    entries.append(("sampled", verdict.sampled.difference, "series-1"))
     marks = [Mark(0.0, "no difference", "zero")]
     if verdict.config.criterion == GateConfig.NOT_WORSE:
         marks.append(Mark(-verdict.config.margin, "accepted loss", "margin"))
-    return [Interval(name, d.mean, d.low, d.high, kind) for name, d, kind in rows], marks
+    return [Interval(name, d.mean, d.low, d.high, kind) for name, d, kind in entries], marks

@@ -56,9 +56,9 @@ def test_an_alias_that_lags_says_so() -> None:
         aliases=[Alias(name="champion", version=2, serving_version=1, history=[change])],
     )
     (card,) = now.cards([policy], NOON, None)
-    (row,) = card.aliases
-    assert row.problem == "still answers with version 1; the repository says version 2"
-    assert (row.actor, row.reason, row.was_rollback) == ("ci", "worse", True)
+    (entry,) = card.aliases
+    assert entry.problem == "still answers with version 1; the repository says version 2"
+    assert (entry.actor, entry.reason, entry.was_rollback) == ("ci", "worse", True)
     assert card.problems == ("aliases are damaged", "version 2: digest is wrong")
 
 
@@ -118,7 +118,7 @@ def test_the_queue_is_in_its_order() -> None:
         TrainingJob(job_id="first", state=TrainingJob.QUEUED, queue_place=1),
         TrainingJob(job_id="runs", state=TrainingJob.RUNNING),
     ]
-    assert [row.job_id for row in jobs.rows(listed)] == ["runs", "first", "second", "ended"]
+    assert [entry.job_id for entry in jobs.entries(listed)] == ["runs", "first", "second", "ended"]
 
 
 def test_a_running_job_says_how_far_it_is() -> None:
@@ -130,9 +130,9 @@ def test_a_running_job_says_how_far_it_is() -> None:
         mean_return=12.5,
         eta=Duration(seconds=75),
     )
-    row = jobs.row(TrainingJob(state=TrainingJob.RUNNING, progress=progress))
-    assert row.figures == "500 of 1,000 steps, mean return 12.5, about 1 min 15 s left"
-    assert [phase.state for phase in row.phases] == ["done", "done", "now", "later", "later", "later"]
+    entry = jobs.entry(TrainingJob(state=TrainingJob.RUNNING, progress=progress))
+    assert entry.figures == "500 of 1,000 steps, mean return 12.5, about 1 min 15 s left"
+    assert [phase.state for phase in entry.phases] == ["done", "done", "now", "later", "later", "later"]
 
 
 def test_returns_are_remembered_evenly() -> None:
@@ -175,7 +175,7 @@ def test_experience_has_shares() -> None:
     answer.history.add(actor="a", reason="first")
     answer.history.add(actor="b", reason="second")
     seen = experience.view(answer)
-    assert [row.share for row in seen.by_version] == [0.75, 0.25]
+    assert [entry.share for entry in seen.by_version] == [0.75, 0.25]
     assert [fact.value for fact in seen.history] == ["OFF by b: second", "OFF by a: first"]
     assert seen.mode == "RECORD"
 
@@ -221,10 +221,10 @@ def test_a_shadow_tells_how_it_compares() -> None:
     assert facts["Divergence"] == "0.012 nats in the mean, 0.5 at most"
     assert facts["Left out"].startswith("7, ")
     assert seen.problem == "1 request failed, the last one so: no distribution"
-    assert [(row.version, row.role, row.entropy, row.value) for row in seen.rows] == [
+    assert [(entry.version, entry.role, entry.entropy, entry.value) for entry in seen.entries] == [
         ("Version 1", "answers", "0.6 nats", "no critic"),
         ("Version 3", "shadow", "0.3 nats", "-1.5"),
     ]
-    assert seen.rows[1].high_latency == "2 ms"
+    assert seen.entries[1].high_latency == "2 ms"
     (ended,) = shadow.views([Comparison(alias="champion", base_version=1, version=3)])
-    assert (ended.runs, ended.agreement, ended.rows, ended.problem) == (False, None, (), "")
+    assert (ended.runs, ended.agreement, ended.entries, ended.problem) == (False, None, (), "")
