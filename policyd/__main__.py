@@ -8,8 +8,12 @@ import sys
 
 
 def main() -> None:
-    """Runs the command. Imports happen here, so that Ctrl-C during them ends in one line, too."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the errors that matter come as errors
+    """Runs the command.
+
+    The imports are inside the function, so that Ctrl-C during an import also ends in one line.
+    """
+    # failures become errors of ours, so gRPC's own log lines say nothing new
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         run = importlib.import_module("policyd.cli.app").run
     except KeyboardInterrupt:

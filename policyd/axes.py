@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """Places numbers between `low` and `high` on pixels from `start` to `end`."""
+    """Maps numbers from `low` to `high` linearly to pixels from `start` to `end`."""
 
     low: float
     high: float
@@ -17,7 +17,7 @@ class Scale:
 
     @classmethod
     def over(cls, values: list[float], start: float, end: float, *, margin: float = 0.05) -> Scale:
-        """A scale over all values that are finite, with a margin on both sides."""
+        """Returns a scale over all finite values; `margin` is the fraction added on both sides."""
         finite = [value for value in values if math.isfinite(value)] or [0.0]
         low, high = min(finite), max(finite)
         if high - low < 1e-9 * max(1.0, abs(high)):
@@ -26,12 +26,12 @@ class Scale:
         return cls(low - extra, high + extra, start, end)
 
     def at(self, value: float) -> float:
-        """The pixel of a value. Values outside are put on the edge."""
+        """Returns the pixel of a value. A value outside the scale is put on its edge."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round numbers within the scale, `about` as many."""
+        """Returns round numbers within the scale, roughly `about` of them."""
         rough = (self.high - self.low) / max(about, 1)
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
@@ -41,7 +41,7 @@ class Scale:
 
 
 def short(value: float) -> str:
-    """A number as an axis shows it: `0.25`, `12`, `1.5k`, `200k`, `3M`."""
+    """Returns a number as an axis shows it: `0.25`, `1500`, `15k`, `200k`, `3M`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scale = 1e3 if unit == "k" else size

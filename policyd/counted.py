@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 def counted(number: int, things: str) -> str:
-    """The number with its noun; `things` is the plural, and its last word changes."""
+    """Returns the number with its noun.
+
+    `things` is the plural; its last word may become singular.
+    """
     return f"{number:,} {things if number != 1 else _singular(things)}"
 
 

@@ -62,7 +62,7 @@ class InvalidArgument(PolicydError):
 
     @classmethod
     def of(cls, field: str, *, got: object, wanted: str) -> InvalidArgument:
-        """One wrong field: what came and what was expected. Quotes a bounded part of either."""
+        """Returns the error for one wrong field. Long values of `got` and `wanted` are cut."""
         violation = FieldViolation(shown(field), f"got {shown(got)}, expected {shown(wanted, 400)}")
         return cls(f"{violation.field}: {violation.description}", violations=(violation,))
 
@@ -122,7 +122,7 @@ class Conflict(PolicydError):
 
 
 class Retryable(PolicydError):
-    """The same request may succeed later: after `retry_after` seconds. Infinity: it never will."""
+    """The same request may succeed after `retry_after` seconds. Infinity: a retry never helps."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0, reason: str | None = None) -> None:
         super().__init__(message, reason=reason)
@@ -148,7 +148,7 @@ class DeadlineExceeded(PolicydError):
 
 
 class Unimplemented(PolicydError):
-    """The contract has it, this release does not."""
+    """The contract has it, but this release does not."""
 
     reason = "UNIMPLEMENTED"
 

@@ -14,14 +14,14 @@ from policy_api.v1 import artifact_pb2 as pb
 from policyd.errors import UnsupportedSpace
 
 OBSERVATIONS = "Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these"
-LARGEST_CHOICE = 65_536  # alternatives of one number: each is an input of the network
+LARGEST_CHOICE = 65_536  # alternatives of one number; each becomes one input of the network
 
 
 def describe(space: gym.Space[Any], name: str = "observation space") -> pb.Space:
-    """The space of observations.
+    """Returns the description of an observation space.
 
     Raises:
-        UnsupportedSpace: naming the part that is not supported, and what is.
+        UnsupportedSpace: names the part that is not supported, and what is supported.
     """
     if isinstance(space, gym.spaces.Dict):
         members = [
@@ -39,7 +39,10 @@ def describe(space: gym.Space[Any], name: str = "observation space") -> pb.Space
 
 
 def describe_leaf(space: gym.Space[Any]) -> pb.Space | None:
-    """A space without members; None: of a kind, type or size that is not supported."""
+    """Returns the description of a space without members.
+
+    None: its kind, type or size is not supported.
+    """
     if isinstance(space, gym.spaces.Box) and _is_number(space.dtype) and 0 not in space.shape:
         box = pb.BoxSpace(shape=space.shape, dtype=np.dtype(space.dtype).name)
         box.low.extend(_bounds(space.low))
@@ -59,7 +62,7 @@ def describe_leaf(space: gym.Space[Any]) -> pb.Space | None:
 
 
 def _is_countable(space: gym.spaces.Discrete[Any]) -> bool:
-    """Few enough alternatives, whose numbers float32 holds exactly."""
+    """Whether there are few alternatives, and float32 holds their numbers exactly."""
     return bool(1 <= space.n <= LARGEST_CHOICE and abs(int(space.start)) <= 2**23)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = "action_mask"  # in `info`, or in an observation that is a Dict
-METHOD = "action_masks"  # as stable-baselines3's masked PPO calls it
+METHOD = "action_masks"  # the method's name in stable-baselines3's masked PPO
 
 
 def given(environment: Any, observation: Any, info: Mapping[str, Any]) -> Any:
-    """The action mask of this moment: one array, or one per branch. None: there is none.
+    """Returns the action mask of this moment: one array, or one per branch. None: there is none.
 
-    `info["action_mask"]` counts first, then `observation["action_mask"]`, then
+    The first of these that exists is used: `info["action_mask"]`, `observation["action_mask"]`,
     `environment.action_masks()`.
     """
     if (mask := info.get(NAME)) is not None:

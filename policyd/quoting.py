@@ -9,12 +9,12 @@ MAX_QUOTED = 200
 
 
 def shown(value: object, limit: int = MAX_QUOTED) -> str:
-    """`value` as one line of text.
+    """Returns `value` as one line of text.
 
-    A longer text is cut after `limit` characters, and its length is told.
+    A longer text is cut after `limit` characters, and its length is added.
     """
     if isinstance(value, int) and abs(value) >= 10**limit:
-        return f"a whole number of more than {limit} digits"  # Python refuses to write some of them
+        return f"a whole number of more than {limit} digits"  # Python refuses to convert such numbers to text
     text = str(value)
     if len(text) > limit:
         return f"{escaped(text[:limit])}... ({len(text)} characters)"
@@ -22,17 +22,17 @@ def shown(value: object, limit: int = MAX_QUOTED) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` with line ends and other unprintable characters written as Python escapes them."""
+    """Returns `text` with line ends and other unprintable characters escaped as in Python."""
     if text.isprintable():
         return text
     return "".join(map(_escaped, text))
 
 
 def readable(text: str) -> str:
-    """`text` as a terminal or a page may show it: in lines, with tabs and every kind of space.
+    """Returns `text` as a terminal or a page may show it: with line ends, tabs and spaces.
 
-    All else that does not print is written as Python escapes it: sequences that colour a terminal
-    or move its cursor, bells, marks that turn the direction of text.
+    All other unprintable characters are escaped as in Python: sequences that colour a terminal or
+    move its cursor, bells, and marks that change the direction of text.
     """
     if text.isprintable():
         return text

@@ -21,21 +21,20 @@ class _Strict(BaseModel):
 class Row(_Strict):
     """One observation and the action that the server chose for it."""
 
-    #: Sampling index.
+    #: The row's sampling index.
     row: int = Field(ge=0)
-    #: Flattened, row-major; float32 values.
+    #: The observation, flattened in row-major order; float32 values.
     observation: list[float]
-    #: Actions that were allowed; None: all.
+    #: The actions that were allowed; None: all.
     action_mask: list[bool] | None = None
-    #: After temperature and mask; float32 values.
+    #: The probabilities after temperature and mask; float32 values.
     action_probs: list[float]
-    #: Box actions instead: mean and standard deviation of the normal distribution before the
-    #: squash.
+    #: For Box actions: mean and standard deviation of the normal distribution, before the squash.
     action_mean: list[float] = []
     action_std: list[float] = []
-    #: Box actions: the sample that was drawn from it.
+    #: For Box actions: the sample that was drawn from it.
     gaussian_samples: list[float] = []
-    #: An index from 0; or one index for each branch or bit; or the numbers of a Box action.
+    #: An index from 0; or one index per branch or bit; or the numbers of a Box action.
     action: int | list[int] | list[float]
 
 
@@ -51,7 +50,7 @@ class Receipt(_Strict):
     #: Seed of the sampling; 0 for deterministic responses.
     seed: int = Field(ge=0, lt=2**64)
     deterministic: bool
-    #: Above 0; None: 1.
+    #: The temperature, above 0; None: 1.
     temperature: float | None = Field(default=None, gt=0)
     rows: list[Row]
 
@@ -76,14 +75,14 @@ class Check:
 
     name: str
     holds: bool
-    #: What was compared, for people.
+    #: What was compared, as text.
     text: str
 
 
 def check_actions(receipt: Receipt, metadata: PolicyMetadata) -> Check:
-    """Checks that each action follows from (seed, row, distribution).
+    """Checks that each action follows from its seed, row and distribution.
 
-    docs/guide/sampling.md says how.
+    docs/guide/sampling.md defines how.
     """
     space = metadata.action_space
     is_integer_box = space.HasField("box") and np.dtype(space.box.dtype).kind in "iu"
@@ -139,11 +138,11 @@ def check_probabilities(
 
 
 def parameters(row: Row) -> list[float]:
-    """The numbers that determine the row's distribution."""
+    """Returns the numbers that determine the row's distribution."""
     return [*row.action_probs, *row.action_mean, *row.action_std]
 
 
 def _same(computed: int | list[int] | list[float], answered: int | list[int] | list[float]) -> bool:
-    """Whether both are equal: indices exactly, Box numbers as float32 carries them."""
+    """Whether both actions are equal: indices exactly, Box numbers after rounding to float32."""
     left, right = np.atleast_1d(computed), np.atleast_1d(answered)
     return left.shape == right.shape and bool(np.allclose(left, right, rtol=1e-6, atol=1e-6))

@@ -3,8 +3,7 @@
 docs/guide/sampling.md defines it bit for bit; trainer, server and `policyctl verify` agree on it.
 The uniform number of a row depends on (seed, row, draw) alone, so neither the other rows of a batch
 nor a replica nor load can change an action. The mixing function is SplitMix64's finaliser (Steele,
-Lea,
-Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
+Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
 
 A Discrete action uses draw 0 of its row. Branch j of a MultiDiscrete, bit j of a MultiBinary and
 element j of a Box use draw j.
@@ -52,9 +51,9 @@ def uniform(seed: int, row: int, draw: int = 0) -> float:
 def choose(probs: Sequence[float], u: float) -> int:
     """Returns the first index whose cumulative probability exceeds u * total.
 
-    `probs` [n] are float32 values, not negative, at least one positive. They are added in float64
-    in the order of their indices; the total is the last sum. If rounding leaves no index, it is the
-    last one with positive probability.
+    `probs` [n] are float32 values, not negative, at least one of them positive. They are added in
+    float64 in the order of their indices; the total is the last sum. If no index is found because
+    of rounding, the last one with a positive probability is returned.
     """
     sums = []
     total = 0.0
@@ -69,7 +68,7 @@ def choose(probs: Sequence[float], u: float) -> int:
 
 
 def mode(probs: Sequence[float]) -> int:
-    """Returns the index of the largest probability; of equal ones the first."""
+    """Returns the index of the largest probability; the first one if several are equal."""
     return max(range(len(probs)), key=probs.__getitem__)
 
 
@@ -95,14 +94,14 @@ def branches_of(probs: Sequence[float], nvec: Sequence[int]) -> Iterator[Sequenc
 def sample_branches(probs: Sequence[float], nvec: Sequence[int], seed: int, row: int) -> list[int]:
     """Returns the sampled index of each branch [branches].
 
-    From a row of probabilities [sum of nvec].
+    `probs` is a row of probabilities [sum of nvec].
     """
     branches = enumerate(branches_of(probs, nvec))
     return [choose(branch, uniform(seed, row, j)) for j, branch in branches]
 
 
 def branch_modes(probs: Sequence[float], nvec: Sequence[int]) -> list[int]:
-    """Returns the most probable index of each branch [branches]; of equal ones the first."""
+    """Returns the most probable index of each branch [branches]; the first if several are equal."""
     return [mode(branch) for branch in branches_of(probs, nvec)]
 
 
@@ -122,7 +121,7 @@ def bit_modes(probs: Sequence[float]) -> list[int]:
 def midpoint(u: float) -> float:
     """Returns (floor(u 2^52) + 1/2) 2^-52.
 
-    Inside (0, 1), exact in binary64, symmetric about 1/2.
+    It lies inside (0, 1), is exact in binary64, and is symmetric about 1/2.
     """
     return (math.floor(u * 2.0**52) + 0.5) * 2.0**-52
 
@@ -137,9 +136,9 @@ def standard_normal(seed: int, row: int, draw: int) -> float:
 
 
 def sample_normal(mean: Sequence[float], std: Sequence[float], seed: int, row: int) -> list[float]:
-    """Returns u_j = mean_j + std_j z_j in binary64 [size].
+    """Returns u_j = mean_j + std_j z_j in binary64 [size]. z_j is the normal number of draw j.
 
-    A response carries it rounded to float32.
+    A response has it rounded to float32.
     """
     return [m + s * standard_normal(seed, row, j) for j, (m, s) in enumerate(zip(mean, std, strict=True))]
 

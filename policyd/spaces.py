@@ -24,15 +24,16 @@ Kind = Literal["box", "discrete", "multi_discrete", "multi_binary"]
 class Leaf:
     """A space without members, and its path inside the Dict and Tuple spaces around it."""
 
-    path: tuple[str | int, ...]  # names and positions from the outermost space on; () where there is none
+    # names and positions, the outermost first; () if there are no spaces around it
+    path: tuple[str | int, ...]
     kind: Kind
-    shape: tuple[int, ...]  # of one observation
-    dtype: np.dtype[Any]  # the space's own
+    shape: tuple[int, ...]  # shape of one observation
+    dtype: np.dtype[Any]  # the space's own type
     space: Space
 
     @property
     def size(self) -> int:
-        """How many numbers of a row belong to it."""
+        """How many numbers of a row belong to the leaf."""
         return math.prod(self.shape)
 
     @property
@@ -68,7 +69,7 @@ def leaves(space: Space, path: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
 def row_shape(space: Space) -> tuple[int, ...]:
     """Returns the shape of one observation in a request.
 
-    A Box's own shape, or (numbers in a row,).
+    It is a Box's own shape, or (numbers in a row,) for every other space.
     """
     parts = leaves(space)
     if len(parts) == 1 and not parts[0].path and parts[0].shape:
@@ -92,7 +93,7 @@ def flatten(parts: Sequence[Leaf], observation: Any) -> Float32:
 
 
 def flatten_batch(parts: Sequence[Leaf], observations: Any) -> Float32:
-    """Returns observations of a vector environment (members batched) as rows [N, D].
+    """Returns observations of a vector environment (members are batched) as rows [N, D].
 
     Raises as `flatten`.
     """
@@ -128,16 +129,16 @@ def from_typed(parts: Sequence[Leaf], raw: bytes) -> Float32:
 
 @dataclass(frozen=True)
 class Choices:
-    """The columns of a row that hold indices of choices: whole numbers within a range."""
+    """The columns of a row that hold choices: whole numbers within a range."""
 
-    columns: NDArray[np.int64]  # [K], places in a row
+    columns: NDArray[np.int64]  # [K], indices of columns
     low: Float32  # [K]
     high: Float32  # [K], inclusive
 
     def first_bad(self, rows: Float32) -> int | None:
-        """Returns the flat index into `rows` [B, D] of the first number that is no choice.
+        """Returns the flat index into `rows` [B, D] of the first number that is not a valid choice.
 
-        None: all are.
+        None: all are valid.
         """
         chosen = rows[:, self.columns]
         bad: NDArray[np.bool_] = (chosen < self.low) | (chosen > self.high) | (chosen != np.rint(chosen))
@@ -182,7 +183,7 @@ def to_typed(parts: Sequence[Leaf], observations: Sequence[Any]) -> bytes:
     """Returns an environment's observations as ActRequest.typed_observations.
 
     Raises:
-        InvalidArgument: as `flatten`, or the part's type does not hold a number.
+        InvalidArgument: as `flatten`, or a number does not fit the type of its part.
     """
     rows = np.empty(len(observations), typed_row(parts))
     for i, observation in enumerate(observations):

@@ -15,11 +15,11 @@ FIELD = "settings[wrappers]"
 
 
 def wrapped(environment: Any, wrappers: Sequence[Mapping[str, Any]]) -> Any:
-    """Returns the environment inside its wrappers, the first one innermost.
+    """Returns the environment inside its wrappers; the first wrapper is the innermost.
 
     Args:
-        environment: a Gymnasium environment; it is closed if a wrapper fails.
-        wrappers: for each, `entry_point` (`module:Class`) and `kwargs`.
+        environment: a Gymnasium environment. It is closed if a wrapper fails.
+        wrappers: for each wrapper `entry_point` (`module:Class`) and `kwargs`.
 
     Raises:
         InvalidArgument: there is no such wrapper, or it does not take the environment or its

@@ -16,7 +16,8 @@ from policyd.client.credentials import Credentials
 from policyd.errors import PolicydError
 from policyd.runtime.commands import LazyGroup, version_option
 
-#: Command: where it is defined, and its line in `--help`. Modules are imported when a command runs.
+#: For each command: where it is defined, and its line in `--help`. A command's module is imported
+#: when the command runs.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "act": ("policyd.cli.commands.act:act", "Ask for one action for each of OBSERVATIONS."),
     "play": ("policyd.cli.commands.play:play", "Play episodes here with the policy on the server."),
@@ -122,7 +123,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
-    except Exception as error:  # people get a line, never a traceback
+    except Exception as error:  # the user gets one line, never a traceback
         if os.environ.get("POLICYD_DEBUG"):
             raise
         write_error(f"{type(error).__name__}: {error} (POLICYD_DEBUG=1 shows the traceback)")

@@ -24,11 +24,12 @@ MAX_BYTES = 2**32  # of a bundle's files together
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A new folder to put the files into.
+    """Yields a new folder for the bundle's files, and makes it the bundle `path` at the end.
 
-    At the end it is the bundle `path`: a tar file if it ends so.
+    The bundle is a tar file if `path` ends with `.tar`, otherwise a folder. If the body raises, the
+    folder is removed.
 
-    AlreadyExists: there is something already. If the body raises, nothing is left behind.
+    Raises AlreadyExists if `path` exists.
     """
     if path.exists():
         raise AlreadyExists(f"{path} exists already: choose another --output")
@@ -57,7 +58,10 @@ def write_contents(folder: Path, contents: VersionContents) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Path, VersionContents]]:
-    """The folder with a bundle's files, and what they are; checked. CorruptArtifact."""
+    """Yields the folder with a bundle's files, and the checked list of them.
+
+    Raises CorruptArtifact if a file does not match the list.
+    """
     if path.is_dir():
         yield path, _contents(path)
         return
@@ -67,7 +71,7 @@ def opened(path: Path) -> Iterator[tuple[Path, VersionContents]]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Only plain files of plain names, and not more than MAX_BYTES."""
+    """Unpacks a tar file. Refuses anything but plain files with plain names, and over MAX_BYTES."""
     try:
         with tarfile.open(path, "r:") as archive:
             left = MAX_BYTES

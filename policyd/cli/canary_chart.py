@@ -11,7 +11,7 @@ from policy_api.v1 import traffic_pb2
 
 
 def draw_canary(canary: traffic_pb2.Canary, path: Path) -> None:
-    """Writes a PNG: the difference of mean returns with its interval, by episodes."""
+    """Writes a PNG: the difference of mean returns with its interval, over compared episodes."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     known = [point for point in canary.points if point.HasField("low")]
@@ -20,7 +20,7 @@ def draw_canary(canary: traffic_pb2.Canary, path: Path) -> None:
         episodes, [p.low for p in known], [p.high for p in known], alpha=0.25, color="#1f4e79", step="post"
     )
     above.step(episodes, [p.difference for p in known], where="post", color="#1f4e79")
-    if known:  # the last look, which decided
+    if known:  # mark the last look, which decided
         last = known[-1]
         above.plot([last.episodes, last.episodes], [last.low, last.high], color="#1f4e79")
         above.plot(last.episodes, last.difference, "o", color="#1f4e79")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from policyd.cli.retraining import Retraining
 from policyd.errors import FieldViolation, InvalidArgument
 
-# Fields whose place in the file differs from the trainer's name for them.
+# Fields that the file has in another place than the trainer's name for them says.
 _PLACES = {"env_id": ("env",), "promotion.alias": ("promotion", "alias")}
 _SETTING = re.compile(r"^(?:spec\.)?settings\[(?P<name>[^\]]+)\]")
 
@@ -58,7 +58,7 @@ class ConfigFile:
             raise self._document.error(first["loc"], got=got, wanted=wanted) from error
 
     def located(self, error: InvalidArgument) -> InvalidArgument:
-        """Returns the server's error with the file and line of the field that it names."""
+        """Returns the server's error, with the file and line of the field that the error names."""
         violation = next(iter(error.violations), None)
         if violation is None:
             return error
@@ -87,7 +87,7 @@ def _merged(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that 1e-3 is a number, as in YAML 1.2."""
+    """Loads YAML 1.1 as PyYAML does, except that 1e-3 is a number, as in YAML 1.2."""
 
 
 _Loader.add_implicit_resolver(
@@ -167,9 +167,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, path: Keys, document: Docu
 
 
 def commit_of(folder: Path) -> str:
-    """Returns the commit that is checked out around `folder`.
+    """Returns the commit that is checked out at `folder`, in hexadecimal.
 
-    Empty outside a repository or without git.
+    Returns an empty text outside a repository or without git.
     """
     git = shutil.which("git")
     if git is None:

@@ -22,7 +22,7 @@ def seconds_of(text: str) -> float:
 
 
 class Duration(click.ParamType[float]):
-    """An option's value that is a duration, in seconds."""
+    """The type of an option that is a duration, in seconds."""
 
     name = "duration"
 

@@ -18,7 +18,7 @@ from policyd.errors import FailedPrecondition, InvalidArgument
 from policyd.tensors import distribution_tensors
 from policyd.wrappers import wrapped
 
-#: Episodes that step together, one request for each step.
+#: How many episodes step together, with one request for each step.
 _TOGETHER = 64
 
 
@@ -32,7 +32,7 @@ class EpisodePlan:
     version: int
     spaces: PolicyMetadata
     episodes: int
-    #: Episode i is reset with seed + i; `seed` also seeds the sampling.
+    #: Episode i is reset with `seed` + i. `seed` is also the seed of the sampling.
     seed: int
     deterministic: bool
 
@@ -59,8 +59,8 @@ class EpisodeStats:
 def play(client: PolicyClient, plan: EpisodePlan) -> EpisodeStats:
     """Plays every episode to its end. The same plan and version give the same returns.
 
-    Episodes step together: step t of episode i samples with row t * episodes + i, so that the
-    actions do not depend on which other episodes still run.
+    Episodes step together. Step t of episode i samples with row t * episodes + i, so an episode's
+    actions do not depend on which other episodes are still running.
     """
     played = EpisodeStats(plan.version)
     for first in range(0, plan.episodes, _TOGETHER):
@@ -79,8 +79,8 @@ def play(client: PolicyClient, plan: EpisodePlan) -> EpisodeStats:
 def make(env_id: str, **arguments: Any) -> Any:
     """Returns the Gymnasium environment `EnvId` or `module:EnvId`, made with these arguments.
 
-    Raises FailedPrecondition if gymnasium is not installed, InvalidArgument if it cannot make this
-    one.
+    Raises FailedPrecondition if gymnasium is not installed, and InvalidArgument if it cannot make
+    the environment.
     """
     try:
         gymnasium = importlib.import_module("gymnasium")
@@ -97,9 +97,9 @@ def make(env_id: str, **arguments: Any) -> Any:
 
 
 def playable(space: Space, action: NDArray[Any]) -> Any:
-    """Returns an action of the server as the environment takes it.
+    """Converts an action of the server to what the environment takes.
 
-    Start, shape and type of the space.
+    Adds the space's start, and sets its shape and type.
     """
     kind = space.WhichOneof("kind")
     if kind == "box":
@@ -115,9 +115,10 @@ def playable(space: Space, action: NDArray[Any]) -> Any:
 
 
 def environment(plan: EpisodePlan) -> Any:
-    """Makes the environment.
+    """Makes the environment of the plan.
 
-    With training's settings if it is training's, else by its name alone.
+    If the policy was trained in this environment, it gets the settings of that training: its
+    arguments, wrappers and step limit.
     """
     if plan.env_id != plan.spaces.env_id:
         return make(plan.env_id)
@@ -130,7 +131,7 @@ def environment(plan: EpisodePlan) -> Any:
 
 
 def allowed_actions(environment: Any, observation: Any, info: Any, width: int) -> NDArray[np.bool_]:
-    """Returns the allowed actions [width], wherever the environment says them; else all."""
+    """Returns the allowed actions [width]. If the environment gives no mask, all are allowed."""
     given = masks.given(environment, observation, info)
     if given is None:  # at an episode's end, for instance
         return np.ones(width, np.bool_)
@@ -140,7 +141,7 @@ def allowed_actions(environment: Any, observation: Any, info: Any, width: int) -
 
 
 def width_of(plan: EpisodePlan) -> int:
-    """How many numbers the mask of one observation has."""
+    """Returns the number of elements in the action mask of one observation."""
     width: int = next(iter(distribution_tensors(plan.spaces.distribution).values()))[0]
     return width
 
@@ -148,9 +149,10 @@ def width_of(plan: EpisodePlan) -> int:
 def _asked(
     space: Space, parts: Sequence[spaces.Leaf], observations: Sequence[Any]
 ) -> tuple[Any, Space | None]:
-    """Returns what to send.
+    """Returns the observations to send, and the space if they are sent in its own types.
 
-    The space's own types if that is shorter (images), else float32 rows [N, D].
+    The space's own types are used if that takes fewer bytes, as for images. Otherwise the
+    observations are float32 rows [N, D].
     """
     columns = sum(part.size for part in parts)
     if spaces.typed_row(parts).itemsize < 4 * columns and spaces.are_typed(parts, observations):
@@ -181,7 +183,7 @@ def _play_together(
     while running:
         asked, space = _asked(plan.spaces.observation_space, parts, observations)
         answer = client.act(
-            asked,  # [count, ...]; ended episodes keep their place and last observation
+            asked,  # [count, ...]; an episode that has ended keeps its row and its last observation
             space=space,
             policy=plan.policy,
             version=plan.version,

@@ -12,12 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 
 def as_json(message: Message) -> Any:
-    """Returns a message as proto3's JSON in snake_case, with numbers as numbers.
+    """Returns a message as JSON values: proto3's JSON with snake_case names and plain numbers.
 
-    Durations are in seconds.
-
-    Unset messages and optional fields are left out; everything else is there, zero or not.
-    A number that JSON does not have (infinity) becomes a string.
+    Durations are in seconds. Messages and optional fields that are not set are left out; all other
+    fields are included, also where they are zero. A number that JSON does not have (infinity)
+    becomes a string.
     """
     if isinstance(message, Timestamp):
         return message.ToJsonString()

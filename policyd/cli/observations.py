@@ -27,7 +27,7 @@ def read_rows(items: Sequence[str], space: Callable[[], Space]) -> NDArray[np.fl
     """Returns observations [batch, ...] from the arguments of a command.
 
     `space` is called only if the space is needed: for files and for members of a Dict or Tuple.
-    InvalidArgument: what is wrong, and with which argument.
+    Raises InvalidArgument, which names the argument and what is wrong with it.
     """
     if not any(_needs_space(item) for item in items):
         return array("observations", items, np.float32)
@@ -36,9 +36,9 @@ def read_rows(items: Sequence[str], space: Callable[[], Space]) -> NDArray[np.fl
 
 
 def array(name: str, items: Sequence[str], dtype: type[np.generic]) -> NDArray[Any]:
-    """[batch, ...] from one written item a row.
+    """Returns an array [batch, ...] from `items`, one row for each item.
 
-    InvalidArgument: not numbers, or not of one length.
+    Raises InvalidArgument if an item is not numbers, or if the items have different lengths.
     """
     try:
         return np.stack([np.asarray(_written(item), dtype=dtype) for item in items])
@@ -48,7 +48,7 @@ def array(name: str, items: Sequence[str], dtype: type[np.generic]) -> NDArray[A
 
 
 def _needs_space(item: str) -> bool:
-    """Whether the argument is a file, or the members of a Dict or Tuple."""
+    """Returns whether the argument is a file, or the members of a Dict or Tuple."""
     if _is_file(item):
         return True
     try:

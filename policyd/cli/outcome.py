@@ -14,7 +14,7 @@ from policyd.cli.times import moment
 from policyd.counted import counted
 from policyd.errors import PolicydError
 
-#: The word for each exit code, as `--json` carries it.
+#: The word for each exit code, as `--json` prints it.
 WORDS = {
     Exit.OK: "promoted",
     Exit.FAILED: "refused",
@@ -40,12 +40,12 @@ class Outcome:
     word: str
     #: One line for people.
     message: str
-    #: As far as it is known.
+    #: The job as far as it is known. None: it was never created.
     job: TrainingJob | None = None
 
     @classmethod
     def of(cls, job: TrainingJob) -> Outcome:
-        """Returns the outcome of a job that has ended, or that nobody waited for."""
+        """Returns the outcome of a job that has ended, or that the command did not wait for."""
         if job.state == TrainingJob.SUCCEEDED:
             return _of_success(job)
         if job.state == TrainingJob.FAILED:
@@ -108,7 +108,7 @@ def text(job: TrainingJob) -> str:
 
 
 def _asked(job: TrainingJob) -> str:
-    """Who asked for the job, when, and how long it took; empty if nothing of it is known."""
+    """Returns who asked for the job, when, and how long it took; empty if none of this is known."""
     parts = [f"by {job.requested_by}"] if job.requested_by else []
     if job.HasField("create_time"):
         parts.append(f"created {moment(job.create_time)}")
@@ -118,7 +118,7 @@ def _asked(job: TrainingJob) -> str:
 
 
 def _what(spec: TrainingSpec) -> str:
-    """What learns from what."""
+    """Returns the algorithm and what it learns from, as text."""
     if spec.source != TrainingSpec.EXPERIENCE:
         return f"{spec.algorithm} on {spec.env_id}"
     gate = f", gated on {spec.env_id}" if spec.env_id else ""

@@ -50,7 +50,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class OutcomeFiles:
-    """Where the outcome of a retraining is written; None: this file is not wanted."""
+    """Where the outcome of a retraining is written. None: this file is not written."""
 
     json: Path | None = None
     junit: Path | None = None
@@ -58,7 +58,7 @@ class OutcomeFiles:
     summary: Path | None = None
 
     def write(self, outcome: Outcome) -> None:
-        """Writes each file, however the command ended."""
+        """Writes each file, whatever the outcome is."""
         if self.json is not None:
             self.json.write_text(json.dumps(outcome.document(), indent=2, allow_nan=False) + "\n")
         if self.junit is not None:
@@ -71,7 +71,7 @@ class OutcomeFiles:
 def junit(outcome: Outcome) -> str:
     """Returns JUnit XML: the request, the training and the gate as three tests.
 
-    The stages after the one that stopped are skipped.
+    If one of them stopped the run, the later ones are marked as skipped.
     """
     policy = escaped(outcome.job.spec.policy) if outcome.job is not None else "policy"
     stopped_at, kind = _STOPS.get(outcome.code, ("", ""))
@@ -113,10 +113,7 @@ def _seconds(outcome: Outcome) -> float:
 
 
 def summary(outcome: Outcome) -> str:
-    """Returns Markdown for a pull request.
-
-    A heading, the reason in a line, a table of the figures.
-    """
+    """Returns Markdown for a pull request: a heading, one line with the reason, and a table."""
     policy = f" {_escaped(outcome.job.spec.policy)}" if outcome.job is not None else ""
     parts = [f"## Retraining{policy}: {_TITLES[outcome.word]}", _escaped(outcome.message)]
     if outcome.job is not None:
@@ -181,12 +178,12 @@ def _table(entries: list[tuple[str, str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as one line and one cell of a table; control characters as Python escapes them."""
+    """Returns text that fits one table cell: one line, with control characters escaped."""
     return escaped(" ".join(text.replace("|", "\\|").split()))
 
 
 def _fenced(lines: Iterable[str]) -> str:
-    """Lines as a block of code, which nothing in them can end."""
+    """Returns the lines as a code block. The fence is longer than any fence inside it."""
     shown = [escaped(line.expandtabs()) for line in lines]
     longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)

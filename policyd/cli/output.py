@@ -23,5 +23,5 @@ def write_error(text: str) -> None:
 
 
 def write_log(piece: str) -> None:
-    """Prints a piece of a log: as it was written, unless a terminal shows it."""
+    """Prints a piece of a log: unchanged into a file or pipe, escaped on a terminal."""
     click.echo(readable(piece) if sys.stdout.isatty() else piece, nl=False, color=True)

@@ -14,7 +14,7 @@ from policyd.cli.times import clock
 from policyd.client.watching import TERMINAL
 from policyd.counted import counted
 
-#: Between two lines of a job without an end.
+#: Seconds between two lines about a job without an end.
 SECONDS = 5.0
 
 
@@ -44,7 +44,7 @@ def describe(job: TrainingJob) -> str:
 
 
 def _learning(progress: TrainingProgress) -> list[str]:
-    """What a job without an end did so far."""
+    """Returns what a job without an end has done so far."""
     learning = progress.learning
     parts = [f"{counted(learning.batches, 'batches')}, {counted(progress.env_steps, 'steps')} of clients"]
     if learning.version:
@@ -55,7 +55,7 @@ def _learning(progress: TrainingProgress) -> list[str]:
 
 
 def is_endless(job: TrainingJob) -> bool:
-    """Whether nothing says when the job will be done."""
+    """Returns whether the job has no known end."""
     return job.spec.source == TrainingSpec.EXPERIENCE and not job.progress.total_env_steps
 
 
@@ -90,12 +90,12 @@ def duration(job: TrainingJob) -> str:
 
 
 def done(job: TrainingJob) -> float:
-    """Returns the fraction of the job that is done, 0 to 1."""
+    """Returns the finished fraction of the job, 0 to 1."""
     return 1.0 if job.state == TrainingJob.SUCCEEDED else job.progress.fraction
 
 
 def percent(job: TrainingJob) -> str:
-    """Returns how much is done; empty for a job that has no end."""
+    """Returns the finished part in percent; empty for a job without an end."""
     return "" if is_endless(job) else f"{done(job):4.0%}"
 
 
@@ -112,7 +112,8 @@ def _bar(updates: Iterable[TrainingJob], console: Console) -> TrainingJob | None
         task = bar.add_task("", total=1.0, phase="waiting", percent="")
         for job in updates:
             last = job
-            total = None if is_endless(job) and job.state not in TERMINAL else 1.0  # None: the bar pulses
+            # None: the bar only moves, and shows no fraction
+            total = None if is_endless(job) and job.state not in TERMINAL else 1.0
             bar.update(
                 task,
                 completed=done(job),
@@ -125,7 +126,10 @@ def _bar(updates: Iterable[TrainingJob], console: Console) -> TrainingJob | None
 
 
 def _lines(updates: Iterable[TrainingJob]) -> TrainingJob | None:
-    """A line at each phase and each 10%; of a job without an end, one at most every 5 seconds."""
+    """Prints a line at each phase and at each 10%.
+
+    A job without an end gets one per 5 s at most.
+    """
     last = None
     shown: tuple[str, int] | None = None
     told = float("-inf")

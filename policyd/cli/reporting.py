@@ -16,8 +16,8 @@ from policyd.client.episodes import Episode
 def play(client: PolicyClient, plan: EpisodePlan) -> EpisodeStats:
     """Plays every episode to its end, one after the other, and reports each step.
 
-    The seeds of the sampling follow from the episodes' names, which are new each time: no two runs
-    report the same. Raises the errors of `client.episode`.
+    The sampling seeds follow from the episodes' ids. These are new in each run, so two runs never
+    report the same decisions. Raises the errors of `client.episode`.
     """
     played = EpisodeStats(plan.version)
     world = environment(plan)
@@ -52,6 +52,6 @@ def _play(episode: Episode, plan: EpisodePlan, world: Any, seed: int) -> tuple[f
 
 
 def _flattener(plan: EpisodePlan) -> Callable[[Any], np.ndarray]:
-    """From an observation to the row of numbers that the policy is served."""
+    """Returns a function from an observation to the row of numbers that the policy takes."""
     parts = spaces.leaves(plan.spaces.observation_space)
     return lambda observation: spaces.flatten(parts, observation)

@@ -51,7 +51,7 @@ class Gate(_Part):
     error_rate: float = Field(default=0.05, gt=0, le=0.2, description="Largest chance of a wrong promotion.")
 
     def to_message(self) -> gate_pb2.GateConfig:
-        """The same as a message."""
+        """Returns the gate as a message of the contract."""
         return gate_pb2.GateConfig(
             criterion=gate_pb2.GateConfig.Criterion.Value(self.criterion.upper()),
             margin=self.margin,
@@ -88,7 +88,7 @@ class Limits(_Part):
     )
 
     def to_message(self) -> training_pb2.JobLimits:
-        """The same as a message."""
+        """Returns the limits as a message of the contract."""
         limits = training_pb2.JobLimits(env_steps=self.env_steps)
         if self.time_limit is not None:
             limits.time_limit.FromNanoseconds(int(self.time_limit * 1e9))
@@ -106,7 +106,7 @@ class Resources(_Part):
     )
 
     def to_message(self) -> training_pb2.JobResources:
-        """The same as a message."""
+        """Returns the resources as a message of the contract."""
         return training_pb2.JobResources(
             cpus=self.cpus, gpus=self.gpus, memory_bytes=self.memory_mb * 10**6, labels=self.labels
         )
@@ -163,7 +163,7 @@ class Retraining(_Part):
 
     def request_id(self, commit: str) -> str:
         """Returns an id that is the same for the same configuration at the same git commit."""
-        # Where it runs changes nothing of what is learned.
+        # Resources are left out: where a job runs does not change what it learns.
         content = json.dumps([self.model_dump(mode="json", exclude={"resources"}), commit], sort_keys=True)
         return "auto-" + hashlib.sha256(content.encode()).hexdigest()[:32]
 

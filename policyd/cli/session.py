@@ -37,7 +37,7 @@ class Session:
         return PolicyClient(self.server, credentials=self.credentials)
 
     def show(self, document: object, text: str) -> None:
-        """Prints the result: `document` with --json, else `text`."""
+        """Prints the result: `document` with --json, otherwise `text`."""
         write(json.dumps(document, allow_nan=False) if self.json else text)
 
 
@@ -141,9 +141,9 @@ def columns(header: Sequence[str], entries: Iterable[Sequence[object]]) -> str:
 
 
 def whoami() -> str:
-    """The user and the machine, for histories: user@host."""
+    """Returns user@host, which is recorded as the author of a change."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
+    except (KeyError, OSError):  # in a container the user id may have no name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"

@@ -10,7 +10,7 @@ from policy_api.v1.traffic_pb2 import TrafficShare
 
 
 def parse_fraction(text: str) -> float:
-    """A share from 0 to 1. ValueError: the text is none."""
+    """Returns a share from 0 to 1. Raises ValueError if the text is not one."""
     value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     if not 0 < value <= 1:
         raise ValueError(text)
@@ -18,12 +18,12 @@ def parse_fraction(text: str) -> float:
 
 
 class Fraction(click.ParamType[float]):
-    """0.05 or 5%."""
+    """The type of an option such as `0.05` or `5%`."""
 
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share as a number."""
+        """Returns the share as a number."""
         if isinstance(value, float):
             return value
         try:
@@ -33,12 +33,12 @@ class Fraction(click.ParamType[float]):
 
 
 class VersionShare(click.ParamType[TrafficShare]):
-    """7=5%."""
+    """The type of an argument such as `7=5%`: version 7 gets a share of 5%."""
 
     name = "version=share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TrafficShare:
-        """The version and its share."""
+        """Returns the version and its share."""
         version, _, share = str(value).partition("=")
         try:
             return TrafficShare(version=int(version), share=parse_fraction(share))

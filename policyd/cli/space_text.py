@@ -23,18 +23,17 @@ from policyd.errors import InvalidArgument
 EXAMPLE = "'observation: Box(-1.0, 1.0, (4,), float32)' and 'action: Discrete(2)', a line each"
 _KEYS = {"observation", "action", "has_action_mask"}
 _NUMBER = re.compile(r"(?<![\w.])(-?)inf(?![\w.])")
-_GAP = re.compile(r"(?<=[\d.\]f])\s+(?=[-\d.\[i])")  # between the numbers that numpy prints
+_GAP = re.compile(r"(?<=[\d.\]f])\s+(?=[-\d.\[i])")  # between two numbers of an array that numpy printed
 _QUOTED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _BRACKET = re.compile(r"(Dict\(|\(|\))")
 
 
 def read_spaces(path: Path) -> Spaces:
-    """The spaces in a YAML or JSON file.
+    """Reads the spaces in a YAML or JSON file.
 
-    `observation`, `action`, and `has_action_mask` if masks are sent.
-
-    Each space is a text as Gymnasium prints it, or the contract's `Space` as JSON. InvalidArgument
-    names what is wrong.
+    The file has the keys `observation`, `action`, and `has_action_mask` if clients send masks. Each
+    space is a text as Gymnasium prints it, or the contract's `Space` as JSON. Raises
+    InvalidArgument, which names what is wrong.
     """
     try:
         document = yaml.safe_load(path.read_text())
@@ -54,7 +53,10 @@ def read_spaces(path: Path) -> Spaces:
 
 
 def parse_space(text: str) -> pb.Space:
-    """The space that Gymnasium prints like this. ValueError: it is none, or lacks numbers."""
+    """Parses a space from the text that Gymnasium prints.
+
+    Raises ValueError if the text is not a space, or if numbers are missing.
+    """
     if "..." in text:
         raise ValueError("numpy left numbers out (...): write the space as JSON")
     try:
@@ -75,11 +77,11 @@ def _space(value: object, name: str) -> pb.Space:
 
 
 def _as_python(text: str) -> str:
-    """The text as an expression of Python, unlike Gymnasium's `Dict('a'.
+    """Rewrites what Gymnasium and numpy print as an expression that Python can parse.
 
-    ...)` and numpy's `[3 -inf]`.
+    Gymnasium prints `Dict('a': ...)` and numpy prints `[3 -inf]`; neither is Python.
     """
-    parts = _QUOTED.split(text)  # every second one is a quoted name
+    parts = _QUOTED.split(text)  # every second part is a quoted name
     parts[::2] = [_NUMBER.sub(r"\g<1>1e999", _GAP.sub(", ", part)) for part in parts[::2]]
     spelled, opened = [], list[str]()
     for place, part in enumerate(parts):
@@ -98,7 +100,7 @@ def _as_python(text: str) -> str:
 
 
 def _of(node: ast.expr) -> pb.Space:
-    """One call of a space's name."""
+    """Converts one call of a space's name, such as `Discrete(2)`."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise ValueError(f"got {ast.unparse(node)}, expected Box, Discrete, MultiDiscrete, ...")
     name = node.func.id
@@ -151,14 +153,14 @@ def _dict(node: ast.Call) -> pb.Space:
 
 
 def _members(node: ast.Call) -> list[ast.expr]:
-    """Of a Tuple: `Tuple(A, B)`, or `Tuple((A, B))`."""
+    """Returns the members of a Tuple, written as `Tuple(A, B)` or as `Tuple((A, B))`."""
     if len(node.args) == 1 and isinstance(node.args[0], ast.Tuple | ast.List):
         return node.args[0].elts
     return node.args
 
 
 def _value(node: ast.expr) -> Any:
-    """A number, nested lists of numbers, or the name of a type."""
+    """Returns the value of a number, of nested lists of numbers, or of the name of a type."""
     if isinstance(node, ast.Name):
         return node.id
     return ast.literal_eval(node)

@@ -23,7 +23,7 @@ from policyd.counted import counted
 )
 @json_flag
 @pass_session
-def evaluate(session: Session, policy: str, version: int, from_experience: bool, episodes: int) -> None:  # noqa: ARG001 -- it says where the evidence is from
+def evaluate(session: Session, policy: str, version: int, from_experience: bool, episodes: int) -> None:  # noqa: ARG001 -- the flag only names the source of the evidence
     """Estimate a version's mean return from recorded episodes, and give a verdict."""
     with session.client() as client:
         found = client.evaluate_version(policy, version, max_episodes=episodes, timeout=320)

@@ -125,7 +125,7 @@ def delete(
 
 
 def _changed(config: pb.ExperienceConfig, given: dict[str, Any]) -> pb.ExperienceConfig:
-    """The configuration with what was given on the command line."""
+    """Returns the configuration with the options of the command line applied."""
     changed = pb.ExperienceConfig()
     changed.CopyFrom(config)
     for name, value in given.items():
@@ -141,7 +141,7 @@ def _changed(config: pb.ExperienceConfig, given: dict[str, Any]) -> pb.Experienc
 
 
 def _lengths(counts: Sequence[int]) -> str:
-    """Episodes by length: `4-7: 12` means 12 episodes of 4 to 7 steps."""
+    """Returns the counts of episodes by length; `4-7: 12` means 12 episodes of 4 to 7 steps."""
     return "  ".join(f"{2**i}-{2 ** (i + 1) - 1}: {count}" for i, count in enumerate(counts) if count)
 
 

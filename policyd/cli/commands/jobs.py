@@ -65,7 +65,7 @@ def watch(session: Session, job_id: str, timeout: float | None) -> Exit:
     with session.client() as client:
         updates = client.watch_training_job(job_id, timeout=timeout)
         job = progress.show(_printed(updates) if session.json else updates)
-    assert job is not None  # a watch ends with a terminal state or an error
+    assert job is not None  # a watch ends with a terminal state or raises
     if not session.json:
         write(outcome.text(job))
     return outcome.Outcome.of(job).code
@@ -81,7 +81,7 @@ def logs(session: Session, job_id: str, follow: bool) -> None:
 
     With --json this prints one line for each piece: {"log": "..."}.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end within a character
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end in the middle of a character
     with session.client() as client:
         for content in client.read_training_job_log(job_id, follow=follow):
             text = decoder.decode(content)

@@ -25,7 +25,7 @@ from policyd.errors import NotFound
 LEARN = experience_pb2.ExperienceConfig.LEARN
 #: Seconds for the first version to be published and served.
 FIRST_SECONDS = 120.0
-#: Seconds after which a job that has not begun waits for a place.
+#: Seconds after which the command stops waiting for a queued job to start.
 QUEUED_SECONDS = 5.0
 
 
@@ -92,9 +92,10 @@ def spec_of(asked: dict[str, Any]) -> training_pb2.TrainingSpec:
 
 
 def _set_mode(client: PolicyClient, asked: dict[str, Any]) -> bool:
-    """Sets the mode to LEARN. False.
+    """Sets the policy's mode to LEARN, and returns whether it could.
 
-    The policy has no version yet, and --spaces says how one can be made.
+    Returns False if the policy does not exist yet and --spaces was given: the job will then make
+    its first version. Raises NotFound if the policy does not exist and --spaces was not given.
     """
     try:
         found = client.get_experience(asked["policy"])
@@ -119,7 +120,8 @@ def _first_version(
 ) -> training_pb2.TrainingJob:
     """Waits until the server has the job's first version, and sets the mode. Returns the job.
 
-    A job that waits for a place is not waited for, unless --wait was given.
+    If the job stays queued for QUEUED_SECONDS, the job is returned as it is, unless --wait was
+    given.
     """
     began, told = time.monotonic(), False
     until = began + FIRST_SECONDS
@@ -139,7 +141,7 @@ def _first_version(
 
 
 def _waits_for_a_place(job: training_pb2.TrainingJob, asked: dict[str, Any]) -> str:
-    """Why the job has not begun, and what is left to do."""
+    """Returns a text: why the job has not started, and what the user still has to do."""
     told = (
         f"job {job.job_id} waits for a place: the trainer runs as many continuous jobs as it may "
         "(policyd-trainer serve --max-continuous). It begins when another one ends."

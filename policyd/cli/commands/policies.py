@@ -102,7 +102,7 @@ def rollback(
 
 
 def _damage(policy: policy_pb2.Policy) -> list[str]:
-    """A line for everything of the policy that cannot be read."""
+    """Returns one line for each part of the policy that cannot be read."""
     lines = [f"{policy.name} is damaged: {line}" for line in policy.damage]
     lines += [
         f"{policy.name} version {v.version} is damaged: {v.damage}" for v in policy.versions if v.damage

@@ -29,7 +29,7 @@ _STDOUT = Path("-")
 
 
 def what_to_train(command: _Command) -> _Command:
-    """Adds the options that replace values of the file, or stand instead of a file."""
+    """Adds the options that replace values of the file, or that are used without a file."""
     options = (
         click.option("--policy", help="Name of the policy that the version is published under."),
         click.option("--env", help="Environment: EnvId or module:EnvId."),
@@ -169,7 +169,7 @@ def retrain(
         files.write(Outcome.of_error(error, run.job))
         raise
     files.write(ended)
-    assert ended.job is not None  # an outcome without a job is an error, above
+    assert ended.job is not None  # an outcome without a job is an error, raised above
     session.show(ended.document(), outcome.text(ended.job))
     return ended.code
 
@@ -197,7 +197,7 @@ def _plan(overrides: Mapping[str, Any]) -> Retraining:
 
 
 def _overrides(*, settings: tuple[str, ...], labels: tuple[str, ...], **flags: Any) -> dict[str, Any]:
-    """Returns the options' values in the form of the file."""
+    """Returns the options' values in the layout of the file."""
     given = {name: value for name, value in flags.items() if value is not None}
     promotion = {name: given.pop(name) for name in ("promote", "alias", "min_return") if name in given}
     resources: dict[str, Any] = {

@@ -88,7 +88,7 @@ def described(found: traffic_pb2.Traffic) -> str:
 
 
 def _changed(change: traffic_pb2.TrafficChange) -> str:
-    """The shares, or the shadow where that was changed."""
+    """Returns one change as text: the new shares, or the new shadow."""
     if change.HasField("shadow"):
         return f"shadow {change.shadow.version}={change.shadow.share:.3g}"
     return " ".join(f"{share.version}={share.share:.3g}" for share in change.shares) or "-"

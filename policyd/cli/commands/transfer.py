@@ -85,7 +85,10 @@ def report(
 def _report(
     client: PolicyClient, folder: Path, policy: str, version: int | None, alias: str | None, ends: float
 ) -> policy_pb2.VersionContents | None:
-    """The report in `folder`; None: it is not drawn yet, and there is time left."""
+    """Fetches the report into `folder` and returns the version's contents.
+
+    Returns None if the report is not drawn yet and there is time left until `ends`.
+    """
     try:
         return client.export_version(folder, policy, version=version, alias=alias, files=["report.html"])
     except NotFound as error:

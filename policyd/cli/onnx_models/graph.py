@@ -23,22 +23,23 @@ from policyd.spaces import row_shape
 from policyd.tensors import LOGITS, MEAN, OBSERVATIONS, PROBS, STD, VALUE, output_tensors
 
 PREFIX = "imported/"
-OLDEST_OPSET = 13  # from here on Softmax and Split mean what they mean today
-# Of a graph that only says its mean action: as good as none, and a density can still be computed.
+OLDEST_OPSET = 13  # since this version, Softmax and Split have today's meaning
+# The standard deviation for a graph that outputs only a mean action. It is close to 0, but a
+# density can still be computed.
 DETERMINISTIC_STD = 1e-6
 
 
 def conform(model: Any, metadata: PolicyMetadata, names: Mapping[str, str]) -> Any:
-    """The model with the artifact's input and outputs; sets `metadata.has_value`.
+    """Returns the model with the artifact's input and outputs; sets `metadata.has_value`.
 
-    InvalidArgument: an input or output does not fit the spaces, or it is not clear what an output
-        means.
+    Raises InvalidArgument if an input or output does not fit the spaces, or if the meaning of an
+    output is not clear.
     """
     _check_opset(model)
     found = OutputFinder(model.graph, metadata.distribution, names).find()
     model = onnx.compose.add_prefix(model, PREFIX)
     graph = model.graph
-    del graph.value_info[:]  # they may hold the batch that the exporter saw
+    del graph.value_info[:]  # the recorded shapes may have the exporter's batch size
     metadata.has_value = found.value is not None
     front = _front(graph, row_shape(metadata.observation_space))
     behind = _behind(found, metadata)
@@ -61,7 +62,7 @@ def _check_opset(model: Any) -> None:
 
 
 def _front(graph: Any, shape: tuple[int, ...]) -> list[Any]:
-    """From `observations` [batch, *shape] of float32 to what the graph takes."""
+    """Returns the nodes from `observations` [batch, *shape] float32 to the graph's own inputs."""
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in initializers]
     if len(inputs) != 1:
@@ -92,13 +93,13 @@ def _shaped(graph: Any, shape: tuple[int, ...], wanted: tuple[int, ...]) -> tupl
 
 
 def _dimensions(entry: Any) -> tuple[int, ...] | None:
-    """Without the batch; None: not all are known."""
+    """Returns the dimensions without the batch. None: not all are known."""
     dims = [d.dim_value if d.HasField("dim_value") else 0 for d in entry.type.tensor_type.shape.dim[1:]]
     return tuple(dims) if all(dims) else None
 
 
 def _behind(found: Outputs, metadata: PolicyMetadata) -> list[Any]:
-    """From the graph's own tensors to the artifact's outputs."""
+    """Returns the nodes from the graph's own tensors to the artifact's outputs."""
     nodes = []
     kind = metadata.distribution.WhichOneof("kind")
     if kind == "gaussian":
@@ -145,7 +146,7 @@ def _deviation(found: Outputs, size: int) -> list[Any]:
 
 
 def _reshaped(source: str | None, target: str, shape: Sequence[int]) -> list[Any]:
-    """Float32 of this shape, whatever the tensor has been."""
+    """Returns nodes that make float32 of this shape from `source`, whatever its shape and type."""
     assert source is not None, "the finder found it"
     to = f"policyd/{target}_shape"
     return [

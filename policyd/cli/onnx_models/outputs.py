@@ -21,13 +21,13 @@ MEANINGS = (LOGITS, PROBS, MEAN, STD, LOG_STD, VALUE)
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
 _INTEGERS = {TensorProto.INT64, TensorProto.INT32}
-# Nodes that pass on what they get, in another shape or type.
+# Operators that change only the shape or type of their input.
 _PASSING = {"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Names of the graph's tensors, by what they mean."""
+    """The names of the graph's tensors, by their meaning."""
 
     logits: str | None = None
     mean: str | None = None
@@ -37,7 +37,10 @@ class Outputs:
 
 
 class OutputFinder:
-    """Looks at one graph. `names` says what the user knows: the tensor's name by its meaning."""
+    """Finds out what the outputs of one graph mean.
+
+    `names` is what the user has said: the name of a tensor by its meaning.
+    """
 
     def __init__(self, graph: Any, distribution: Distribution, names: Mapping[str, str]) -> None:
         for meaning in names:
@@ -53,7 +56,11 @@ class OutputFinder:
         self._names |= {n: n for n in self._outputs if n in MEANINGS and n not in self._names}
 
     def find(self) -> Outputs:
-        """InvalidArgument: it is not clear which output says what to do, or none does."""
+        """Returns the tensors by meaning.
+
+        Raises InvalidArgument if no output determines the actions, or if it is not clear which one
+        does.
+        """
         width = next(iter(distribution_tensors(self._distribution).values()))[0]
         if self._distribution.WhichOneof("kind") == "gaussian":
             mean = self._names.get(MEAN) or self._only_of_width(width, MEAN)
@@ -81,9 +88,10 @@ class OutputFinder:
         return candidates[0]
 
     def _of_width(self, width: int) -> list[str]:
-        """Float outputs that may have so many numbers a row.
+        """Returns the float outputs that may have `width` numbers per row.
 
-        Of one number, the first: values come later.
+        If `width` is 1, returns only the first such output, because a value output comes after the
+        action's.
         """
         fitting = [
             name
@@ -95,7 +103,7 @@ class OutputFinder:
         return fitting[:1] if width == 1 else fitting
 
     def _before_argmax(self) -> str | None:
-        """Where an output is the index of the best action: what that is the best of."""
+        """Returns the input of the ArgMax that computes an integer output. None: there is none."""
         for name, entry in self._outputs.items():
             if _type(entry) in _INTEGERS:
                 node = self._source(name)
@@ -105,7 +113,10 @@ class OutputFinder:
         return None
 
     def _before_softmax(self, name: str) -> str:
-        """The logits that a softmax turned into these probabilities; else the tensor itself."""
+        """Returns the logits from which a softmax or sigmoid computed `name`; else `name` itself.
+
+        Raises InvalidArgument if the user named the probabilities and no such node computes them.
+        """
         node = self._source(name)
         if node is not None and node.op_type in ("Softmax", "Sigmoid"):
             logits: str = node.input[0]
@@ -116,14 +127,17 @@ class OutputFinder:
         return name
 
     def _source(self, name: str) -> Any:
-        """The node that computes a tensor, behind nodes that only pass it on."""
+        """Returns the node that computes a tensor. Skips nodes that change only shape or type."""
         node = self._producers.get(name)
         while node is not None and node.op_type in _PASSING:
             node = self._producers.get(node.input[0])
         return node
 
     def _value(self, taken: set[str]) -> str | None:
-        """The critic's output, if there is one: named so, or the only column of one number."""
+        """Returns the critic's output; None: there is none.
+
+        It is the one that the user or its name says, or else the only output [batch, 1].
+        """
         if VALUE in self._names:
             return self._names[VALUE]
         singles = [
@@ -151,7 +165,7 @@ def _type(entry: Any) -> int:
 
 
 def _row(entry: Any) -> tuple[int, ...] | None:
-    """The shape without the batch; None: not all of it is known."""
+    """Returns the shape without the batch. None: a dimension is not known."""
     dims = [d.dim_value if d.HasField("dim_value") else 0 for d in entry.type.tensor_type.shape.dim[1:]]
     return tuple(dims) if all(dims) else None
 

@@ -24,14 +24,14 @@ FILE = "model.onnx"
 def prepared(
     source: Path, folder: Path, *, policy: str, env_id: str | None, outputs: Mapping[str, str]
 ) -> VersionContents:
-    """Writes model.onnx into `folder`: the graph as artifacts have it, with the metadata in it.
+    """Writes model.onnx into `folder` with the artifact's inputs, outputs and metadata.
 
-    A model that this project exported keeps its metadata. Of any other, `env_id` says the spaces,
-    and `outputs` what an output means where its name and kind do not tell.
+    A model that this project exported keeps its metadata. For any other model, the environment
+    `env_id` defines the spaces, and `outputs` names the tensors whose meaning is not clear.
 
     Raises:
         FailedPrecondition: the package onnx or gymnasium is not installed.
-        CorruptArtifact: the file is no ONNX model.
+        CorruptArtifact: the file is not an ONNX model.
         InvalidArgument: the graph's inputs or outputs do not fit the environment's spaces.
     """
     onnx = _onnx()
@@ -59,7 +59,7 @@ def _onnx() -> Any:
 
 
 def _loaded(onnx: Any, source: Path) -> Any:
-    """The model with weights that lie in files beside it."""
+    """Returns the model, with the weights that are stored in files beside it."""
     try:
         model = onnx.load(source)
         onnx.checker.check_model(model)
@@ -104,7 +104,7 @@ def _described(model: Any, policy: str, env_id: str | None) -> artifact_pb2.Poli
 
 
 def _distribution(space: Any) -> artifact_pb2.Distribution:
-    """The distribution over a Gymnasium action space.
+    """Returns the distribution over a Gymnasium action space.
 
     Box actions are in the environment's units.
     """
