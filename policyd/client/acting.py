@@ -26,7 +26,7 @@ _FLOAT32, _INT64 = np.dtype("<f4"), np.dtype("<i8")
 class Actions:
     """The response to one request.
 
-    One version chose all of them; row i belongs to observation i.
+    One version chose all actions. Row i belongs to observation i.
     """
 
     policy: str
@@ -56,17 +56,18 @@ class ActOptions(TypedDict, total=False):
     version: int | None
     #: Default: `champion`.
     alias: str | None
-    #: Makes sampled actions repeatable, 0 to 2**64 - 1. Default: the server draws one.
+    #: Makes sampled actions repeatable, 0 to 2**64 - 1. Default: the server draws a seed.
     seed: int | None
-    #: Sampling index of the first row.
+    #: The sampling index of the first row. Row i of the request samples with `first_row` + i.
     first_row: int
-    #: The most probable action instead of a sample.
+    #: Choose the most probable action instead of sampling.
     deterministic: bool
     #: [batch, n] booleans: the actions that are allowed.
     action_mask: ArrayLike | None
     #: Divides the logits, above 0.
     temperature: float | None
-    #: Where versions share the alias, requests of one key have one version: a user, a robot.
+    #: If several versions share the alias, requests with the same key get the same version. Use the
+    #: id of a user or a robot.
     traffic_key: str
     #: The policy's observation space (`metadata.observation_space` of a version). `observations`
     #: are then a sequence of the environment's observations (dicts, tuples, images), sent in their
@@ -78,13 +79,11 @@ _OPTIONS = ActOptions.__annotations__.keys()
 
 
 class ActCodec:
-    """Encodes one request and decodes its response.
+    """Encodes one request and decodes its response. Used by both clients and by their streams.
 
-    Both sides of the client and its streams use it.
-
-    The encoded observations carry no shape, so the server finds the batch size from their length.
-    The codec remembers the shapes and refuses a response that has grouped the numbers in another
-    way.
+    The encoded observations carry no shape: the server computes the batch size from their length.
+    The codec therefore remembers the shapes, and refuses a response with a different number of
+    rows.
     """
 
     __slots__ = ("_mask_shape", "_shape", "request")
@@ -120,8 +119,8 @@ class ActCodec:
     def decode(self, response: policy_pb2.ActResponse) -> Actions:
         """Returns the arrays of a response.
 
-        Raises InvalidArgument if it has other rows than were sent, Internal if its bytes are no
-        rows.
+        Raises InvalidArgument if it has a different number of rows than was sent, and Internal if
+        its bytes cannot be split into rows.
         """
         batch = response.batch_size
         if self._shape is not None and _rows_of(self._shape, batch) != batch:
@@ -136,9 +135,10 @@ class ActCodec:
 
 
 def actions_of(fields: dict[str, Any]) -> Actions:
-    """Actions with these fields.
+    """Returns Actions with these fields.
 
-    Its own __init__ sets one after the other, in three times the time.
+    `Actions.__init__` takes three times as long, because it sets each field of the frozen class
+    separately.
     """
     made = object.__new__(Actions)
     made.__dict__.update(fields)
@@ -163,9 +163,9 @@ def _decoded(response: policy_pb2.ActResponse, batch: int) -> Actions:
 
 
 def _rows_of(shape: tuple[int, ...], batch: int) -> int:
-    """The rows of an array: its first axis.
+    """Returns how many rows the array has: the length of its first axis.
 
-    A flat array may also be one row, a number always is.
+    A flat array may also be a single row. A single number is one row.
     """
     return shape[0] if len(shape) > 1 or (shape and batch != 1) else 1
 
@@ -184,7 +184,7 @@ def _actions(response: policy_pb2.ActResponse, batch: int) -> NDArray[Any]:
 
 
 def _rows(raw: bytes, batch: int) -> NDArray[np.float32]:
-    """[batch, n] of little-endian float32. Raises ValueError if the bytes are no whole rows."""
+    """Returns little-endian float32 bytes as [batch, n]. ValueError: their number does not fit."""
     columns = len(raw) // (_FLOAT32.itemsize * batch) if batch else 0
     if columns * _FLOAT32.itemsize * batch != len(raw):
         raise ValueError(f"got {len(raw)} bytes of float32")

@@ -18,13 +18,13 @@ _HOST_AND_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\]]+):(?P<port>\d{1,5})")
 def checked(address: object) -> str:
     """Returns the address.
 
-    Raises InvalidArgument if gRPC would not take it, or would read it otherwise.
+    Raises InvalidArgument if gRPC would refuse it, or would understand another address.
     """
     if isinstance(address, str):
         if address.startswith(_SCHEMES):
             return address
         match = _HOST_AND_PORT.fullmatch(address)
-        if match is not None and int(match["port"]) <= MAX_PORT:  # gRPC takes a port modulo 65536
+        if match is not None and int(match["port"]) <= MAX_PORT:  # gRPC would take a larger port modulo 65536
             return address
     raise InvalidArgument.of("server", got=repr(address), wanted="HOST:PORT or unix:PATH")
 

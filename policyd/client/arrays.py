@@ -14,21 +14,22 @@ _NUMBERS = "biuf"  # numpy's kinds: bool, integers, floats
 
 
 def float32(field: str, numbers: Any, wanted: str) -> NDArray[np.float32]:
-    """`numbers` as little-endian float32, in their own shape.
+    """Returns `numbers` as a little-endian float32 array, in their own shape.
 
-    InvalidArgument names the field: they are no numbers, or float32 does not hold them.
+    Raises InvalidArgument, which names `field`, if they are not numbers or too large for float32.
     """
     if isinstance(numbers, np.ndarray) and numbers.dtype == _FLOAT32:
         return numbers
     array = _array(field, numbers, wanted)
-    try:  # without np.errstate, which costs more than the rest of a small request
+    try:  # np.errstate would cost more than the rest of a small request
         return array.astype(_FLOAT32)
-    except RuntimeWarning as error:  # warnings are errors; else it becomes infinite, which the server refuses
+    # where warnings are not errors, it becomes infinite, and the server refuses it
+    except RuntimeWarning as error:
         raise InvalidArgument.of(field, got=str(error), wanted="numbers that float32 holds") from error
 
 
 def booleans(mask: Any) -> NDArray[np.bool_]:
-    """An action mask [batch, n]: booleans, or numbers that are 0 or 1."""
+    """Returns an action mask [batch, n]. It takes booleans, or numbers that are 0 or 1."""
     wanted = "an array of booleans [batch, number of actions]"
     array = _array("action_mask", mask, wanted)
     allowed: NDArray[np.bool_] = array.astype(np.bool_)
@@ -38,13 +39,13 @@ def booleans(mask: Any) -> NDArray[np.bool_]:
 
 
 def why_not_an_array(error: Exception) -> str:
-    """Why numpy makes no array of something, in a few words."""
+    """Returns in a few words why numpy cannot make an array of something."""
     told = " ".join(str(error).split())
     return "rows of different lengths" if "inhomogeneous" in told else told[:200]
 
 
 def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
-    """Whatever numpy makes an array of: lists, tensors on the CPU, data frames."""
+    """Returns an array of whatever numpy accepts: lists, tensors on the CPU, data frames."""
     try:
         array = np.asarray(numbers)
     except Exception as error:
@@ -56,7 +57,7 @@ def _array(field: str, numbers: Any, wanted: str) -> NDArray[Any]:
 
 
 def _kind(value: Any, array: NDArray[Any]) -> str:
-    """What came instead of numbers: its type, and if it has elements, theirs."""
+    """Returns the type of a value that is not numbers, and the type of its elements."""
     kind = "None" if value is None else type(value).__name__
     if array.ndim == 0:
         return kind

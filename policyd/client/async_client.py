@@ -20,9 +20,9 @@ from policyd.client.streaming import AsyncActStream
 class AsyncPolicyClient(
     AsyncPolicyCalls, AsyncExperienceCalls, AsyncTrafficCalls, AsyncTrainingCalls, AsyncClosing
 ):
-    """PolicyClient for programs with an event loop: its methods, arguments and errors.
+    """PolicyClient for programs with an event loop: the same methods, arguments and errors.
 
-    It may be made anywhere; it belongs to the event loop of its first call.
+    It may be created anywhere. It then belongs to the event loop of its first call.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class AsyncPolicyClient(
         timeout: float = DEFAULT_TIMEOUT,
         credentials: Credentials = ANONYMOUS,
     ) -> None:
-        """`address`: HOST:PORT or unix:PATH. Connects with the first call."""
+        """`address`: HOST:PORT or unix:PATH. The first call connects."""
         self._connection = AsyncConnection(address, timeout, credentials)
 
     @property

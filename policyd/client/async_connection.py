@@ -38,7 +38,7 @@ class AsyncClosing(ABC):
 
 
 class AsyncConnection(ConnectionSettings):
-    """Sends calls from one event loop: that of the first call."""
+    """Sends calls from one event loop, which is the loop of the first call."""
 
     def __init__(
         self, address: str, timeout: float, credentials: Credentials, *, balanced: bool = True

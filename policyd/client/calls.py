@@ -35,25 +35,28 @@ class Call(NamedTuple, Generic[Result]):
 
 
 def act(observations: Observations, **options: Unpack[ActOptions]) -> Call[Actions]:
-    """Actions for observations [batch, ...]. Raises TypeError and InvalidArgument as ActCodec."""
+    """Asks for actions for observations [batch, ...].
+
+    Raises TypeError and InvalidArgument as ActCodec.
+    """
     codec = ActCodec(observations, **options)
     return Call("policies", "Act", codec.request, codec.decode)
 
 
 def get_policy(policy: str) -> Call[policy_pb2.Policy]:
-    """One policy."""
+    """Asks for one policy."""
     request = build(policy_pb2.GetPolicyRequest, policy=policy)
     return Call("policies", "GetPolicy", request, lambda response: response.policy)
 
 
 def list_policies() -> Call[list[policy_pb2.Policy]]:
-    """Every policy."""
+    """Asks for all policies."""
     request = policy_pb2.ListPoliciesRequest()
     return Call("policies", "ListPolicies", request, lambda response: list(response.policies))
 
 
 def get_server_info() -> Call[policy_pb2.GetServerInfoResponse]:
-    """The server's release and limits."""
+    """Asks for the server's release and limits."""
     return Call("policies", "GetServerInfo", policy_pb2.GetServerInfoRequest(), _itself)
 
 
@@ -70,20 +73,20 @@ def rollback_alias(**fields: Any) -> Call[policy_pb2.RollbackAliasResponse]:
 def import_version(
     messages: Iterator[policy_pb2.ImportVersionRequest],
 ) -> Call[policy_pb2.ImportVersionResponse]:
-    """Publishes the version that the messages bring."""
+    """Publishes the version whose files the messages carry."""
     return Call("policies", "ImportVersion", messages, _itself)
 
 
 def report_outcomes(
     policy: str, outcomes: Sequence[experience_pb2.Outcome]
 ) -> Call[experience_pb2.ReportOutcomesResponse]:
-    """Reports what came of decisions."""
+    """Reports the outcomes of decisions."""
     request = build(experience_pb2.ReportOutcomesRequest, policy=policy, outcomes=outcomes)
     return Call("experience", "ReportOutcomes", request, _itself)
 
 
 def get_experience(policy: str) -> Call[experience_pb2.GetExperienceResponse]:
-    """What a policy has recorded."""
+    """Asks for what a policy has recorded."""
     request = build(experience_pb2.GetExperienceRequest, policy=policy)
     return Call("experience", "GetExperience", request, _itself)
 
@@ -95,7 +98,10 @@ def set_experience_config(**fields: Any) -> Call[experience_pb2.SetExperienceCon
 
 
 def export_episodes(policy: str, format: str, version: int) -> experience_pb2.ExportEpisodesRequest:  # noqa: A002
-    """The request for a file of episodes. InvalidArgument: `format` is none of the two."""
+    """Returns the request for a file of episodes.
+
+    Raises InvalidArgument if `format` is neither `minari` nor `parquet`.
+    """
     if format not in EXPORT_FORMATS:
         raise InvalidArgument.of("format", got=format, wanted=" or ".join(EXPORT_FORMATS))
     return build(
@@ -110,7 +116,7 @@ def delete_episodes(**fields: Any) -> Call[int]:
 
 
 def get_traffic(policy: str) -> Call[traffic_pb2.Traffic]:
-    """Which versions share a policy's aliases."""
+    """Asks which versions share a policy's aliases."""
     request = build(traffic_pb2.GetTrafficRequest, policy=policy)
     return Call("traffic", "GetTraffic", request, _traffic)
 
@@ -126,7 +132,7 @@ def set_shadow(**fields: Any) -> Call[traffic_pb2.Traffic]:
 
 
 def compare_versions(policy: str) -> Call[list[traffic_pb2.Comparison]]:
-    """How a policy's shadows compare with the versions that answered."""
+    """Asks how a policy's shadows compare with the versions that answered."""
     request = build(traffic_pb2.CompareVersionsRequest, policy=policy)
     return Call("traffic", "CompareVersions", request, lambda response: list(response.comparisons))
 
@@ -155,7 +161,7 @@ def create_training_job(
     actor: str = "",
     resources: training_pb2.JobResources | None = None,
 ) -> Call[training_pb2.TrainingJob]:
-    """Queues a job. A request without an id gets one, so that sending it twice starts one job."""
+    """Creates a job. A request without an id gets a random one, so a retry starts no second job."""
     request = build(
         training_pb2.CreateTrainingJobRequest,
         spec=spec,
@@ -169,12 +175,12 @@ def create_training_job(
 
 
 def get_training_job(job_id: str) -> Call[training_pb2.TrainingJob]:
-    """One job."""
+    """Asks for one job."""
     return Call("training", "GetTrainingJob", build(training_pb2.GetTrainingJobRequest, job_id=job_id), _job)
 
 
 def cancel_training_job(job_id: str) -> Call[training_pb2.TrainingJob]:
-    """Asks for a job's end."""
+    """Asks the trainer to end a job."""
     request = build(training_pb2.CancelTrainingJobRequest, job_id=job_id)
     return Call("training", "CancelTrainingJob", request, _job)
 
@@ -191,7 +197,7 @@ class JobPages:
         self.jobs: list[training_pb2.TrainingJob] = []
 
     def next_call(self) -> Call[training_pb2.ListTrainingJobsResponse] | None:
-        """The next page's call; None: `jobs` is complete."""
+        """Returns the call for the next page. None: `jobs` is complete."""
         left = self._limit - len(self.jobs)
         if self._is_last or left <= 0:
             return None
@@ -199,7 +205,7 @@ class JobPages:
         return Call("training", "ListTrainingJobs", self._request, _itself)
 
     def add(self, page: training_pb2.ListTrainingJobsResponse) -> None:
-        """Takes the jobs of a page."""
+        """Adds the jobs of a page."""
         self.jobs.extend(page.jobs)
         self._request.page_token = page.next_page_token
         self._is_last = not page.next_page_token

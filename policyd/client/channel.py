@@ -17,12 +17,13 @@ from policyd.client.proxies import through
 from policyd.runtime import status
 from policyd.runtime.tls import TlsFiles, channel_credentials
 
-#: Seconds that one call may take unless the caller says otherwise.
+#: Default timeout of one call, in seconds.
 DEFAULT_TIMEOUT = 10.0
-#: Largest message in either direction, bytes; the server has a limit of its own.
+#: Largest message that the client sends or receives, in bytes. The server has its own limit.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-#: Safe to send twice. CreateTrainingJob is, because the clients always name a request_id.
+#: Methods that may be sent twice. CreateTrainingJob is one, because the clients always send a
+#: request_id.
 IDEMPOTENT = {
     "policy_api.v1.PolicyService": ("Act", "GetPolicy", "ListPolicies", "GetServerInfo"),
     "policy_api.v1.TrainingService": (
@@ -35,7 +36,10 @@ IDEMPOTENT = {
 
 
 class Retries(NamedTuple):
-    """How often an idempotent call is sent while the server is unavailable. Pauses in seconds."""
+    """How often an idempotent call is retried while the server is unavailable.
+
+    Pauses are in seconds.
+    """
 
     attempts: int = 4
     first: float = 0.1
@@ -51,9 +55,9 @@ _RETRY = {
     "backoffMultiplier": RETRY.factor,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-# A name may stand for several servers: each call goes to the next one that is connected.
+# A name may resolve to several servers. Each call then goes to the next connected one.
 _BALANCED: dict[str, object] = {"round_robin": {}}
-# All calls go to one of them, which is lost only with its connection.
+# All calls go to one of the servers, until the connection to it ends.
 _ONE_SERVER: dict[str, object] = {"pick_first": {"shuffleAddressList": True}}
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [_BALANCED],
@@ -72,27 +76,30 @@ _SERVICE_CONFIG = {
 OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # A server that comes back is found again within about a second.
+    # A server that restarts is found again within about a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # gRPC gives up an attempt to connect after so long: far away or at a busy server it takes
-    # seconds. An address where nobody answers is left for the next one as late.
+    # The time after which gRPC gives up an attempt to connect. A distant or busy server may take
+    # seconds. gRPC waits as long before it tries the next address of a name.
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # When a server is lost, the name is looked up again: others may have come. gRPC's default is 30
-    # s.
+    # If a server is lost, its name is looked up again, because there may be new servers. gRPC's
+    # default is 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
 )
 
 
 def options(address: str, *, balanced: bool = True) -> tuple[tuple[str, str | int], ...]:
-    """Returns the options of a channel. To this machine no proxy of the environment is used."""
+    """Returns the options of a channel.
+
+    For an address on this machine, the proxy in the environment is not used.
+    """
     config = _SERVICE_CONFIG if balanced else {**_SERVICE_CONFIG, "loadBalancingConfig": [_ONE_SERVER]}
     proxy = (("grpc.enable_http_proxy", 0),) if is_local(address) else ()
     return (("grpc.service_config", json.dumps(config)), *OPTIONS, *proxy)
 
 
 def open_channel(address: str, credentials: Credentials, *, balanced: bool = True) -> grpc.Channel:
-    """Returns a channel for threads. It connects with the first call."""
+    """Returns a channel for threads. The first call connects."""
     secrets = _secrets(address, credentials)
     chosen = options(address, balanced=balanced)
     if secrets is None:
@@ -101,7 +108,7 @@ def open_channel(address: str, credentials: Credentials, *, balanced: bool = Tru
 
 
 def open_aio_channel(address: str, credentials: Credentials, *, balanced: bool = True) -> grpc.aio.Channel:
-    """Returns a channel for the running event loop. It connects with the first call."""
+    """Returns a channel for the running event loop. The first call connects."""
     secrets = _secrets(address, credentials)
     chosen = options(address, balanced=balanced)
     if secrets is None:
@@ -110,10 +117,10 @@ def open_aio_channel(address: str, credentials: Credentials, *, balanced: bool =
 
 
 def _secrets(address: str, credentials: Credentials) -> grpc.ChannelCredentials | None:
-    """Returns gRPC's credentials; None: plain text.
+    """Returns the credentials for gRPC. None: plain text.
 
-    Raises InvalidArgument if a token would cross a network in plain text, FailedPrecondition if a
-    file is missing.
+    Raises InvalidArgument if a token would be sent over a network in plain text, and
+    FailedPrecondition if a file is missing.
     """
     if credentials.encrypted:
         authority = None if credentials.authority is None else Path(credentials.authority)
@@ -129,7 +136,7 @@ def _secrets(address: str, credentials: Credentials) -> grpc.ChannelCredentials 
 
 
 def domain_error(failure: grpc.RpcError, address: str) -> errors.PolicydError:
-    """Returns the domain error that a call of grpcio's stands for when it fails."""
+    """Returns the domain error for a failed call of grpcio."""
     trailers = cast("Iterable[tuple[str, str | bytes]]", failure.trailing_metadata() or ())
     has_details = any(key == "grpc-status-details-bin" for key, _ in trailers)
     return named(status.from_rpc_error(failure), failure.code(), address, has_details=has_details)
@@ -138,9 +145,9 @@ def domain_error(failure: grpc.RpcError, address: str) -> errors.PolicydError:
 def named(
     error: errors.PolicydError, code: grpc.StatusCode, address: str, *, has_details: bool
 ) -> errors.PolicydError:
-    """Returns the error of a call.
+    """Returns the error of a failed call.
 
-    A failure of the connection itself, which carries no details, names the address.
+    If the connection itself failed (the call has no details), the error names the address.
     """
     if has_details:
         return error

@@ -17,11 +17,11 @@ from policyd.client.streaming import ActStream
 
 
 class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Closing):
-    """A connection to one server. Safe to share between threads. It reconnects by itself.
+    """A connection to one server. Threads may share it. It reconnects by itself.
 
     Every method raises the errors of `policyd.errors`, and TypeError for an option that does not
-    exist. A `timeout` is in seconds, for one call: None takes the client's, 0 leaves no time at all
-    (nothing is sent), `math.inf` waits without a limit.
+    exist. A `timeout` is in seconds and applies to one call. None means the client's own timeout, 0
+    means that no time is left (nothing is sent), and `math.inf` means no limit.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Cl
         timeout: float = DEFAULT_TIMEOUT,
         credentials: Credentials = ANONYMOUS,
     ) -> None:
-        """`address`: HOST:PORT or unix:PATH. Connects with the first call."""
+        """`address`: HOST:PORT or unix:PATH. The first call connects."""
         self._connection = Connection(address, timeout, credentials)
 
     @property
@@ -49,13 +49,13 @@ class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Cl
         """Returns one action for each observation of [batch, ...].
 
         The first axis is the batch. One flat observation [n] is a batch of one. Lists, arrays and
-        tensors on the CPU are taken. `options` are those of ActOptions: policy, version or alias,
-        seed, first_row, deterministic, action_mask, temperature, space. With `space` the
-        observations are what the environment gives: dicts, images, whatever the space has.
+        tensors on the CPU are accepted. `options` are those of ActOptions: policy, version or
+        alias, seed, first_row, deterministic, action_mask, temperature, key, space. With `space`,
+        the observations are what the environment returns: dicts, images, whatever the space has.
 
         Raises:
-            InvalidArgument: observations or an option that the policy does not take; it names the
-                field.
+            InvalidArgument: the policy does not accept the observations or an option. The error
+                names the field.
             NotFound: no such policy, version or alias.
         """
         return self._connection.act(observations, timeout, options)
@@ -63,7 +63,8 @@ class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Cl
     def stream(self, *, pin_version: bool = False, timeout: float | None = None) -> ActStream:
         """Opens a stream for a loop: requests and responses in order, over one call.
 
-        With `pin_version`, the version that chooses the first actions chooses all of them, whatever
-        is promoted meanwhile. `timeout` limits the whole stream, in seconds; None: no limit.
+        With `pin_version`, the version that chooses the first actions chooses all of them, even if
+        another version is promoted meanwhile. `timeout` limits the whole stream, in seconds; None:
+        no limit.
         """
         return ActStream(self._connection, pin_version=pin_version, timeout=timeout)

@@ -52,9 +52,9 @@ class Closing(ABC):
 
 
 class ConnectionSettings:
-    """What both connections are made with.
+    """The settings that both connections share.
 
-    Raises InvalidArgument for a value that cannot be used.
+    Raises InvalidArgument if a value cannot be used.
     """
 
     def __init__(self, address: str, timeout: float, credentials: Credentials) -> None:
@@ -68,9 +68,10 @@ class ConnectionSettings:
         self.closed = False
 
     def limit(self, timeout: float | None) -> float | None:
-        """The timeout of one call; None as the argument: the connection's.
+        """Returns the timeout of one call, in seconds; None: no limit.
 
-        Raises if it is closed.
+        If `timeout` is None, this is the connection's own timeout. Raises FailedPrecondition if the
+        connection is closed, and the errors of `timeouts`.
         """
         if self.closed:
             raise FailedPrecondition(f"this client of {self.address} is closed", reason="CLIENT_CLOSED")
@@ -80,7 +81,7 @@ class ConnectionSettings:
 
 
 def stubs_of(channel: Any) -> Mapping[str, Any]:
-    """The stub of each service, by the name that `Call.service` uses."""
+    """Returns the stub of each service, by the name that `Call.service` has."""
     return {
         "policies": policy_pb2_grpc.PolicyServiceStub(channel),
         "training": training_pb2_grpc.TrainingServiceStub(channel),
@@ -90,7 +91,7 @@ def stubs_of(channel: Any) -> Mapping[str, Any]:
 
 
 class Connection(ConnectionSettings):
-    """Sends calls and waits in the calling thread. Safe to share between threads."""
+    """Sends calls and waits in the calling thread. Threads may share it."""
 
     def __init__(
         self, address: str, timeout: float, credentials: Credentials, *, balanced: bool = True
@@ -103,7 +104,10 @@ class Connection(ConnectionSettings):
         self._lock = threading.Lock()
 
     def to_one_server(self) -> Connection:
-        """The connection for episodes: one server decides and hears what came of it."""
+        """Returns the connection for episodes. All its calls go to one server.
+
+        An episode's outcomes have to reach the server that made its decisions.
+        """
         if is_local(self.address):
             return self
         with self._lock:
@@ -122,7 +126,7 @@ class Connection(ConnectionSettings):
         return call.decode(self._through_grpcio(call, limit))
 
     def act(self, observations: Observations, timeout: float | None, options: ActOptions) -> Actions:
-        """Sends Act. Raises as `calls.act` and `send`."""
+        """Sends Act. Raises the errors of `calls.act` and `send`."""
         if self._wire is not None and (request := self._wire.encoded(observations, options)) is not None:
             limit = self.limit(timeout)
             try:
@@ -139,7 +143,7 @@ class Connection(ConnectionSettings):
             raise domain_error(failure, self.address) from failure
 
     def _responses(self, call: Any) -> Generator[Any, None, None]:
-        """Yields a call's responses. Raises the errors of `policyd.errors`, and ends the call."""
+        """Yields a call's responses, and cancels the call at the end. Raises as `send`."""
         try:
             yield from call
         except grpc.RpcError as failure:

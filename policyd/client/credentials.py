@@ -10,15 +10,16 @@ from policyd.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class Credentials:
-    """A bearer token and the files of TLS. Nothing set: plain text without a token, as on loopback.
+    """A bearer token and the PEM files for TLS. By default: plain text without a token.
 
-    Raises InvalidArgument if only one of `certificate` and `key` is set, or the token cannot be
-    sent.
+    Raises InvalidArgument if only one of `certificate` and `key` is set, or if the token has
+    characters that a header cannot carry.
     """
 
     #: Sent as `authorization: Bearer ...` with every call. Refused over a network without TLS.
     token: str = field(default="", repr=False)
-    #: Use TLS and trust the authorities that this system trusts. The files below imply TLS.
+    #: Use TLS, and trust the authorities that this system trusts. Setting one of the files below
+    #: also turns on TLS.
     tls: bool = False
     #: PEM file of the authority that signed the server's certificate.
     authority: str | os.PathLike[str] | None = None
@@ -45,7 +46,7 @@ class Credentials:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The metadata that goes with every call."""
+        """Returns the metadata that is sent with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
 

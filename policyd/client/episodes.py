@@ -23,30 +23,30 @@ from policyd.client.connection import Connection
 from policyd.client.messages import build
 from policyd.errors import FailedPrecondition, InvalidArgument, PolicydError, Retryable
 
-#: Outcomes that are kept until one call reports them all.
+#: Outcomes are collected until there are this many, and then reported with one call.
 BUFFERED = 32
-#: Seconds for which a report is repeated while the server cannot take it.
+#: How long a report is retried while the server cannot take it, in seconds.
 PATIENCE = 30.0
 
 
 class EpisodeState:
-    """The steps of one agent's episode, and the outcomes that have not been reported yet.
+    """The steps of one agent's episode, and its outcomes that have not been reported yet.
 
-    No transport.
+    It sends nothing itself.
     """
 
     def __init__(self, policy: str, episode_id: str, agent_id: str, subject: str) -> None:
         self.policy = policy
         self.episode_id = episode_id or str(uuid.uuid4())
         self.agent_id, self.subject = agent_id, subject
-        self.step = -1  # of the last decision
+        self.step = -1  # the step of the last decision
         self.ended = False
         self.waiting: list[pb.Outcome] = []
-        self._version: int | None = None  # that acted first, and acts until the end
+        self._version: int | None = None  # the version that acted first, and that acts until the end
         self._rewarded = True  # whether the last decision has an outcome
 
     def request(self, observation: Observations, **options: Unpack[ActOptions]) -> ActCodec:
-        """The next decision's request. FailedPrecondition: the episode has ended."""
+        """Returns the request for the next decision. FailedPrecondition: the episode has ended."""
         if self.ended:
             raise FailedPrecondition("the episode has ended; begin another one", reason="EPISODE_ENDED")
         own: ActOptions = {**options, "policy": self.policy}
@@ -62,7 +62,7 @@ class EpisodeState:
         return codec
 
     def decided(self, actions: Actions) -> Any:
-        """Takes the answer to the last request, and returns the one action."""
+        """Takes the response to the last request, and returns its one action."""
         self.step += 1
         self._version = self._version or actions.version
         self._rewarded = False
@@ -73,7 +73,8 @@ class EpisodeState:
     ) -> None:
         """Queues the outcome of the last decision.
 
-        InvalidArgument, FailedPrecondition: it has none.
+        Raises InvalidArgument for a wrong value, and FailedPrecondition if there is no decision
+        yet.
         """
         if self.step < 0:
             raise FailedPrecondition("reward before the first act", reason="NO_DECISION")
@@ -95,11 +96,14 @@ class EpisodeState:
         self.ended = True
 
     def report(self) -> Call[pb.ReportOutcomesResponse]:
-        """The call that reports what waits."""
+        """Returns the call that reports the queued outcomes."""
         return calls.report_outcomes(self.policy, self.waiting)
 
     def reported(self, answer: pb.ReportOutcomesResponse, sent: int) -> None:
-        """Forgets what was sent. FailedPrecondition: the server did not take all of it."""
+        """Removes the outcomes that were sent.
+
+        Raises FailedPrecondition if the server did not record all of them.
+        """
         del self.waiting[:sent]
         problems = [*answer.conflicts, *answer.unknown]
         if problems:
@@ -117,9 +121,9 @@ class Retries:
         self._ends = time.monotonic() + patience
 
     def pause(self, error: PolicydError) -> float:
-        """Seconds to wait.
+        """Returns the seconds to wait before the next attempt.
 
-        Raises the error if it cannot help to repeat, or the patience is over.
+        Raises the error if a retry cannot help, or if `patience` seconds have passed.
         """
         if not isinstance(error, Retryable) or not math.isfinite(error.retry_after):
             raise error
@@ -129,9 +133,10 @@ class Retries:
 
 
 class Episode:
-    """One agent's episode, for one thread. Leaving its `with` block reports what is left.
+    """One agent's episode, for one thread. Its `with` block reports the remaining outcomes.
 
-    An episode whose block is left before its end is given up: what came before is learned from.
+    If the block ends before the episode does, the episode is marked as given up. A learner still
+    uses its earlier steps.
     """
 
     def __init__(self, connection: Connection, state: EpisodeState) -> None:
@@ -139,7 +144,7 @@ class Episode:
 
     @property
     def episode_id(self) -> str:
-        """The episode's name, as the server records it."""
+        """The episode's id, under which the server records it."""
         return self._state.episode_id
 
     @property
@@ -148,9 +153,9 @@ class Episode:
         return self._state.step
 
     def act(self, observation: Any, *, timeout: float | None = None, **options: Unpack[ActOptions]) -> Any:
-        """Returns the action for one observation, an index or a vector. The decision is recorded.
+        """Returns the action for one observation: an index, indices or a vector. It is recorded.
 
-        `options` are those of ActOptions. `policy` is the episode's own. Errors as in
+        `options` are those of ActOptions; `policy` is always the episode's own. Raises as
         PolicyClient.act.
         """
         codec = self._state.request(observation, **options)
@@ -166,18 +171,18 @@ class Episode:
         observation: Any = None,
         part: str = "",
     ) -> None:
-        """Says what came of the last action. It is reported in time, 32 outcomes in one call.
+        """Sets the outcome of the last action. Outcomes are reported together, 32 in one call.
 
         Args:
-            reward: of the step, or of one `part` of it; parts add up.
+            reward: the step's reward, or one `part` of it. The parts of a step are added up.
             terminated: the step reached a terminal state.
-            truncated: the episode is cut off here, by a time limit for instance.
-            observation: with `truncated`, what was observed after the step.
-            part: the part's name, if a step's reward comes in several.
+            truncated: the episode is cut off here, for instance by a time limit.
+            observation: the observation after the step; needed with `truncated`.
+            part: the name of the part, if a step's reward comes in several parts.
 
         Raises:
-            InvalidArgument: a value that does not fit, a reward outside the policy's range.
-            FailedPrecondition: there is no decision, or the server knows another outcome of it.
+            InvalidArgument: a value does not fit, or the reward is outside the policy's range.
+            FailedPrecondition: there is no decision yet, or the server has another outcome for it.
         """
         self._state.rewarded(
             reward, terminated=terminated, truncated=truncated, observation=observation, part=part
@@ -186,10 +191,9 @@ class Episode:
             self.flush()
 
     def flush(self, patience: float = PATIENCE) -> None:
-        """Reports what waits now. It is durable when this returns.
+        """Reports the queued outcomes now. They are durable when this returns.
 
-        While the server restarts or its disk is full, the report is repeated for `patience`
-        seconds.
+        While the server restarts or its disk is full, the report is retried for `patience` seconds.
         """
         retries = Retries(patience)
         while sent := len(self._state.waiting):
@@ -201,7 +205,7 @@ class Episode:
             self._state.reported(answer, sent)
 
     def close(self) -> None:
-        """Gives the episode up, unless it has ended, and reports what is left."""
+        """Gives the episode up if it has not ended, and reports the remaining outcomes."""
         self._state.given_up()
         self.flush()
 
@@ -215,14 +219,14 @@ class Episode:
 
 
 class AsyncEpisode:
-    """Episode for programs with an event loop: its methods, arguments and errors."""
+    """Episode for programs with an event loop: the same methods, arguments and errors."""
 
     def __init__(self, connection: AsyncConnection, state: EpisodeState) -> None:
         self._connection, self._state = connection, state
 
     @property
     def episode_id(self) -> str:
-        """The episode's name, as the server records it."""
+        """The episode's id, under which the server records it."""
         return self._state.episode_id
 
     @property
@@ -280,7 +284,7 @@ class AsyncEpisode:
 
 
 def new_state(policy: str, episode_id: str, agent_id: str, subject: str) -> EpisodeState:
-    """A fresh episode. InvalidArgument: a name that its field cannot hold."""
+    """Returns a new episode. InvalidArgument: a name does not fit into its field."""
     names: Sequence[tuple[str, str]] = (("episode_id", episode_id), ("agent_id", agent_id))
     for field, name in names:
         build(pb.Outcome, **{field: name})

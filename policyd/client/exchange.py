@@ -18,26 +18,29 @@ class Exchange(Protocol):
     """One stream, for one thread."""
 
     def exchange(self, message: StreamActRequest) -> StreamActResponse:
-        """Returns the answer. Raises the errors of `policyd.errors`."""
+        """Sends a request and returns its response. Raises the errors of `policyd.errors`."""
 
     @property
     def plain(self) -> PlainExchange | None:
-        """The same stream for messages that were serialised without protobuf, if it takes them."""
+        """Returns this stream for requests that are serialised without protobuf.
+
+        None: the stream takes only messages.
+        """
 
     def close(self) -> None:
         """Ends the stream."""
 
 
 class PlainExchange(Protocol):
-    """What a stream does with plain requests."""
+    """A stream for requests that were serialised without protobuf."""
 
     def encoded(
         self, observations: Observations, options: ActOptions, pin: bool, unpin: bool
     ) -> bytes | None:
-        """A request for `act`. None: it has to be a message."""
+        """Returns the serialised request for `act`. None: only protobuf can write it."""
 
     def act(self, request: bytes, observations: Any, options: ActOptions) -> tuple[Actions, bool]:
-        """Sends what `encoded` returned.
+        """Sends a request of `encoded`.
 
         Returns the actions, and whether the stream is pinned. Raises the errors of
         `policyd.errors`.
@@ -45,12 +48,12 @@ class PlainExchange(Protocol):
 
 
 def ended() -> PolicydError:
-    """The error of a stream that the server has ended without one."""
+    """Returns the error for a stream that the server ended without an error."""
     return Unavailable("the stream has ended; open another one", reason="STREAM_ENDED")
 
 
 class GrpcioExchange:
-    """A stream of grpcio's. `begin` takes the messages and returns the answers."""
+    """A stream of grpcio. `begin` takes the requests and returns the responses."""
 
     def __init__(
         self, begin: Callable[[Iterator[StreamActRequest]], Iterator[StreamActResponse]], address: str
@@ -72,7 +75,7 @@ class GrpcioExchange:
 
     @property
     def plain(self) -> None:
-        """As Exchange.plain: grpcio's streams are of messages."""
+        """Returns None: streams of grpcio take only messages."""
         return None
 
     def close(self) -> None:

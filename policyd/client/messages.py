@@ -12,7 +12,7 @@ from policyd.quoting import shown
 
 Made = TypeVar("Made", bound=Message)
 
-# What protobuf raises for a value of another type, or out of the field's range.
+# The errors that protobuf raises for a value of another type or outside the field's range.
 _REFUSED = (TypeError, ValueError, OverflowError, AttributeError)
 
 _EXPECTED = {
@@ -29,9 +29,9 @@ _EXPECTED = {
 
 
 def build(kind: type[Made], **fields: Any) -> Made:
-    """Returns the message.
+    """Returns a message with these fields. None leaves a field unset.
 
-    None leaves a field unset. Raises InvalidArgument, which names the field.
+    Raises InvalidArgument, which names the field.
     """
     try:
         return kind(**fields)
@@ -49,12 +49,12 @@ def _quoted(value: Any) -> str:
         return shown(value, 80)
     try:
         return shown(repr(value), 80)
-    except Exception:  # noqa: BLE001 -- a class of the caller's may refuse
+    except Exception:  # noqa: BLE001 -- the value may be of a class whose conversion raises anything
         return f"an object of {type(value).__name__}"
 
 
 def _expected(kind: type[Message], name: str) -> str:
-    """What a field takes, in words."""
+    """Returns in words which values a field takes."""
     field = kind.DESCRIPTOR.fields_by_name[name]
     each = _EXPECTED.get(field.type, "")
     if field.message_type is not None:

@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 from policyd.client.address import is_local
 
-# As gRPC's core looks for them, the first that is set counts.
+# The variables in the order in which gRPC's core reads them. The first that is set counts.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 
 
 def through(address: str) -> str:
-    """Returns ` (through ...)`, to follow an address, if a proxy stands in between; else nothing.
+    """Returns ` (through PROXY)` if calls to the address use a proxy, otherwise an empty text.
 
-    Name and password of the proxy are not shown.
+    The text follows an address in an error. It does not contain the proxy's user name or password.
     """
     variable = next((name for name in _PROXIES if os.environ.get(name)), None)
     if variable is None or address.startswith("unix") or is_local(address) or _is_excepted(address):
@@ -32,5 +32,5 @@ def _is_excepted(address: str) -> bool:
 
 
 def _host(address: str) -> str:
-    """`host` of `host:port`, `[host]:port` and `dns:///host:port`."""
+    """Returns `host` from `host:port`, `[host]:port` or `dns:///host:port`."""
     return address.rpartition("/")[2].rpartition(":")[0].strip("[]")

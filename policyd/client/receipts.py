@@ -48,7 +48,8 @@ def receipt_of(
 def verify(receipt: Receipt, client: PolicyClient, *, tolerance: float) -> list[Check]:
     """Recomputes the actions from the receipt's probabilities, and the probabilities on the server.
 
-    Raises NotFound if the server does not have the receipt's version.
+    `tolerance` is the largest accepted difference of a probability. Raises NotFound if the server
+    does not have the receipt's version.
     """
     versions = {version.version: version for version in client.get_policy(receipt.policy).versions}
     if receipt.version not in versions:
@@ -58,7 +59,7 @@ def verify(receipt: Receipt, client: PolicyClient, *, tolerance: float) -> list[
 
 
 def _asked_again(receipt: Receipt, client: PolicyClient, tolerance: float) -> list[Check]:
-    """Compares the receipt with what the server's version gives now."""
+    """Compares the receipt's probabilities with those that the server's version gives now."""
     masks = [row.action_mask for row in receipt.rows]
     answered = client.act(
         np.array([row.observation for row in receipt.rows], dtype=np.float32),

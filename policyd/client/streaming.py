@@ -19,7 +19,7 @@ from policyd.client.messages import build
 
 
 class _Pins:
-    """Whether the stream is pinned to a version, and the pin that its next message asks for."""
+    """Whether the stream is pinned to a version, and what its next message asks for."""
 
     def __init__(self, pin_version: bool) -> None:
         self.pinned = False
@@ -32,7 +32,7 @@ class _Pins:
         return message
 
     def actions(self, codec: ActCodec, response: object) -> Actions:
-        """Decodes a response. Raises Unavailable if it is none, because the stream has ended."""
+        """Decodes a response. Raises Unavailable if the stream has ended without one."""
         if not isinstance(response, StreamActResponse):
             raise ended()
         self.pinned = response.pinned
@@ -40,7 +40,7 @@ class _Pins:
 
 
 class ActStream(Closing):
-    """One stream, for one thread. An error of the server ends it: open another one."""
+    """One stream, for one thread. An error of the server ends it; then open another stream."""
 
     def __init__(self, connection: Connection, *, pin_version: bool, timeout: float | None) -> None:
         self._pins = _Pins(pin_version)
@@ -49,7 +49,7 @@ class ActStream(Closing):
 
     @property
     def pinned(self) -> bool:
-        """Whether the version that chose the last actions chooses the rest of the stream's."""
+        """Whether the version that chose the last actions also chooses all later ones."""
         return self._pins.pinned
 
     def act(
@@ -62,10 +62,9 @@ class ActStream(Closing):
     ) -> Actions:
         """Returns the actions for observations [batch, ...].
 
-        Options and errors as in PolicyClient.act.
-
-        `pin_version` keeps the version that answers this call for the calls that follow.
-        `unpin_version` ends an earlier pin before this call is answered.
+        `pin_version` keeps the version that answers this call for all later calls. `unpin_version`
+        ends an earlier pin before this call is answered. Other options and errors as in
+        PolicyClient.act.
         """
         pin = pin_version or self._pins.next
         plain = self._plain
@@ -93,7 +92,7 @@ class AsyncActStream(AsyncClosing):
 
     @property
     def pinned(self) -> bool:
-        """Whether the version that chose the last actions chooses the rest of the stream's."""
+        """Whether the version that chose the last actions also chooses all later ones."""
         return self._pins.pinned
 
     async def act(
@@ -110,7 +109,7 @@ class AsyncActStream(AsyncClosing):
         codec = ActCodec(observations, **options)
         message = self._pins.message(codec, pin_version, unpin_version)
         try:
-            with suppress(asyncio.InvalidStateError):  # the stream has ended: reading says why
+            with suppress(asyncio.InvalidStateError):  # the stream has ended, and reading raises the reason
                 await self._call.write(message)
             response = await self._call.read()
         except grpc.RpcError as failure:

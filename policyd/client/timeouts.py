@@ -6,14 +6,14 @@ import math
 
 from policyd.errors import DeadlineExceeded, InvalidArgument
 
-#: About 30 years. gRPC cannot express more, and nobody waits for it.
+#: About 30 years: gRPC cannot express longer timeouts.
 FOREVER = 1e9
 
 
 def checked(seconds: float, field: str = "timeout") -> float:
-    """Returns the seconds. Raises InvalidArgument unless they are a number of 0 or more."""
+    """Returns the seconds. Raises InvalidArgument unless they are a number of at least 0."""
     try:
-        valid = not isinstance(seconds, str | bytes | bool) and float(seconds) >= 0  # NaN is not
+        valid = not isinstance(seconds, str | bytes | bool) and float(seconds) >= 0  # false for NaN
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
@@ -22,9 +22,9 @@ def checked(seconds: float, field: str = "timeout") -> float:
 
 
 def for_call(seconds: float | None) -> float | None:
-    """Returns the timeout of one gRPC call; None: without a limit.
+    """Returns the timeout of one gRPC call in seconds; None: no limit.
 
-    Raises InvalidArgument as `checked`, and DeadlineExceeded for 0: nothing is sent.
+    Raises InvalidArgument as `checked`. Raises DeadlineExceeded for 0, so that nothing is sent.
     """
     limit = math.inf if seconds is None else checked(seconds)
     if limit == 0:

@@ -15,7 +15,7 @@ TRANSFER_TIMEOUT = 600.0  # seconds for one export or import
 
 
 def name_in_folder(name: str) -> str:
-    """The name itself. InvalidArgument: it is not the name of a file in the folder alone."""
+    """Returns the name. InvalidArgument: it is not a plain file name inside the folder."""
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name or "\0" in name:
         raise InvalidArgument.of("files", got=repr(name[:80]), wanted="a plain file name")
     return name
@@ -31,7 +31,7 @@ class Receiver:
         self._file: BinaryIO | None = None
 
     def add(self, part: pb.ExportVersionResponse) -> None:
-        """Takes one message."""
+        """Writes the bytes of one message."""
         if part.WhichOneof("part") == "contents":
             self._contents = part.contents
             return
@@ -43,7 +43,10 @@ class Receiver:
         self._file.write(part.chunk.data)
 
     def finish(self) -> pb.VersionContents:
-        """What the files are. CorruptArtifact: a digest does not match, or a file has not come."""
+        """Returns the list of the files.
+
+        Raises CorruptArtifact if a digest does not match, or if a file did not arrive.
+        """
         self.close()
         check(self._contents, self._folder)
         return self._contents
@@ -58,7 +61,7 @@ class Receiver:
 def export_request(
     policy: str, version: int | None, alias: str | None, files: Sequence[str]
 ) -> pb.ExportVersionRequest:
-    """Neither `version` nor `alias`: the champion. No `files`: all."""
+    """Returns the request. Without `version` and `alias`: the champion. Without `files`: all."""
     request = pb.ExportVersionRequest(policy=policy, files=files)
     if version is not None:
         request.version = version
@@ -68,7 +71,7 @@ def export_request(
 
 
 def check(contents: pb.VersionContents, folder: Path) -> None:
-    """CorruptArtifact: a file in `folder` is missing or is not what `contents` says."""
+    """Raises CorruptArtifact if a file in `folder` is missing or does not match `contents`."""
     for file in contents.files:
         try:
             with (folder / name_in_folder(file.name)).open("rb") as reader:
@@ -81,7 +84,7 @@ def check(contents: pb.VersionContents, folder: Path) -> None:
 
 
 def send(contents: pb.VersionContents, folder: Path) -> Iterator[pb.ImportVersionRequest]:
-    """The messages that import the files in `folder`."""
+    """Yields the messages that import the files in `folder`."""
     yield pb.ImportVersionRequest(contents=contents)
     for position, file in enumerate(contents.files):
         with (folder / name_in_folder(file.name)).open("rb") as reader:

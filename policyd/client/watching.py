@@ -12,15 +12,15 @@ from policyd.client.messages import build
 
 TERMINAL = frozenset({TrainingJob.SUCCEEDED, TrainingJob.FAILED, TrainingJob.CANCELLED})
 
-# The longest single call. A longer watch subscribes again, so no call is without a deadline.
+# The longest single call. A longer watch makes several calls, so that each call has a deadline.
 _CALL_SECONDS = 300.0
 
 
 class Watch:
-    """The state of one watch. A client subscribes, reports what came, and asks what to do next.
+    """The state of one watch. A client asks it what to do next, and reports the results to it.
 
     `timeout` is for the whole watch, in seconds; None or infinity: as long as the job takes.
-    `patience` is how many seconds without a server are waited out.
+    `patience` is how many seconds to go on trying while no server answers.
     """
 
     def __init__(self, job_id: str, timeout: float | None, patience: float) -> None:
@@ -42,7 +42,7 @@ class Watch:
         return min(left, _CALL_SECONDS)
 
     def is_new(self, job: TrainingJob) -> bool:
-        """Takes a job that came; False: after a break it is the same as before."""
+        """Takes a received job. False: it was received again after a reconnect, unchanged."""
         self._outage_began = None
         is_new = job != self._last
         self._last = job
@@ -50,21 +50,22 @@ class Watch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the last job that came has ended."""
+        """Whether the last received job has ended."""
         return self._last is not None and self._last.state in TERMINAL
 
     @property
     def last(self) -> TrainingJob:
-        """The last job that came."""
+        """The last received job."""
         assert self._last is not None  # a watch ends with a job or an error
         return self._last
 
     def pause(self, error: errors.PolicydError | None) -> float:
-        """Seconds to wait before the next call; None: the stream ended before the job did.
+        """Returns the seconds to wait before the next call.
 
-        Raises the error if subscribing again cannot help, or the patience is over.
+        `error` None: the stream ended before the job did. Raises the error if another call cannot
+        help, or if `patience` seconds have passed.
         """
-        if isinstance(error, errors.DeadlineExceeded):  # of the single call
+        if isinstance(error, errors.DeadlineExceeded):  # the deadline of the single call
             return 0.0
         if error is not None and not isinstance(error, errors.Unavailable):
             raise error

@@ -13,18 +13,18 @@ from policyd.client.episodes import AsyncEpisode, Episode, new_state
 
 
 class ExperienceCalls:
-    """Episodes of clients: what is recorded of them, and what comes of it."""
+    """Recording of clients' episodes: acting, outcomes, configuration, export and deletion."""
 
     _connection: Connection
 
     def episode(
         self, policy: str = "", *, episode_id: str = "", agent_id: str = "", subject: str = ""
     ) -> Episode:
-        """Begins an episode: its `act` is recorded, its `reward` says what came of it.
+        """Begins an episode. Its `act` records each decision, and its `reward` records the outcome.
 
-        Used as `with client.episode(policy=...) as episode:`. The names are the caller's:
-        `episode_id` (a new UUID if empty), `agent_id` where several agents share an episode,
-        `subject` a pseudonym of whom it is about.
+        Use it as `with client.episode(policy=...) as episode:`. The caller chooses the names:
+        `episode_id` (a new UUID if empty), `agent_id` if several agents share the episode, and
+        `subject`, a pseudonym of the person that the episode is about.
         """
         return Episode(self._connection.to_one_server(), new_state(policy, episode_id, agent_id, subject))
 
@@ -38,8 +38,8 @@ class ExperienceCalls:
         """Reports outcomes of decisions that were named in requests. They are durable on return.
 
         Raises:
-            InvalidArgument: a field is wrong, a reward is outside the policy's range.
-            FailedPrecondition: the policy records nothing.
+            InvalidArgument: a field is wrong, or a reward is outside the policy's range.
+            FailedPrecondition: the policy does not record.
             Exhausted: the server's disk is full.
         """
         return self._connection.send(calls.report_outcomes(policy, outcomes), timeout)
@@ -47,7 +47,7 @@ class ExperienceCalls:
     def get_experience(
         self, policy: str = "", *, timeout: float | None = None
     ) -> experience_pb2.GetExperienceResponse:
-        """Returns what a policy records, what is open, and counts by version and by caller."""
+        """Returns the configuration, the open episodes, and counts by version and by caller."""
         return self._connection.send(calls.get_experience(policy), timeout)
 
     def set_experience_config(
@@ -60,9 +60,7 @@ class ExperienceCalls:
         expected_generation: int | None = None,
         timeout: float | None = None,
     ) -> experience_pb2.SetExperienceConfigResponse:
-        """Changes what a policy records.
-
-        Its mode, the range of rewards, and how long it keeps them.
+        """Changes what a policy records: the mode, the range of rewards, how long it is kept.
 
         Raises:
             InvalidArgument: a field is out of range.
@@ -111,7 +109,8 @@ class ExperienceCalls:
     ) -> int:
         """Deletes episodes by their ids, their subject or their age, and returns how many.
 
-        Exactly one of the three is given. On return no file of the server holds them.
+        Give exactly one of `episode_ids`, `subject` and `before`. On return, no file of the server
+        holds the episodes.
         """
         call = calls.delete_episodes(
             policy=policy, episode_ids=episode_ids, subject=subject, before=before, reason=reason

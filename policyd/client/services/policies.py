@@ -65,7 +65,7 @@ class PolicyCalls:
     ) -> policy_pb2.RollbackAliasResponse:
         """Points an alias back at the version that it pointed to before.
 
-        FailedPrecondition: there is no version before. Otherwise as `set_alias`.
+        Raises FailedPrecondition if there is no earlier version, and otherwise as `set_alias`.
         """
         call = calls.rollback_alias(
             policy=policy, alias=alias, actor=actor, reason=reason, expected_generation=expected_generation
@@ -82,13 +82,13 @@ class PolicyCalls:
         files: Sequence[str] = (),
         timeout: float = transfers.TRANSFER_TIMEOUT,
     ) -> policy_pb2.VersionContents:
-        """Copies files of a version into `folder`, checks their digests, and returns what they are.
+        """Copies files of a version into `folder`, checks their digests, and returns their list.
 
-        Neither `version` nor `alias`: the champion. No `files`: all of them.
+        Without `version` and `alias`, it copies the champion. Without `files`, it copies all files.
 
         Raises:
             NotFound: no such policy, version, alias or file.
-            CorruptArtifact: a file is damaged, there or on the way.
+            CorruptArtifact: a file is damaged, on the server or during the transfer.
         """
         request = transfers.export_request(policy, version, alias, files)
         with closing(transfers.Receiver(folder)) as receiver:
@@ -103,11 +103,10 @@ class PolicyCalls:
         *,
         timeout: float = transfers.TRANSFER_TIMEOUT,
     ) -> policy_pb2.ImportVersionResponse:
-        """Publishes the files in `folder` as the next version of its policy.
+        """Publishes the files in `folder` as the next version of their policy.
 
-        `contents` lists them.
-
-        The same content again answers the same version.
+        `contents` lists the files. If the same content was published before, the response has that
+        version.
 
         Raises:
             InvalidArgument: a name or a digest is wrong.
@@ -119,7 +118,7 @@ class PolicyCalls:
     def get_server_info(self, *, timeout: float | None = None) -> policy_pb2.GetServerInfoResponse:
         """Returns the server's version and its largest batch.
 
-        Unimplemented: it is older than 0.2.0.
+        Raises Unimplemented if the server is older than 0.2.0.
         """
         return self._connection.send(calls.get_server_info(), timeout)
 

@@ -30,10 +30,10 @@ class TrafficCalls:
         expected_generation: int | None = None,
         timeout: float | None = None,
     ) -> traffic_pb2.Traffic:
-        """Makes versions share an alias; the rest stays with the version that it names.
+        """Gives versions shares of an alias. The rest stays with the version that the alias names.
 
         Raises:
-            InvalidArgument: shares that are none.
+            InvalidArgument: a share is not above 0, or the shares add up to more than 1.
             FailedPrecondition: a version does not load, or a canary runs on the alias.
             Conflict: the generation is not `expected_generation`.
         """
@@ -59,9 +59,10 @@ class TrafficCalls:
         expected_generation: int | None = None,
         timeout: float | None = None,
     ) -> traffic_pb2.Traffic:
-        """Lets a version compute beside an alias's own for a share of its requests.
+        """Lets a version also compute a share of the requests that the alias's own version answers.
 
-        Clients never get its answers. Share 0 ends it. FailedPrecondition: it does not load.
+        Clients never get the shadow's results. A share of 0 ends the shadow. Raises
+        FailedPrecondition if the version does not load.
         """
         call = calls.set_shadow(
             policy=policy,
@@ -94,9 +95,10 @@ class TrafficCalls:
         reason: str = "",
         timeout: float | None = None,
     ) -> traffic_pb2.Traffic:
-        """Gives a version a small share of an alias, which rises while the returns are not worse.
+        """Gives a version a small share of an alias. It rises as long as its returns are not worse.
 
-        FailedPrecondition: a canary or shares are there already, or the version does not load.
+        Raises FailedPrecondition if the alias has a canary or shares already, or if the version
+        does not load.
         """
         call = calls.start_canary(
             policy=policy, version=version, config=config, alias=alias, actor=actor, reason=reason
@@ -106,13 +108,17 @@ class TrafficCalls:
     def cancel_canary(
         self, policy: str, *, actor: str = "", reason: str = "", timeout: float | None = None
     ) -> traffic_pb2.Traffic:
-        """Takes the canary's share back at once. FailedPrecondition: none runs."""
+        """Ends the canary and takes its share away. FailedPrecondition: no canary runs."""
         return self._connection.send(calls.cancel_canary(policy=policy, actor=actor, reason=reason), timeout)
 
     def evaluate_version(
         self, policy: str, version: int, *, max_episodes: int = 0, timeout: float | None = None
     ) -> traffic_pb2.EvaluateVersionResponse:
-        """Estimates a version's return from recorded episodes in which other versions acted."""
+        """Estimates a version's return from recorded episodes in which other versions acted.
+
+        `max_episodes`: how many of the newest episodes to use; 0: the server's default. Raises
+        FailedPrecondition if the policy does not record.
+        """
         call = calls.evaluate_version(policy=policy, version=version, max_episodes=max_episodes)
         return self._connection.send(call, timeout)
 

@@ -15,7 +15,7 @@ from policyd.errors import PolicydError
 
 
 class TrainingCalls:
-    """Training jobs."""
+    """Creating, listing, watching and cancelling training jobs."""
 
     _connection: Connection
 
@@ -30,12 +30,12 @@ class TrainingCalls:
         resources: training_pb2.JobResources | None = None,
         timeout: float | None = None,
     ) -> training_pb2.TrainingJob:
-        """Queues a training job and returns it. Jobs with a higher `priority` run first.
+        """Creates a training job and returns it. Jobs with a higher `priority` run first.
 
-        `actor` says who asks, for people who look at the job: `alice@laptop`.
+        `actor` says who asks, such as `alice@laptop`; it is shown to people who look at the job.
 
-        The same `request_id` and spec return the same job; an empty one makes a new job.
-        AlreadyExists: the id is known with another spec.
+        The same `request_id` and spec return the same job. An empty `request_id` creates a new job.
+        Raises AlreadyExists if the id was used with another spec.
         """
         call = calls.create_training_job(spec, request_id, priority, limits, actor, resources)
         return self._connection.send(call, timeout)
@@ -47,7 +47,10 @@ class TrainingCalls:
     def list_training_jobs(
         self, policy: str = "", *, limit: int = 100, timeout: float | None = None
     ) -> list[training_pb2.TrainingJob]:
-        """Returns the newest `limit` jobs, of one policy or of all. `timeout` is for each page."""
+        """Returns the newest `limit` jobs, of one policy or of all.
+
+        `timeout` applies to each page.
+        """
         pages = calls.JobPages(policy, limit)
         while (call := pages.next_call()) is not None:
             pages.add(self._connection.send(call, timeout))
@@ -60,9 +63,7 @@ class TrainingCalls:
     def watch_training_job(
         self, job_id: str, *, timeout: float | None = None, patience: float = 30.0
     ) -> Iterator[training_pb2.TrainingJob]:
-        """Yields the job now and at each change until it ends.
-
-        It goes on through breaks of the connection.
+        """Yields the job now and at each change until it ends. Reconnects if the connection breaks.
 
         `timeout` is for the whole watch, in seconds; None: as long as the job takes.
 
@@ -77,10 +78,11 @@ class TrainingCalls:
     ) -> Iterator[bytes]:
         """Yields the job's log in pieces.
 
-        With `follow` also what is added, until the job has ended.
+        With `follow`, it also yields what is added later, until the job has ended. `timeout` is in
+        seconds.
 
         Raises:
-            NotFound: no such job, or its log is gone.
+            NotFound: no such job, or its log was deleted.
             DeadlineExceeded: the timeout passed; the job goes on.
         """
         return self._connection.log(job_id, timeout, follow=follow)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class NotHere(Exception):
-    """The call has to go through grpcio."""
+    """The call has to be made by grpcio."""
 
 
 def _is_available() -> bool:
     try:
-        from policyd.client.wire import binding, codec  # noqa: F401, PLC0415 -- whether they can be loaded
+        from policyd.client.wire import binding, codec  # noqa: F401, PLC0415 -- tests whether they can be loaded
     except ImportError:  # not compiled, or this machine lacks nghttp2
         return False
     return True
@@ -31,11 +31,11 @@ AVAILABLE = _is_available()
 
 
 def transport_of(address: str, credentials: Credentials) -> WireTransport | None:
-    """How unary calls reach an address. None: through grpcio."""
+    """Returns the transport for unary calls to an address. None: grpcio makes them."""
     if not AVAILABLE:
         return None
     from policyd.client.wire.endpoints import endpoint_of  # noqa: PLC0415 -- it is compiled
-    from policyd.client.wire.transport import WireTransport  # noqa: PLC0415
+    from policyd.client.wire.transport import WireTransport  # noqa: PLC0415 -- as above
 
     endpoint = endpoint_of(address, credentials)
     return None if endpoint is None else WireTransport(endpoint, address, credentials)

@@ -21,12 +21,12 @@ _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[\da-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One place to connect to: a path, or hosts that are one server, with a port."""
+    """A place to connect to: the path of a Unix socket, or addresses of one server with a port."""
 
     path: str
     hosts: tuple[str, ...]
     port: int
-    authority: bytes  # as HTTP/2 names the server
+    authority: bytes  # the server's name in HTTP/2
 
     def connect(self, seconds: float) -> socket.socket:
         """Returns a connected socket. Raises OSError."""
@@ -37,7 +37,7 @@ class Endpoint:
             try:
                 return self._to(host, limit)
             except OSError:
-                continue  # the last one's error is raised
+                continue  # the last address's error is raised
         return self._to(self.hosts[-1], limit)
 
     def _to(self, host: str, seconds: float) -> socket.socket:
@@ -59,9 +59,9 @@ def _connected(family: int, place: str | tuple[str, int], seconds: float) -> soc
 
 
 def endpoint_of(address: str, credentials: Credentials) -> Endpoint | None:
-    """The endpoint of an address. None: its calls go through grpcio.
+    """Returns the endpoint of an address. None: grpcio makes the calls to it.
 
-    docs/guide/client.md has the table of what goes which way.
+    docs/guide/client.md has a table of the addresses that each of them handles.
     """
     if credentials.encrypted or os.environ.get(VARIABLE) == "grpcio" or through(address):
         return None
@@ -71,12 +71,12 @@ def endpoint_of(address: str, credentials: Credentials) -> Endpoint | None:
         return Endpoint(path, (), 0, b"localhost") if path and not path.startswith("//") else None
     match = _HOST_AND_PORT.fullmatch(address)
     if match is None:
-        return None  # another of gRPC's name syntaxes
+        return None  # another name syntax of gRPC
     host, port = match["v6"] or match["host"], int(match["port"])
     if host == "localhost":
         return Endpoint("", ("127.0.0.1", "::1"), port, address.encode())
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return None  # a name may stand for several servers
+        return None  # the name may belong to several servers
     return Endpoint("", (host,), port, address.encode())

@@ -17,36 +17,36 @@ from policyd.errors import PolicydError
 
 Parsed = TypeVar("Parsed")
 
-_GOODBYE_SECONDS = 0.05  # that `close` waits for the server, so that the connection can be used again
+_GOODBYE_SECONDS = 0.05  # how long `close` waits for the server's end, so that the connection can be reused
 
 
 class Opener(Protocol):
-    """What a stream takes from the transport that opened it."""
+    """The part of a transport that a stream uses."""
 
     pool: Pool
 
     def begin_stream(self, deadline: float) -> Wire | Failure:
-        """A connection on which the stream has begun."""
+        """Returns a connection on which the stream has begun."""
 
     def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
-        """The message of an answer."""
+        """Parses a response into its message."""
 
     def error_of(self, failure: Failure) -> PolicydError:
-        """The error that a stream ends with."""
+        """Returns the error that the stream raises."""
 
 
 class WireExchange:
-    """One stream, for one thread. It begins with the first message."""
+    """One stream, for one thread. The first message opens it."""
 
     def __init__(self, transport: Opener, deadline: float) -> None:
         self._transport, self._pool = transport, transport.pool
         self._deadline = deadline
         self._wire: Wire | None = None
         self._answered = self._ended = False
-        self._error: PolicydError | None = None  # that it ended with
+        self._error: PolicydError | None = None  # the error that ended the stream
 
     def exchange(self, message: StreamActRequest) -> StreamActResponse:
-        """Returns the answer. Raises the errors of `policyd.errors`."""
+        """Sends a request and returns its response. Raises the errors of `policyd.errors`."""
         answer = self._answer(message.SerializeToString())
         return self._transport.parsed(StreamActResponse.FromString, answer)
 
@@ -95,12 +95,12 @@ class WireExchange:
             self._pool.release(wire, ended=wire.finish(time.monotonic() + _GOODBYE_SECONDS) == DONE)
 
     def __del__(self) -> None:
-        wire = getattr(self, "_wire", None)  # its __init__ may have failed
+        wire = getattr(self, "_wire", None)  # may be missing: __init__ may have failed
         if wire is not None:
             self._pool.release(wire, ended=False)
 
     def _attempt(self, request: bytes) -> bytes | Failure | None:
-        """One message. None: the server has ended the stream."""
+        """Sends one message. None: the server has ended the stream."""
         if self._wire is None:
             begun = self._transport.begin_stream(self._deadline)
             if isinstance(begun, Failure):
@@ -110,7 +110,7 @@ class WireExchange:
         self._pool.resume(wire)
         try:
             answer = wire.exchange(request, False, self._deadline)
-        except BaseException:  # of a signal's handler
+        except BaseException:  # raised by a signal's handler
             self._wire, self._ended = None, True
             self._pool.release(wire, ended=False)
             raise

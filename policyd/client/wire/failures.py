@@ -15,7 +15,8 @@ from policyd.errors import PolicydError
 from policyd.runtime import status
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-# gRPC's mapping of HTTP's statuses, and of HTTP/2's error codes of a reset stream.
+# gRPC's own tables: its status for a status of HTTP, and for the error code of a reset HTTP/2
+# stream.
 _HTTP = {
     400: grpc.StatusCode.INTERNAL,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -42,9 +43,9 @@ class Failure:
     code: grpc.StatusCode
     message: str
     details: bytes | None = None  # a serialised google.rpc.Status
-    unprocessed: bool = False  # the server has not begun with it
+    unprocessed: bool = False  # the server has not begun to process the call
     answered: bool = False  # the server had begun to answer
-    pushback: bytes | None = None  # when the server wants it repeated, in milliseconds
+    pushback: bytes | None = None  # when the server wants a retry, in milliseconds
 
     def error(self, address: str) -> PolicydError:
         """The domain error."""
@@ -57,17 +58,17 @@ LATE = Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
 
 def unreachable(error: OSError) -> Failure:
-    """There was no connection."""
+    """Returns the failure of a call that could not connect."""
     return Failure(grpc.StatusCode.UNAVAILABLE, f"failed to connect: {error.strerror or error}")
 
 
 def status_of(wire: binding.Wire) -> int:
-    """GRPC's status of a call that has ended; -1: there is none."""
+    """Returns the gRPC status of a call that has ended; -1: it has none."""
     return wire.response()[3]
 
 
 def failure_of(wire: binding.Wire, outcome: int) -> Failure:
-    """Why `exchange` returned no message."""
+    """Returns why `exchange` returned no message."""
     ended, headers_only, http, number, reset, text, details, pushback, size = wire.response()
     if outcome == binding.DONE and ended:
         return _ended(headers_only, http, number, reset, (text, details, pushback))
@@ -78,7 +79,7 @@ def failure_of(wire: binding.Wire, outcome: int) -> Failure:
 
 
 def _broken(outcome: int, size: int) -> tuple[grpc.StatusCode, str]:
-    """The status of a call that did not come to its end."""
+    """Returns status and message of a call that was cut off."""
     if outcome == binding.TOO_LARGE:
         message = f"CLIENT: Received message larger than max ({size} vs. {MAX_MESSAGE_BYTES})"
         return grpc.StatusCode.RESOURCE_EXHAUSTED, message
@@ -112,7 +113,7 @@ def _ended(
 
 
 def _decoded(details: bytes | None) -> bytes | None:
-    """A binary header. None: it is none."""
+    """Decodes the value of a binary header. None: it is not valid base64."""
     if details is None:
         return None
     try:

@@ -14,24 +14,27 @@ import weakref
 from contextlib import suppress
 from typing import Protocol
 
-TURN_SECONDS = 1.0  # while connections are used, between two looks for idle ones
+TURN_SECONDS = 1.0  # between two looks for idle connections, while connections are used
 
 
 class Kept(Protocol):
-    """A pool of connections."""
+    """What the thread needs from a pool of connections."""
 
     def watch(self, now: float) -> tuple[list[int], bool]:
-        """The descriptors to be watched, and whether there may be more of them soon."""
+        """Returns the descriptors to watch, and whether more may be added soon."""
 
     def attend(self, descriptor: int) -> None:
-        """Answers what came."""
+        """Reads what arrived on a connection and answers it."""
 
     def forget(self) -> None:
-        """Drops what belongs to the parent of a fork."""
+        """Drops the connections in the child of a fork: they belong to the parent."""
 
 
 class Keeper:
-    """The thread, and what it looks after. The thread starts with the first call."""
+    """The thread that answers on idle connections, and the pools that it watches.
+
+    The thread starts with the first call.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -40,19 +43,19 @@ class Keeper:
         self._pipe: tuple[int, int] | None = None
 
     def add(self, pool: Kept) -> None:
-        """Looks after a pool as long as it lives."""
+        """Watches a pool until it is deleted."""
         with self._lock:
             self._pools = [known for known in self._pools if known() is not None]
             self._pools.append(weakref.ref(pool))
 
     def wake(self) -> None:
-        """A connection became idle."""
+        """Tells the thread that a connection became idle."""
         if self._asleep:
             self._asleep = False
             if self._pipe is None:
                 self._start()
             else:
-                with suppress(BlockingIOError):  # it has been told often enough
+                with suppress(BlockingIOError):  # the pipe is full, so the thread is awake already
                     os.write(self._pipe[1], b"x")
 
     def _start(self) -> None:
@@ -63,12 +66,12 @@ class Keeper:
             os.set_blocking(reader, False)
             os.set_blocking(writer, False)
             self._pipe = reader, writer
-        with suppress(RuntimeError):  # the interpreter ends
+        with suppress(RuntimeError):  # the interpreter is shutting down
             threading.Thread(target=self._run, args=[reader], name="policyd-idle", daemon=True).start()
 
     def _run(self, reader: int) -> None:
         while True:
-            self._asleep = True  # who comes from here on writes into the pipe
+            self._asleep = True  # from here on, `wake` writes into the pipe
             descriptors, soon = self._watched()
             if soon:
                 self._asleep = False
@@ -96,7 +99,7 @@ class Keeper:
             return [pool for known in self._pools if (pool := known()) is not None]
 
     def forget(self) -> None:
-        """In the child of a fork: the thread and the connections are the parent's."""
+        """Drops the thread and its pools in the child of a fork: they belong to the parent."""
         self._lock = threading.RLock()
         for descriptor in self._pipe or ():
             os.close(descriptor)
@@ -106,7 +109,7 @@ class Keeper:
 
 
 def _readable(descriptors: list[int], seconds: float | None) -> list[int]:
-    """Waits until there is something to be read from one of them, or `seconds` are over."""
+    """Waits until one of the descriptors can be read, or `seconds` have passed. Returns them."""
     waiting = select.poll()
     for descriptor in descriptors:
         waiting.register(descriptor, select.POLLIN)

@@ -23,8 +23,8 @@ class Method(NamedTuple):
     """One method."""
 
     path: bytes
-    parse: Callable[[bytes], Any]  # the response's message
-    repeatable: bool  # whether it may be sent twice
+    parse: Callable[[bytes], Any]  # from a response's bytes to its message
+    repeatable: bool  # whether a call may be sent twice
 
 
 def _method(found: MethodDescriptor) -> Method:

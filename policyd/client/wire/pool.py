@@ -10,30 +10,33 @@ from policyd.client.wire import keeping
 from policyd.client.wire.binding import Wire
 from policyd.client.wire.endpoints import Endpoint
 
-#: Calls at a time that have a connection of their own. More go through grpcio.
+#: At most this many calls at a time have a connection of their own. Further calls go through
+#: grpcio.
 MAX_CONNECTIONS = 16
-#: Seconds after which an idle connection is watched, so that the server's PINGs are answered.
+#: How long a connection is idle until the thread of `keeping` watches it, in seconds, so that the
+#: server's PINGs are answered.
 IDLE_SECONDS = 1.0
 
 
 class Pool:
-    """Connections that are idle, and those that calls use. Safe to share between threads.
+    """The idle connections to one endpoint, and those that calls use. Threads may share it.
 
-    The last one that was given back is taken first: a loop of calls stays on one connection.
+    The connection that was returned last is used first, so a loop of calls stays on one connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._lock = threading.RLock()  # a signal's handler may close the client
-        self._idle: list[tuple[Wire, float]] = []  # and since when
-        self._watched: dict[int, Wire] = {}  # by descriptor; they are idle, too
+        self._lock = threading.RLock()  # reentrant, because a signal's handler may close the client
+        self._idle: list[tuple[Wire, float]] = []  # each with the time since when it is idle
+        self._watched: dict[int, Wire] = {}  # also idle, by descriptor
         self._busy: set[Wire] = set()
-        self._resting: dict[Wire, float] = {}  # of streams whose caller does something else, since when
+        # connections of streams that no call waits for, with the time since when
+        self._resting: dict[Wire, float] = {}
         self.closed = False
         keeping.add(self)
 
     def take(self) -> Wire | None:
-        """An idle connection that can be used, for `give`. None: there is none."""
+        """Returns an idle connection, to be given back by `give`. None: there is none."""
         while True:
             with self._lock:
                 if self._idle:
@@ -49,11 +52,11 @@ class Pool:
 
     @property
     def full(self) -> bool:
-        """Whether as many calls are under way as have connections of their own."""
+        """Whether all connections are in use."""
         return len(self._busy) >= MAX_CONNECTIONS
 
     def connect(self, seconds: float) -> Wire:
-        """A new connection, for `give`. Raises OSError."""
+        """Opens a connection, to be given back by `give`. Raises OSError."""
         connected = self._endpoint.connect(seconds)
         try:
             wire = Wire(connected.fileno(), MAX_MESSAGE_BYTES)
@@ -66,18 +69,21 @@ class Pool:
         return wire
 
     def rest(self, wire: Wire) -> None:
-        """The stream of a busy connection is not waited for, until `resume`."""
+        """Marks a connection that no call waits for at present: its stream stays open.
+
+        See `resume`.
+        """
         with self._lock:
             self._resting[wire] = time.monotonic()
         keeping.wake()
 
     def resume(self, wire: Wire) -> None:
-        """Its caller uses the connection again."""
+        """Ends `rest`: the caller uses the connection again."""
         with self._lock:
             self._resting.pop(wire, None)
 
     def give(self, wire: Wire) -> None:
-        """Takes a connection back whose call has ended well."""
+        """Takes back a connection whose call has ended, so that it can be used again."""
         with self._lock:
             self._busy.discard(wire)
             if not self.closed:
@@ -85,7 +91,7 @@ class Pool:
         keeping.wake()
 
     def release(self, wire: Wire, *, ended: bool) -> None:
-        """Takes a connection back, for the next call if its own has ended; else closes it."""
+        """Takes a connection back. If its call has ended, it is reused, otherwise it is closed."""
         if ended:
             self.give(wire)
         else:
@@ -93,7 +99,7 @@ class Pool:
             self.drop(wire)
 
     def drop(self, wire: Wire) -> None:
-        """Takes a connection back that is not to be used again."""
+        """Takes back a connection that must not be used again."""
         with self._lock:
             self._busy.discard(wire)
             self._resting.pop(wire, None)
@@ -108,7 +114,7 @@ class Pool:
                 wire.shut()
 
     def watch(self, now: float) -> tuple[list[int], bool]:
-        """The descriptors to be watched, and whether there may be more of them soon."""
+        """Returns the descriptors to watch, and whether more may be added soon."""
         with self._lock:
             while self._idle and now - self._idle[0][1] >= IDLE_SECONDS:
                 wire = self._idle.pop(0)[0]
@@ -118,17 +124,17 @@ class Pool:
             return [*self._watched, *(wire.descriptor for wire in rested)], soon
 
     def attend(self, descriptor: int) -> None:
-        """Answers what came over a watched connection, or drops it."""
+        """Answers what arrived over a watched connection, or drops the connection."""
         with self._lock:
             wire = self._watched.get(descriptor)
             if wire is not None and not wire.usable:
                 del self._watched[descriptor]
             for stream in [one for one in self._resting if one.descriptor == descriptor]:
-                if not stream.tend():  # its caller will see it
+                if not stream.tend():  # the stream's caller will notice
                     del self._resting[stream]
 
     def forget(self) -> None:
-        """In the child of a fork: the connections are the parent's."""
+        """Drops all connections in the child of a fork: they belong to the parent."""
         self._lock = threading.RLock()
         for wire in (*(wire for wire, _ in self._idle), *self._watched.values(), *self._busy):
             wire.abandon()

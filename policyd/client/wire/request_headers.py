@@ -9,11 +9,11 @@ from policyd.client.credentials import Credentials
 from policyd.client.wire.binding import Headers
 from policyd.version import __version__
 
-_MAX_DIGITS = 99_999_999  # of grpc-timeout
+_MAX_DIGITS = 99_999_999  # gRPC allows 8 digits in grpc-timeout
 
 
 def headers_of(path: bytes, authority: bytes, credentials: Credentials) -> Headers:
-    """The headers that all calls of one method have."""
+    """Returns the headers that all calls of one method share."""
     metadata = [(name.encode(), value.encode()) for name, value in credentials.metadata]
     return Headers(
         [
@@ -29,9 +29,9 @@ def headers_of(path: bytes, authority: bytes, credentials: Credentials) -> Heade
     )
 
 
-@lru_cache(maxsize=64)  # most calls have the same
+@lru_cache(maxsize=64)  # most calls use one of a few timeouts
 def timeout_of(seconds: float) -> bytes | None:
-    """The value of grpc-timeout; None: there is no limit."""
+    """Returns the value of the header grpc-timeout; None: there is no limit."""
     if seconds == math.inf:
         return None
     left = max(seconds, 0.0)

@@ -29,11 +29,11 @@ from policyd.errors import PolicydError
 Parsed = TypeVar("Parsed")
 
 _ACT = "policies", "Act"
-_JITTER = 0.2  # of a pause, either way
+_JITTER = 0.2  # a pause is up to this fraction shorter or longer
 
 
 class WireTransport:
-    """Sends calls to one endpoint. Safe to share between threads."""
+    """Sends calls to one endpoint. Threads may share it."""
 
     def __init__(self, endpoint: Endpoint, address: str, credentials: Credentials) -> None:
         self._address = address
@@ -45,9 +45,10 @@ class WireTransport:
         }
 
     def send(self, call: Call[Any], limit: float | None) -> Any:
-        """Returns the response's message. Raises the errors of `policyd.errors`, and NotHere.
+        """Sends a call and returns the response's message.
 
-        `limit`: seconds; None: no limit.
+        `limit`: timeout in seconds; None: no limit. Raises the errors of `policyd.errors`, and
+        NotHere if grpcio has to make the call.
         """
         key = call.service, call.method
         if key not in METHODS:
@@ -55,16 +56,17 @@ class WireTransport:
         return self.parsed(METHODS[key].parse, self._answer(key, call.request.SerializeToString(), limit))
 
     def encoded(self, observations: Observations, options: ActOptions) -> bytes | None:
-        """A request for `act`. None: the call has to be made of messages."""
+        """Returns the serialised request for `act`. None: only protobuf can write it."""
         return codec.encode(observations, options)
 
     def act(self, request: bytes, observations: Any, options: ActOptions, limit: float | None) -> Actions:
-        """Sends what `encoded` returned. As `send`, with the errors of ActCodec."""
+        """Sends a request of `encoded`. Raises the errors of `send` and of ActCodec."""
         answer = self._answer(_ACT, request, limit)
         fields = codec.decode(answer, len(observations) if observations.ndim > 1 else 1)
         if fields is not None:
             return actions_of(fields)
-        response = self.parsed(METHODS[_ACT].parse, answer)  # ActCodec says what is wrong, if anything is
+        # an unusual response: ActCodec decodes it or says what is wrong
+        response = self.parsed(METHODS[_ACT].parse, answer)
         return ActCodec(observations, **options).decode(response)
 
     def _answer(self, key: tuple[str, str], message: bytes, limit: float | None) -> bytes:
@@ -76,7 +78,7 @@ class WireTransport:
         return answer if isinstance(answer, bytes) else self._retried(answer, key, message, deadline)
 
     def parsed(self, parse: Callable[[bytes], Parsed], answer: bytes) -> Parsed:
-        """The message of an answer. Raises Internal if it is none."""
+        """Parses a response into its message. Raises Internal if that fails."""
         try:
             return parse(answer)
         except DecodeError:
@@ -84,17 +86,17 @@ class WireTransport:
             raise self.error_of(failure) from None
 
     def error_of(self, failure: Failure) -> PolicydError:
-        """The error that a call ends with."""
+        """Returns the error that a failed call raises."""
         if self._closed.is_set():
             failure = Failure(grpc.StatusCode.CANCELLED, "Channel closed!")
         return failure.error(self._address)
 
     def stream(self, limit: float | None) -> WireExchange:
-        """StreamAct. `limit`: seconds for the whole stream; None: no limit."""
+        """Opens StreamAct. `limit`: seconds for the whole stream; None: no limit."""
         return WireExchange(self, math.inf if limit is None else time.monotonic() + limit)
 
     def begin_stream(self, deadline: float) -> Wire | Failure:
-        """A connection on which StreamAct has begun, for `pool.release`."""
+        """Returns a connection on which StreamAct has begun, to be given back by `pool.release`."""
         wire = self.pool.take() or self._connected(deadline)
         if isinstance(wire, Failure):
             return wire
@@ -106,7 +108,7 @@ class WireTransport:
 
     @property
     def full(self) -> bool:
-        """Whether as many calls are under way as have connections of their own."""
+        """Whether all connections are in use."""
         return self.pool.full
 
     def close(self) -> None:
@@ -117,7 +119,7 @@ class WireTransport:
     def _attempt(
         self, headers: Headers, message: bytes, deadline: float, timeout: bytes | None, previous: bytes | None
     ) -> bytes | Failure:
-        """One attempt. Raises NotHere if too many calls are under way."""
+        """Makes one attempt. Raises NotHere if too many calls are under way."""
         found = self.pool.take() or self._connected(deadline, raises=True)
         if isinstance(found, Failure):
             return found
@@ -127,7 +129,7 @@ class WireTransport:
                 outcome: bytes | int = UNSENT
             else:
                 outcome = wire.call(headers, timeout, previous, message, deadline)
-        except BaseException:  # of a signal's handler
+        except BaseException:  # raised by a signal's handler
             self.pool.release(wire, ended=False)
             raise
         if isinstance(outcome, bytes):
@@ -138,7 +140,10 @@ class WireTransport:
         return failure
 
     def _connected(self, deadline: float, *, raises: bool = False) -> Wire | Failure:
-        """A new connection, for `pool.release`. With `raises`, NotHere if too many are used."""
+        """Returns a new connection, to be given back by `pool.release`.
+
+        With `raises`, raises NotHere if too many connections are in use.
+        """
         if raises and self.full:
             raise NotHere
         try:
@@ -147,7 +152,7 @@ class WireTransport:
             return unreachable(error) if time.monotonic() < deadline else LATE
 
     def _retried(self, failure: Failure, key: tuple[str, str], message: bytes, deadline: float) -> bytes:
-        """Repeats a call that failed, where that is safe and may help. Raises its error."""
+        """Retries a failed call while that is safe and may help. Otherwise raises its error."""
         method, headers, attempts, refused = METHODS[key], self._headers[key], 1, False
         while True:
             if self._closed.is_set():
@@ -170,7 +175,7 @@ class WireTransport:
 
 
 def _pause(failure: Failure, method: Method, attempts: int) -> float:
-    """Seconds to wait before the call is repeated; below 0: it is not."""
+    """Returns the seconds to wait before a retry. Below 0: the call is not retried."""
     if (
         failure.code is not grpc.StatusCode.UNAVAILABLE
         or failure.answered
@@ -181,7 +186,7 @@ def _pause(failure: Failure, method: Method, attempts: int) -> float:
     if failure.pushback is not None:
         return int(failure.pushback) / 1000 if failure.pushback.isdigit() else -1.0
     backoff = min(RETRY.first * float(RETRY.factor ** (attempts - 1)), RETRY.longest)
-    return backoff * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- no secret
+    return backoff * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 -- not a secret
 
 
 def _too_large(size: int) -> Failure:
