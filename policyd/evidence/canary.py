@@ -14,34 +14,34 @@ from policyd.evidence.moments import Moments
 from policyd.evidence.off_policy import Verdict
 from policyd.evidence.sequential import difference_interval
 
-#: Chance that the returns' interval misses the truth at any look, both sides together.
+#: The chance that the interval of the returns is wrong at any look, both sides together.
 RETURNS_ERROR = 0.05
-#: The same for the share of episodes whose outcomes were reported.
+#: The same chance for the share of episodes whose outcomes were reported.
 REPORTED_ERROR = 0.005
-#: How much rarer outcomes may be than the champion's.
+#: How far this share may lie below the champion's.
 MISSING_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How a canary's share rises."""
+    """How a canary's share of the traffic rises."""
 
     first: float  # of the traffic
     last: float
-    episodes: int = 50  # compared at each share before the next
+    episodes: int = 50  # compared episodes at each share before the next
     growth: float = 2.0
 
     def share(self, compared: int) -> float:
-        """The share after so many of the version's episodes were compared."""
+        """Returns the share after `compared` of the version's episodes were compared."""
         return min(self.last, self.first * self.growth ** (compared // self.episodes))
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is known of one version's episodes, of those that began early enough to be compared."""
+    """What is known of one version's episodes. Counts only those that began early enough."""
 
-    returns: Moments = field(default_factory=Moments)  # of episodes with an outcome for every step
-    # 1 an episode that has its outcomes, 0 one that fell silent
+    returns: Moments = field(default_factory=Moments)  # of the episodes with an outcome for every step
+    # 1 for an episode that has its outcomes, 0 for one whose client sent nothing more.
     reported: Moments = field(default_factory=Moments)
 
 
@@ -55,7 +55,7 @@ class Judgement:
 
 
 def judge(champion: Arm, canary: Arm) -> Judgement:
-    """BETTER, WORSE or CANNOT_TELL, from everything so far; may be asked as often as one likes."""
+    """Returns BETTER, WORSE or CANNOT_TELL from all episodes so far. It is valid at every look."""
     difference = difference_interval(champion.returns, canary.returns, RETURNS_ERROR)
     silent = difference_interval(champion.reported, canary.reported, REPORTED_ERROR)
     told = f"mean return differs by {difference.low:.4g} to {difference.high:.4g}"

@@ -18,9 +18,9 @@ from policyd.evidence.intervals import Floats
 from policyd.evidence.logs import Logs
 
 FOLDS = 5
-#: Weights above are cut where Qhat is fitted; that costs precision, and no validity.
+#: Larger weights are cut while Qhat is fitted. That makes it less precise, but not invalid.
 CLIP = 10.0
-RIDGE = 1e-3  # of the features' mean square
+RIDGE = 1e-3  # relative to the features' mean square
 
 
 def doubly_robust(logs: Logs, folds: int = FOLDS) -> Floats:
@@ -40,7 +40,7 @@ def doubly_robust(logs: Logs, folds: int = FOLDS) -> Floats:
 
 
 def _rewards_to_go(logs: Logs) -> Floats:
-    """What followed each action, weighted as the target would have gone on [N, T].
+    """Returns the rewards after each action [N, T], weighted as the target would have continued.
 
     Ratios are clipped: G_t = r_t + c_{t+1} G_{t+1}, c = min(ratio, CLIP).
     """

@@ -11,13 +11,16 @@ import numpy as np
 
 from policyd.evidence.intervals import Floats
 
-MOST_OBSERVED = 24  # numbers of an observation that are used as they are
+MOST_OBSERVED = 24  # observations of at most this many numbers are used as they are
 
 
 def state_features(observations: Floats, steps: Floats) -> Floats:
-    """[M, S] of observations [M, D] and step numbers [M]; scaled, with a constant in front."""
+    """Returns features [M, S] of observations [M, D] and step numbers [M].
+
+    They are scaled, and the first one is the constant 1.
+    """
     rows = observations
-    if rows.shape[1] > MOST_OBSERVED:  # a fixed projection keeps distances about as they are
+    if rows.shape[1] > MOST_OBSERVED:  # a fixed projection keeps distances about the same
         rng = np.random.default_rng(0)
         rows = rows @ (rng.standard_normal((rows.shape[1], MOST_OBSERVED)) / np.sqrt(rows.shape[1]))
     spread = rows.std(axis=0)
@@ -28,14 +31,17 @@ def state_features(observations: Floats, steps: Floats) -> Floats:
 
 
 def joined(states: Floats, actions: Floats) -> Floats:
-    """[M, S (1 + A)]: every product of a state's feature and an action's, [M, S] and [M, A]."""
+    """Returns the features of states and actions [M, S (1 + A)].
+
+    They are the state's features [M, S], and the product of each with each action's feature [M, A].
+    """
     with_one = np.concatenate((np.ones((len(actions), 1)), actions), axis=1)
     products: Floats = (states[:, :, None] * with_one[:, None, :]).reshape(len(states), -1)
     return products
 
 
 def one_hot(choices: np.ndarray, n: int) -> Floats:
-    """[M, n] of choices [M]."""
+    """Returns one-hot rows [M, n] for choices [M]."""
     chosen: Floats = np.eye(n)[choices]
     return chosen
 

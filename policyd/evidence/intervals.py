@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Episodes at which the mixture is about as narrow as it gets are ten times as many.
+#: The mixture's score is smallest at about ten times this many episodes.
 PRIOR_EPISODES = 10.0
-_Z = 1.959963984540054  # of a two-sided 95% interval
+_Z = 1.959963984540054  # for a two-sided 95% interval
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Of a mean or a difference of means. `low` <= `mean` <= `high`."""
+    """The interval of a mean or of a difference of means. `low` <= `mean` <= `high`."""
 
     mean: float
     low: float
@@ -30,7 +30,7 @@ class Interval:
 
     @property
     def decided(self) -> bool:
-        """Whether 0 lies outside."""
+        """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
@@ -48,9 +48,10 @@ def student_score(z: Floats, freedom: Floats) -> Floats:
 
 
 def mixture_score(n: Floats, error_rate: float) -> Floats:
-    """How many standard errors a mean of `n` may be off at any look, but for `error_rate`.
+    """Returns by how many standard errors a mean of `n` values may be wrong at any look.
 
-    sqrt((1 + n0 / n) log((1 + n / n0) / error_rate^2)), n0 = PRIOR_EPISODES; two-sided.
+    With probability `error_rate` it is exceeded at some look. sqrt((1 + n0 / n) log((1 + n / n0) /
+    error_rate^2)), n0 = PRIOR_EPISODES; two-sided.
     """
     spread = 1 + n / PRIOR_EPISODES
     scores: Floats = np.sqrt((1 + PRIOR_EPISODES / n) * (np.log(spread) - 2 * math.log(error_rate)))
@@ -63,7 +64,7 @@ def mean_interval(values: Floats) -> Interval:
 
 
 def mean_sequence(values: Floats, error_rate: float) -> Interval:
-    """The interval of the mean of `values` [n], n >= 2, valid however often one looks."""
+    """Returns the interval of the mean of `values` [n], n >= 2, valid at all looks together."""
     n = np.array(float(len(values)))
     return _around(values, float(student_score(mixture_score(n, error_rate), n - 1)))
 

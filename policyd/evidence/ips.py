@@ -12,17 +12,20 @@ from policyd.evidence.logs import Logs
 
 
 def ips(logs: Logs) -> Floats:
-    """sum_t rho_t r_t of each episode [N]: their mean is unbiased for the target's return."""
+    """Returns sum_t rho_t r_t for each episode [N].
+
+    Their mean is unbiased for the target's return.
+    """
     values: Floats = (logs.weights * logs.rewards).sum(axis=1)
     return values
 
 
 def self_normalised_ips(logs: Logs) -> Floats:
-    """Values [N] whose mean is sum_t (sum_i rho_it r_it) / (sum_i rho_it), a consistent estimate.
+    """Returns values [N] whose mean is sum_t (sum_i rho_it r_it) / (sum_i rho_it).
 
-    Biased by O(1/N), of much smaller variance (Thomas, 2015, consistent weighted per-decision
-    importance sampling). The values' spread is that of the estimate's linearisation, so that their
-    mean has its error.
+    This estimate is consistent. Its bias is O(1/N), and its variance is much smaller than that of
+    `ips` (Thomas, 2015, consistent weighted per-decision importance sampling). The spread of the
+    values is that of the estimate's linearisation, so their standard error is the estimate's.
     """
     weights = logs.weights
     means = weights.mean(axis=0)  # [T]

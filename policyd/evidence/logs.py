@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from policyd.evidence.intervals import Floats
 
-#: The probes are the target raised to these powers: sharper and flatter. A normal's deviation is
-#: divided by the power's root; it may not become much wider, or its weights have no variance.
+#: The probe distributions are the target raised to these powers: sharper and flatter. The standard
+#: deviation of a normal is divided by the square root of the power. It must not become much wider,
+#: or the weights have no finite variance.
 POWERS = (2.0, 0.5)
 NORMAL_POWERS = (1.5, 0.8)
 
 
 @dataclass(frozen=True)
 class Logs:
-    """N episodes of at most T steps, the target version's view beside the recorded one.
+    """N episodes of at most T steps, with the target's probabilities beside the recorded ones.
 
-    Shorter episodes are padded behind: reward 0, log_ratio 0, features 0, `valid` False.
+    Shorter episodes are padded at the end: reward 0, log_ratio 0, features 0, `valid` False.
     """
 
     rewards: Floats  # [N, T]
@@ -28,8 +29,8 @@ class Logs:
     valid: NDArray[np.bool_]  # [N, T]
     features: Floats  # [N, T, F], phi(s, a) of the recorded action, for the doubly robust estimate
     expected: Floats  # [N, T, F], the mean of phi(s, a) over the target version's actions
-    # [P, N, T], log q(a | s) - log pi_recorded(a | s) of further distributions q, for the mean-
-    # weight check
+    # [P, N, T], log q(a | s) - log pi_recorded(a | s) for the probe distributions q; used to check
+    # the mean weight.
     probes: Floats
 
     def __len__(self) -> int:
@@ -37,7 +38,7 @@ class Logs:
 
     @property
     def returns(self) -> Floats:
-        """Undiscounted returns as recorded [N]."""
+        """The undiscounted returns as recorded [N]."""
         returns: Floats = self.rewards.sum(axis=1)
         return returns
 
@@ -49,5 +50,5 @@ class Logs:
 
     @property
     def horizon(self) -> int:
-        """Steps of the longest episode."""
+        """The number of steps of the longest episode."""
         return int(self.rewards.shape[1])

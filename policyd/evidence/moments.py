@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Moments:
-    """Of `n` returns."""
+    """Statistics of `n` returns."""
 
     n: int = 0
     mean: float = 0.0
@@ -19,14 +19,14 @@ class Moments:
 
     @classmethod
     def of(cls, returns: Iterable[float]) -> Moments:
-        """Of these returns."""
+        """Returns the moments of these returns."""
         moments = cls()
         for value in returns:
             moments = moments.merged(cls(1, value, 0.0, value, value))
         return moments
 
     def merged(self, other: Moments) -> Moments:
-        """Of the returns of both (Chan, Golub and LeVeque, 1979)."""
+        """Returns the moments of the returns of both (Chan, Golub and LeVeque, 1979)."""
         n = self.n + other.n
         if n == 0:
             return self
@@ -41,5 +41,5 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """The unbiased estimate; 0 of fewer than two returns."""
+        """The unbiased estimate of the variance; 0 for fewer than two returns."""
         return self.squares / (self.n - 1) if self.n > 1 else 0.0

@@ -19,14 +19,14 @@ from policyd.evidence.weights import (
 )
 
 LEAST_EPISODES = 50
-LEAST_EFFECTIVE = 50.0  # episodes
-LEAST_EFFECTIVE_SHARE = 0.05  # of the episodes
-MOST_SHARE = 0.05  # of the sum of weights, by one episode
+LEAST_EFFECTIVE = 50.0  # effective episodes that are needed
+LEAST_EFFECTIVE_SHARE = 0.05  # the same as a share of all episodes
+MOST_SHARE = 0.05  # largest share of the sum of weights that one episode may have
 ERROR_RATE = 0.05
 
 
 class Verdict(StrEnum):
-    """What the evidence says of a version beside the one that acted."""
+    """What the evidence says of a version, compared with the versions that acted."""
 
     BETTER = "BETTER"
     WORSE = "WORSE"
@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A version's estimated return beside the recorded one. Intervals of 95%."""
+    """A version's estimated return, compared with the recorded one. Intervals are of 95%."""
 
     verdict: Verdict
     reason: str  # one sentence
@@ -45,24 +45,24 @@ class Evaluation:
     ips: Interval  # of the target's mean return
     self_normalised_ips: Interval
     doubly_robust: Interval
-    difference: Interval  # doubly robust minus logged, for one look
-    sequence: Interval  # the same, valid while one looks; it decides
+    difference: Interval  # doubly robust minus logged, valid for one look
+    sequence: Interval  # the same, valid at all looks together; it decides
     effective_sample_size: float
-    largest_share: float  # of one episode in the sum of weights
-    mean_weight: float  # of the steps; 1 where the recorded probabilities are right
+    largest_share: float  # the largest share of the sum of weights that one episode has
+    mean_weight: float  # mean over the steps; 1 if the recorded probabilities are right
     mean_weight_deviations: float  # from 1, in standard errors
-    mean_weight_unexplained: bool  # whether the sample is large enough to blame the probabilities
-    episode_weight: float  # the mean weight of whole episodes; 1 where they show all that it does
+    mean_weight_unexplained: bool  # too far from 1 to be chance, even with unseen actions
+    episode_weight: float  # mean weight of whole episodes; 1 if they show everything that the target does
     episode_weight_deviations: float  # from 1, in standard errors
 
     @property
     def trusted(self) -> bool:
-        """Whether the estimates mean something: only then does the sequence decide."""
+        """Whether the estimates can be trusted. Only then does `sequence` decide."""
         return not distrust(self)
 
 
 def evaluate(logs: Logs) -> Evaluation | None:
-    """The verdict; None: fewer than LEAST_EPISODES episodes."""
+    """Returns the verdict. None: there are fewer than LEAST_EPISODES episodes."""
     if len(logs) < LEAST_EPISODES:
         return None
     last = logs.weights[:, -1]
@@ -92,7 +92,7 @@ def evaluate(logs: Logs) -> Evaluation | None:
 
 
 def distrust(found: Evaluation, horizon: int = 0) -> str:
-    """Why the estimates cannot be trusted; empty: they can."""
+    """Returns why the estimates cannot be trusted; empty: they can."""
     if abs(found.mean_weight_deviations) > MOST_DEVIATIONS:
         return _mean_weight_is_off(found)
     least = max(LEAST_EFFECTIVE, LEAST_EFFECTIVE_SHARE * found.episodes)

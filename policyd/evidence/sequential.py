@@ -14,10 +14,10 @@ import numpy as np
 from policyd.evidence.intervals import Floats, Interval, mixture_score, student_score
 from policyd.evidence.moments import Moments
 
-#: Returns of each version before there is an interval at all.
+#: Both versions need this many returns before there is an interval.
 LEAST_EPISODES = 20
-#: Returns that the pooled variance counts for in each version's own: a few returns that happen to
-#: be alike say little about how far others lie apart.
+#: The pooled variance counts like this many returns in each version's own variance. A few returns
+#: that happen to be similar say little about the spread of later ones.
 POOLED_EPISODES = 30.0
 
 
@@ -33,21 +33,21 @@ class Arms:
 
 
 def difference_interval(champion: Moments, canary: Moments, error_rate: float) -> Interval:
-    """The interval of mean return of `canary` minus that of `champion`.
+    """Returns the interval for the mean return of `canary` minus that of `champion`.
 
-    `error_rate`: chance that any look's interval misses the truth, both sides together. Infinite
-    before each version has LEAST_EPISODES returns.
+    `error_rate`: the chance that the interval misses the true difference at any look, both sides
+    together. The interval is infinite until each version has LEAST_EPISODES returns.
     """
     low, high = difference_bounds(_arms(champion), _arms(canary), error_rate)
     return Interval(canary.mean - champion.mean, float(low[0]), float(high[0]))
 
 
 def difference_bounds(champion: Arms, canary: Arms, error_rate: float) -> tuple[Floats, Floats]:
-    """Lower and upper ends [K] of `difference_interval`, for K comparisons.
+    """Returns the lower and upper ends [K] of `difference_interval`, for K comparisons.
 
-    Welch's standard error se, the mixture's score at n = variance / se^2 observations with
-    Student's correction for Welch's degrees of freedom, and on each side what has not been seen may
-    cost.
+    Each side is Welch's standard error se times the mixture's score at n = variance / se^2
+    observations, with Student's correction for Welch's degrees of freedom. To this it adds what
+    outcomes that were never seen may change.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = _shrunk(champion, canary) / champion.n, _shrunk(canary, champion) / canary.n  # [K]
@@ -65,17 +65,18 @@ def difference_bounds(champion: Arms, canary: Arms, error_rate: float) -> tuple[
 
 
 def _shrunk(own: Arms, other: Arms) -> Floats:
-    """The variance of one version's returns [K], drawn to that of both."""
+    """Returns the variance of one version's returns [K], shrunk towards the pooled variance."""
     pooled = (own.n * own.variance + other.n * other.variance) / (own.n + other.n)
     variance: Floats = (own.n * own.variance + POOLED_EPISODES * pooled) / (own.n + POOLED_EPISODES)
     return variance
 
 
 def _unseen(champion: Arms, canary: Arms, tail: float) -> tuple[Floats, Floats]:
-    """What outcomes that one version has not shown yet may take and give [K] each.
+    """Returns by how much unseen outcomes may lower and raise the difference, [K] each.
 
     An outcome that n episodes did not show has a probability below 1 - tail^(1/n), at confidence 1
-    - tail (Clopper and Pearson, 1934). It is taken to be the most extreme return of both.
+    - tail (Clopper and Pearson, 1934). It is assumed to be the most extreme return of both
+    versions.
     """
     lowest, highest = np.minimum(champion.low, canary.low), np.maximum(champion.high, canary.high)
     mine, theirs = _rare(canary.n, tail), _rare(champion.n, tail)

@@ -3,5 +3,5 @@
 No torch, no grpc: the server's recorder and the trainer's learner share this package.
 """
 
-#: What metadata names as the environment of a policy that learned from its clients alone.
+#: The environment in the metadata of a policy that learned only from its clients.
 CLIENTS = "clients"

@@ -15,9 +15,10 @@ from typing import NamedTuple
 from policy_api.v1 import experience_pb2 as pb
 
 ENDS = (pb.TERMINATED, pb.TRUNCATED, pb.ABANDONED)
-#: Sealed keys that are remembered, to tell a late outcome from one of an unknown decision.
+#: This many sealed keys are remembered, so that a late outcome is not taken for one of an unknown
+#: decision.
 REMEMBERED = 100_000
-#: Of a packed Place: the offset in its segment.
+#: How many bits of a packed Place hold the offset in its segment.
 OFFSET_BITS = 40
 
 
@@ -37,17 +38,17 @@ class Place(NamedTuple):
 
     @property
     def packed(self) -> int:
-        """Both in one number: there is one for each open step."""
+        """Returns both numbers as one. That saves memory, because each open step has a place."""
         return self.segment << OFFSET_BITS | self.offset
 
     @classmethod
     def unpacked(cls, number: int) -> Place:
-        """The place that `packed` gave."""
+        """Returns the place that was packed."""
         return cls(number >> OFFSET_BITS, number & (1 << OFFSET_BITS) - 1)
 
 
 class Verdict(Enum):
-    """What became of one reported outcome."""
+    """What happened to one reported outcome."""
 
     RECORDED = "recorded"
     REPEATED = "repeated"
@@ -72,30 +73,34 @@ class OpenEpisode:
     subject: str
     caller: str
     changed: float  # seconds; when the last decision or outcome came
-    places: dict[int, int] = field(default_factory=dict)  # by step: where its decision is, packed
-    parts: dict[int, dict[str, Part]] = field(default_factory=dict)  # by step and name: outcomes
-    last: int = -1  # the last step that is known to end the episode
+    places: dict[int, int] = field(default_factory=dict)  # by step: the packed place of its decision
+    parts: dict[int, dict[str, Part]] = field(default_factory=dict)  # by step and part name: its outcomes
+    last: int = -1  # the last step, if known; else -1
     began: float = field(init=False)  # when the first decision came
-    segments: set[int] = field(default_factory=set)  # the journal's, with a decision or an outcome of it
+    # the journal's segments that hold a decision or an outcome of it
+    segments: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.began = self.changed
 
     @property
     def complete(self) -> bool:
-        """Whether the last step is known, and every step up to it has its whole outcome."""
+        """Whether the last step is known, and each step up to it has its outcome.
+
+        An episode with named parts of a reward is never complete, because more parts may follow.
+        """
         if self.last < 0 or len(self.parts) <= self.last:
             return False
         steps = (self.parts.get(number, ()) for number in range(self.last + 1))
         return all(len(parts) == 1 and "" in parts for parts in steps)
 
     def end_of(self, step: int) -> int:
-        """How the episode goes on after a step."""
+        """Returns what the outcomes say about the end of the episode after a step."""
         parts = self.parts.get(step, {}).values()
         return next((part.end for part in parts if part.end in ENDS), pb.GOES_ON)
 
     def take(self, outcome: pb.Outcome) -> None:
-        """Takes a new outcome of a step that was decided."""
+        """Adds a new outcome of a recorded step."""
         part = _part(outcome)
         self.parts.setdefault(outcome.step, {})[outcome.part] = part
         if part.end in ENDS:
@@ -103,16 +108,16 @@ class OpenEpisode:
 
 
 class Book:
-    """Every open episode, and the keys of those that were sealed last."""
+    """All open episodes, and the keys of the most recently sealed ones."""
 
     def __init__(self) -> None:
         self.episodes: dict[EpisodeKey, OpenEpisode] = {}
         self.sealed: OrderedDict[tuple[str, str, str], None] = OrderedDict()  # keys, oldest first
 
     def decide(self, key: EpisodeKey, step: int, place: Place, subject: str, caller: str, now: float) -> bool:
-        """Takes a decision. A repeated one replaces the first while that has no outcome.
+        """Adds a decision. A repeated decision replaces the earlier one while that has no outcome.
 
-        False: the episode was sealed, or the decision has an outcome already; it is not taken.
+        Returns False, and adds nothing, if the episode was sealed or the decision has an outcome.
         """
         if key in self.sealed:
             return False
@@ -125,13 +130,13 @@ class Book:
         return True
 
     def opened(self, key: tuple[str, str, str], subject: str, caller: str, now: float) -> OpenEpisode:
-        """Begins an episode."""
+        """Returns a new open episode."""
         named = EpisodeKey(*key)
         episode = self.episodes[named] = OpenEpisode(named, subject, caller, now)
         return episode
 
     def judge(self, key: EpisodeKey, outcome: pb.Outcome) -> Verdict:
-        """What `report` would do with the outcome."""
+        """Returns what `report` would return for the outcome, and changes nothing."""
         if key in self.sealed:
             return Verdict.TOO_LATE
         episode = self.episodes.get(key)
@@ -143,9 +148,9 @@ class Book:
         return Verdict.REPEATED if known == _part(outcome) else Verdict.CONFLICT
 
     def report(self, key: EpisodeKey, outcome: pb.Outcome, segment: int, now: float) -> Verdict:
-        """Takes an outcome unless it is known, too late or unknown.
+        """Adds an outcome unless it is known already, too late, or of an unknown decision.
 
-        The journal has it in `segment`.
+        `segment`: the journal's segment that holds the outcome.
         """
         verdict = self.judge(key, outcome)
         if verdict is Verdict.RECORDED:
@@ -161,18 +166,18 @@ class Book:
         return set().union(*(episode.segments for episode in self.episodes.values()))
 
     def silent(self, policy: str, before: float) -> list[OpenEpisode]:
-        """The policy's episodes in which nothing has happened since `before`."""
+        """Returns the policy's episodes in which nothing has happened since `before`."""
         return [e for e in self.episodes.values() if e.key.policy == policy and e.changed <= before]
 
     def seal(self, key: EpisodeKey) -> None:
-        """Closes an episode: what comes from now on is too late."""
+        """Closes an episode. Outcomes that come later are too late."""
         self.episodes.pop(key, None)
         self.sealed[key] = None
         while len(self.sealed) > REMEMBERED:
             self.sealed.popitem(last=False)
 
     def forget(self, key: EpisodeKey) -> None:
-        """Drops an open episode that has been deleted."""
+        """Removes an open episode that was deleted."""
         self.episodes.pop(key, None)
 
 
@@ -181,9 +186,9 @@ def _part(outcome: pb.Outcome) -> Part:
 
 
 def sealed_episode(episode: OpenEpisode, decisions: dict[int, pb.RecordedStep]) -> pb.Episode:
-    """The episode as learners read it; `decisions` by step, as the journal holds them.
+    """Returns the episode as learners read it; `decisions`: by step, from the journal.
 
-    An episode without a reported end fell silent: it is ABANDONED.
+    An episode without a reported end is ABANDONED.
     """
     whole = pb.Episode(
         policy=episode.key.policy,
@@ -202,6 +207,6 @@ def sealed_episode(episode: OpenEpisode, decisions: dict[int, pb.RecordedStep]) 
         if (end := episode.end_of(number)) in ENDS:
             whole.end = pb.End.ValueType(end)
             finals = (part.final_observation for part in parts.values())
-            size = len(recorded.observation)  # one of another size is none of the policy's
+            size = len(recorded.observation)  # a row of another size belongs to a version with another space
             whole.final_observation = next((final for final in finals if len(final) == size), b"")
     return whole

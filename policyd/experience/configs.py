@@ -18,8 +18,9 @@ from policy_api.v1 import experience_pb2 as pb
 from policyd.errors import Conflict, CorruptArtifact, FieldViolation, InvalidArgument
 from policyd.repository.durable import locked, make_directory, replace_file
 
-REWARD_LIMIT = 1e6  # where the configuration names no range
-#: The largest that a range may name: the squares of a whole batch still are finite in float32.
+REWARD_LIMIT = 1e6  # used if the configuration sets no range
+#: The largest reward that a range may allow. The squares of a whole batch are still finite in
+#: float32.
 MOST_REWARD = 1e15
 SILENCE_SECONDS = 600.0
 RETENTION_SECONDS = 30 * 86400.0
@@ -33,9 +34,10 @@ class ExperienceConfigs:
         self._folder = root / "configs"
 
     def read(self, policy: str) -> pb.GetExperienceResponse:
-        """Configuration, generation and history; generation 0 and mode OFF where nothing was set.
+        """Returns configuration, generation and history.
 
-        CorruptArtifact: the file is damaged.
+        Without a file, the generation is 0 and the mode is OFF. CorruptArtifact: the file is
+        damaged.
         """
         path = self.path(policy)
         try:
@@ -54,7 +56,8 @@ class ExperienceConfigs:
     def change(self, request: pb.SetExperienceConfigRequest) -> pb.SetExperienceConfigResponse:
         """Sets a policy's configuration.
 
-        InvalidArgument: a field is out of range. Conflict: it is not at `expected_generation`.
+        Raises InvalidArgument if a field is out of range, and Conflict if the generation is not
+        `expected_generation`.
         """
         validate(request.config)
         make_directory(self._folder)
@@ -70,26 +73,30 @@ class ExperienceConfigs:
         return pb.SetExperienceConfigResponse(config=state.config, generation=state.generation)
 
     def path(self, policy: str) -> Path:
-        """The policy's file; there is none where nothing was set."""
+        """Returns the path of the policy's file, which exists only if something was set."""
         return self._folder / f"{policy}.json"
 
 
 class RecordedPolicies:
-    """Which policies record, asked for every decision.
+    """Tells for each decision whether its policy records.
 
-    That one records is believed for SECONDS; the recorder checks it again. That one does not is
-    looked up each time, so that nothing is missed after its mode was set.
+    A positive answer is used for SECONDS; the recorder checks it again. After a negative answer,
+    the file's time of change is read each time, so that no decision is missed once the mode was
+    set.
     """
 
     SECONDS = 1.0
 
     def __init__(self, root: Path) -> None:
         self._configs = ExperienceConfigs(root)
-        self.until: dict[str, float] = {}  # by policy: up to when it is believed, time.monotonic()
-        self._silent: dict[str, int] = {}  # by policy that does not record: its file's last change
+        self.until: dict[str, float] = {}  # by policy that records: until when that is used, time.monotonic()
+        self._silent: dict[str, int] = {}  # by policy that does not record: its file's time of change
 
     def __call__(self, policy: str) -> bool:
-        """Whether decisions of the policy go to the recorder, which tells of a damaged file."""
+        """Whether decisions of the policy go to the recorder.
+
+        True also if the file is damaged: the recorder then reports the damage.
+        """
         now = time.monotonic()
         if self.until.get(policy, -math.inf) > now:
             return True
@@ -131,12 +138,12 @@ def reward_range(config: pb.ExperienceConfig) -> tuple[float, float]:
 
 
 def silence_seconds(config: pb.ExperienceConfig) -> float:
-    """How long an episode may be silent before it is sealed."""
+    """Returns how long an episode may be without news before it is sealed."""
     return config.silence.ToTimedelta().total_seconds() if config.HasField("silence") else SILENCE_SECONDS
 
 
 def retention_seconds(config: pb.ExperienceConfig) -> float:
-    """How old a sealed episode may become."""
+    """Returns how old a sealed episode may become, in seconds."""
     if not config.HasField("retention"):
         return RETENTION_SECONDS
     return config.retention.ToTimedelta().total_seconds()
@@ -148,7 +155,7 @@ def records(config: pb.ExperienceConfig) -> bool:
 
 
 def validate(config: pb.ExperienceConfig) -> None:
-    """InvalidArgument: names every field that is out of range, what came and what was expected."""
+    """Raises InvalidArgument, which names every field that is out of range."""
     low, high = reward_range(config)
     checks = (
         ("mode", config.mode, config.mode in pb.ExperienceConfig.Mode.values(), "OFF, RECORD or LEARN"),

@@ -10,27 +10,27 @@ from policy_api.v1 import experience_pb2 as pb
 
 
 class EpisodeFacts(NamedTuple):
-    """What decides whether an episode is deleted."""
+    """The properties of an episode that decide whether it is deleted."""
 
     episode_id: str
     subject: str
-    changed: float  # seconds since the epoch; of a sealed episode: when it was sealed
+    changed: float  # seconds since the epoch; when a sealed episode was sealed
 
 
 def facts_of(record: pb.DecisionRecord | pb.OutcomeRecord) -> EpisodeFacts:
-    """What a record of the journal says about its episode. An outcome names no subject."""
+    """Returns the facts in a record of the journal. A record of an outcome has no subject."""
     if isinstance(record, pb.OutcomeRecord):
         return EpisodeFacts(record.outcome.episode_id, "", seconds(record.report_time))
     return EpisodeFacts(record.episode_id, record.subject, seconds(record.step.decide_time))
 
 
 def seconds(stamp: Timestamp) -> float:
-    """Since the epoch."""
+    """Returns the seconds since the epoch."""
     return stamp.ToNanoseconds() / 1e9
 
 
 def now() -> Timestamp:
-    """The time."""
+    """Returns the current time."""
     stamp = Timestamp()
     stamp.GetCurrentTime()
     return stamp

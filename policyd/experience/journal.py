@@ -24,14 +24,14 @@ SEGMENT_BYTES = 32 << 20
 
 
 class Entry(NamedTuple):
-    """One record of the journal, as recovery reads it."""
+    """One record of the journal, as it is read after a restart."""
 
     place: Place
     record: pb.DecisionRecord | pb.OutcomeRecord
 
 
 class Journal:
-    """Appends to the newest segment and knows which segments are still needed."""
+    """Appends to the newest segment, and deletes segments that are not needed."""
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
@@ -42,7 +42,7 @@ class Journal:
         self._writer = SegmentWriter(self._path(self._number))
 
     def entries(self) -> Iterator[Entry]:
-        """Every record of every segment, oldest first: what an earlier process left."""
+        """Yields every record that an earlier process left, oldest first."""
         for number in self._numbers():
             for record in read(self._path(number)):
                 message = pb.DecisionRecord() if record.kind == DECISION else pb.OutcomeRecord()
@@ -50,24 +50,24 @@ class Journal:
                 yield Entry(Place(number, record.offset), message)
 
     def decision(self, payload: bytes) -> Place:
-        """Queues a serialised DecisionRecord."""
+        """Queues a serialised DecisionRecord and returns its place."""
         return Place(self._number, self._writer.append(DECISION, payload))
 
     @property
     def place(self) -> Place:
-        """Where the next record will be."""
+        """Returns the place of the next record."""
         return Place(self._number, self._writer.end)
 
     def framed(self, records: bytes) -> None:
-        """Queues records of decisions that are framed already."""
+        """Queues records of decisions that already have their frames."""
         self._writer.append_framed(records)
 
     def outcome(self, record: pb.OutcomeRecord) -> Place:
-        """Queues an outcome."""
+        """Queues an outcome and returns its place."""
         return Place(self._number, self._writer.append(OUTCOME, record.SerializeToString()))
 
     def commit(self, *, durable: bool) -> None:
-        """Writes what is queued; begins a new segment if this one is full.
+        """Writes the queued records. If the segment is full, begins a new one.
 
         OSError: nothing was written.
         """
@@ -76,7 +76,7 @@ class Journal:
             self._begin_segment()
 
     def _begin_segment(self) -> None:
-        """Begins the next segment. Where the disk has no room for it, this one goes on."""
+        """Begins the next segment. If the disk is full, the present segment is used further."""
         with suppress(OSError):
             self._writer.commit(durable=True)
             following = SegmentWriter(self._path(self._number + 1))
@@ -85,16 +85,16 @@ class Journal:
             self._writer = following
 
     def has_room(self) -> bool:
-        """Whether the disk takes more: tries it."""
+        """Tests whether the disk takes more bytes."""
         return self._writer.has_room()
 
     def step(self, place: Place) -> pb.RecordedStep:
-        """The decision at this place. ValueError: there is none."""
+        """Returns the decision at a place. ValueError: there is none."""
         payload = read_one(self._path(place.segment), place.offset).payload
         return pb.DecisionRecord.FromString(payload).step
 
     def decisions(self, episode: OpenEpisode) -> dict[int, pb.RecordedStep]:
-        """The decisions of an open episode, by step."""
+        """Returns the decisions of an open episode, by step."""
         return {number: self.step(Place.unpacked(place)) for number, place in episode.places.items()}
 
     def release(self, needed: set[int]) -> None:
@@ -116,9 +116,9 @@ class Journal:
 
     @property
     def begun(self) -> float:
-        """No record is older than this (seconds since the epoch).
+        """A time before all records of the journal, in seconds since the epoch.
 
-        It allows for an hour of wrong clocks.
+        It is one hour earlier than the journal says, in case the clock was wrong.
         """
         first = next(self.entries(), None)
         if first is None:

@@ -22,7 +22,7 @@ from policyd.repository.durable import make_directory, replace_file
 
 @dataclass(frozen=True)
 class Learned:
-    """How far the log was read, and what became of the episodes up to there."""
+    """How far the log was read, and how many of its episodes were used or dropped."""
 
     position: Position = field(default_factory=Position)
     episodes: int = 0
@@ -31,7 +31,10 @@ class Learned:
 
 
 def read_learned(root: Path, policy: str) -> Learned:
-    """What the policy's jobs have learned from; nothing where there was none. CorruptArtifact."""
+    """Returns what the policy's jobs have learned from; empty if there was no job.
+
+    Raises CorruptArtifact if the file is damaged.
+    """
     path = root / "learned" / f"{policy}.json"
     try:
         content = json.loads(path.read_bytes())
@@ -44,7 +47,7 @@ def read_learned(root: Path, policy: str) -> Learned:
 
 
 def write_learned(root: Path, policy: str, learned: Learned) -> None:
-    """Replaces the policy's file. The one job that learns the policy calls it."""
+    """Replaces the policy's file. Only the one job that trains the policy calls this."""
     content = {
         "position": list(learned.position),
         "episodes": learned.episodes,

@@ -28,20 +28,24 @@ from policyd.experience.report import Report, description
 from policyd.experience.sealed import SealedLog, episodes_of
 from policyd.repository.durable import locked, make_directory
 
-#: Seconds until a full disk is tried again, and what clients are told to wait.
+#: Seconds until a full disk is tried again. Clients are told to wait as long.
 FULL_SECONDS, RETRY_AFTER = 1.0, 5.0
-#: Open episodes, of all policies together. Each takes 1 kB of memory, and more with its steps.
+#: At most this many episodes are open, of all policies together. Each takes 1 kB of memory, and
+#: more with its steps.
 MOST_OPEN = 1_000_000
-#: Episodes that are sealed at once because they are silent: calls wait meanwhile, about 0.1 s.
+#: At most this many silent episodes are sealed at once. Calls wait meanwhile, about 0.1 s.
 SEALED_AT_ONCE = 1_000
 
 
-#: policyd_server.compiled.index.take.
+#: The type of policyd_server.compiled.index.take.
 Index = Callable[[bytes, Book, Place, Callable[[str], bool], float], tuple[bytes, dict[str, int]]]
 
 
 class Recorder:
-    """Used by one thread. Holds a lock on its folder, so that there is one writer."""
+    """Records decisions and outcomes. One thread uses it.
+
+    It holds a lock on its folder, so that the folder has one writer.
+    """
 
     def __init__(self, root: Path) -> None:
         make_directory(root)
@@ -52,10 +56,11 @@ class Recorder:
         self._logs: dict[str, SealedLog] = {}
         self._changed: set[EpisodeKey] = set()  # episodes with outcomes that are not yet durable
         self._queued: Counter[str] = Counter()  # decisions since the last commit, by policy
-        self.lost: Counter[str] = Counter()  # decisions that a full disk had no room for, by policy
-        self.overflowed: Counter[str] = Counter()  # decisions of episodes that were too many, by policy
+        self.lost: Counter[str] = Counter()  # decisions that did not fit on a full disk, by policy
+        # decisions dropped because too many episodes were open, by policy
+        self.overflowed: Counter[str] = Counter()
         self._full_until = 0.0  # time.monotonic(); 0: the disk has room
-        self._unsealed = False  # whether complete episodes wait for room
+        self._unsealed = False  # whether complete episodes wait for room on the disk
         self.book = recovered(self._journal, self.log)
         self._seal_recovered()
 
@@ -64,7 +69,7 @@ class Recorder:
     ) -> bool:
         """Takes a decision. False: it was not taken.
 
-        `payload`: the record's bytes, and `now`: time.time(), where they are known.
+        `payload`: the serialised record, if the caller has it. `now`: time.time(), likewise.
         """
         if self._is_full():
             self.lost[record.policy] += 1
@@ -75,9 +80,10 @@ class Recorder:
         return self.book.decide(key_of(record), record.step.step, place, record.subject, record.caller, at)
 
     def take(self, body: bytes, index: Index, is_recorded: Callable[[str], bool]) -> None:
-        """Takes the decisions of one message by `index`, as `decide` does each of them.
+        """Takes the decisions of one message together, with the same result as `decide` for each.
 
-        ValueError: the message is damaged, and nothing of it was taken.
+        `index` does it in compiled code. ValueError: the message is damaged, and nothing of it was
+        taken.
         """
         framed, counts = index(body, self.book, self._journal.place, is_recorded, time.time())
         self._journal.framed(framed)
@@ -105,10 +111,10 @@ class Recorder:
         return report
 
     def commit(self) -> None:
-        """Makes everything durable that was taken, then seals what is complete.
+        """Makes everything that was taken durable, then seals the complete episodes.
 
-        Exhausted: the disk is full. What was queued is forgotten, and the book is read again from
-            the disk.
+        Exhausted: the disk is full. The queued records are dropped, and the book is read again from
+        the disk.
         """
         try:
             self._journal.commit(durable=bool(self._changed))
@@ -125,7 +131,7 @@ class Recorder:
     def seal(self, episodes: Sequence[OpenEpisode]) -> int:
         """Writes episodes to the log of their policy and closes them; returns how many.
 
-        Where the disk is full they stay open, and the journal keeps them.
+        If the disk is full, they stay open, and the journal keeps them.
         """
         by_policy: dict[str, list[OpenEpisode]] = {}
         for episode in episodes:
@@ -136,13 +142,13 @@ class Recorder:
         return sealed
 
     def seal_complete(self) -> None:
-        """Seals what a full disk had no room for."""
+        """Seals the complete episodes for which a full disk had no room."""
         if self._unsealed and not self._is_full():
             self._unsealed = False
             self.seal([episode for episode in self.book.episodes.values() if episode.complete])
 
     def _sealed(self, policy: str, episodes: Sequence[OpenEpisode]) -> bool:
-        """Seals episodes of one policy, all or none. False: the disk is full."""
+        """Seals the episodes of one policy, all or none. False: the disk is full."""
         for episode in episodes:
             whole = sealed_episode(episode, self._journal.decisions(episode))
             whole.seal_time.CopyFrom(facts.now())
@@ -159,11 +165,11 @@ class Recorder:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk was full a moment ago."""
+        """Whether the disk was full when it was last tried."""
         return self._is_full()
 
     def _is_full(self) -> bool:
-        """Whether the disk was full a moment ago; looks again every FULL_SECONDS."""
+        """Whether the disk was full when it was last tried; tries again every FULL_SECONDS."""
         if not self._full_until:
             return False
         if time.monotonic() < self._full_until:
@@ -176,11 +182,9 @@ class Recorder:
         return Exhausted(message, reason="DISK_FULL", retry_after=RETRY_AFTER)
 
     def delete(self, policy: str, matches: Callable[[EpisodeFacts], bool]) -> int:
-        """Deletes the policy's episodes, open and sealed, for which `matches` says so.
+        """Deletes the policy's episodes, open and sealed, for which `matches` is true.
 
-        Returns how many.
-
-        When this returns, no file holds their bytes.
+        Returns how many. After that, no file holds their bytes.
         """
         self._journal.commit(durable=True)
         opened = [
@@ -204,32 +208,33 @@ class Recorder:
     def expire(self, policy: str, max_age: float) -> int:
         """Deletes segments of sealed episodes that were last written to over `max_age` seconds ago.
 
-        Returns how many. The journal, which may be older, holds none of their episodes afterwards.
-        A recorder that starts would take them for open ones, and seal them again.
+        Returns how many. It also deletes their episodes from the journal. Otherwise a recorder that
+        starts would take them for open episodes and seal them again.
         """
         return self.log(policy).expire(max_age, self._erase_sealed)
 
     def _erase_sealed(self, segment: Path) -> None:
-        """Deletes what the journal holds of a segment's episodes."""
+        """Deletes the episodes of a sealed segment from the journal."""
         if segment.stat().st_mtime < self._journal.begun:
             return
         keys = {EpisodeKey(each.policy, each.episode_id, each.agent_id) for each in episodes_of(segment)}
-        keys.difference_update(self.book.episodes)  # open again: the name was forgotten meanwhile
+        # open again: an episode with the same id began after the old id was forgotten
+        keys.difference_update(self.book.episodes)
         self._journal.erase(lambda record: key_of(record) in keys)
 
     def seal_silent(self, policy: str, silence: float) -> int:
         """Seals the policy's episodes in which nothing happened for `silence` seconds.
 
-        Returns how many: SEALED_AT_ONCE at most, the rest at the next look.
+        Returns how many: at most SEALED_AT_ONCE, and the rest with the next call.
         """
         episodes = self.book.silent(policy, time.time() - silence)
         return self.seal(episodes[:SEALED_AT_ONCE])
 
     def drop_surplus(self) -> None:
-        """Makes room where more than MOST_OPEN episodes are open: a tenth, the longest silent.
+        """Closes the longest silent episodes if more than MOST_OPEN are open, and a tenth more.
 
-        What has no outcome is forgotten and counted; nothing of it was acknowledged. The others are
-        sealed, SEALED_AT_ONCE at most.
+        Episodes without an outcome are dropped and counted: nothing of them was acknowledged. The
+        others are sealed, at most SEALED_AT_ONCE of them.
         """
         surplus = len(self.book.episodes) - MOST_OPEN
         if surplus <= 0:
@@ -249,9 +254,9 @@ class Recorder:
         return self._journal.disk_bytes
 
     def close(self) -> None:
-        """Makes everything durable and gives the folder up.
+        """Makes everything durable and releases the folder.
 
-        Open episodes go on in the next recorder.
+        The next recorder continues the open episodes.
         """
         self._journal.close()
         for log in self._logs.values():
@@ -263,7 +268,7 @@ class Recorder:
         return episode is not None and episode.complete
 
     def log(self, policy: str) -> SealedLog:
-        """The policy's sealed episodes."""
+        """Returns the log of the policy's sealed episodes."""
         if policy not in self._logs:
             self._logs[policy] = SealedLog(self.root / "episodes" / policy)
         return self._logs[policy]
@@ -275,6 +280,6 @@ class Recorder:
         self._seal_recovered()
 
     def _seal_recovered(self) -> None:
-        """Seals what is complete, and gives back the journal's segments that nobody needs."""
+        """Seals complete episodes, and deletes the journal's segments that are no longer needed."""
         self.seal([episode for episode in self.book.episodes.values() if episode.complete])
         self._journal.release(self.book.segments)

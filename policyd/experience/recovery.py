@@ -13,9 +13,9 @@ from policyd.experience.sealed import SealedLog
 
 
 def recovered(journal: Journal, log_of: Callable[[str], SealedLog]) -> Book:
-    """Reads the journal; `log_of` gives a policy's sealed episodes.
+    """Returns the open episodes of the journal; `log_of` gives a policy's sealed episodes.
 
-    An episode that was sealed before the journal forgot it is not opened again.
+    A sealed episode that is still in the journal is not opened again.
     """
     entries = list(journal.entries())
     keys = {key_of(entry.record) for entry in entries}
@@ -24,13 +24,13 @@ def recovered(journal: Journal, log_of: Callable[[str], SealedLog]) -> Book:
     for key in sealed:
         book.seal(key)
     for entry in entries:
-        if key_of(entry.record) not in sealed:  # the book remembers the newest only
+        if key_of(entry.record) not in sealed:  # the book remembers only the newest keys
             _put_back(book, entry, now)
     return book
 
 
 def _put_back(book: Book, entry: Entry, now: float) -> None:
-    """Opens an episode again, or goes on with it."""
+    """Adds one record of the journal to the book."""
     key, record = key_of(entry.record), entry.record
     if isinstance(record, pb.OutcomeRecord):
         book.report(key, record.outcome, entry.place.segment, now)
@@ -42,7 +42,7 @@ def _put_back(book: Book, entry: Entry, now: float) -> None:
 def _sealed_of(
     keys: Iterable[EpisodeKey], since: float, log_of: Callable[[str], SealedLog]
 ) -> list[EpisodeKey]:
-    """Those episodes of the journal that are in the log already, oldest first."""
+    """Returns the episodes of the journal that are also in the log, oldest first."""
     wanted = set(keys)
     found: dict[EpisodeKey, None] = {}
     for policy in {key.policy for key in wanted}:

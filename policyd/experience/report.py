@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from policy_api.v1 import experience_pb2 as pb
 from policyd.experience.book import Book, EpisodeKey, Verdict
 
-#: Problems of one kind that an answer lists.
+#: At most this many problems of one kind are listed in a response.
 LISTED = 100
 
 
 @dataclass
 class Report:
-    """What became of the outcomes of one request, in the contract's words."""
+    """What happened to the outcomes of one request."""
 
     counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     problems: dict[Verdict, list[pb.OutcomeProblem]] = field(default_factory=dict)
 
     def add(self, index: int, verdict: Verdict, description: str) -> None:
-        """Counts one outcome, and lists it where it is a problem."""
+        """Counts one outcome, and lists it if there is a problem with it."""
         self.counts[verdict] += 1
         if verdict in (Verdict.CONFLICT, Verdict.UNKNOWN):
             listed = self.problems.setdefault(verdict, [])
@@ -27,7 +27,7 @@ class Report:
                 listed.append(pb.OutcomeProblem(index=index, description=description))
 
     def message(self) -> pb.ReportOutcomesResponse:
-        """The answer to the client."""
+        """Returns the response to the client."""
         return pb.ReportOutcomesResponse(
             recorded=self.counts[Verdict.RECORDED],
             repeated=self.counts[Verdict.REPEATED],
@@ -40,7 +40,7 @@ class Report:
 
 
 def description(book: Book, key: EpisodeKey, outcome: pb.Outcome, verdict: Verdict) -> str:
-    """What is wrong with an outcome; empty: nothing."""
+    """Returns what is wrong with an outcome; empty: nothing."""
     where = f"episode {key.episode_id[:64]!r}, agent {key.agent_id[:64]!r}, step {outcome.step}"
     if verdict is Verdict.UNKNOWN:
         return f"{where}: no such decision was recorded"

@@ -20,7 +20,7 @@ from policyd.repository.durable import make_directory, sync_directory
 
 EPISODE = 3
 SEGMENT_BYTES = 64 << 20
-AGE_PARTS = 4  # a segment is closed at the latest after this part of the time that it is kept
+AGE_PARTS = 4  # a segment is closed after at most 1/AGE_PARTS of the time that episodes are kept
 #: A file that is touched when records are overwritten.
 MARK = "overwritten"
 
@@ -33,16 +33,16 @@ class Position(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """An episode, where it lies, and the position behind it."""
+    """An episode, its position, and the position after it."""
 
     episode: Episode
     at: Position
     after: Position
-    observed: bool = True  # False: its observations were forgotten, and are zeros now
+    observed: bool = True  # False: the observations were deleted and are zeros
 
 
 def read_sealed(folder: Path, position: Position = Position()) -> Iterator[Sealed]:  # noqa: B008 -- immutable
-    """The episodes from `position` on, oldest first, up to what is in the log now."""
+    """Yields the episodes from `position` on, oldest first, up to the present end of the log."""
     for number in _numbers(folder):
         if number < position.segment:
             continue
@@ -60,7 +60,7 @@ def episodes_of(segment: Path) -> Iterator[Episode]:
 
 
 def first_since(folder: Path, when: float) -> Position:
-    """Where to begin to read for episodes sealed at or after `when`, in seconds."""
+    """Returns the position from which to read the episodes sealed at or after `when` (seconds)."""
     numbers = _numbers(folder)
     later = (number for number in numbers if segment_path(folder, number).stat().st_mtime >= when)
     return Position(next(later, numbers[-1] if numbers else 1))
@@ -75,7 +75,7 @@ def overwritten(folder: Path) -> int:
 
 
 class SealedLog:
-    """Appends sealed episodes of one policy."""
+    """Appends sealed episodes of one policy to its log."""
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ class SealedLog:
         numbers = _numbers(folder)
         self._number = numbers[-1] if numbers else 1
         self._writer = SegmentWriter(segment_path(folder, self._number))
-        self._begun = 0.0 if self._writer.size else time.time()  # 0: an earlier process began it
+        self._begun = 0.0 if self._writer.size else time.time()  # 0: an earlier process began the segment
 
     def append(self, episode: Episode) -> None:
         """Queues an episode for the next commit."""
@@ -97,15 +97,15 @@ class SealedLog:
             self._close_segment()
 
     def _close_segment(self) -> None:
-        """What comes next goes into a segment of its own."""
-        with suppress(OSError):  # a full disk: this segment goes on
+        """Begins a new segment with the next episode."""
+        with suppress(OSError):  # on a full disk, this segment is used further
             following = SegmentWriter(segment_path(self.folder, self._number + 1))
             self._writer.close()
             self._number += 1
             self._writer, self._begun = following, time.time()
 
     def since(self, when: float) -> Iterator[Episode]:
-        """The episodes of every segment that was written to since `when`.
+        """Yields the episodes of every segment that was written to since `when`.
 
         `when` is in seconds since the epoch.
         """
@@ -125,16 +125,16 @@ class SealedLog:
         return sum(map(len, found.values()))
 
     def forget_observations(self, begin: Position, end: Position) -> Position:
-        """Overwrites the observations of the episodes between two positions with zeros, for ever.
+        """Overwrites the observations of the episodes between two positions with zeros.
 
-        Returns the position up to which that is done.
+        This cannot be undone. Returns the position up to which it was done.
         """
         with self._overwriting():
             return self._forget(begin, end)
 
     @contextmanager
     def _overwriting(self) -> Iterator[None]:
-        """Marks the log, before and after, for those who copy it."""
+        """Marks the log as overwritten, before and after the block, for those who copy it."""
         (self.folder / MARK).touch()
         yield
         (self.folder / MARK).touch()
@@ -154,14 +154,13 @@ class SealedLog:
     def expire(self, max_age: float, before: Callable[[Path], None] = lambda _: None) -> int:
         """Deletes whole segments that were last written to over `max_age` seconds ago.
 
-        The newest stays. It is closed when it is old enough, however little it holds. `before` is
-        called with each segment before that is deleted.
-
-        Returns the number of segments.
+        The newest segment stays, but it is closed when it is old enough, even if it holds little.
+        `before` is called with each segment before it is deleted. Returns the number of deleted
+        segments.
         """
         since = time.time() - max_age
         is_old = self._begun <= time.time() - max_age / AGE_PARTS
-        if is_old and self._writer.end == self._writer.size > 0:  # nothing waits for a commit
+        if is_old and self._writer.end == self._writer.size > 0:  # no record waits for a commit
             self._close_segment()
         paths = [segment_path(self.folder, number) for number in _numbers(self.folder)[:-1]]
         stale = [path for path in paths if path.stat().st_mtime < since]
@@ -183,7 +182,7 @@ class SealedLog:
 
 
 def _without_observations(payload: bytes) -> bytes:
-    """The episode with zeros in place of what was observed: as many bytes as before."""
+    """Returns a serialised episode of the same length with zeros instead of its observations."""
     episode = Episode.FromString(payload)
     episode.final_observation = bytes(len(episode.final_observation))
     for step in episode.steps:
@@ -196,5 +195,5 @@ def _numbers(folder: Path) -> list[int]:
 
 
 def segment_path(folder: Path, number: int) -> Path:
-    """Where a segment lies."""
+    """Returns the path of a segment."""
     return folder / f"{number:08d}.log"

@@ -4,9 +4,10 @@ A file has one writer and any number of readers.
 
 A record is a header of 9 bytes and a payload:
 
-    length   uint32, little-endian   bytes of the payload kind     uint8                   what the
-    payload is; 0: deleted; from 128 on: overwritten in parts crc32    uint32, little-endian   of
-    the payload; not checked once the record was deleted or overwritten
+    length   uint32, little-endian   bytes of the payload
+    kind     uint8                   what the payload is; 0: deleted; from 128: overwritten in parts
+    crc32    uint32, little-endian   of the payload; not checked once the record was deleted or
+                                     overwritten
 
 A writer that dies leaves at most one incomplete record, at the end of its last file. `recover` cuts
 it off.
@@ -25,16 +26,16 @@ from policyd.repository.durable import sync_directory
 
 HEADER = struct.Struct("<IBI")
 DELETED = 0
-#: Added to the kind of a record whose payload was overwritten in parts by `overwrite`.
+#: Added to the kind of a record when `overwrite` has replaced its payload.
 OVERWRITTEN = 128
-#: The longest payload: one large observation fits many times.
+#: The longest payload. It has room for many large observations.
 MAX_PAYLOAD = 64 << 20
-#: Less room than this counts as a full disk.
+#: If the disk has less room than this, it counts as full.
 PROBE_BYTES = 64 << 10
 
 
 class Record(NamedTuple):
-    """One record and where it begins."""
+    """One record and its offset in the file."""
 
     offset: int
     kind: int
@@ -42,21 +43,21 @@ class Record(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset of the byte after the record."""
+        """The offset of the byte after the record."""
         return self.offset + HEADER.size + len(self.payload)
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """The bytes of one record. ValueError: the payload is longer than MAX_PAYLOAD."""
+    """Returns the bytes of one record. ValueError: the payload is longer than MAX_PAYLOAD."""
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"payload: got {len(payload)} bytes, expected at most {MAX_PAYLOAD}")
     return HEADER.pack(len(payload), kind, zlib.crc32(payload)) + payload
 
 
 def read(path: Path, offset: int = 0) -> Iterator[Record]:
-    """The records from `offset` on, up to the first that is incomplete or damaged.
+    """Yields the records from `offset` on, up to the first that is incomplete or damaged.
 
-    Skips deleted ones.
+    Deleted records are skipped.
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -75,7 +76,7 @@ def _is_checked(kind: int) -> bool:
 
 
 def read_one(path: Path, offset: int) -> Record:
-    """The record at `offset`. ValueError: there is no intact record."""
+    """Returns the record at `offset`. ValueError: there is no intact record."""
     for record in read(path, offset):
         if record.offset == offset:
             return record
@@ -95,7 +96,7 @@ def recover(path: Path) -> int:
 
 
 def _intact_end(path: Path) -> int:
-    """Offset after the last intact record, deleted ones included."""
+    """Returns the offset after the last intact record; deleted records count as intact."""
     offset = 0
     with path.open("rb") as file:
         while len(header := file.read(HEADER.size)) == HEADER.size:
@@ -131,12 +132,10 @@ def delete(path: Path, offsets: Sequence[int]) -> None:
 
 
 def overwrite(path: Path, record: Record, payload: bytes) -> None:
-    """Replaces a record's payload by one of the same length, as `delete` does.
+    """Replaces a record's payload by another one of the same length.
 
-    Crash-safe at any moment.
-
-    Whatever of the two is on the disk, byte by byte, must make sense to a reader. The record's kind
-    becomes `record.kind + OVERWRITTEN`. ValueError: the lengths differ.
+    A crash may leave any mixture of the old and the new bytes, so each mixture must make sense to a
+    reader. The record's kind becomes `record.kind + OVERWRITTEN`. ValueError: the lengths differ.
     """
     if len(payload) != len(record.payload):
         raise ValueError(f"payload: got {len(payload)} bytes, expected {len(record.payload)}")
@@ -153,7 +152,7 @@ class SegmentWriter:
     """Appends to one file. Records are durable after `commit`."""
 
     def __init__(self, path: Path) -> None:
-        """Goes on behind the last intact record of `path`, or begins the file."""
+        """Continues after the last intact record of `path`, or begins the file."""
         self.path = path
         if path.exists():
             recover(path)
@@ -164,25 +163,25 @@ class SegmentWriter:
         sync_directory(path.parent)
 
     def append(self, kind: int, payload: bytes) -> int:
-        """Queues a record for the next commit and returns the offset that it gets."""
+        """Queues a record for the next commit and returns its offset."""
         offset = self.end
         self.append_framed(frame(kind, payload))
         return offset
 
     @property
     def end(self) -> int:
-        """The offset that the next record gets."""
+        """The offset of the next record."""
         return self.size + self._waiting_bytes
 
     def append_framed(self, records: bytes) -> None:
-        """Queues records as `frame` gives them."""
+        """Queues records that `frame` has made."""
         self._waiting.append(records)
         self._waiting_bytes += len(records)
 
     def commit(self, *, durable: bool = True) -> None:
-        """Writes what is queued. With `durable`, returns when the disk has it.
+        """Writes the queued records. With `durable`, it returns when they are on the disk.
 
-        OSError: the disk is full or broken. The file then holds nothing of this commit.
+        OSError: the disk is full or broken. The file then has nothing of this commit.
         """
         data, self._waiting, self._waiting_bytes = b"".join(self._waiting), [], 0
         try:
@@ -195,7 +194,7 @@ class SegmentWriter:
         self.size += len(data)
 
     def has_room(self) -> bool:
-        """Whether the disk takes PROBE_BYTES more. The file stays as it was."""
+        """Whether the disk takes PROBE_BYTES more. The file does not change."""
         try:
             self._write(bytes(PROBE_BYTES))
         except OSError:

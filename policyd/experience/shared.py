@@ -28,33 +28,34 @@ from policyd.repository.durable import make_directory, replace_file
 from policyd.repository.object_client import ObjectClient
 
 ROOT = "experience/"
-#: Bytes of each piece of a segment but the last, which is put again while it grows.
+#: The size of each piece of a segment in bytes. The last piece is shorter, and is stored again as
+#: it grows.
 PIECE_BYTES = 1 << 20
-#: Largest configuration, and largest file about what was learned from.
+#: The largest size of a configuration, and of a file about what was learned from.
 SMALL_BYTES = 16 << 20
 STATE = "stored.json"
-#: Within this time two changes of a file may get the same time of change.
+#: Two changes of a file within this time may have the same time of change.
 TICK_NANOSECONDS = 100_000_000
 UNSETTLED = -1
 
 
 class Outgoing:
-    """Puts what one server has sealed into the store, and gets what was learned from."""
+    """Copies what one server has sealed to the store, and gets what was learned from it."""
 
     def __init__(self, root: Path, client: ObjectClient) -> None:
-        """`root`: the folder of experience. Goes on where an earlier process stopped."""
+        """`root`: the folder of experience. Continues where an earlier process stopped."""
         self._root, self._client, self._claimed = root, client, False
-        self._small: dict[Path, int] = {}  # checksums of small files that are in the store
+        self._small: dict[Path, int] = {}  # checksums of the small files that the store has
         self._overwritten: dict[str, int] = {}  # by policy: when its log was last overwritten
         self._stored: dict[str, dict[str, list[int]]] = {}  # policy, segment: time of change, checksums
-        with suppress(FileNotFoundError, ValueError):  # else everything is put again
+        with suppress(FileNotFoundError, ValueError):  # without the file, everything is stored again
             self._stored = json.loads((root / STATE).read_bytes())
 
     def exchange(self) -> None:
-        """Once around.
+        """Copies once in each direction.
 
-        Unavailable: the store is away; the next time goes on. FailedPrecondition: another server
-        records into this store.
+        Raises Unavailable if the store is away; the next call continues. Raises FailedPrecondition
+        if another server records into this store.
         """
         self._claim()
         for path in sorted((self._root / "configs").glob("*.json")):
@@ -68,7 +69,7 @@ class Outgoing:
             replace_file(self._root / STATE, json.dumps(self._stored).encode())
 
     def _claim(self) -> None:
-        """Makes sure that this folder is the only one that is copied there."""
+        """Makes sure that no other folder is copied to the same place."""
         if self._claimed:
             return
         path = self._root / "writer"
@@ -89,10 +90,10 @@ class Outgoing:
             self._small[path] = checksum
 
     def _put_log(self, folder: Path) -> bool:
-        """Puts pieces that have changed, removes segments that are gone; whether there were any."""
+        """Stores changed pieces and removes deleted segments; returns whether anything changed."""
         stored = self._stored.setdefault(folder.name, {})
         marked = _settled(overwritten(folder))
-        # Else it has only grown.
+        # Otherwise the log has only grown.
         whole = marked == UNSETTLED or self._overwritten.get(folder.name) != marked
         segments = {path.stem: path for path in sorted(folder.glob("*.log"))}
         changed = False
@@ -109,12 +110,16 @@ class Outgoing:
         return changed
 
     def _put_segment(self, key: str, path: Path, stored: dict[str, list[int]], *, whole: bool) -> bool:
-        """`stored`: by segment when the file had changed last, then the checksum of each piece."""
+        """Stores a segment's changed pieces; returns whether the segment has changed.
+
+        `stored`: for each segment, the file's time of change and then the checksum of each piece.
+        `whole`: compare all pieces, not only the last one.
+        """
         when = _settled(path.stat().st_mtime_ns)
         before = stored.get(path.stem, [0])
         if before[0] == when != UNSETTLED:
             return False
-        first = 0 if whole else max(0, len(before) - 2)  # the last piece grows
+        first = 0 if whole else max(0, len(before) - 2)  # only the last piece grows
         checksums = before[1 : first + 1]
         for number, piece in pieces(path, first):
             checksums.append(zlib.crc32(piece))
@@ -133,10 +138,10 @@ class Outgoing:
 
 
 def pieces(path: Path, first: int) -> Iterator[tuple[int, bytes]]:
-    """The pieces of a segment from a number on.
+    """Yields number and bytes of a segment's pieces, from number `first` on.
 
-    A short piece is the last one, though the segment may have grown since it was read: what comes
-    behind it belongs into the same piece.
+    It stops after a short piece, even if the segment has grown since: later bytes belong to that
+    piece.
     """
     with path.open("rb") as file:
         file.seek(first * PIECE_BYTES)
@@ -149,7 +154,7 @@ def pieces(path: Path, first: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _settled(when: int) -> int:
-    """When a file changed, in nanoseconds; UNSETTLED while a next change may get the same time."""
+    """Returns the time of change in ns; UNSETTLED if a next change might get the same time."""
     return when if time.time_ns() - when > TICK_NANOSECONDS else UNSETTLED
 
 
@@ -159,12 +164,12 @@ class Incoming:
     def __init__(self, root: Path, policy: str, client: ObjectClient) -> None:
         """`root`: the folder of the copy, which may be empty."""
         self._root, self._policy, self._client = root, policy, client
-        self._tags: dict[str, str] = {}  # what the copy has, by key
+        self._tags: dict[str, str] = {}  # by key: the ETags of what the copy has
 
     def update(self, segment: int) -> None:
-        """Gets what is new from a segment on, and forgets what is gone.
+        """Gets what is new, from `segment` on, and removes what the store no longer has.
 
-        Unavailable: the store is away.
+        Raises Unavailable if the store is away.
         """
         folder = self._root / "episodes" / self._policy
         make_directory(folder)
@@ -183,26 +188,26 @@ class Incoming:
                 self._tags = {key: tag for key, tag in self._tags.items() if not key.startswith(gone)}
 
     def tell(self) -> None:
-        """Puts what was learned from into the store."""
+        """Stores the file about what was learned from."""
         path = self._root / "learned" / f"{self._policy}.json"
         self._client.put(f"{ROOT}learned/{self._policy}.json", path.read_bytes())
 
     def update_small(self) -> None:
-        """Gets the configuration, and at first what earlier jobs learned from."""
+        """Gets the configuration, and at first the file about what earlier jobs learned from."""
         found = self._client.get(f"{ROOT}configs/{self._policy}.json", SMALL_BYTES)
         path = self._root / "configs" / f"{self._policy}.json"
         if found is not None and (not path.exists() or path.read_bytes() != found.content):
             make_directory(path.parent)
             replace_file(path, found.content)
         learned = self._root / "learned" / f"{self._policy}.json"
-        if not learned.exists():  # the jobs may have run elsewhere
+        if not learned.exists():  # earlier jobs may have run on another machine
             before = self._client.get(f"{ROOT}learned/{self._policy}.json", SMALL_BYTES)
             if before is not None:
                 make_directory(learned.parent)
                 replace_file(learned, before.content)
 
     def _get_piece(self, key: str, path: Path, offset: int) -> None:
-        """Writes a piece at its place. It never becomes shorter."""
+        """Writes a piece at its offset. The file never becomes shorter."""
         found = self._client.get(key, PIECE_BYTES)
         if found is None:  # its segment was removed a moment ago
             return
