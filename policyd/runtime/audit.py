@@ -25,10 +25,10 @@ _TRAFFIC = "/policy_api.v1.TrafficService/"
 _EXPERIENCE = "/policy_api.v1.ExperienceService/"
 _TRAINING = "/policy_api.v1.TrainingService/"
 
-MAX_FIELD = 256  # characters of one field
+MAX_FIELD = 256  # of one field; longer texts are cut
 
-# By method: request and response message, and the fields of each that are recorded.
-# A dot in a field's name goes into a message.
+# For each method: its request and response message, and the fields of each that are recorded. A dot
+# in a name leads to a field of a nested message.
 RECORDED: Mapping[str, tuple[type[Message], type[Message], tuple[str, ...], tuple[str, ...]]] = {
     _POLICY + "SetAlias": (
         policy_pb2.SetAliasRequest,
@@ -82,12 +82,12 @@ RECORDED: Mapping[str, tuple[type[Message], type[Message], tuple[str, ...], tupl
         experience_pb2.ExportEpisodesRequest,
         experience_pb2.ExportEpisodesResponse,
         ("policy", "format", "version"),
-        (),  # a stream
+        (),  # the response is a stream
     ),
     _POLICY + "ImportVersion": (
         policy_pb2.ImportVersionRequest,
         policy_pb2.ImportVersionResponse,
-        (),  # a stream
+        (),  # the response is a stream
         ("version.metadata.policy", "version.version", "version.digest"),
     ),
     _TRAINING + "CreateTrainingJob": (
@@ -108,7 +108,8 @@ RECORDED: Mapping[str, tuple[type[Message], type[Message], tuple[str, ...], tupl
 class Audit(Interceptor):
     """Records the calls that change something.
 
-    Belongs inside of authorization; other calls pay nothing.
+    It must run inside authorization, so that refused calls are not recorded. Other calls cost
+    nothing.
     """
 
     def __init__(self, origin: Origin | None = None) -> None:
@@ -116,12 +117,12 @@ class Audit(Interceptor):
         self._origin = origin or Origin()
 
     def covers(self, method: str) -> bool:
-        """The methods in RECORDED."""
+        """Whether the method is in RECORDED."""
         return method in RECORDED
 
     @asynccontextmanager
     async def around(self, method: str, request: Any, context: Any) -> AsyncIterator[None]:
-        """Records a call that streams its response, when it has ended."""
+        """Records a call when it has ended. The response may be a stream."""
         request_type, _, asked, _ = RECORDED[method]
         fields = {
             "method": method,
@@ -153,7 +154,7 @@ class Audit(Interceptor):
 
 
 def decided(actor: str, **fields: Any) -> None:
-    """Records what a service decided itself, such as the end of a canary."""
+    """Records a decision of a service itself, such as the end of a canary."""
     _write({"actor": actor, **fields})
 
 
@@ -170,14 +171,14 @@ def _write(fields: dict[str, Any]) -> None:
 
 
 def _bounded(value: Any) -> Any:
-    """Returns a client's text in one line of bounded length."""
+    """Returns a client's text as one line of bounded length."""
     return shown(value, MAX_FIELD) if isinstance(value, str) else value
 
 
 def _fields(message: Any, kind: type[Message], names: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the fields of a message.
+    """Returns the named fields of a message.
 
-    Forwarded messages are bytes; bytes that do not parse have none.
+    Forwarded messages are bytes. If they cannot be parsed, no fields are returned.
     """
     if isinstance(message, bytes):
         try:
@@ -194,7 +195,7 @@ def _inside(message: Any, path: str) -> Any:
 
 
 def _code(context: Any) -> str:
-    """Returns the status code of a call that raised. A cancelled call has none yet."""
+    """Returns the status code of a call that raised. A cancelled call has no code yet."""
     code = context.code()
     if isinstance(code, int):
         code = next((known for known in grpc.StatusCode if known.value[0] == code), None)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from policyd.errors import PermissionDenied, Unauthenticated
 from policyd.runtime.callers import Caller, Callers, Role
 
-# The role of each method, or of a whole service (ends with a slash). All other methods need ADMIN.
+# The role that each method needs, or each service (its name ends with a slash). All other methods
+# need ADMIN.
 ROLES: Mapping[str, Role] = {
     "/policy_api.v1.PolicyService/Act": Role.ACT,
     "/policy_api.v1.PolicyService/StreamAct": Role.ACT,
@@ -32,7 +33,7 @@ ROLES: Mapping[str, Role] = {
     "/inference.GRPCInferenceService/RepositoryModelUnload": Role.ADMIN,
 }
 
-# The services that `--open` can open to everyone, by the names that it uses.
+# The services that the option `--open` may open to everyone, by the option's words.
 OPENABLE: Mapping[str, tuple[str, ...]] = {
     "health": ("/grpc.health.v1.Health/",),
     "reflection": (
@@ -57,7 +58,7 @@ class Authorizer:
     def caller(self, authorization: str | None, common_name: str | None) -> Caller:
         """Returns the caller that the credentials prove.
 
-        `authorization` is the metadata of that name, `common_name` that of the verified client
+        `authorization` is the metadata of that name; `common_name` is from the verified client
         certificate. Raises Unauthenticated if neither is valid.
         """
         if authorization is not None:

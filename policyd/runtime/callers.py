@@ -27,7 +27,7 @@ import yaml
 
 from policyd.errors import FailedPrecondition
 
-# How long a changed file may go unnoticed, in seconds.
+# A changed file is noticed after at most this many seconds.
 POLL = 1.0
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class _File(pydantic.BaseModel):
 class Callers:
     """The callers of one file.
 
-    A change counts within a second; a broken file keeps the callers before.
+    A changed file is used within a second. If it is broken, the callers from before stay.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class Callers:
     def by_token(self, token: str) -> Caller | None:
         """Returns the caller with this token, or None.
 
-        The time taken tells nothing about wrong tokens.
+        The time that it takes does not tell how much of a wrong token was right.
         """
         digest = hashlib.sha256(token.encode()).hexdigest()
         found = None

@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ExpiryMetric:
-    """The metric of one certificate file. It follows changes of the file, as the server does."""
+    """The metric for one certificate file. It follows changes of the file, as the server does."""
 
     def __init__(self, certificate: Path, registry: CollectorRegistry) -> None:
         self._certificate = certificate
@@ -42,9 +42,9 @@ class ExpiryMetric:
 
 
 def not_after(pem: str) -> datetime:
-    """Returns when the first certificate of a chain expires (RFC 5280, section 4.1).
+    """Returns when the first certificate of a PEM chain expires (RFC 5280, section 4.1).
 
-    Raises ValueError or IndexError if the text is no certificate.
+    Raises ValueError or IndexError if the text is not a certificate.
     """
     begin = pem.index(_BEGIN)
     der = ssl.PEM_cert_to_DER_cert(pem[begin : pem.index(_END, begin) + len(_END)])
@@ -63,7 +63,7 @@ def _fields(sequence: bytes) -> list[tuple[int, bytes]]:
     while at < len(sequence):
         tag, length = sequence[at], sequence[at + 1]
         at += 2
-        if length & 0x80:  # the length's own length
+        if length & 0x80:  # a long form: the lower bits say how many bytes the length has
             size = length & 0x7F
             length = int.from_bytes(sequence[at : at + size], "big")
             at += size

@@ -30,7 +30,7 @@ def version_option(command: _Command) -> _Command:
 
 
 class MissingExtra(click.ClickException):
-    """A package is not installed that an extra of policyd brings."""
+    """A package of one of policyd's extras is not installed."""
 
     exit_code = MISSING_EXTRA
 
@@ -62,8 +62,8 @@ def import_attribute(path: str, program: str, extra: str) -> Any:
 def run_service(program: str, path: str, extra: str) -> None:
     """Runs the click command that `module:attribute` names, as a console script does.
 
-    `--version` imports nothing of the service. If the extra is missing, or if Ctrl-C comes while
-    the service is imported, this prints one line and exits.
+    `--version` imports nothing of the service. If the extra is missing, or if the user presses
+    Ctrl-C during the import, this prints one line and exits.
     """
     if sys.argv[1:] in (["--version"], ["-V"]):
         click.echo(f"{program} {__version__}")
@@ -91,7 +91,7 @@ class WholeSummaries(click.Group):
             formatter.write_dl([(name, self.summary(ctx, name)) for name in self.list_commands(ctx)])
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Returns the names in the order in which they were added, not by alphabet."""
+        """Returns the names in the order in which they were added."""
         return list(self.commands)
 
     def summary(self, ctx: click.Context, name: str) -> str:
@@ -109,9 +109,9 @@ class LazyGroup(WholeSummaries):
     def __init__(
         self, *arguments: Any, entries: Mapping[str, tuple[str, str]], extra: str = "", **more: Any
     ) -> None:
-        """`entries`: `module:attribute` and summary of each command.
+        """`entries`: by name, each command's `module:attribute` and summary.
 
-        `extra`: what its modules need.
+        `extra`: the extra that the modules need.
         """
         super().__init__(*arguments, **more)
         self.entries = entries
@@ -122,7 +122,7 @@ class LazyGroup(WholeSummaries):
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the command, imported now."""
+        """Imports and returns the command."""
         if cmd_name not in self.entries:
             return None
         program = ctx.find_root().info_name or ""
@@ -130,13 +130,13 @@ class LazyGroup(WholeSummaries):
         return command
 
     def summary(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 -- as above
-        """Returns the entry's summary: nothing is imported."""
+        """Returns the entry's summary without an import."""
         return self.entries[name][1]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Returns the commands that begin so, with their summaries.
+        """Returns the commands that begin with `incomplete`, with their summaries.
 
-        Pressing Tab imports nothing.
+        Nothing is imported, so pressing Tab is quick.
         """
         names = [name for name in self.entries if name.startswith(incomplete)]
         items = [CompletionItem(name, help=self.entries[name][1]) for name in names]

@@ -6,13 +6,13 @@ import math
 import os
 from pathlib import Path
 
-_UNLIMITED = 2**60  # version 1 writes its largest number where there is no limit
+_UNLIMITED = 2**60  # cgroup version 1 writes a number above this if there is no limit
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """Returns the processors: affinity mask or cgroup quota (version 2 or 1), the smaller.
+    """Returns the number of usable processors, at least 1.
 
-    At least 1.
+    It is the smaller of the affinity mask and the cgroup's quota (version 2 or 1).
     """
     allowed = len(os.sched_getaffinity(0))
     quota = _quota_v2(root) or _quota_v1(root)

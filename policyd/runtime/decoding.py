@@ -21,13 +21,13 @@ Decode = Callable[[bytes], Any]
 
 
 class Decoding(Interceptor):
-    """Takes the decoding of requests over from gRPC.
+    """Decodes requests instead of gRPC.
 
-    Must be the innermost of what surrounds a handler.
+    It must be the innermost of the wrappers around a handler.
     """
 
     def __call__(self, method: str, handler: Any) -> Any:
-        """A handler that takes bytes. Handlers that decode by themselves stay as they are."""
+        """Returns a handler that takes bytes. A handler that decodes by itself stays as it is."""
         decode = handler.request_deserializer
         if decode is None:
             return handler
@@ -37,12 +37,12 @@ class Decoding(Interceptor):
         return make(wrapped(method, behaviour, read), None, handler.response_serializer)
 
     def around(self, method: str, request: Any, context: Any) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Nothing: `__call__` replaces the handler."""
+        """Does nothing: `__call__` replaces the handler."""
         return nullcontext()
 
 
 def parsed(decode: Decode, payload: bytes) -> Any:
-    """The message in the bytes of a request. InvalidArgument: the bytes do not parse."""
+    """Returns the message. InvalidArgument: the bytes do not parse."""
     try:
         return decode(payload)
     except (DecodeError, UnicodeDecodeError) as error:

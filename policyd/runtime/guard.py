@@ -19,7 +19,7 @@ from policyd.runtime.log import AUDIT
 from policyd.runtime.log_limit import LogLimit, and_others
 from policyd.runtime.origin import Origin
 
-# Lines in the log for refusals of one kind: so many in each window of so many seconds.
+# For refusals of one kind: this many log lines per window, and the window's length in seconds.
 REFUSALS_LOGGED, REFUSAL_WINDOW = 3, 60.0
 
 _caller: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("caller", default=None)
@@ -31,7 +31,7 @@ def current_caller() -> Caller | None:
 
 
 def set_caller(caller: Caller | None) -> None:
-    """Tells who makes the call that this code runs in, where no guard stands in front of it."""
+    """Sets the caller for code that runs without a guard in front of it."""
     _caller.set(caller)
 
 
@@ -41,16 +41,17 @@ def metadata_of(context: Any) -> Mapping[str, str | bytes]:
 
 
 class Gate:
-    """Admits calls or refuses them. Refusals are in the audit log."""
+    """Admits calls or refuses them, and writes refusals to the audit log."""
 
     def __init__(self, authorizer: Authorizer) -> None:
         self.authorizer = authorizer
         self._limit = LogLimit(REFUSALS_LOGGED, REFUSAL_WINDOW)
 
     def admit(self, method: str, authorization: str | None, common_name: str | None, peer: str) -> Caller:
-        """Who calls.
+        """Returns the caller of an admitted call.
 
-        Unauthenticated, PermissionDenied. The first two are as `Authorizer.caller` has them.
+        `authorization` and `common_name` are as in `Authorizer.caller`. Raises Unauthenticated and
+        PermissionDenied.
         """
         caller: Caller | None = None
         try:
@@ -62,7 +63,7 @@ class Gate:
         return caller
 
     def _log_refusal(self, caller: Caller | None, method: str, error: PolicydError, peer: str) -> None:
-        """Writes a line of the audit log. Of many equal refusals only some get one."""
+        """Writes a line to the audit log. If many refusals are equal, only some get a line."""
         name = caller.name if caller is not None else ""
         left_out = self._limit.passes((name, method, error.reason))
         if left_out is None:
@@ -81,12 +82,12 @@ class Guard(Interceptor):
         self._origin = origin or Origin()
 
     def covers(self, method: str) -> bool:
-        """All methods but those that are open to everyone."""
+        """Whether the method needs a role."""
         return not self._gate.authorizer.is_open(method)
 
     @asynccontextmanager
     async def around(self, method: str, request: Any, context: Any) -> AsyncIterator[None]:  # noqa: ARG002
-        """Decides, then notes the caller for whoever asks `current_caller`."""
+        """Checks the call, and sets the caller that `current_caller` returns."""
         authorization = metadata_of(context).get("authorization")
         common_name = None if authorization is not None else self._origin.common_name(context)
         shown = authorization if isinstance(authorization, str) else None

@@ -61,7 +61,7 @@ def main(listen: str, service: str, timeout: float, ca: Path | None, tls_name: s
 
 
 def _reachable(listen: str) -> str:
-    """How this machine reaches the address on which the server listens."""
+    """Returns an address under which this machine reaches what listens at `listen`."""
     if listen_address.unix_path(listen) is not None or listen_address.is_loopback(listen):
         return listen
     return f"127.0.0.1:{listen.rpartition(':')[2]}"
@@ -72,7 +72,7 @@ def _channel(
 ) -> grpc.Channel:
     """Opens a channel, with TLS if the server uses it.
 
-    It shows the server's own certificate if the server demands one.
+    If the server demands a client certificate, the channel uses the server's own.
     """
     certificate, key = environment.get("POLICYD_TLS_CERT"), environment.get("POLICYD_TLS_KEY")
     if not certificate or not key:

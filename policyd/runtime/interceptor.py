@@ -20,7 +20,7 @@ import grpc.aio
 class Interceptor(grpc.aio.ServerInterceptor):
     """Runs each call that it covers inside a context manager.
 
-    Each method's handler is wrapped once.
+    The handler of each method is wrapped once.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
 
 def parts(handler: Any) -> tuple[Any, Any]:
-    """A handler's function, and grpc's function that makes a handler of the same kind."""
+    """Returns a handler's function, and grpc's function that makes a handler of the same kind."""
     kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
         (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
         (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
@@ -89,9 +89,9 @@ def parts(handler: Any) -> tuple[Any, Any]:
 
 
 async def answers_of(behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:
-    """The answers that a handler of streams yields.
+    """Yields the responses of a handler that streams.
 
-    None where it writes them to the context itself.
+    If the handler writes them to the context itself, it yields nothing.
     """
     answers = behaviour(request, context)
     if not hasattr(answers, "__aiter__"):

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Each of these ends a service in order. What SIGHUP reloads elsewhere is followed here without a
-#: signal.
+#: Each of these ends a service in order. SIGHUP is one of them, because changed files are followed
+#: without a signal.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FOLLOWED = "certificates and callers are read again when their files change, without a signal"
 
@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def stop_signal() -> asyncio.Event:
-    """An event that the first of STOP_SIGNALS sets. Called on the event loop."""
+    """Returns an event that the first of STOP_SIGNALS sets. Called on the event loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -35,9 +35,10 @@ def stop_signal() -> asyncio.Event:
 
 
 def ignore_stop_signals() -> None:
-    """Has further STOP_SIGNALS change nothing: the service has ended, and the process leaves.
+    """Ignores further STOP_SIGNALS while the process ends.
 
-    The event loop that has closed gave them back to the system, which would kill the process.
+    When the event loop closed, it restored the default handlers, and a signal would kill the
+    process.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -45,10 +46,10 @@ def ignore_stop_signals() -> None:
 
 @contextmanager
 def port_file(path: Path | None, address: str) -> Iterator[None]:
-    """Keeps the address that is listened on in a file while the service answers there.
+    """Keeps the address that the service listens on in a file while the block runs.
 
-    Whoever reads the file sees nothing or the whole address. If `path` is a named pipe, the address
-    is written into it, once. None: nothing is written.
+    A reader of the file sees nothing or the whole address. If `path` is a named pipe, the address
+    is written into it once. None: nothing is written.
     """
     if path is None or path.is_fifo():
         if path is not None:

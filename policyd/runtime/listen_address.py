@@ -6,17 +6,17 @@ import ipaddress
 
 from policyd.errors import FailedPrecondition, InvalidArgument
 
-MAX_PORT = 65_535  # what is above, gRPC and getaddrinfo would take modulo 65536
+MAX_PORT = 65_535  # gRPC and getaddrinfo would take larger ones modulo 65536
 UNIX = "unix:"
 
 
 def each(listen: str) -> list[str]:
-    """The addresses of a list with commas."""
+    """Returns the addresses in a list separated by commas."""
     return listen.split(",")
 
 
 def unix_path(address: str) -> str | None:
-    """The path of unix:/path. None: the address is another."""
+    """Returns the path of `unix:/path`. None: it is an address of another kind."""
     return address.removeprefix(UNIX) if address.startswith(UNIX) else None
 
 
@@ -37,14 +37,14 @@ def is_loopback(address: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name: it may resolve to anything
+    except ValueError:  # a name, which may resolve to any address
         return False
 
 
 def check(address: str, *, tls: bool, insecure: bool) -> None:
-    """Refuses an address that other machines can reach, without TLS or --insecure.
+    """Checks that an address that other machines can reach has TLS or --insecure.
 
-    Raises FailedPrecondition.
+    Raises FailedPrecondition otherwise.
     """
     if is_loopback(address) or tls or insecure:
         return

@@ -23,15 +23,15 @@ from policyd.errors import Internal
 from policyd.quoting import shown
 from policyd.runtime.log_limit import LogLimit, and_others
 
-# The id of the call that this code runs in; logs and answers carry it.
+# The id of the current call. It is part of the call's log lines and of its response.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 AUDIT = logging.getLogger("policyd.audit")
 
-# Characters of one message and of one traceback.
+# The largest numbers of characters of one message and of one traceback.
 MAX_MESSAGE = 8192
 MAX_TRACEBACK = 32_768
-# Tracebacks of one kind: so many in each window of so many seconds.
+# For tracebacks of one kind: this many per window, and the window's length in seconds.
 TRACEBACKS_LOGGED, TRACEBACK_WINDOW = 5, 60.0
 
 _limit = LogLimit(TRACEBACKS_LOGGED, TRACEBACK_WINDOW)
@@ -41,14 +41,14 @@ TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def new_request_id() -> str:
-    """Returns an id for a call that came without one."""
+    """Returns a new id, for a call that came without one."""
     return uuid.uuid4().hex[:16]
 
 
 def unexpected(logger: logging.Logger, what: str, error: BaseException) -> Internal:
-    """Logs an error that is not of the domain, with its traceback. Returns what the client is told.
+    """Logs an unexpected error with its traceback. Returns the error that the client gets.
 
-    Of many equal errors only some are logged, with the number of the others.
+    If many equal errors come, only some are logged, with the number of those left out.
     """
     call = request_id.get() or new_request_id()
     left_out = _limit.passes((what, type(error)))
@@ -61,27 +61,27 @@ def unexpected(logger: logging.Logger, what: str, error: BaseException) -> Inter
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line for people. A message gets no second line: only a traceback has more."""
+    """Formats a record as one line of text. Only a traceback has further lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Returns the line, without a line end."""
         said = logging.makeLogRecord({**vars(record), "msg": _message(record), "args": None})
-        said.exc_text = None  # another handler's formatter may have left its own
+        said.exc_text = None  # the formatter of another handler may have set it
         return super().format(said)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 -- logging's name
-        """The traceback, indented: nothing in it looks like a line of the log."""
+        """Returns the traceback, indented, so that no line of it looks like a log line."""
         return "    " + super().formatException(ei)[-MAX_TRACEBACK:].replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON.
+    """Formats a record as one line of JSON.
 
-    What came as `extra={"fields": {...}}` stands beside the message.
+    The values of `extra={"fields": {...}}` are added beside the message.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Returns the line, without a line end."""
         milliseconds = int(record.created * 1000) % 1000
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{milliseconds:03d}Z",
@@ -122,5 +122,5 @@ def configure(form: str, level: str = "INFO", stream: TextIO | None = None) -> N
 
 
 def _is_no_hang_up(record: logging.LogRecord) -> bool:
-    """Drops grpc.aio's traceback about a client that hung up while a message was being written."""
+    """Returns False for grpc.aio's traceback about a client that hung up during a write."""
     return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")

@@ -6,14 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 
-MAX_KEYS = 1024  # remembered; the oldest is forgotten first
+MAX_KEYS = 1024  # at most this many keys are remembered; the oldest is forgotten first
 
 
 class LogLimit:
-    """Lets the first `burst` lines of a key pass in each window; counts the others.
-
-    A window is `seconds` long.
-    """
+    """Lets the first `burst` lines of a key pass in each window of `seconds`; counts the others."""
 
     def __init__(self, burst: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst = burst
@@ -23,7 +20,10 @@ class LogLimit:
         self._lock = threading.Lock()
 
     def passes(self, key: Hashable) -> int | None:
-        """The number of lines left out since the last one that passed. None: leave this one out."""
+        """Returns how many lines were left out since the last one that passed.
+
+        None: leave this line out as well.
+        """
         with self._lock:
             now = self._clock()
             window = self._windows.get(key)
@@ -42,7 +42,7 @@ class LogLimit:
 
 
 class _Window:
-    """What happened to one key since `begin`."""
+    """The number of lines of one key since `begin`."""
 
     __slots__ = ("begin", "left_out", "passed")
 
@@ -53,5 +53,5 @@ class _Window:
 
 
 def and_others(left_out: int) -> str:
-    """The end of a line that stands for more than itself."""
+    """Returns the end of a log line: how many equal ones were left out."""
     return f" (and {left_out} more like it since the last such line)" if left_out else ""

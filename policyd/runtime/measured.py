@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from policyd.runtime.metrics_endpoint import MetricsEndpoint
 
-# Where the processes of one server write what is added up; prometheus_client reads it when first
-# imported.
+# The folder in which the processes of one server write what is added up. prometheus_client reads
+# the variable when it is imported.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @contextmanager
 def metrics_endpoint(address: str | None) -> Iterator[MetricsEndpoint | None]:
-    """Holds the endpoint while the block runs; None without an address.
+    """Yields the endpoint and holds its address while the block runs. Without an address: None.
 
     Raises FailedPrecondition if the address is taken.
     """
@@ -39,7 +39,10 @@ def metrics_endpoint(address: str | None) -> Iterator[MetricsEndpoint | None]:
 
 @contextmanager
 def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | None]:
-    """Gives a registry that adds up all processes started in the block; None without an address."""
+    """Yields a registry that adds up all processes started in the block.
+
+    Without an address it yields None.
+    """
     if address is None:
         yield None
         return
@@ -48,7 +51,7 @@ def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | N
 
 
 def forget_process(pid: int) -> None:
-    """Drops the gauges of a process that has ended. Its counters stay in the sums."""
+    """Removes the gauges of a process that has ended. Its counters stay in the sums."""
     if SHARED in os.environ:
         _module().forget_process(pid)
 

@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 
 _KIB = 1024
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
-_OWN = ("RssAnon:", "RssShmem:")  # files that are mapped are shared by all processes, and can be dropped
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from malloc.h
+# pages of mapped files are not counted: processes share them, and the kernel can drop them
+_OWN = ("RssAnon:", "RssShmem:")
 
 
 def own_bytes(pid: int | str = "self") -> int:
-    """Resident bytes that only this process holds: what a container's limit counts.
+    """Returns the resident bytes that only this process uses, as a container's limit counts them.
 
     0: not known.
     """
@@ -26,13 +27,13 @@ def own_bytes(pid: int | str = "self") -> int:
 
 
 def peak_bytes() -> int:
-    """The most bytes that this process has had resident at any moment."""
+    """Returns the most bytes that this process has ever had resident."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
 def forget_peak() -> bool:
-    """Starts the peak anew, from what is resident now. False: the kernel does not offer it."""
-    give_back()  # what the heap holds for nobody would hide what is taken next
+    """Restarts the measurement of the peak. False: the kernel does not support it."""
+    give_back()  # free blocks of the heap would hide what is allocated next
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -41,10 +42,10 @@ def forget_peak() -> bool:
 
 
 def bound_heap() -> None:
-    """Makes the C library give large blocks back at once, and keep few heaps. Where it is glibc.
+    """Makes glibc give large blocks back to the kernel at once, and keep few heaps.
 
-    An inference call's own blocks stay: if the heap gave them back after each call, the next would
-    wait for the kernel to fill as many pages with zeros.
+    The blocks that an inference call uses stay in the heap. If they were given back after each
+    call, the next call would wait for the kernel to clear as many pages.
     """
     with suppress(OSError, AttributeError):
         mallopt = _c_library().mallopt
@@ -54,7 +55,7 @@ def bound_heap() -> None:
 
 
 def give_back() -> None:
-    """Gives the kernel what the heap holds and nobody uses, as after the end of a version."""
+    """Gives the heap's free blocks back to the kernel, for example after a version was released."""
     with suppress(OSError, AttributeError):
         _c_library().malloc_trim(0)
 

@@ -26,13 +26,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class MetricsEndpoint:
-    """An address that is taken at once, and answers once there is a registry to serve.
+    """Takes its address at once, and answers as soon as there is a registry.
 
-    So whoever is told the address beforehand knows its port, also where any free one was wanted.
+    So its port is known early, even if the address asked for any free port.
     """
 
     def __init__(self, address: str) -> None:
-        """FailedPrecondition: the address is taken, or not of this machine."""
+        """Raises FailedPrecondition if the address is taken, or does not belong to this machine."""
         host, port = listen_address.host_of(address), int(address.rpartition(":")[2])
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -59,13 +59,14 @@ class MetricsEndpoint:
             thread.join()
 
     def close(self) -> None:
-        """Gives the address back."""
+        """Releases the address."""
         self._server.server_close()
 
     def _bind(self) -> None:
         try:
             self._server.server_bind()
-            self._server.server_activate()  # from here on nobody else gets it; who connects waits
+            # from here on the port is ours, and clients that connect have to wait
+            self._server.server_activate()
         except OSError:
             self.close()
             raise
@@ -77,12 +78,12 @@ class _Server6(ThreadingWSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
-        """Writes no line for a reader that comes every few seconds."""
+        """Logs nothing, because a reader comes every few seconds."""
 
 
 @contextmanager
 def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
-    """Serves the registry while the block runs; does nothing if an argument is None.
+    """Serves the registry while the block runs. If an argument is None, does nothing.
 
     Raises FailedPrecondition if the address is taken.
     """
@@ -97,15 +98,15 @@ def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> It
 
 @contextmanager
 def shared_registry() -> Iterator[CollectorRegistry]:
-    """Gives a registry that adds up all processes started in the block."""
+    """Yields a registry that adds up all processes started in the block."""
     with tempfile.TemporaryDirectory(prefix="policyd-metrics-") as folder:
         os.environ[SHARED] = folder
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
         yield registry
         del os.environ[SHARED]
 
 
 def forget_process(pid: int) -> None:
-    """Drops the gauges of a process that has ended. Its counters stay in the sums."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's
+    """Removes the gauges of a process that has ended. Its counters stay in the sums."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-_VARIABLES = ("no_proxy", "NO_PROXY")  # libraries read one or the other
+_VARIABLES = ("no_proxy", "NO_PROXY")  # some libraries read the one, some the other
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def except_loopback() -> None:
-    """Adds this machine's own names to the hosts that go without a proxy."""
+    """Adds this machine's own names to the hosts that are reached without a proxy."""
     listed = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "")
     hosts = [host.strip() for host in listed.split(",") if host.strip()]
     if "*" in hosts:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-PREFIX = "policyd-"  # of metadata that only our own processes send
+PREFIX = "policyd-"  # the prefix of metadata that only our own processes send
 PEER, COMMON_NAME = "policyd-peer", "policyd-common-name"
-ON_BEHALF_OF = "policyd-on-behalf-of"  # the server tells the trainer whose call it forwards
+ON_BEHALF_OF = "policyd-on-behalf-of"  # the server tells the trainer for whom it forwards a call
 
 
 class Origin:
-    """Tells who is at the other end."""
+    """Finds out who made a call."""
 
     def __init__(self, *, relayed: bool = False) -> None:
         """`relayed`: every call comes from the front, over a socket that nobody else can reach."""

@@ -18,7 +18,7 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 
 
 def asked(context: Any) -> str:
-    """Returns the call's own id, or a new one if it has none that may be logged."""
+    """Returns the call's own id, or a new one if there is none or if it must not be logged."""
     given = dict(context.invocation_metadata() or ()).get(KEY)
     return accepted(given if isinstance(given, str) else "")
 
@@ -35,7 +35,7 @@ def outgoing() -> list[tuple[str, str | bytes]]:
 
 
 class RequestIds(Interceptor):
-    """Gives each call its id. Must be around everything that logs."""
+    """Gives each call its id. It must surround everything that logs."""
 
     def __init__(self, spared: Collection[str] = ()) -> None:
         """`spared`: methods whose calls get an id only when they fail and log."""
@@ -43,7 +43,7 @@ class RequestIds(Interceptor):
         self._spared = spared
 
     def covers(self, method: str) -> bool:
-        """All methods but the spared ones."""
+        """Whether the method is not spared."""
         return method not in self._spared
 
     @asynccontextmanager

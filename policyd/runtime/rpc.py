@@ -35,7 +35,7 @@ class Failure:
 
     code: grpc.StatusCode
     message: str
-    # Carries the google.rpc details.
+    # A serialised google.rpc.Status.
     trailing_metadata: Metadata
 
 
@@ -50,7 +50,7 @@ def failure_of(error: BaseException, method: str = "") -> Failure:
 def unary(
     handler: Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], Awaitable[Response]],
 ) -> Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], Awaitable[Response]]:
-    """Wraps a grpc.aio handler that answers once."""
+    """Wraps a grpc.aio handler that returns one response."""
 
     @functools.wraps(handler)
     async def call(self: Servicer, request: Request, context: grpc.aio.ServicerContext[Any, Any]) -> Response:
@@ -58,7 +58,7 @@ def unary(
             return await handler(self, request, context)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             return await abort(context, error, handler.__qualname__)
 
     return call
@@ -67,7 +67,7 @@ def unary(
 def stream(
     handler: Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], AsyncIterator[Response]],
 ) -> Callable[[Servicer, Request, grpc.aio.ServicerContext[Any, Any]], AsyncIterator[Response]]:
-    """Wraps a grpc.aio handler that is an asynchronous generator of answers."""
+    """Wraps a grpc.aio handler that is an asynchronous generator of responses."""
 
     @functools.wraps(handler)
     async def call(
@@ -78,7 +78,7 @@ def stream(
                 yield response
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             await abort(context, error, handler.__qualname__)
 
     return call

@@ -22,14 +22,14 @@ _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 def code_of(context: Any) -> str:
-    """Returns the status code of a call that raised. A cancelled call has none yet."""
+    """Returns the status code of a call that raised. A cancelled call has no code yet."""
     code = context.code()
     name = _CODES.get(code, "UNKNOWN") if isinstance(code, int) else getattr(code, "name", None)
     return name if name not in (None, "OK") else "CANCELLED"
 
 
 class RpcMetrics(Interceptor):
-    """Counts every call. Must be around everything else, so that refused calls count, too."""
+    """Counts every call. It must surround everything else, so that refused calls count too."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class RpcMetrics(Interceptor):
         pending.append(seconds)
 
     def follow(self, counter: Callable[[], Iterable[Tally]]) -> None:
-        """Adds what is counted elsewhere, at each flush."""
+        """Adds the counts of `counter` at each flush."""
         self._counters.append(counter)
 
     def flush(self) -> None:

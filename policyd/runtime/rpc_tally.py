@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Seconds.
+# Upper bounds of the histogram's buckets, in seconds.
 BUCKETS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Tally(NamedTuple):
-    """What became of one method's calls since the start, counted elsewhere."""
+    """The calls of one method since the start, counted by another part of the process."""
 
     method: str  # full name
-    codes: Sequence[int]  # calls by gRPC's code, 0 to 16
-    buckets: Sequence[int]  # calls by BUCKETS, the last above all of them
-    seconds: float  # of all calls
+    codes: Sequence[int]  # number of calls by gRPC's status code, 0 to 16
+    buckets: Sequence[int]  # number of calls by BUCKETS; the last element counts longer calls
+    seconds: float  # the sum of all calls' durations

@@ -29,11 +29,14 @@ class Security(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    tls_cert: Path | None = None  # PEM, the server's chain, leaf first; read again when it changes
-    tls_key: Path | None = None  # PEM, its key
-    tls_client_ca: Path | None = None  # PEM; clients must show a certificate that it signed (mTLS)
+    # PEM: the server's certificate chain, leaf first; read again when it changes
+    tls_cert: Path | None = None
+    tls_key: Path | None = None  # PEM: the key of the certificate
+    # PEM: clients must have a certificate that this authority signed (mTLS)
+    tls_client_ca: Path | None = None
     callers: Path | None = None  # YAML, see policyd.runtime.callers; without it there are no roles
-    open: tuple[Literal["health", "reflection", "none"], ...] = ("health", "reflection")  # need no role
+    # services that need no role
+    open: tuple[Literal["health", "reflection", "none"], ...] = ("health", "reflection")
     insecure: bool = False  # listen beyond loopback without TLS
 
     @pydantic.model_validator(mode="after")
@@ -57,7 +60,7 @@ class Security(pydantic.BaseModel):
         return self.tls is not None or self.callers is not None
 
     def gate(self) -> Gate | None:
-        """Returns what authorizes calls; None: everyone may call.
+        """Returns the gate that authorizes calls. None: everyone may call.
 
         Raises FailedPrecondition if the file of callers is wrong.
         """
@@ -66,7 +69,7 @@ class Security(pydantic.BaseModel):
         return Gate(Authorizer(Callers(self.callers), [name for name in self.open if name in OPENABLE]))
 
     def guards(self, origin: Origin | None = None) -> list[Guard]:
-        """Returns what authorizes calls.
+        """Returns the guards that authorize calls; empty: everyone may call.
 
         Raises FailedPrecondition if the file of callers is wrong.
         """
@@ -134,7 +137,7 @@ def security_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def security_from(given: Mapping[str, Any]) -> Security:
-    """Returns the settings from a command's options; ignores other options.
+    """Returns the settings from a command's options. Other options are ignored.
 
     Raises click.UsageError.
     """

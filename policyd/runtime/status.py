@@ -18,7 +18,8 @@ from policyd import errors
 
 DOMAIN = "policyd"
 
-# Sizes of what travels in headers. The message travels twice: percent-encoded, and in the details.
+# Limits, because these travel in headers. The message travels twice: percent-encoded, and in the
+# details.
 MAX_MESSAGE_BYTES = 1536
 MAX_VIOLATION_BYTES = 600
 MAX_VIOLATIONS_BYTES = 2048
@@ -72,7 +73,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.PolicydError:
 
 
 def from_parts(code: grpc.StatusCode, message: str, details: bytes | None) -> errors.PolicydError:
-    """As `from_rpc_error`, of a call that was made without grpcio.
+    """As `from_rpc_error`, for a call that was made without grpcio.
 
     `details`: the bytes of `grpc-status-details-bin`; None: there were none.
     """
@@ -80,21 +81,21 @@ def from_parts(code: grpc.StatusCode, message: str, details: bytes | None) -> er
     try:
         if status is not None and details is not None:
             status.ParseFromString(details)
-    except DecodeError:  # trust the code alone
+    except DecodeError:  # use only the code
         status = None
     if status is not None and (status.code, status.message) != (code.value[0], message):
-        status = None  # the details disagree with the code
+        status = None  # details that contradict the code are ignored
     return _domain_error(code, message or code.name, status)
 
 
 def from_status(status: status_pb2.Status) -> errors.PolicydError:
-    """The domain error that `to_status` wrote."""
+    """Returns the domain error that `to_status` wrote."""
     code = next((code for code in grpc.StatusCode if code.value[0] == status.code), grpc.StatusCode.UNKNOWN)
     return _domain_error(code, status.message or code.name, status)
 
 
 def from_trailers(number: int, message: str, details: bytes) -> errors.PolicydError:
-    """The domain error of a call whose trailers were read without gRPC.
+    """Returns the domain error in the trailers of a call that was made without gRPC.
 
     `details`: the bytes of `grpc-status-details-bin`; empty: there were none.
     """
@@ -120,16 +121,16 @@ def _domain_error(
 
 def _pack(status: status_pb2.Status, detail: object) -> None:
     packed = any_pb2.Any()
-    packed.Pack(detail)  # type: ignore[arg-type]  # google.rpc messages have no common typed base
+    packed.Pack(detail)  # type: ignore[arg-type]  # google.rpc messages have no common base class with types
     status.details.append(packed)
 
 
 def fitting(text: str, limit: int) -> str:
-    """`text`, cut to at most `limit` bytes percent-encoded, as gRPC sends a message."""
+    """Returns `text`, cut so that it has at most `limit` bytes when gRPC percent-encodes it."""
     text = text.encode("utf-8", "replace").decode()
     if 3 * len(text.encode()) <= limit:
         return text
-    size = end = 0  # of what is read; where it would be cut
+    size = end = 0  # the encoded bytes so far, and the place of the last possible cut
     for place, character in enumerate(text):
         size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
         if size > limit:
@@ -140,7 +141,7 @@ def fitting(text: str, limit: int) -> str:
 
 
 def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details_pb2.BadRequest:
-    """As many of the violations as fit."""
+    """Returns the details with as many of the violations as fit."""
     message = error_details_pb2.BadRequest()
     for violation in violations:
         if message.ByteSize() > MAX_VIOLATIONS_BYTES - 2 * MAX_VIOLATION_BYTES:
@@ -155,7 +156,7 @@ def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details
 def _status_of(error: grpc.RpcError) -> status_pb2.Status | None:
     try:
         return rpc_status.from_call(error)
-    except ValueError:  # the details disagree with the code: trust the code alone
+    except ValueError:  # details that contradict the code: use only the code
         return None
 
 
@@ -164,7 +165,8 @@ def _details(
 ) -> tuple[str | None, tuple[errors.FieldViolation, ...], float]:
     reason: str | None = None
     violations: tuple[errors.FieldViolation, ...] = ()
-    retry_after = 1.0 if status is None else math.inf  # without details it came from a proxy or from gRPC
+    # without details, a proxy or gRPC itself made the status
+    retry_after = 1.0 if status is None else math.inf
     for packed in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         bad = error_details_pb2.BadRequest()

@@ -16,29 +16,29 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """The PEM files of a server or a client."""
+    """The PEM files of a server or of a client."""
 
-    certificate: Path  # the chain, leaf first
+    certificate: Path  # the certificate chain, leaf first
     key: Path
-    # The authority that signed the other side's certificates. A server that has it demands one
-    # (mTLS).
+    # The authority that signed the other side's certificates. A server with an authority demands
+    # client certificates (mTLS).
     authority: Path | None = None
 
     def check(self) -> None:
-        """FailedPrecondition: they are missing, broken or do not belong together."""
+        """Raises FailedPrecondition if files are missing, broken or do not belong together."""
         _configuration(self)
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     """Returns credentials that follow the files: each handshake uses their current content.
 
-    FailedPrecondition: they are missing, broken or do not belong together. Later such
-    changes are logged, and the last good ones stay in use.
+    Raises FailedPrecondition if they are missing, broken or do not belong together. If that happens
+    later, it is logged, and the last good files stay in use.
     """
     source = _Followed(files)
     return grpc.dynamic_ssl_server_credentials(
         source.configuration,
-        source.fetch,  # type: ignore[arg-type]  # the stubs forget that None means no change
+        source.fetch,  # type: ignore[arg-type]  # the stubs do not allow None, which means no change
         require_client_authentication=files.authority is not None,
     )
 
@@ -46,7 +46,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
 def channel_credentials(authority: Path | None, client: TlsFiles | None = None) -> grpc.ChannelCredentials:
     """Returns a client's credentials.
 
-    `authority` signed the server's certificate; None: the system's.
+    `authority` signed the server's certificate; None: the authorities that the system trusts.
     """
     return grpc.ssl_channel_credentials(
         root_certificates=None if authority is None else _bytes(authority),
@@ -56,7 +56,7 @@ def channel_credentials(authority: Path | None, client: TlsFiles | None = None) 
 
 
 class _Followed:
-    """A server's certificate configuration. It is made again when its files have changed."""
+    """A server's certificate configuration, which follows its files."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
@@ -64,7 +64,7 @@ class _Followed:
         self.configuration = _configuration(files)
 
     def fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """Called by gRPC at every handshake; None: nothing has changed."""
+        """Returns the new configuration, for gRPC at every handshake. None: nothing has changed."""
         stamps = self._look()
         if stamps == self._stamps:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 
-# The header `traceparent` for the calls that this code makes; empty: nothing is traced.
+# The header `traceparent` for calls that this code makes; empty: the call is not traced.
 traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
 
 

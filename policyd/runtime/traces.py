@@ -21,7 +21,7 @@ def trace_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tracing_to(endpoint: str | None, service: str) -> Tracing | None:
-    """Returns the tracing of this service, sent to `endpoint`; None if there is no endpoint.
+    """Returns the tracing of this service, with spans sent to `endpoint`. None: no endpoint.
 
     Raises FailedPrecondition if the extra `otel` is not installed.
     """

@@ -37,9 +37,10 @@ class Tracing(Interceptor):
         """`endpoint`: URL of an OTLP collector, `http://HOST:4317`."""
         super().__init__()
         self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
-        # `http_proxy` is for the world outside; `grpc_proxy` asks for a proxy of gRPC's calls.
-        asked = int(bool(os.environ.get("grpc_proxy")))  # noqa: SIM112  its name has small letters
-        exporter = OTLPSpanExporter(endpoint=endpoint, channel_options=(("grpc.enable_http_proxy", asked),))  # type: ignore[arg-type]  # gRPC takes numbers too
+        # `http_proxy` is meant for web addresses. A proxy for gRPC's calls is set with
+        # `grpc_proxy`.
+        asked = int(bool(os.environ.get("grpc_proxy")))  # noqa: SIM112 -- the variable's name is in small letters
+        exporter = OTLPSpanExporter(endpoint=endpoint, channel_options=(("grpc.enable_http_proxy", asked),))  # type: ignore[arg-type]  # gRPC also takes numbers
         self._provider.add_span_processor(
             BatchSpanProcessor(exporter, schedule_delay_millis=EXPORT_MILLISECONDS)
         )
@@ -64,9 +65,9 @@ class Tracing(Interceptor):
                 raise
 
     def ended(self, method: str, parent: str, begin: float, code: str) -> None:
-        """The span of a call, after its end.
+        """Sends the span of a call that has ended.
 
-        `begin`: time.monotonic(); `parent`: its traceparent.
+        `begin`: time.monotonic(); `parent`: the call's traceparent; `code`: its status code.
         """
         service, _, name = method.removeprefix("/").partition("/")
         attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
