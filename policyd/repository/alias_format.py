@@ -17,7 +17,7 @@ from policyd.repository.names import ALIAS_NAME
 from policyd.repository.records import AliasChange, AliasState
 
 FORMAT = 1
-MAX_BYTES = 64 * 2**20  # of one state; a change takes about 200 bytes
+MAX_BYTES = 64 * 2**20  # of one document; each change adds about 200 bytes
 
 _Number = Annotated[int, Field(ge=1, lt=2**63)]
 _Name = Annotated[str, StringConstraints(pattern=f"^{ALIAS_NAME.pattern}$")]
@@ -46,7 +46,7 @@ class _State(BaseModel):
 
 
 def encode(state: AliasState) -> bytes:
-    """The document's bytes."""
+    """Returns the document's bytes."""
     history = [asdict(change) | {"change_time": change.change_time.isoformat()} for change in state.history]
     body = {"format": FORMAT, "policy": state.policy, "generation": state.generation}
     text = json.dumps(body | {"aliases": dict(state.aliases), "history": history}, indent=1)
@@ -54,7 +54,7 @@ def encode(state: AliasState) -> bytes:
 
 
 def decode(policy: str, content: bytes | None) -> AliasState:
-    """The state; generation 0 if there is no document. Raises CorruptArtifact if it is damaged."""
+    """Returns the state; generation 0 if there is no document. CorruptArtifact: it is damaged."""
     if content is None:
         return AliasState(policy)
     try:
@@ -69,7 +69,7 @@ def decode(policy: str, content: bytes | None) -> AliasState:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in a line of bounded length."""
+    """Returns the first error as one line of bounded length."""
     wrong = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part)[:80] for part in wrong["loc"][:4])
     return f"{place}: {wrong['msg'][:200]}" if place else wrong["msg"][:200]

@@ -21,9 +21,9 @@ MAX_HISTORY = 2000  # changes of all aliases together
 
 
 def with_set(state: AliasState, alias: str, version: int, *, actor: str, reason: str) -> AliasState:
-    """The state after `alias` was pointed at `version`.
+    """Returns the state after `alias` was pointed at `version`.
 
-    The same state where it names it already.
+    If the alias names that version already, the state is returned unchanged.
     """
     if state.aliases.get(alias) == version:
         return state
@@ -31,7 +31,7 @@ def with_set(state: AliasState, alias: str, version: int, *, actor: str, reason:
 
 
 def with_rollback(state: AliasState, alias: str, *, actor: str, reason: str) -> AliasState:
-    """The state after `alias` went back one step of its history."""
+    """Returns the state after `alias` went back one step of its history."""
     stack = version_stack(state, alias)
     if len(stack) < 2:
         message = f"alias {alias!r} of {state.policy} has no earlier version to go back to"
@@ -40,14 +40,11 @@ def with_rollback(state: AliasState, alias: str, *, actor: str, reason: str) -> 
 
 
 def version_stack(state: AliasState, alias: str) -> list[int]:
-    """The versions that rollbacks of `alias` would walk through.
-
-    The last is the one that it names.
-    """
+    """Returns the versions that rollbacks of `alias` go through; the last is the present one."""
     stack: list[int] = []
     for change in state.history_of(alias):
         if change.kind == "rollback":
-            del stack[-1:]  # of a change that is older than the history there may be none
+            del stack[-1:]  # may be empty: the matching change may be older than the kept history
         else:
             stack.append(change.version)
     return stack

@@ -26,15 +26,18 @@ from policyd.repository.reading import read_file
 from policyd.repository.records import METADATA
 from policyd.repository.storage import Draft, Storage
 
-LISTING_SECONDS = 0.95  # how old a listing may be that another process made
-AWAY_SECONDS = 2.0  # after a failure the store is left alone
-MAX_BYTES = 10 * 2**30  # of kept files; those that were not used for longest go
+LISTING_SECONDS = 0.95  # a listing by another process is used while it is younger than this
+AWAY_SECONDS = 2.0  # after a failure, the store is not asked for this long
+MAX_BYTES = 10 * 2**30  # of kept files; the least recently used ones are deleted
 
 _LOG = logging.getLogger(__name__)
 
 
 class CachedStorage:
-    """Answers from `folder` where that is safe, else from `inner`. Writes go to `inner`."""
+    """Reads from local copies where that is safe, else from `inner`. Writes to `inner`.
+
+    The copies are in `folder`.
+    """
 
     def __init__(self, inner: Storage, folder: Path) -> None:
         self._inner = inner
@@ -42,18 +45,19 @@ class CachedStorage:
         self._away_until = 0.0  # time.monotonic()
         self._digests: dict[tuple[str, int], Mapping[str, str]] = {}
         self._recoveries = 0  # how often the store could be reached again
-        self._listed: Mapping[str, Hashable] = {}  # the last stamps
-        self._numbered: dict[str, tuple[Hashable, bool]] = {}  # by policy: at which stamp it had versions
+        self._listed: Mapping[str, Hashable] = {}  # the stamps of the last listing
+        # by policy: a stamp, and whether the policy had versions at it
+        self._numbered: dict[str, tuple[Hashable, bool]] = {}
         for name in ("files", "answers"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     @property
     def location(self) -> str:
-        """That of the storage behind it."""
+        """The location of the storage that is cached."""
         return self._inner.location
 
     def policies(self) -> list[str]:
-        """See Storage. As in the last listing."""
+        """See Storage. Uses the last listing."""
         return sorted(self.stamps())
 
     def numbers(self, policy: str) -> list[int]:
@@ -61,7 +65,7 @@ class CachedStorage:
         return [int(n) for n in self._answer(f"numbers-{policy}", lambda: self._inner.numbers(policy))]
 
     def has_versions(self, policy: str) -> bool:
-        """See Storage. Asked of the store only if the policy's stamp is another than then."""
+        """See Storage. Asks the store only if the policy's stamp has changed."""
         stamp = self._listed.get(policy)
         if policy not in self._numbered or self._numbered[policy][0] != stamp:
             self._numbered[policy] = (stamp, bool(self.numbers(policy)))
@@ -108,7 +112,7 @@ class CachedStorage:
         return self._inner.add(policy, version, name, content, replace=replace)
 
     def remove(self, policy: str, version: int) -> bool:
-        """See Storage. Kept files go when room is needed."""
+        """See Storage. The kept files are deleted later, when room is needed."""
         return self._inner.remove(policy, version)
 
     def read_aliases(self, policy: str) -> bytes | None:
@@ -132,9 +136,9 @@ class CachedStorage:
     def stamps(self) -> Mapping[str, Hashable]:
         """See Storage.
 
-        At most one listing in LISTING_SECONDS by all processes that share the folder. All stamps
-        change when the store can be reached again: what was read meanwhile may be older than the
-        listing, which another process may have made.
+        The processes that share the folder make at most one listing per LISTING_SECONDS. When the
+        store can be reached again after a failure, all stamps change, because something may have
+        been read in between that is older than the listing.
         """
         with locked(self._folder / "listing.lock"):
             if _is_new(self._folder / "answers" / "stamps.json"):
@@ -144,7 +148,7 @@ class CachedStorage:
         return self._listed
 
     def look_again(self) -> bool:
-        """See Storage. One listing in LISTING_SECONDS by all processes that share the folder."""
+        """See Storage. The processes that share the folder list once per LISTING_SECONDS."""
         mark = self._folder / "looked-again"
         with locked(self._folder / "listing.lock"):
             if _is_new(mark):
@@ -184,9 +188,9 @@ class CachedStorage:
         return content
 
     def _bytes(self, key: str, read: Callable[[], bytes | None], limit: int) -> bytes | None:
-        """The store's present answer; its last one while the store is away.
+        """Returns the store's answer, or the last saved one while the store is away.
 
-        None is an answer, too.
+        The answer may be None, which means that the store has no such object.
         """
         path = self._folder / "answers" / key
         try:
@@ -207,11 +211,11 @@ class CachedStorage:
         return json.loads(content or b"null")
 
     def _as_stamps(self, answer: Any) -> Mapping[str, Hashable]:
-        """JSON has no tuples."""
+        """Converts saved stamps back. JSON has lists instead of tuples."""
         return {name: (self._recoveries, *map(tuple, stamp)) for name, stamp in (answer or {}).items()}
 
     def _list(self) -> None:
-        """Asks the store for the stamps. The caller has the lock."""
+        """Asks the store for the stamps. The caller holds the lock."""
         self._listed = self._as_stamps(self._answer("stamps", self._inner.stamps))
         if (path := self._folder / "answers" / "stamps.json").exists():
             os.utime(path)
@@ -236,7 +240,10 @@ class CachedStorage:
         return content
 
     def _kept(self, digest: str, limit: int) -> bytes | None:
-        """A kept file's bytes, verified; None: it is not kept, or it is damaged and is removed."""
+        """Returns the verified bytes of a kept file. None: it is not kept, or it was damaged.
+
+        A damaged file is deleted.
+        """
         path = self._folder / "files" / digest
         try:
             content = read_file(path, limit)
@@ -256,7 +263,7 @@ class CachedStorage:
         try:
             _write(files / digest, content)
             self._make_room(files)
-        except OSError as error:  # a full disk: served all the same
+        except OSError as error:  # the disk is full: the file is served without being kept
             _LOG.warning("%s cannot be written: %s", files, error.strerror)
 
     @staticmethod
@@ -277,8 +284,8 @@ def _is_new(path: Path) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A reader sees the old bytes or the new, and so do other processes that share the folder."""
+    """Writes a file as a whole, so that no process that shares the folder sees a part of it."""
     descriptor, scratch = tempfile.mkstemp(dir=path.parent.parent, prefix=".new-")
-    with open(descriptor, "wb") as file:  # noqa: PTH123 -- a descriptor has no path
+    with open(descriptor, "wb") as file:  # noqa: PTH123 -- it is a descriptor, which has no path
         file.write(content)
     Path(scratch).rename(path)

@@ -15,9 +15,9 @@ from policyd.axes import Scale, short
 from policyd.counted import counted
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640, 380, 70, 14, 30, 232
-SHARE_TOP, SHARE_FLOOR = 274, 328  # of the picture below, the share
+SHARE_TOP, SHARE_FLOOR = 274, 328  # vertical range of the picture's lower part, which shows the share
 _VERDICTS = {Canary.PROMOTED: "yes", Canary.ROLLED_BACK: "no"}
-# Attributes, not styles: the page that shows the picture too allows none.
+# Attributes instead of styles, because the page that also shows the picture forbids inline styles.
 _BAND = 'fill="#3b82c4" fill-opacity=".28"'
 _LINE = 'fill="none" stroke="#3b82c4" stroke-width="2"'
 _GRID, _ZERO = 'stroke="#8b98a5" stroke-opacity=".35"', 'stroke="#c0392b" stroke-width="1.3"'
@@ -27,7 +27,7 @@ Points = list[tuple[float, float]]
 
 
 def with_canary(html: str, canary: Canary) -> str:
-    """The report with this canary's section at its end, or in the place of an older one of it."""
+    """Returns the report with this canary's section, added at the end or replacing an older one."""
     written = section(canary)
     name = re.escape(_name(canary))
     before = re.search(rf'<section id="{name}">.*?</section>\n', html, re.DOTALL)
@@ -38,7 +38,7 @@ def with_canary(html: str, canary: Canary) -> str:
 
 
 def section(canary: Canary) -> str:
-    """The section of one canary."""
+    """Returns the HTML of one canary's section."""
     state = Canary.State.Name(canary.state).lower().replace("_", " ")
     title = f"Canary beside version {canary.base_version} for {canary.alias}: {state}"
     began = f"{_moment(canary.start_time)} by {canary.actor or 'nobody named'}"
@@ -60,7 +60,7 @@ def section(canary: Canary) -> str:
 
 
 def picture(canary: Canary) -> str:
-    """The interval of the difference of mean returns, and the share, over compared episodes: SVG.
+    """Returns an SVG: the interval of the difference, and the share, over compared episodes.
 
     Empty before there is an interval.
     """
@@ -84,7 +84,7 @@ def picture(canary: Canary) -> str:
 
 
 def _returns(known: list[CanaryPoint], across: Scale, up: Scale) -> list[str]:
-    """The band between both ends, the difference inside it, the last look, and 0."""
+    """Returns the interval's band, the difference in it, the last look, and the line at 0."""
     lows = _steps([(across.at(point.episodes), up.at(point.low)) for point in known])
     highs = _steps([(across.at(point.episodes), up.at(point.high)) for point in known])
     middle = _steps([(across.at(point.episodes), up.at(point.difference)) for point in known])
@@ -102,7 +102,7 @@ def _returns(known: list[CanaryPoint], across: Scale, up: Scale) -> list[str]:
 
 
 def _shares(points: list[CanaryPoint], across: Scale) -> list[str]:
-    """The share of the traffic, below, from 0 to 100%: since the beginning."""
+    """Returns the lower part: the share of the traffic, 0 to 100%, since the canary began."""
     up = Scale(0.0, 1.0, SHARE_FLOOR, SHARE_TOP)
     begin = (across.at(0.0), up.at(points[0].share))
     line = _steps([begin, *((across.at(point.episodes), up.at(point.share)) for point in points)])
@@ -115,7 +115,7 @@ def _shares(points: list[CanaryPoint], across: Scale) -> list[str]:
 
 
 def _steps(points: Points) -> Points:
-    """What is known stays so until the next point."""
+    """Returns the points as steps: a value holds until the next point."""
     corners = points[:1]
     for x, y in points[1:]:
         corners += [(x, corners[-1][1]), (x, y)]

@@ -14,9 +14,9 @@ from policyd.repository.storage import Storage
 def changed_aliases(
     storage: Storage, policy: str, change: Callable[[AliasState], AliasState], expected: int | None
 ) -> AliasState:
-    """Replaces the aliases by what `change` makes of them; the same ones stay.
+    """Replaces the aliases by the result of `change`. Nothing is written if that is the same.
 
-    Conflict: they are not at generation `expected`, where one is given.
+    Raises Conflict if `expected` is given and is not their generation.
     """
     result = AliasState(policy)
 
@@ -36,9 +36,9 @@ def changed_aliases(
 def changed_traffic(
     storage: Storage, policy: str, change: Callable[[Traffic], Traffic], expected: int | None
 ) -> Traffic:
-    """Replaces the traffic by what `change` makes of it; the same one stays.
+    """Replaces the traffic by the result of `change`. Nothing is written if that is the same.
 
-    Conflict: it is not at generation `expected`, where one is given.
+    Raises Conflict if `expected` is given and is not its generation.
     """
     result = Traffic(policy=policy)
 
@@ -57,7 +57,7 @@ def changed_traffic(
 
 
 def uses(aliases: AliasState, shared: Traffic) -> dict[int, str]:
-    """The versions that an alias names, that share or shadow one, and the canary's."""
+    """Returns the versions in use, with the reason: an alias, a share, a shadow or a canary."""
     used = {version: f"alias {name}" for name, version in aliases.aliases.items()}
     for each in shared.aliases:
         used.update({share.version: f"a share of alias {each.alias}" for share in each.shares})

@@ -15,7 +15,7 @@ from policyd.repository import alias_format, traffic, triton, versions
 from policyd.repository.records import METADATA, AliasState
 from policyd.repository.store import ModelRepository
 
-ACTOR = "policyctl copy"  # of what a copy changes in the history
+ACTOR = "policyctl copy"  # the author of changes that a copy makes in the history
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Copied:
     """What a copy did."""
 
     copied: tuple[str, ...]  # "policy/version"
-    existed: tuple[str, ...]  # that were there already, with the same content
+    existed: tuple[str, ...]  # versions that the target already had, with the same content
 
 
 def copy(
@@ -32,14 +32,15 @@ def copy(
     policies: Collection[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Copied:
-    """Copies every version of the policies (none named: all), verified, then aliases and traffic.
+    """Copies every version of the policies, verified, then their aliases and traffic.
 
-    What is there already with the same content stays, so an interrupted copy can be repeated.
+    Without `policies`, it copies all policies. What the target already has with the same content
+    stays, so an interrupted copy can be repeated.
 
     Raises:
         NotFound: the source has no such policy.
         CorruptArtifact: a file of the source is damaged; nothing of its version is copied.
-        AlreadyExists: the target has another version under a number.
+        AlreadyExists: the target has another version with the same number.
         Conflict: the target's aliases or their traffic have a history of their own.
     """
     target.prepare()
@@ -59,7 +60,7 @@ def copy(
 
 
 def _copy_version(source: ModelRepository, target: ModelRepository, policy: str, number: int) -> bool:
-    """Whether it was copied; False: it was there."""
+    """Copies one version. Returns whether it was copied; False: the target already had it."""
     published = source.read(policy, number)
     if _exists(target, policy, number, published.digest):
         return False
@@ -101,7 +102,7 @@ def _copy_aliases(source: ModelRepository, target: ModelRepository, policy: str)
 
 
 def _copy_traffic(source: ModelRepository, target: ModelRepository, policy: str) -> None:
-    """Shares, shadows and the history. A canary that runs has ended in the copy."""
+    """Copies shares, shadows and the history. A running canary is marked as ended in the copy."""
     whole = source.traffic(policy)
     if not whole.generation:
         return

@@ -39,7 +39,7 @@ _LAST_NUMBER = "last_version"
 
 
 class DiskStorage:
-    """Versions and alias states below `root`, which need not exist before the first write."""
+    """Versions and alias states below `root`. The folder is created by the first write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,7 +53,7 @@ class DiskStorage:
         return str(self.root)
 
     def policies(self) -> list[str]:
-        """Every entry of `models` with a policy's name, whatever it is."""
+        """Returns every entry of `models` whose name may be a policy's, of whatever kind."""
         return [name for name in entries(self._models) if POLICY_NAME.fullmatch(name)]
 
     def numbers(self, policy: str) -> list[int]:
@@ -80,7 +80,7 @@ class DiskStorage:
     def find_job(self, policy: str, job_id: str) -> int | None:
         """See Storage."""
         for number in reversed(self.numbers(policy)):
-            with suppress(CorruptArtifact):  # a damaged version is not this job's
+            with suppress(CorruptArtifact):  # a damaged version does not belong to this job
                 content = self.read(policy, number, METADATA, versions.MAX_METADATA_BYTES)
                 if content is not None and versions.decode(policy, number, content).job_id == job_id:
                     return number
@@ -121,7 +121,7 @@ class DiskStorage:
         return True
 
     def remove(self, policy: str, version: int) -> bool:
-        """See Storage. One rename takes it out of sight; its bytes go afterwards."""
+        """See Storage. One rename hides the version; its files are deleted after that."""
         with (
             disk_errors(self.root),
             staging.staging_directory(self._staging) as stage,
@@ -160,7 +160,7 @@ class DiskStorage:
         return read_stamps(self._models, self._alias_folder)
 
     def look_again(self) -> bool:
-        """See Storage. Nothing is remembered."""
+        """See Storage. Always False, because nothing is remembered."""
         return False
 
     def folders(self) -> list[Path]:
@@ -179,7 +179,7 @@ class DiskStorage:
         return f"the repository {self.root} has no folder `models`: is --repository right, or is it new?"
 
     def prepare(self) -> None:
-        """See Storage. Renames and locks are part of what a file system is."""
+        """See Storage. Nothing to check: every file system has renames and locks."""
 
     def sweep(self) -> int:
         """See Storage."""
@@ -217,7 +217,10 @@ class DiskStorage:
 
     @staticmethod
     def _last_number(home: Path) -> int:
-        """The file remembers numbers whose folders an operator has deleted since."""
+        """Returns the last number that was used.
+
+        A file keeps it even if the version was deleted.
+        """
         content = read_file(home / _LAST_NUMBER, 100)
         if content is None:
             return 0

@@ -15,12 +15,12 @@ from pathlib import Path
 from policyd.errors import CorruptArtifact, Exhausted, FailedPrecondition
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DAMAGED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}  # an entry of another kind in the way
+_DAMAGED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}  # errors of an entry of the wrong kind
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def make_directory(path: Path) -> None:
-    """Makes `path` and what lacks above it, each entry durable in its parent."""
+    """Creates `path` and its missing parents. Each entry is durable in its parent."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -38,7 +38,7 @@ def sync_directory(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes a new file and makes its bytes durable; its name is so after `sync_directory`."""
+    """Writes a new file and makes its bytes durable. Its name is durable after `sync_directory`."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -46,7 +46,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replaces `path` as a whole: a reader sees the old bytes or the new.
+    """Replaces `path` as a whole: a reader sees the old bytes or the new ones.
 
     The caller holds the lock.
     """
@@ -59,7 +59,7 @@ def replace_file(path: Path, content: bytes) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on the file `path`. The kernel releases it when the holder dies."""
-    # Read-only access suffices for flock, and lets other users of the machine take the lock too.
+    # flock works with read-only access, so other users of the machine can take the lock too.
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_at_once(path: Path) -> Iterator[bool]:
-    """As `locked`, but does not wait: yields False where somebody else holds the lock."""
+    """As `locked`, but without waiting: yields False if another process holds the lock."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
@@ -85,9 +85,9 @@ def locked_at_once(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
-    """Turns a full, read-only or damaged disk into errors of the tree.
+    """Turns errors of a full, read-only or damaged disk into errors of `policyd.errors`.
 
-    Anything else stays what it is.
+    All other errors are raised unchanged.
     """
     try:
         yield

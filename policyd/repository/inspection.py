@@ -14,16 +14,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one look at a policy found."""
+    """What was found in a policy."""
 
     aliases: AliasState | None  # None: damaged
     versions: list[int]  # ascending
-    damage: tuple[str, ...] = ()  # what cannot be read, a line each
-    notes: tuple[str, ...] = ()  # what is no version but looks as if it should be one
+    damage: tuple[str, ...] = ()  # one line for each part that cannot be read
+    notes: tuple[str, ...] = ()  # one line for each entry that looks like a version but is not one
 
 
 def attempt(read: Callable[[], _T], damage: list[str]) -> _T | None:
-    """What `read` gives; None: it is damaged, which `damage` says then, once."""
+    """Returns the result of `read`. If it is damaged, returns None and adds a line to `damage`."""
     try:
         return read()
     except CorruptArtifact as error:

@@ -11,12 +11,12 @@ ALIAS_NAME = POLICY_NAME
 
 
 def validate_policy_name(name: str, *, field: str = "policy") -> str:
-    """The name itself; InvalidArgument names `field`."""
+    """Returns the name. Raises InvalidArgument for `field` if it is not valid."""
     return _validate(POLICY_NAME, name, field)
 
 
 def validate_alias_name(name: str, *, field: str = "alias") -> str:
-    """The name itself; InvalidArgument names `field`."""
+    """Returns the name. Raises InvalidArgument for `field` if it is not valid."""
     return _validate(ALIAS_NAME, name, field)
 
 

@@ -16,20 +16,20 @@ from typing import Any
 
 from policyd.errors import Conflict, CorruptArtifact, FailedPrecondition, Unavailable
 
-ATTEMPTS = 100  # against other writers
-MAX_PAUSE = 0.2  # seconds between them, at most
+ATTEMPTS = 100  # attempts of a write while other writers change the same object
+MAX_PAUSE = 0.2  # longest pause between two attempts, in seconds
 
 
 @dataclass(frozen=True)
 class Found:
-    """An object's bytes, and what a write can be conditional on."""
+    """An object's bytes, and the condition for overwriting exactly these."""
 
     content: bytes
     condition: Mapping[str, str]  # ETag and, where the store has them, the generation
 
 
 class ObjectClient:
-    """One store, or a prefix in it. Safe for threads."""
+    """The objects of one store, or below a prefix in it. Threads may share it."""
 
     def __init__(self, store: Any, location: str) -> None:
         """`store`: one of obstore.store. `location`: its URL, for messages."""
@@ -40,9 +40,9 @@ class ObjectClient:
         self.location = location
 
     def get(self, key: str, limit: int) -> Found | None:
-        """The object; None: there is none.
+        """Returns the object. None: there is none.
 
-        CorruptArtifact: it is larger than `limit` bytes. Unavailable.
+        Raises CorruptArtifact if it is larger than `limit` bytes, and Unavailable.
         """
         with self._translated(key):
             try:
@@ -54,7 +54,7 @@ class ObjectClient:
                 return None
 
     def size(self, key: str) -> int | None:
-        """The object's bytes, counted; None: there is none. Unavailable."""
+        """Returns the object's size in bytes. None: there is none. Raises Unavailable."""
         with self._translated(key):
             try:
                 return int(self._store.head(key)["size"])
@@ -62,9 +62,9 @@ class ObjectClient:
                 return None
 
     def part(self, key: str, start: int, end: int) -> bytes:
-        """Bytes [start, end) of an object; fewer if it is shorter now, none if it is gone.
+        """Returns bytes [start, end) of an object; fewer if it is shorter, none if it is gone.
 
-        Unavailable.
+        Raises Unavailable.
         """
         with self._translated(key):
             try:
@@ -73,15 +73,18 @@ class ObjectClient:
                 return b""
 
     def put(self, key: str, content: bytes) -> Mapping[str, str]:
-        """Writes or overwrites an object. Returns the condition that names what was written."""
+        """Writes or overwrites an object.
+
+        Returns the condition for overwriting exactly this one.
+        """
         with self._translated(key):
             return _condition(self._store.put(key, content, mode="overwrite", use_multipart=False))
 
     def create(self, key: str, content: bytes) -> bool:
-        """Writes an object that must not exist. Returns whether these bytes are there now.
+        """Creates an object that must not exist. Returns whether the store has these bytes now.
 
         A store may answer "conflict" while another write is under way, and a request whose answer
-        was lost is sent again: so what is there decides, and not the answer.
+        was lost is sent again. Therefore the object is read to find out what was written.
         """
         for _ in _attempts():
             with self._translated(key):
@@ -96,11 +99,9 @@ class ObjectClient:
         raise Unavailable(f"{self.location}: {key} was neither written nor found")
 
     def update(self, key: str, limit: int, change: Callable[[bytes | None], bytes | None]) -> None:
-        """Replaces an object by what `change` makes of it, if nobody changed it meanwhile.
+        """Replaces an object by the result of `change`, and tries again if somebody was faster.
 
-        Else again.
-
-        `change` returns None if it stays. Conflict: too many others write it.
+        If `change` returns None, the object stays. Raises Conflict if too many others write it.
         """
         for _ in _attempts():
             before = self.get(key, limit)
@@ -122,26 +123,26 @@ class ObjectClient:
                 return
 
     def entries(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """Key and ETag of every object below `prefix`, which ends with a slash."""
+        """Yields key and ETag of every object below `prefix`, which ends with a slash."""
         with self._translated(prefix):
             for page in self._store.list(prefix):
                 for meta in page:
                     yield meta["path"], str(meta.get("e_tag") or (meta["last_modified"], meta["size"]))
 
     def folders(self, prefix: str) -> list[str]:
-        """Names of the folders directly below `prefix`, which ends with a slash."""
+        """Returns the names of the folders directly below `prefix`, which ends with a slash."""
         with self._translated(prefix):
             found = self._store.list_with_delimiter(prefix)
             return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
 
     def replace(self, key: str, content: bytes, condition: Mapping[str, str]) -> bool:
-        """Overwrites an object if it is what the condition names; False: it is not."""
+        """Overwrites an object if `condition` still holds. False: the object has changed."""
         with self._translated(key):
             try:
                 self._store.put(key, content, mode=dict(condition), use_multipart=False)
             except (self._errors.PreconditionError, self._errors.NotFoundError, FileNotFoundError):
                 return False
-            except self._errors.AlreadyExistsError:  # how 409 arrives: another write was under way
+            except self._errors.AlreadyExistsError:  # HTTP status 409: another write was under way
                 return False
             return True
 
@@ -162,7 +163,7 @@ class ObjectClient:
             raise Unavailable(message, reason="STORE_UNAVAILABLE") from None
 
     def _is_refusal(self, error: BaseException) -> bool:
-        """A listing's refusal has no class of its own."""
+        """Whether the store refused access. A refused listing has no error class of its own."""
         refused = (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError, PermissionError)
         told = ("403 Forbidden", "401 Unauthorized")
         return isinstance(error, refused) or any(text in str(error) for text in told)
@@ -173,14 +174,14 @@ def _condition(meta: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _short(error: BaseException) -> str:
-    """The first line, without the parts of URLs in which signatures and keys can stand."""
+    """Returns the first line, without the parts of URLs that may hold signatures and keys."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return re.sub(r"\?[^\s\"')]*", "?...", re.sub(r"//[^/@\s]*@", "//", line))[:300]
 
 
 def _attempts() -> Iterator[int]:
-    """Counts attempts; between two of them a pause that grows, and differs between writers."""
+    """Yields the attempt numbers, with growing random pauses between them."""
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(random.uniform(0, min(MAX_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 -- no secret
+            time.sleep(random.uniform(0, min(MAX_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 -- not a secret
         yield attempt

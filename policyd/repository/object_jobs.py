@@ -17,7 +17,7 @@ from policyd.repository.object_client import ObjectClient
 
 
 class JobDecision(NamedTuple):
-    """A number, and the metadata that makes it a version."""
+    """The number of the version that a job publishes, and its metadata."""
 
     version: int
     metadata: bytes
@@ -31,12 +31,15 @@ class JobDecisions:
         self._client, self._is_there = client, is_there
 
     def find(self, policy: str, job_id: str) -> JobDecision | None:
-        """None: nothing was decided yet, or the version's model is gone."""
+        """Returns the job's decision. None: there is none, or the version's model is gone."""
         found = self._client.get(_key(policy, job_id), versions.MAX_METADATA_BYTES)
         return None if found is None else self._standing(policy, found.content)
 
     def decide(self, policy: str, job_id: str, mine: JobDecision) -> JobDecision:
-        """Which version the job publishes: ours, or that of another attempt that came first."""
+        """Decides which version the job publishes.
+
+        Returns `mine`, or the decision of another attempt of the job that was faster.
+        """
         chosen = mine
 
         def choose(before: bytes | None) -> bytes | None:
@@ -62,7 +65,7 @@ def _encode(decision: JobDecision) -> bytes:
 
 
 def _decode(content: bytes) -> JobDecision | None:
-    """None: it is damaged, and so decides nothing."""
+    """Returns the decision in an object. None: it is damaged, and is ignored."""
     try:
         decision = json.loads(content)
         return JobDecision(int(decision["version"]), str(decision["metadata"]).encode())

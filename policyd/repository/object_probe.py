@@ -9,9 +9,10 @@ from policyd.repository.object_client import ObjectClient
 
 
 def require_conditions(client: ObjectClient) -> None:
-    """Tries each kind of condition on an object of its own.
+    """Tests each kind of conditional write on an object of its own.
 
-    FailedPrecondition: the store overwrites where it must not, or does not write where it may.
+    Raises FailedPrecondition if the store overwrites although the condition fails, or does not
+    write although it holds.
     """
     key = f"staging/probe-{uuid.uuid4().hex}"
     try:

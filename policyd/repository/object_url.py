@@ -25,7 +25,7 @@ from policyd.runtime.no_proxy import except_loopback
 
 SCHEMES = ("s3", "gs", "az")
 ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
-# Setting: obstore's name for it, by scheme.
+# By scheme: obstore's name for each setting.
 _SETTINGS: Mapping[str, Mapping[str, str]] = {
     "s3": {
         "endpoint": "endpoint",
@@ -37,15 +37,15 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
     "az": {"endpoint": "endpoint"},
 }
 
-# The endpoint where the URL names none, as each cloud's own tools find it.
+# Variables that hold the endpoint if the URL has none. The clouds' own tools read them too.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 
 
 def open_objects(url: str, *, connect_seconds: float = 5.0, retry_seconds: float = 20.0) -> ObjectClient:
-    """The objects at a URL; nothing is sent yet.
+    """Returns the client for the objects at a URL. Nothing is sent yet.
 
     Raises:
-        InvalidArgument: the URL holds credentials, an unknown setting, or no bucket.
+        InvalidArgument: the URL has credentials, an unknown setting, or no bucket.
         FailedPrecondition: the package obstore is not installed.
     """
     parts = urlsplit(url)
@@ -77,12 +77,12 @@ def open_objects(url: str, *, connect_seconds: float = 5.0, retry_seconds: float
         "retry_timeout": timedelta(seconds=retry_seconds),
         "backoff": backoff,
     }
-    store = from_url(where, config=config, client_options=client_options, retry_config=retries)  # type: ignore[call-overload]  # one overload a cloud
+    store = from_url(where, config=config, client_options=client_options, retry_config=retries)  # type: ignore[call-overload]  # one overload per cloud
     return ObjectClient(store, url)
 
 
 def child(url: str, name: str) -> str:
-    """The URL of what lies below another, with the same settings."""
+    """Returns the URL of `name` below `url`, with the same settings."""
     where, mark, settings = url.partition("?")
     return f"{where.rstrip('/')}/{name}{mark}{settings}"
 

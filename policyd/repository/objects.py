@@ -35,7 +35,7 @@ _STATE, _PUBLISHED, _TRAFFIC = ".json", ".published", ".traffic"
 
 
 class ObjectStorage:
-    """Versions and alias states as objects. The store is probed before the first write."""
+    """Versions and alias states as objects. The store is tested before the first write."""
 
     def __init__(self, client: ObjectClient) -> None:
         self.client = client
@@ -62,7 +62,8 @@ class ObjectStorage:
     def unfinished(self, policy: str) -> Mapping[int, str]:
         """See Storage.
 
-        The largest claimed number is probably one of a publisher at work: that is no news.
+        Claimed numbers above the newest version are left out: their publishers are probably at
+        work.
         """
         published, begun, claimed = self._numbers(policy)
         passed = {number for number in claimed - published if number < max(published, default=0)}
@@ -82,7 +83,8 @@ class ObjectStorage:
     def find_job(self, policy: str, job_id: str) -> int | None:
         """See Storage.
 
-        A publisher that died between its decision and its metadata is finished here.
+        If a publisher died after its decision and before its metadata, its version is finished
+        here.
         """
         decision = self._jobs.find(policy, job_id)
         if decision is None:
@@ -113,7 +115,7 @@ class ObjectStorage:
         return number
 
     def restore(self, policy: str, version: int, files: Mapping[str, bytes], config: bytes) -> bool:
-        """See Storage. The same files again finish what was interrupted."""
+        """See Storage. If a call was interrupted, another call with the same files completes it."""
         self.prepare()
         content = b"restored " + hashlib.sha256(files[METADATA]).hexdigest().encode()
         if not self.client.create(_claim_key(policy, version), content):
@@ -138,9 +140,10 @@ class ObjectStorage:
         return self.client.create(key, content)
 
     def remove(self, policy: str, version: int) -> bool:
-        """See Storage. Without metadata.json it is no version; its other objects go afterwards.
+        """See Storage. It deletes metadata.json first, and then the other objects.
 
-        The largest claim stays, from which the next number follows.
+        Without metadata.json it is not a version any more. The largest claim stays, because the
+        next number follows from it.
         """
         self.prepare()
         prefix = self._version(policy, version)
@@ -182,7 +185,7 @@ class ObjectStorage:
         return {name: tuple(sorted(found.items())) for name, found in stamps.items()}
 
     def look_again(self) -> bool:
-        """See Storage. Nothing is remembered."""
+        """See Storage. Always False, because nothing is remembered."""
         return False
 
     def folders(self) -> list[Path]:
@@ -196,7 +199,7 @@ class ObjectStorage:
         return f"the repository {self.location} holds no version: is --repository right, or is it new?"
 
     def sweep(self) -> int:
-        """See Storage. A policy whose first publisher died before it announced it is announced."""
+        """See Storage. It also announces policies whose first publisher died before it did so."""
         announced = self.stamps()
         repaired = 0
         for policy in self.client.folders("models/"):
@@ -206,16 +209,17 @@ class ObjectStorage:
         return repaired
 
     def prepare(self) -> None:
-        """Makes sure, once, that the store honours conditions.
+        """Tests, once, that the store honours conditions.
 
-        FailedPrecondition: it does not, and so two writers could overwrite each other's work.
+        Raises FailedPrecondition if it does not, because writers could then lose each other's
+        changes.
         """
         if not self._probed:
             require_conditions(self.client)
             self._probed = True
 
     def _numbers(self, policy: str) -> tuple[set[int], set[int], set[int]]:
-        """Numbers with metadata, numbers with any file, and numbers that are claimed."""
+        """Returns three sets of numbers: with metadata, with any file, and claimed ones."""
         published, begun, claimed = set(), set(), set()
         prefix = f"models/{policy}/"
         for key, _ in self.client.entries(prefix):

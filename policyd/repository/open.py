@@ -15,9 +15,9 @@ WANTED = "a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PRE
 
 
 def location(text: str | Path) -> Path | str:
-    """A folder's path, or a URL of object storage.
+    """Returns a folder's path, or a URL of object storage.
 
-    InvalidArgument: a URL of another kind, or nothing.
+    Raises InvalidArgument for a URL of another kind, or for an empty text.
     """
     if isinstance(text, Path):
         return text
@@ -30,9 +30,9 @@ def location(text: str | Path) -> Path | str:
 
 
 def open_storage(where: Path | str) -> Storage:
-    """The storage at a location.
+    """Returns the storage at a location.
 
-    InvalidArgument; FailedPrecondition: its package is not installed.
+    Raises InvalidArgument, and FailedPrecondition if the package that it needs is not installed.
     """
     where = location(where)
     if isinstance(where, Path):

@@ -11,14 +11,14 @@ from policyd.repository.open import location
 
 
 class Location(click.ParamType[Path | str]):
-    """Converts to a folder's path, or to a URL of object storage as it stands."""
+    """The type of an option that is a folder, or a URL of object storage."""
 
     name = "location"
 
     def convert(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path | str:
-        """A usage error for a URL of another kind, and for a path that is a file."""
+        """Raises a usage error for a URL of another kind, and for a path that is a file."""
         try:
             where = location(value)
         except InvalidArgument as error:

@@ -59,14 +59,11 @@ class RepositoryReader:
         return found
 
     def inspect(self, policy: str) -> Inspection:
-        """Looks at everything that the policy has.
-
-        Damage is collected instead of raised.
-        """
+        """Returns everything that the policy has. Damage is collected, not raised."""
         validate_policy_name(policy)
         damage: list[str] = []
         state = attempt(lambda: self.aliases(policy), damage)
-        with suppress(Unavailable):  # what is out of reach is not damaged
+        with suppress(Unavailable):  # a store that is away is no damage
             attempt(lambda: self.traffic(policy), damage)
         numbers = attempt(lambda: self.storage.numbers(policy), damage)
         unfinished = None if numbers is None else attempt(lambda: self.storage.unfinished(policy), damage)
@@ -75,7 +72,7 @@ class RepositoryReader:
         return Inspection(state, numbers or [], tuple(damage), tuple(notes))
 
     def read(self, policy: str, version: int) -> PublishedVersion:
-        """A version's description, its bytes unread. NotFound, CorruptArtifact."""
+        """Returns a version's description without reading its files. NotFound, CorruptArtifact."""
         validate_policy_name(policy)
         content = None
         if 1 <= version <= versions.MAX_NUMBER:
@@ -117,20 +114,23 @@ class RepositoryReader:
         return self.read_file(policy, version, MODEL)
 
     def find_job(self, policy: str, job_id: str) -> PublishedVersion | None:
-        """The version that a job published; None where it published none (yet)."""
+        """Returns the version that a job published. None: it has published none so far."""
         validate_policy_name(policy)
         number = self.storage.find_job(policy, job_id) if job_id else None
         return None if number is None else self.read(policy, number)
 
     def verdict(self, policy: str, version: int) -> GateVerdict | None:
-        """The gate's last verdict on a version; None: it was never judged.
+        """Returns the gate's last verdict on a version. None: it was never judged.
 
         NotFound, CorruptArtifact.
         """
         return self.verdict_of(self.read(policy, version))
 
     def verdict_of(self, published: PublishedVersion) -> GateVerdict | None:
-        """The gate's last verdict on a version; None: it was never judged. CorruptArtifact."""
+        """Returns the gate's last verdict on a version. None: it was never judged.
+
+        Raises CorruptArtifact if the file of the verdict is damaged.
+        """
         number = verdicts.last_round(self.storage.names(published.policy, published.version))
         if number == 0:
             return None
@@ -139,12 +139,12 @@ class RepositoryReader:
         return verdicts.decode(f"{published.path}/{name}", content or b"")
 
     def added_files(self, published: PublishedVersion) -> list[str]:
-        """Names of the files that were put beside a version after it was published."""
+        """Returns the names of the files that were added to a version after it was published."""
         names = self.storage.names(published.policy, published.version)
         return [name for name in names if name not in published.files and versions.is_file_name(name)]
 
     def read_added(self, published: PublishedVersion, name: str) -> bytes:
-        """The bytes of a file that was put beside a version.
+        """Returns the bytes of a file that was added to a version after it was published.
 
         NotFound; CorruptArtifact: it cannot be read.
         """
@@ -159,40 +159,37 @@ class RepositoryReader:
         return content
 
     def aliases(self, policy: str) -> AliasState:
-        """The policy's aliases and their history; generation 0 where none was ever set.
+        """Returns the policy's aliases and their history; generation 0 if none was ever set.
 
-        CorruptArtifact.
+        CorruptArtifact: the state is damaged.
         """
         return alias_format.decode(policy, self.storage.read_aliases(validate_policy_name(policy)))
 
     def traffic(self, policy: str) -> Traffic:
-        """Which versions share the policy's aliases, and its canary. CorruptArtifact."""
+        """Returns which versions share the policy's aliases, and its canary. CorruptArtifact."""
         return traffic.decode(policy, self.storage.read_traffic(validate_policy_name(policy)))
 
     def in_use(self, policy: str) -> dict[int, str]:
-        """The versions that an alias names, that share or shadow one, and the canary's."""
+        """Returns the versions in use, with the reason: an alias, a share, a shadow or a canary."""
         return uses(self.aliases(policy), self.traffic(policy))
 
     def stamps(self) -> Mapping[str, Hashable]:
-        """Per policy a value that differs after each publishing and each change of an alias.
-
-        For pollers.
-        """
+        """Returns a value per policy, which changes with each publishing and each alias change."""
         return self.storage.stamps()
 
     def look_again(self) -> bool:
-        """Makes `stamps` and `policies` as new as can be. False: they are, or it is too soon."""
+        """Asks the storage again, so that `stamps` and `policies` are up to date. See Storage."""
         return self.storage.look_again()
 
     def folders(self) -> list[Path]:
-        """Local folders in which an entry changes whenever a stamp does. Empty: poll the stamps."""
+        """Local folders in which an entry changes with each stamp. Empty: poll the stamps."""
         return self.storage.folders()
 
     def absence(self) -> str | None:
-        """Why there can be no version at all, for people; None: there is a place for them."""
+        """Returns why there cannot be any version, as text. None: there is a place for versions."""
         return self.storage.absence()
 
     def _is_policy(self, name: str) -> bool:
         with suppress(CorruptArtifact):
             return self.storage.has_versions(name)
-        return True  # damaged: it is there, and a look at it says what is wrong
+        return True  # it exists but is damaged, which `inspect` will report

@@ -24,9 +24,9 @@ _KINDS = (
 
 
 def read_file(path: Path, limit: int) -> bytes | None:
-    """The bytes of a regular file of at most `limit` bytes.
+    """Returns the bytes of a regular file of at most `limit` bytes.
 
-    None if there is no entry of this name.
+    None: there is no entry of this name. CorruptArtifact: the entry cannot be read as such a file.
     """
     with damage(path):
         try:
@@ -37,10 +37,10 @@ def read_file(path: Path, limit: int) -> bytes | None:
             raise CorruptArtifact(
                 f"{path} is a link to {str(path.readlink())!r}, which does not exist"
             ) from None
-        # What is opened may not be what was looked at: a pipe must not block, and the size is
-        # checked again.
+        # The entry may have changed between the check and the open. So a pipe must not block here,
+        # and the size is checked again.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 -- a descriptor has no path
+        with open(descriptor, "rb") as file:  # noqa: PTH123 -- it is a descriptor, which has no path
             _check(path, os.fstat(descriptor), limit)
             content = file.read(limit + 1)
     if len(content) > limit:
@@ -49,9 +49,9 @@ def read_file(path: Path, limit: int) -> bytes | None:
 
 
 def entries(path: Path) -> list[str]:
-    """The names in a folder, ascending; none if it does not exist.
+    """Returns the names in a folder, ascending; none if it does not exist.
 
-    CorruptArtifact: it cannot be listed.
+    Raises CorruptArtifact if it cannot be listed.
     """
     with damage(path):
         try:
@@ -65,18 +65,18 @@ def entries(path: Path) -> list[str]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is an entry that should be a file: a damaged one counts, a folder does not."""
+    """Whether there is an entry that should be a file. A damaged one counts, a folder does not."""
     try:
         return not stat.S_ISDIR(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # a folder above it that may not be entered: whoever reads the file is told so
+    except OSError:  # a folder above cannot be entered; reading the file raises the reason
         return True
 
 
 @contextmanager
 def damage(path: Path) -> Iterator[None]:
-    """Turns what the system says of a damaged entry into CorruptArtifact."""
+    """Turns the system's errors about a damaged entry into CorruptArtifact."""
     try:
         yield
     except (OSError, MemoryError) as error:

@@ -12,7 +12,7 @@ from policy_api.v1.artifact_pb2 import PolicyMetadata
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
-# Why a number is not a version. The place of the number comes before.
+# Why a number is not a version. The path of the number is put in front.
 NOT_PUBLISHED = f"has no {METADATA}, so it is not a version; `policyctl import` publishes a model"
 CLAIMED = "was claimed by a publisher that has ended or is still at work: it is not a version"
 
@@ -31,7 +31,7 @@ class PublishedVersion:
 
     @property
     def path(self) -> str:
-        """Where the version's files are, below the repository's root."""
+        """The folder of the version's files, relative to the repository's root."""
         return f"models/{self.policy}/{self.version}"
 
 
@@ -41,7 +41,7 @@ class AliasChange:
 
     kind: Literal["set", "rollback"]
     alias: str
-    version: int  # what the alias names after the change
+    version: int  # the version that the alias names after the change
     generation: int  # the policy's generation after the change
     change_time: datetime  # UTC
     actor: str

@@ -19,9 +19,9 @@ REPORT = "report.html"
 
 @contextmanager
 def report_locked(repository: ModelRepository, published: PublishedVersion) -> Iterator[None]:
-    """Nobody else of this machine changes the version's report while the block runs.
+    """Makes sure that no other process of this machine changes the version's report meanwhile.
 
-    A report that two machines draw at once is the same report.
+    Two machines may draw a report at the same time, but they draw the same one.
     """
     place = hashlib.sha256(f"{repository.location}/{published.path}".encode()).hexdigest()[:32]
     with locked(Path(tempfile.gettempdir()) / f"policyd-report-{place}.lock"):
@@ -29,12 +29,12 @@ def report_locked(repository: ModelRepository, published: PublishedVersion) -> I
 
 
 def has_ended(canary: Canary) -> bool:
-    """Whether there was a canary, and it runs no more."""
+    """Whether there was a canary and it has ended."""
     return canary.state not in (Canary.STATE_UNSPECIFIED, Canary.RUNNING)
 
 
 def with_last_canary(repository: ModelRepository, published: PublishedVersion, html: bytes) -> bytes:
-    """A report that was just drawn, with the policy's last canary if it was of this version."""
+    """Returns a new report, with the policy's last canary if that was of this version."""
     canary = repository.traffic(published.policy).canary
     if canary.version != published.version or not has_ended(canary):
         return html
@@ -42,10 +42,10 @@ def with_last_canary(repository: ModelRepository, published: PublishedVersion, h
 
 
 def add_canary(repository: ModelRepository, policy: str, canary: Canary) -> None:
-    """Tells in the report of the canary's version how the canary went.
+    """Adds the canary's course to the report of its version.
 
-    Does nothing if the version has no report: whoever draws it tells it then. PolicydError: the
-    version or its report cannot be read or written.
+    Does nothing if the version has no report yet: the process that draws the report adds it then.
+    Raises PolicydError if the version or its report cannot be read or written.
     """
     published = repository.read(policy, canary.version)
     with report_locked(repository, published):

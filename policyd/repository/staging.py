@@ -19,7 +19,7 @@ from policyd.repository.durable import make_directory
 
 @contextmanager
 def staging_directory(root: Path) -> Iterator[Path]:
-    """A new locked folder below `root`, removed at the end unless it was renamed away."""
+    """Yields a new locked folder below `root`. It is deleted at the end unless it was renamed."""
     make_directory(root)
     path, descriptor = _make_locked(root)
     try:
@@ -30,7 +30,7 @@ def staging_directory(root: Path) -> Iterator[Path]:
 
 
 def sweep(root: Path) -> int:
-    """Removes the folders whose owner is gone. Answers how many."""
+    """Deletes the folders whose owner has died. Returns how many."""
     if not root.is_dir():
         return 0
     return sum(_remove_if_stale(path) for path in sorted(root.iterdir()) if path.is_dir())
@@ -40,7 +40,7 @@ def _make_locked(root: Path) -> tuple[Path, int]:
     while True:
         path = root / uuid.uuid4().hex
         path.mkdir()
-        with suppress(FileNotFoundError):  # swept between mkdir and lock: take another
+        with suppress(FileNotFoundError):  # deleted by `sweep` before it was locked: take another one
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if path.exists():
@@ -55,7 +55,8 @@ def _remove_if_stale(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # By name: if its owner published it meanwhile, the name is gone and nothing happens.
+        # Deleted by its name: if its owner has published it meanwhile, the name no longer exists
+        # and nothing happens.
         shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:
         return False

@@ -11,11 +11,11 @@ Stamp = tuple[int, ...]
 
 
 def read_stamps(models: Path, aliases: Path) -> dict[str, Stamp]:
-    """Per policy a value that differs after each publishing and each change of an alias.
+    """Returns a value per policy, which changes with each publishing and each alias change.
 
-    Both are renames: one changes its folder's modification time, the other the alias file's inode.
-    An entry that cannot be looked at has a stamp too, of the reason: it changes when the entry is
-    repaired.
+    Both are renames. Publishing changes the modification time of the policy's folder, and an alias
+    change gives the alias file another inode. An entry that cannot be read has a stamp of the
+    reason, which changes when the entry is repaired.
     """
     stamps: dict[str, Stamp] = {}
     for name in entries(models):

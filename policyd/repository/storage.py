@@ -14,100 +14,104 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Draft:
-    """A version before it has a number."""
+    """A version that has no number yet."""
 
     files: Mapping[str, Path | bytes]
     config: bytes  # of config.pbtxt
     job_id: str  # empty: outside a job
-    # From the number and the SHA-256 by file name to the bytes of metadata.json.
+    # A function from the version's number and the SHA-256 of each file to the bytes of
+    # metadata.json.
     describe: Callable[[int, Mapping[str, str]], bytes]
 
 
 class Storage(Protocol):
-    """Versions and alias states by name. Names are valid when they arrive here.
+    """Stores versions and alias states. The names that it is called with are valid.
 
-    Every method raises Unavailable if the storage cannot be reached, FailedPrecondition if it may
-    not be used, and CorruptArtifact if an entry is not what it has to be.
+    Every method raises Unavailable if the storage cannot be reached, FailedPrecondition if access
+    is refused, and CorruptArtifact if an entry is damaged.
     """
 
     @property
     def location(self) -> str:
-        """A path or a URL, for people; without credentials."""
+        """A path or a URL for messages, without credentials."""
 
     def policies(self) -> list[str]:
-        """Names that have an entry of any kind, in any order; they may have no version."""
+        """Returns the names that have an entry of any kind, in any order. Some have no version."""
 
     def numbers(self, policy: str) -> list[int]:
-        """Numbers of the versions that have a metadata.json, ascending."""
+        """Returns the numbers of the versions that have a metadata.json, ascending."""
 
     def has_versions(self, policy: str) -> bool:
-        """Whether `numbers` has any; it may be as old as the last `stamps`."""
+        """Whether `numbers` is not empty. The answer may be as old as the last `stamps`."""
 
     def unfinished(self, policy: str) -> Mapping[int, str]:
-        """Numbers that are taken but have no metadata.json, ascending; and why, for people."""
+        """Returns the numbers that are taken but have no metadata.json, ascending, and why."""
 
     def names(self, policy: str, version: int) -> list[str]:
-        """Names of a version's files."""
+        """Returns the names of a version's files."""
 
     def read(self, policy: str, version: int, name: str, limit: int) -> bytes | None:
-        """One file of a version, at most `limit` bytes; None: it has no such file."""
+        """Returns one file of a version, at most `limit` bytes. None: it has no such file."""
 
     def find_job(self, policy: str, job_id: str) -> int | None:
-        """The version that a job published."""
+        """Returns the version that a job published. None: it published none."""
 
     def publish(self, policy: str, draft: Draft) -> int:
-        """Publishes the draft under the next number, whole or not at all; a job only once."""
+        """Publishes the draft as a whole under the next number, and returns the number.
+
+        A job publishes only once: a second call returns the first number.
+        """
 
     def restore(self, policy: str, version: int, files: Mapping[str, bytes], config: bytes) -> bool:
-        """Publishes files, metadata.json among them, under a given number.
+        """Publishes files, including metadata.json, under a given number.
 
         False: the number is taken.
         """
 
     def add(self, policy: str, version: int, name: str, content: bytes, *, replace: bool = False) -> bool:
-        """Adds a file to a version, whole or not at all.
+        """Adds a file to a version as a whole.
 
-        False: it has one of this name, and keeps it.
+        Without `replace`, an existing file of this name stays. False: there was one.
         """
 
     def remove(self, policy: str, version: int) -> bool:
-        """Removes a version, whole or not at all for readers; its number is not used again.
+        """Removes a version; readers never see a part of it. Its number is not used again.
 
-        False: none.
+        False: there was no such version.
         """
 
     def read_aliases(self, policy: str) -> bytes | None:
-        """The policy's alias state; None: it has none."""
+        """Returns the policy's alias state. None: it has none."""
 
     def update_aliases(self, policy: str, change: Callable[[bytes | None], bytes | None]) -> None:
-        """Replaces the alias state by what `change` makes of it; None: it stays.
+        """Replaces the alias state by the result of `change`. If that is None, the state stays.
 
-        `change` may be called several times, until no other writer came in between.
+        `change` may be called several times, until no other writer was faster.
         """
 
     def read_traffic(self, policy: str) -> bytes | None:
-        """The policy's traffic; None: nothing shares an alias, and nothing ever did."""
+        """Returns the policy's traffic. None: it never had shares, a shadow or a canary."""
 
     def update_traffic(self, policy: str, change: Callable[[bytes | None], bytes | None]) -> None:
-        """As update_aliases, of the policy's traffic."""
+        """As update_aliases, for the policy's traffic."""
 
     def stamps(self) -> Mapping[str, Hashable]:
-        """Per policy a value that differs after each publishing and each change of an alias."""
+        """Returns a value per policy, which changes with each publishing and each alias change."""
 
     def look_again(self) -> bool:
-        """Makes `stamps` and `policies` as new as can be, where they are remembered.
+        """Asks the storage again, so that `stamps` and `policies` are up to date.
 
-        False: nothing was asked of the storage. They are new already, or it is too soon.
+        False: nothing was asked, because nothing is remembered or the last answer is very new.
         """
 
     def folders(self) -> list[Path]:
-        """Local folders in which an entry changes whenever a stamp does. Empty: poll the stamps."""
+        """Local folders in which an entry changes with each stamp. Empty: poll the stamps."""
 
     def absence(self) -> str | None:
-        """Why there can be no version at all, for people; None: there is a place for them."""
+        """Returns why there cannot be any version, as text. None: there is a place for versions."""
 
     def prepare(self) -> None:
-        """Makes sure, once, that changes are safe here. FailedPrecondition: they would not be."""
+        """Tests, once, that changes are safe here. FailedPrecondition: they are not."""
 
     def sweep(self) -> int:
-        """Removes what publishers that died left behind. Returns how many leftovers there were."""
+        """Deletes what publishers that died left behind. Returns the number of leftovers."""

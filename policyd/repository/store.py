@@ -28,11 +28,11 @@ class ModelRepository(RepositoryReader):
         metadata: PolicyMetadata,
         job_id: str = "",
     ) -> PublishedVersion:
-        """Publishes the files as the policy's next version, whole or not at all.
+        """Publishes the files as the policy's next version, as a whole.
 
-        The same non-empty `job_id` again answers the version that it published before.
-        InvalidArgument: names or metadata; Exhausted: the disk is full; FailedPrecondition: it
-        cannot be written.
+        A second call with the same non-empty `job_id` returns the version of the first. Raises
+        InvalidArgument for wrong names or metadata, Exhausted if the disk is full, and
+        FailedPrecondition if the repository cannot be written.
         """
         validate_policy_name(policy)
         if metadata.policy != policy:
@@ -46,7 +46,7 @@ class ModelRepository(RepositoryReader):
         return self.read(policy, self.storage.publish(policy, draft))
 
     def add_verdict(self, policy: str, version: int, verdict: GateVerdict) -> None:
-        """Keeps the verdict of a later round beside a published version."""
+        """Adds the verdict of a later comparison to a published version."""
         published = self.read(policy, version)
         number = verdicts.last_round(self.storage.names(policy, version)) + 1
         while not self.storage.add(
@@ -55,10 +55,11 @@ class ModelRepository(RepositoryReader):
             number += 1
 
     def add_files(self, policy: str, version: int, files: Mapping[str, bytes]) -> None:
-        """Puts files beside a published version, in this order: its report, for example.
+        """Adds files, such as a report, to a published version, in the given order.
 
-        They are no part of what was published, so metadata.json does not list them. NotFound: no
-        such version; InvalidArgument: the version has a published file of that name.
+        They do not belong to what was published, so metadata.json does not list them. Raises
+        NotFound if there is no such version, and InvalidArgument if the version has a published
+        file of that name.
         """
         published = self.read(policy, version)
         if taken := sorted({*published.files, METADATA} & files.keys()):
@@ -76,7 +77,7 @@ class ModelRepository(RepositoryReader):
         reason: str,
         expected_generation: int | None = None,
     ) -> AliasState:
-        """Points `alias` at `version`; nothing changes where it names it already.
+        """Points `alias` at `version`. Nothing changes if it names that version already.
 
         NotFound, Conflict.
         """
@@ -84,7 +85,7 @@ class ModelRepository(RepositoryReader):
         self.read(policy, version)
 
         def point(state: AliasState) -> AliasState:
-            self.read(policy, version)  # it may have been removed while others changed the aliases
+            self.read(policy, version)  # it may have been removed since the caller looked
             return aliases.with_set(state, alias, version, actor=actor, reason=reason)
 
         return changed_aliases(self.storage, policy, point, expected_generation)
@@ -106,20 +107,23 @@ class ModelRepository(RepositoryReader):
     def change_traffic(
         self, policy: str, change: Callable[[Traffic], Traffic], expected_generation: int | None = None
     ) -> Traffic:
-        """Replaces the traffic by what `change` makes of it; the same one stays. Conflict."""
+        """Replaces the traffic by the result of `change`. Nothing is written if that is the same.
+
+        Raises Conflict if `expected_generation` is given and is not its generation.
+        """
         validate_policy_name(policy)
         return changed_traffic(self.storage, policy, change, expected_generation)
 
     def remove(self, policy: str, version: int) -> bool:
-        """Removes a version that is not in use; False: there is none.
+        """Removes a version that is not in use. False: there is none.
 
-        Whoever has loaded it goes on with it. Its number is never used again.
+        Servers that have loaded it keep it in memory. Its number is never used again.
 
-        FailedPrecondition: an alias names it, or it has a share of one.
+        Raises FailedPrecondition if an alias names it, or if it has a share of one.
         """
         removed = False
 
-        def unless_used(_: bytes | None) -> None:  # under the lock of the aliases
+        def unless_used(_: bytes | None) -> None:  # called while the aliases are locked
             nonlocal removed
             if (by := self.in_use(policy).get(version)) is not None:
                 message = f"{policy} version {version} is named by {by}: change that first"
@@ -130,14 +134,14 @@ class ModelRepository(RepositoryReader):
         return removed
 
     def prepare(self) -> None:
-        """Makes sure, once, that changes are safe here.
+        """Tests, once, that changes are safe here.
 
-        FailedPrecondition: a store that does not honour conditions, or that refuses access.
+        Raises FailedPrecondition if a store does not honour conditions, or refuses access.
         """
         self.storage.prepare()
 
     def sweep(self) -> int:
-        """Removes what publishers that died left behind. Returns how many leftovers there were."""
+        """Deletes what publishers that died left behind. Returns the number of leftovers."""
         return self.storage.sweep()
 
     def _require_target(self, policy: str, version: int) -> None:

@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 
 def decode(policy: str, content: bytes | None) -> Traffic:
-    """The state; generation 0 if there is no document. CorruptArtifact: it is damaged."""
+    """Returns the state; generation 0 if there is no document. CorruptArtifact: it is damaged."""
     if content is None:
         return Traffic(policy=policy)
     try:
@@ -39,12 +39,12 @@ def decode(policy: str, content: bytes | None) -> Traffic:
 
 
 def encode(state: Traffic) -> bytes:
-    """The document's bytes."""
+    """Returns the document's bytes."""
     return json_format.MessageToJson(state, indent=1).encode()
 
 
 def check_shares(state: Traffic) -> None:
-    """InvalidArgument: shares of an alias that are no shares."""
+    """Raises InvalidArgument if the shares of an alias are not valid."""
     for each in state.aliases:
         validate_shares(each.shares)
     for shadow in state.shadows:
@@ -52,7 +52,7 @@ def check_shares(state: Traffic) -> None:
 
 
 def validate_shares(shares: Sequence[TrafficShare]) -> None:
-    """InvalidArgument names the share that is wrong, or that there are too many."""
+    """Raises InvalidArgument, which names the wrong share, or says that there are too many."""
     violations = [
         FieldViolation(f"shares[{i}].{name}", f"got {got}, expected {expected}")
         for i, each in enumerate(shares)
@@ -73,14 +73,17 @@ def validate_shares(shares: Sequence[TrafficShare]) -> None:
 
 
 def shares_of(state: Traffic, alias: str) -> AliasTraffic | None:
-    """What shares the alias; None: its own version answers everything."""
+    """Returns the shares of an alias. None: its own version answers everything."""
     return next((each for each in state.aliases if each.alias == alias), None)
 
 
 def with_shares(
     state: Traffic, alias: str, shares: Sequence[TrafficShare], *, actor: str, reason: str
 ) -> Traffic:
-    """The state after the alias got these shares; none: its own version answers everything."""
+    """Returns the state after the alias got these shares.
+
+    Without shares, the alias's own version answers everything.
+    """
     after = Traffic()
     after.CopyFrom(state)
     after.generation += 1
@@ -99,7 +102,10 @@ def with_shares(
 def canary_ended(
     state: Traffic, end: Canary.State.ValueType, reason: str, *, actor: str = "canary"
 ) -> Traffic:
-    """The state after the canary has ended, without its share. The same: none was running."""
+    """Returns the state after the canary ended and lost its share.
+
+    If no canary was running, the state is returned unchanged.
+    """
     if state.canary.state != Canary.RUNNING:
         return state
     after = with_shares(state, state.canary.alias, [], actor=actor, reason=reason)
@@ -109,14 +115,14 @@ def canary_ended(
 
 
 def shadow_of(state: Traffic, alias: str) -> Shadow | None:
-    """The alias's shadow."""
+    """Returns the alias's shadow. None: it has none."""
     return next((each for each in state.shadows if each.alias == alias), None)
 
 
 def with_shadow(
     state: Traffic, alias: str, version: int, share: float, *, actor: str, reason: str
 ) -> Traffic:
-    """The state after the alias got this shadow; share 0: it has none."""
+    """Returns the state after the alias got this shadow. Share 0: it has none any more."""
     after = Traffic()
     after.CopyFrom(state)
     after.generation += 1
@@ -124,7 +130,7 @@ def with_shadow(
     del after.shadows[:]
     after.shadows.extend(each for each in state.shadows if each.alias != alias)
     if share:
-        same = before is not None and before.version == version  # its comparison goes on
+        same = before is not None and before.version == version  # the same version: its comparison continues
         start = before.start_time if before is not None and same else now()
         after.shadows.append(Shadow(alias=alias, version=version, share=share, start_time=start))
     elif before is not None:
@@ -138,7 +144,7 @@ def with_shadow(
 
 
 def _note(after: Traffic, change: TrafficChange) -> None:
-    """Writes a change into the history."""
+    """Adds a change to the history."""
     change.generation = after.generation
     change.change_time.CopyFrom(now())
     after.history.append(change)
@@ -146,7 +152,7 @@ def _note(after: Traffic, change: TrafficChange) -> None:
 
 
 def position(salt: str, key: str) -> float:
-    """Where a key lies between 0 and 1: the same at every server, another one for another salt."""
+    """Returns a key's position between 0 and 1, the same on every server. It depends on `salt`."""
     digest = hashlib.blake2b(f"{salt}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64
 

@@ -30,7 +30,7 @@ output [
 
 
 def model_config(metadata: PolicyMetadata) -> str:
-    """The text of config.pbtxt for the newest version, whose metadata this is."""
+    """Returns the text of config.pbtxt. `metadata` is that of the newest version."""
     if metadata.observation_space.WhichOneof("kind") is None:
         raise InvalidArgument.of("metadata.observation_space", got="none", wanted="a space")
     if metadata.distribution.WhichOneof("kind") is None:
@@ -45,7 +45,7 @@ def model_config(metadata: PolicyMetadata) -> str:
 
 
 def _tensor(name: str, shape: Sequence[int]) -> str:
-    # dims may not be empty: a scalar per row is dims [1], reshaped to none.
+    # dims must not be empty: one number per row has dims [1], which is reshaped to [].
     dims = ", ".join(map(str, shape or [1]))
     reshape = "" if shape else " reshape { shape: [ ] }"
     return f'  {{ name: "{name}" data_type: TYPE_FP32 dims: [ {dims} ]{reshape} }}'

@@ -1,8 +1,6 @@
-"""The gate's verdicts beside a version.
+"""The gate's verdicts on a version: gate.json, then gate-2.json and so on for later rounds.
 
-Gate.json as published, gate-2.json and so on for later rounds.
-
-A version's own files never change; a verdict that comes after publishing is one more file.
+The files of a version never change. A verdict that comes after publishing is one more file.
 """
 
 from __future__ import annotations
@@ -20,13 +18,13 @@ _LATER = re.compile(r"gate-([1-9]\d{0,8})\.json")
 
 
 def encode(verdict: GateVerdict) -> bytes:
-    """The file's content."""
+    """Returns the file's content."""
     text = json_format.MessageToJson(verdict, indent=1, preserving_proto_field_name=True)
     return text.encode()
 
 
 def decode(place: str, content: bytes) -> GateVerdict:
-    """The verdict in a file. CorruptArtifact names `place`."""
+    """Returns the verdict in a file. CorruptArtifact names `place`."""
     try:
         return json_format.Parse(content, GateVerdict(), ignore_unknown_fields=True)
     except (ValueError, RecursionError, json_format.ParseError) as error:
@@ -34,11 +32,11 @@ def decode(place: str, content: bytes) -> GateVerdict:
 
 
 def last_round(names: Collection[str]) -> int:
-    """How often the version with these files was judged."""
+    """Returns how many verdicts are among these files of a version."""
     rounds = [int(match[1]) for name in names if (match := _LATER.fullmatch(name))]
     return max([*rounds, 1 if FIRST in names else 0])
 
 
 def file_name(number: int) -> str:
-    """The file of a round; rounds count from 1."""
+    """Returns the name of a round's file. Rounds count from 1."""
     return FIRST if number == 1 else f"gate-{number}.json"

@@ -23,7 +23,7 @@ from policyd.repository.records import METADATA, MODEL, PublishedVersion
 
 FORMAT = 1
 MAX_METADATA_BYTES = 64 * 2**20
-MAX_FILE_BYTES = 2**31  # of any other file: protobuf, and so ONNX, ends there
+MAX_FILE_BYTES = 2**31  # of any other file; protobuf, and therefore ONNX, has this limit
 MAX_NUMBER = 10**15
 
 _Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
