@@ -2,7 +2,8 @@
 
 import os
 
-# Small matrices gain nothing from BLAS threads, and on a busy machine waiting for them costs up to
-# 40 times the work itself. Read once, when numpy is first imported.
+# Small matrices gain nothing from BLAS threads. On a busy machine the waiting for these threads
+# takes up to 40 times as long as the work itself. numpy reads the variables once, at its first
+# import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")

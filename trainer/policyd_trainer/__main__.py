@@ -44,7 +44,8 @@ def app() -> None:
 def main() -> None:
     """Runs a command.
 
-    One that runs environments does so in a process over which this one watches.
+    A command that runs environments does so in a child process, and this process watches over the
+    child.
     """
     if sys.argv[1:2] in (["train"], ["learn"], ["report"]) and not attach_inherited():
         sys.exit(guarded(_run))
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    """The command. Prints one line if the extra `trainer` is not installed."""
+    """Runs the command, or prints one line if the extra `trainer` is not installed."""
     app(prog_name="policyd-trainer")
 
 

@@ -20,7 +20,7 @@ Array = Any  # numpy.ndarray or torch.Tensor: the two have no common type
 
 
 class Backend(Protocol):
-    """One place for arrays."""
+    """Where arrays live, and the library that computes with them."""
 
     @property
     def device(self) -> str:
@@ -31,10 +31,10 @@ class Backend(Protocol):
         """The module, `numpy` or `torch`."""
 
     def asarray(self, array: np.ndarray) -> Array:
-        """The same numbers here; shares memory on a CPU, one copy to a GPU."""
+        """The same numbers as an array of this backend. Shares memory on a CPU, copies to a GPU."""
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        """The same numbers in numpy; shares memory on a CPU, one copy from a GPU."""
+        """The same numbers as a numpy array. Shares memory on a CPU, copies from a GPU."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class TorchBackend:
 
 
 def resolve_device(requested: str) -> str:
-    """`cpu` or `cuda`. `auto` takes a GPU where there is one.
+    """Turns the setting into `cpu` or `cuda`. `auto` takes a GPU if there is one.
 
     Raises:
-        InvalidArgument: the device was asked for and is not there.
+        InvalidArgument: the machine does not have the device that was asked for.
     """
     if requested == "cpu" or (requested == "auto" and not _may_have_cuda()):
         return "cpu"
@@ -95,7 +95,7 @@ def resolve_device(requested: str) -> str:
 
 
 def _may_have_cuda() -> bool:
-    """Whether asking torch is worth its import: without the driver's library there is no GPU."""
+    """Whether the driver's library is there. Without it there is no GPU, and no need for torch."""
     ctypes = importlib.import_module("ctypes")
     for library in ("libcuda.so.1", "nvcuda.dll"):
         try:
@@ -107,13 +107,10 @@ def _may_have_cuda() -> bool:
 
 
 def is_compiled(xp: Any, array: Array) -> bool:
-    """Whether the compiled functions take arrays like this one.
-
-    Float32, in numpy, where they were built.
-    """
+    """Whether the compiled functions exist and can take this array: float32 in numpy."""
     return compiled.AVAILABLE and xp is np and array.dtype == np.float32
 
 
 def make_backend(device: str, *, autograd: bool) -> Backend:
-    """NumPy on a CPU, torch where gradients or the device need it."""
+    """NumPy on a CPU; torch if autograd or the device needs it."""
     return TorchBackend(device) if autograd or device != "cpu" else NumpyBackend()

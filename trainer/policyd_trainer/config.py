@@ -22,12 +22,12 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 ENTRY_POINT = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"  # module:Class
 ENV_ID = r"^[\w:./-]+$"  # what Gymnasium may call an environment
-VersionName = Annotated[str, Field(pattern=rf"^{ALIAS_NAME.pattern}$")]  # a number looks like an alias, too
+VersionName = Annotated[str, Field(pattern=rf"^{ALIAS_NAME.pattern}$")]  # matches version numbers, too
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 
 
 class Wrapper(BaseModel):
-    """Something around an environment; `module:Class` alone is one without arguments."""
+    """A wrapper around the environment. `module:Class` alone means one without arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,37 +51,38 @@ class TrainingConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     preset: str = "auto"  # where the other settings came from: `auto`, `default`, `course`
 
-    # The environments and what is collected from them.
+    # The environments and the collecting from them.
     env_kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
-    wrappers: Annotated[tuple[Wrapper, ...], Field(max_length=16)] = ()  # around it, the first innermost
+    wrappers: Annotated[tuple[Wrapper, ...], Field(max_length=16)] = ()  # around it, the first one innermost
     total_timesteps: Count = 100_000  # environment steps of the run
     n_envs: Annotated[int, Field(ge=1, le=65536)] = 1  # environments stepped side by side
     n_steps: Count = 1  # a2c: steps of each environment per rollout
     episodes_per_update: Count = 1  # reinforce: whole episodes per rollout
-    # Processes that collect; 0: this one does; `auto`: two where there are two processors, else 0.
+    # Processes that collect. 0: this process does it. `auto`: two if there are two processors, else
+    # 0.
     rollout_workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = 0
     rollout_backend: Literal["processes", "ray"] = "processes"  # where rollout workers run
     collect_ahead: bool = False  # workers collect while this process learns, one rollout behind
-    max_episode_steps: Count | None = None  # time limit of an episode, steps; None: the environment's own
-    episode_step_limit: Count = 100_000  # steps after which an episode counts as never ending
+    max_episode_steps: Count | None = None  # longest episode, in steps; None: the environment's own limit
+    episode_step_limit: Count = 100_000  # more steps in an episode count as one that never ends
     step_timeout: Positive = 60.0  # seconds after which a call into the environment counts as hanging
 
     # Returns and advantages.
     gamma: Fraction = 0.99  # discount per step
     gae_lambda: Fraction = 0.0  # 0: one-step TD error, 1: Monte Carlo
     truncation: Literal["bootstrap", "terminate"] = "bootstrap"  # `terminate`: the course's `done`
-    returns: Literal["episode", "reward_to_go"] = "episode"  # reinforce: what weighs log pi
-    baseline: Literal["none", "mean", "value"] = "none"  # reinforce: what is subtracted from it
-    baseline_lambda: Fraction = 1.0  # reinforce: what a value baseline learns, TD(lambda); 1: Monte Carlo
-    normalize_observations: bool = False  # by running mean and deviation, inside the exported graph
-    normalize_rewards: bool = False  # by the running deviation of the discounted return
-    normalize_advantages: bool = False  # to mean 0 and deviation 1 over the rollout
+    returns: Literal["episode", "reward_to_go"] = "episode"  # reinforce: the weight of log pi
+    baseline: Literal["none", "mean", "value"] = "none"  # reinforce: what is subtracted from that weight
+    baseline_lambda: Fraction = 1.0  # reinforce: TD(lambda) target of the value baseline; 1: Monte Carlo
+    normalize_observations: bool = False  # by running mean and standard deviation, in the exported graph
+    normalize_rewards: bool = False  # by the running standard deviation of the discounted return
+    normalize_advantages: bool = False  # to mean 0 and standard deviation 1 over the rollout
 
     # Losses.
     loss_reduction: Literal["mean", "episode_sum"] = "mean"  # over steps, or summed over each episode
     clip_range: Positive | None = None  # PPO: how far pi(a|s) / pi_old(a|s) may leave 1; None: A2C
     ent_coef: NonNegative = 0.0  # weight of the entropy bonus at the start
-    ent_coef_final: NonNegative | None = None  # at the end, linearly reached; None: as at the start
+    ent_coef_final: NonNegative | None = None  # the same at the end, reached linearly; None: constant
     vf_coef: Positive = 1.0  # weight of the critic's squared error
     critic_gradient: Literal["semi", "full"] = "semi"  # `full`: also through the TD target, as in the course
     clip_range_vf: Positive | None = None  # largest change of a value in an update; None: no clipping
@@ -89,7 +90,7 @@ class TrainingConfig(BaseModel):
     # Optimisation.
     n_epochs: Annotated[int, Field(ge=1, le=100)] = 1  # passes over each rollout
     minibatch_size: Count | None = None  # steps per update; None: the whole rollout
-    critic_minibatch_size: Count | None = None  # of passes of the critic's own; None: it steps with the actor
+    critic_minibatch_size: Count | None = None  # its own minibatches; None: steps with the actor
     optimizer: Literal["adam", "rmsprop", "rmsprop_a2c", "sgd"] = "adam"
     optimizer_eps: Positive = (
         1e-8  # beside the root of the second moment (rmsprop_a2c: inside; A2C uses 1e-5)
@@ -107,28 +108,28 @@ class TrainingConfig(BaseModel):
     activation: Literal["relu", "tanh"] = "relu"
     initialization: Literal["uniform", "orthogonal"] = "uniform"  # `uniform`: torch.nn.Linear's
     squash: Literal["clip", "tanh"] = "clip"  # Box actions: how normal samples are kept within the bounds
-    log_std_init: float = 0.0  # Box actions: logarithm of the first deviations, in halves of the range
+    log_std_init: float = 0.0  # Box actions: log of the initial standard deviation, in half ranges
     use_sde: bool = False  # Box actions: exploration that depends on the state (gSDE)
-    sde_sample_freq: Count = 64  # gSDE: steps for which the noise is kept, within a rollout
+    sde_sample_freq: Count = 64  # gSDE: steps of a rollout that share one noise matrix
     init_from: VersionName | None = None  # a published version or alias of this policy to start from
 
-    # What is exported, and how it is judged.
+    # What is exported, and how it is evaluated.
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # averaging of the exported weights; 0: none
-    candidates: Annotated[int, Field(ge=1, le=1000)] = 1  # weights judged along the run; 1: the last ones
-    score_beside: bool = False  # a process of its own scores candidates while the learner goes on
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 1  # weights that compete; 1: only the last
+    score_beside: bool = False  # candidates are scored in a process of their own while training goes on
     selection_episodes: Annotated[int, Field(ge=1, le=10_000)] = 20  # episodes per candidate and mode
     evaluation_episodes: Annotated[int, Field(ge=2, le=100_000)] = 100  # per mode, of the exported policy
     evaluation_steps: Count | None = None  # budget of selection, evaluation and gate; None: total_timesteps
-    evaluation_envs: Annotated[int, Field(ge=1, le=65536)] | None = None  # alive at once then; None: n_envs
+    evaluation_envs: Annotated[int, Field(ge=1, le=65536)] | None = None  # side by side; None: n_envs
 
     # The machine.
     device: Literal["auto", "cpu", "cuda"] = "auto"
     engine: Literal["auto", "closed_form", "autograd"] = "auto"  # how gradients are computed
     precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a device
-    device_env: Annotated[str, Field(pattern=ENTRY_POINT)] | None = None  # module:Class, learned from instead
-    seeds: Annotated[int, Field(ge=1, le=4096)] = 1  # policies learned at once; the best is exported
-    devices: Annotated[int, Field(ge=1, le=64)] = 1  # GPUs, or processes, that share the environments
-    checkpoint_seconds: Positive = 5.0  # between checkpoints
+    device_env: Annotated[str, Field(pattern=ENTRY_POINT)] | None = None  # module:Class, trained in instead
+    seeds: Annotated[int, Field(ge=1, le=4096)] = 1  # policies trained at once; the best one is exported
+    devices: Annotated[int, Field(ge=1, le=64)] = 1  # GPUs (on a CPU processes) that share the environments
+    checkpoint_seconds: Positive = 5.0  # seconds between checkpoints
 
     @field_validator("init_from", mode="before")
     @classmethod
@@ -161,7 +162,7 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _device_engine_learns_it(self) -> Self:
-        """With seeds, devices or device_env."""
+        """Checks the settings that seeds, devices and device_env exclude."""
         if not self.needs_device_engine:
             return self
         only = "with seeds, devices or device_env"
@@ -178,7 +179,7 @@ class TrainingConfig(BaseModel):
 
     @property
     def needs_device_engine(self) -> bool:
-        """Whether only `policyd_trainer.device` learns this, on a CPU too."""
+        """Whether only the engine in `policyd_trainer.device` can train this, on a CPU too."""
         return self.seeds > 1 or self.devices > 1 or self.device_env is not None
 
     @property
@@ -192,7 +193,7 @@ class TrainingConfig(BaseModel):
         return self.algorithm == "reinforce"
 
     def settings(self) -> dict[str, str]:
-        """Every setting by name, its value JSON, as PolicyMetadata.settings carries them."""
+        """Every setting by name, as JSON text. PolicyMetadata.settings carries them so."""
         identity = {"policy", "env_id", "algorithm", "seed"}
         return {name: json.dumps(value) for name, value in self.model_dump(exclude=identity).items()}
 
@@ -200,19 +201,19 @@ class TrainingConfig(BaseModel):
 def resolve_config(
     policy: str, env_id: str, algorithm: str, seed: int, settings: Mapping[str, str]
 ) -> TrainingConfig:
-    """The preset of the environment and algorithm, with `settings` on top.
+    """The preset of the environment and algorithm, overridden by `settings`.
 
     Args:
         policy: name of the policy.
-        env_id: `EnvId` or `module:EnvId`. It is not made here; only its name is used.
+        env_id: `EnvId` or `module:EnvId`. Only the name is used; no environment is made.
         algorithm: `reinforce` or `a2c`.
-        seed: from 0.
-        settings: by name, each value JSON; a word that is not JSON is a string.
+        seed: 0 or more.
+        settings: each value by its name, as JSON; text that is not JSON is a string.
 
-    `model_fields_set` has what was asked for: the settings, and not what the preset adds.
+    `model_fields_set` of the result has the names in `settings` only, not those of the preset.
 
     Raises:
-        InvalidArgument: naming each wrong field, for a setting as `settings[gamma]`.
+        InvalidArgument: names each wrong field, a setting as `settings[gamma]`.
     """
     validate_policy_name(policy)
     values = {name: _parse(text) for name, text in settings.items()}
@@ -233,7 +234,7 @@ def resolve_config(
 def _parse(text: str) -> object:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # a word, or brackets without end
+    except (ValueError, RecursionError):  # text that is not JSON, or brackets nested too deeply
         return text
 
 
@@ -245,7 +246,7 @@ def _invalid(error: ValidationError, identity: Mapping[str, object]) -> InvalidA
 
 def _violation(detail: Any, identity: Mapping[str, object]) -> FieldViolation:
     text = str(detail["msg"])
-    if not detail["loc"]:  # from _fields_agree: "Value error, name: what is wrong"
+    if not detail["loc"]:  # from a validator of the whole model: "Value error, name: what is wrong"
         name, _, wanted = text.removeprefix("Value error, ").partition(": ")
         return FieldViolation(f"settings[{name}]", wanted)
     name = str(detail["loc"][0])

@@ -14,9 +14,9 @@ from policyd_trainer.rollouts.policy import ActingPolicy
 class ActingCopy:
     """Acts with the learner's weights: the same memory on a CPU, one copy per rollout from a GPU.
 
-    With `ema_decay` d > 0 it also keeps their exponential average, a <- d a + (1 - d) w after each
-    rollout's updates, with the bias towards the start taken out as in Adam (Polyak and Juditsky
-    1992).
+    With `ema_decay` d > 0 it also keeps the exponential average of the weights: a <- d a + (1 - d)
+    w after the updates of each rollout. The export divides it by 1 - d^n after n rollouts, as Adam
+    does, because the average starts at 0 (Polyak and Juditsky 1992).
     """
 
     def __init__(self, learner: Learner, spec: NetworkSpec, ema_decay: float) -> None:
@@ -25,10 +25,10 @@ class ActingCopy:
         self.parameters = learner.backend.to_numpy(learner.actor.parameters)  # [P]
         self._outputs = host_outputs(spec, self.parameters)
         self.average = np.zeros(len(self.parameters))  # [P], float64
-        self.averaged = 0  # refreshes taken into the average
+        self.averaged = 0  # rollouts that the average has taken in
 
     def refresh(self) -> None:
-        """After updates of the learner."""
+        """Takes in the weights after the learner's updates of one rollout."""
         self.share()
         if self._decay:
             self.average *= self._decay
@@ -36,9 +36,9 @@ class ActingCopy:
             self.averaged += 1
 
     def share(self) -> None:
-        """Makes the learner's weights the acting ones.
+        """Copies the learner's weights to the acting ones.
 
-        Nothing to do where the memory is the same.
+        Does nothing on a CPU, where both are the same memory.
         """
         if not self._shared:
             self.parameters[:] = self._learner.backend.to_numpy(self._learner.actor.parameters)
@@ -48,10 +48,7 @@ class ActingCopy:
         return ActingPolicy(self._outputs, self._learner.distribution, scaling)
 
     def export_parameters(self) -> np.ndarray:
-        """A copy of what is to be exported.
-
-        The average where there is one, else the weights [P].
-        """
+        """A copy of the weights to export [P]: their average if there is one, else the last."""
         if self.averaged == 0:
             return self.parameters.copy()
         return (self.average / (1 - self._decay**self.averaged)).astype(self.parameters.dtype)

@@ -15,19 +15,19 @@ class Batch:
     observations: Array  # [B, D]
     actions: Array  # [B, *action_shape]
     advantages: Array  # [B]
-    scale: float  # of each step's part in the losses: 1 / B, or 1 / episodes
+    scale: float  # weight of each step in the losses: 1 / B, or 1 / episodes
     values: Array | None = None  # V(s_t) before the update [B]
     value_targets: Array | None = None  # [B]
     next_observations: Array | None = None  # [B, D], only where the critic's gradient is `full`
     next_discounts: Array | None = None  # [B], gamma, or 0 where nothing is bootstrapped
     old_log_probs: Array | None = None  # of the actions when they were taken [B]; only with a clip range
-    scaling: ObservationScaling | None = None  # of observations that are bytes still; None: they are scaled
+    scaling: ObservationScaling | None = None  # of observations that are still bytes; None: they are scaled
 
     def __len__(self) -> int:
         return len(self.advantages)
 
     def take(self, rows: Array) -> Batch:
-        """The steps of a minibatch, each with its part of that minibatch's mean."""
+        """The steps of a minibatch. `scale` grows so that the loss is a mean over the minibatch."""
 
         def pick(array: Array | None) -> Array | None:
             return None if array is None else array[rows]
@@ -46,7 +46,7 @@ class Batch:
         )
 
     def scaled(self) -> Batch:
-        """With observations as networks take them."""
+        """The batch with scaled observations, as the networks take them."""
         if self.scaling is None:
             return self
         nexts = self.next_observations

@@ -41,7 +41,7 @@ class Weights:
 
 
 def network_specs(config: TrainingConfig, rows: RowLayout | int, distribution: Distribution) -> NetworkSpecs:
-    """The networks for rows of this layout; a number: of so many plain numbers."""
+    """The networks for rows of this layout. An int means rows of that many plain numbers."""
     layout = RowLayout.of_numbers(rows) if isinstance(rows, int) else rows
     inputs, activation = flattened(layout), config.activation
     head, outputs = _head(distribution)
@@ -60,7 +60,7 @@ def build_learner(
     device: str,
     dtype: type[np.floating[Any]] = np.float32,
 ) -> Learner:
-    """A learner with initial weights that the seed determines, whatever the device and engine."""
+    """A learner with initial weights that depend on the seed only, on any device and engine."""
     backend = make_backend(device, autograd=_needs_autograd(config, specs.actor))
     weights = initial_parameters(config, specs)
     actor = _network(config, specs.actor, weights.actor.astype(dtype), backend)
@@ -71,7 +71,7 @@ def build_learner(
 
 
 def initial_parameters(config: TrainingConfig, specs: NetworkSpecs) -> Weights:
-    """Fresh weights by the configured scheme."""
+    """Fresh weights, drawn by the scheme that `config.initialization` names."""
     rng = np.random.default_rng([config.seed, 0])
     actor = _initial(config, specs.actor, rng, output_gain=0.01)
     critic = None if specs.critic is None else _initial(config, specs.critic, rng, output_gain=1.0)
@@ -86,7 +86,7 @@ def _initial(
             return orthogonal_parameters(perceptron, rng, output_gain=gain)
         return uniform_parameters(perceptron, rng)
 
-    # A convolution's weights are those of a linear layer that reads one window.
+    # A convolution's weights are drawn like those of a linear layer whose input is one window.
     layers = [MlpSpec(c.fan_in, (), c.channels, "relu") for stack in spec.convolutions for c in stack]
     parts = [drawn(layer, math.sqrt(2)) for layer in layers]
     parts.append(drawn(spec.body, output_gain))
@@ -95,7 +95,7 @@ def _initial(
 
 
 def _head(distribution: Distribution) -> tuple[Head, int]:
-    """Returns a network's exploration part, and the outputs left for the perceptron."""
+    """The network's exploration part, and the number of outputs that the perceptron has."""
     if isinstance(distribution, DiagonalGaussian):
         return "log_std", distribution.size
     if isinstance(distribution, StateDependentGaussian):
@@ -113,7 +113,7 @@ def _needs_autograd(config: TrainingConfig, spec: NetworkSpec) -> bool:
 def _network(config: TrainingConfig, spec: NetworkSpec, initial: np.ndarray, backend: Backend) -> Network:
     parameters = backend.asarray(initial)
     if _needs_autograd(config, spec):
-        autograd = importlib.import_module("policyd_trainer.networks.autograd")  # brings torch
+        autograd = importlib.import_module("policyd_trainer.networks.autograd")  # imports torch
         network: Network = autograd.AutogradNetwork(
             autograd.NetworkModule(spec).to(backend.device), parameters
         )

@@ -16,20 +16,20 @@ from policyd_trainer.estimators.vtrace import vtrace
 
 @dataclass(frozen=True)
 class Experience:
-    """A rollout as numbers to learn from; numpy or torch, floats as the learner's."""
+    """A rollout as numbers to learn from, in numpy or torch; floats have the learner's type."""
 
     rewards: Array  # [T, N], scaled where that is configured, 0 where not valid
     dones: Array  # [T, N], 1.0 where an episode ended
     valid: Array  # [T, N], 1.0 where a step was taken
     values: Array | None  # V(s_t) [T, N]; None without a critic
-    next_values: Array | None  # V(s_{t+1}) of the true successor, 0 where nothing is bootstrapped [T, N]
+    next_values: Array | None  # [T, N]: V(s_{t+1}) of the true successor, 0 where nothing is bootstrapped
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the losses use. [T, N] each."""
+    """Advantages and value targets, which the losses use. [T, N] each."""
 
-    advantages: Array  # weighs -log pi(a_t|s_t)
+    advantages: Array  # the weights of -log pi(a_t|s_t)
     value_targets: Array | None  # what V(s_t) should be; None without a critic
 
 
@@ -41,7 +41,7 @@ def estimate(config: TrainingConfig, experience: Experience) -> Targets:
 
 
 def _actor_critic(config: TrainingConfig, experience: Experience) -> Targets:
-    """GAE(lambda), and as targets A_t + V(s_t); lambda 0 is the course's TD error and TD target."""
+    """GAE(lambda); targets are A_t + V(s_t). lambda 0 gives the course's TD error and TD target."""
     values, next_values = experience.values, experience.next_values
     assert values is not None, "a2c has a critic"
     deltas = td_errors(experience.rewards, values, next_values, config.gamma)
@@ -50,10 +50,11 @@ def _actor_critic(config: TrainingConfig, experience: Experience) -> Targets:
 
 
 def corrected(config: TrainingConfig, experience: Experience, ratios: Array) -> Targets:
-    """GAE(lambda) where an older policy mu acted: A_t = rho_t (delta_t + gamma lambda A_{t+1}).
+    """Corrects GAE(lambda) for steps of an older policy mu.
 
-    rho_t = min(1, pi(a_t|s_t) / mu(a_t|s_t)), `ratios` [T, N] before the minimum. That is V-trace
-    with both bounds 1 (Espeholt et al. 2018, remark 1); with ratios of 1 it is GAE(lambda).
+    A_t = rho_t (delta_t + gamma lambda A_{t+1}) with rho_t = min(1, pi(a_t|s_t) / mu(a_t|s_t)).
+    `ratios` [T, N] are pi / mu before the minimum. That is V-trace with both bounds 1 (Espeholt et
+    al. 2018, remark 1); with ratios of 1 it is GAE(lambda).
     """
     values = experience.values
     assert values is not None, "a2c has a critic"
@@ -66,8 +67,9 @@ def corrected(config: TrainingConfig, experience: Experience, ratios: Array) -> 
 def _reinforce(config: TrainingConfig, experience: Experience) -> Targets:
     """The return of the episode or the reward to go, minus the baseline.
 
-    A learned baseline also bootstraps episodes that were cut off; without one nothing can. Whatever
-    its targets are, the gradient has no bias from it, for a baseline depends on the state only.
+    With a learned baseline, truncated episodes bootstrap from its value; without one they cannot.
+    The baseline depends on the state only, so it adds no bias to the gradient, whatever it has
+    learned.
     """
     rewards, dones = experience.rewards, experience.dones
     final_values = 0.0 * rewards if experience.next_values is None else experience.next_values * dones
@@ -78,13 +80,16 @@ def _reinforce(config: TrainingConfig, experience: Experience) -> Targets:
     if config.baseline == "value":
         return Targets(returns - experience.values, _baseline_targets(config, experience, final_values))
     if config.baseline == "mean":
-        weights = dones if config.returns == "episode" else experience.valid  # episodes, or steps
+        weights = dones if config.returns == "episode" else experience.valid  # over episodes, or steps
         return Targets(returns - (returns * weights).sum() / weights.sum(), None)
     return Targets(returns, None)
 
 
 def _baseline_targets(config: TrainingConfig, experience: Experience, final_values: Array) -> Array:
-    """Monte-Carlo returns, or, of less variance, TD(lambda) returns: GAE(lambda) + V(s_t)."""
+    """What a learned baseline should predict [T, N].
+
+    Monte-Carlo returns, or TD(lambda) returns, GAE(lambda)_t + V(s_t), which have less variance.
+    """
     rewards, dones, values = experience.rewards, experience.dones, experience.values
     if config.baseline_lambda == 1.0:
         return reward_to_go(rewards, dones, final_values, config.gamma)

@@ -13,7 +13,10 @@ from policyd_trainer.estimators.normalization import most_rows
 
 
 def loss_figures(config: TrainingConfig, learner: Learner, batch: Batch) -> dict[str, float]:
-    """Losses of a batch, or of a part of many images."""
+    """Losses, entropy and explained variance of a batch, by their TensorBoard names.
+
+    Of a large batch of images only the first rows are used.
+    """
     xp = learner.backend.xp
     if len(batch) > (some := most_rows(batch.observations)):
         batch = batch.take(learner.backend.asarray(np.arange(some)))

@@ -23,7 +23,7 @@ from policyd_trainer.optimization.optimizers import Adam, Optimizer
 def is_fused(
     config: TrainingConfig, distribution: Distribution, networks: list[Network], optimizers: list[Optimizer]
 ) -> bool:
-    """Whether the passes below do what the learner would do."""
+    """Whether the compiled passes below can do this learner's updates."""
     return (
         compiled.AVAILABLE
         and isinstance(distribution, Categorical)
@@ -38,7 +38,7 @@ def actor_pass(
 ) -> float:
     """The actor's steps over minibatches of the rows in `order` [B].
 
-    Returns the norm of the last gradient: where it is not finite, the step was not taken.
+    Returns the norm of the last gradient. If it is not finite, the last step was not taken.
     """
     old = batch.old_log_probs if config.clip_range is not None else None
     norm: float = compiled.passes.actor_pass(
@@ -62,7 +62,7 @@ def actor_pass(
 def critic_pass(
     config: TrainingConfig, critic: Network, optimizer: Optimizer, batch: Batch, order: Array, rates: Rates
 ) -> float:
-    """The same for the critic."""
+    """Does the same for the critic."""
     norm: float = compiled.passes.critic_pass(
         critic,
         optimizer,

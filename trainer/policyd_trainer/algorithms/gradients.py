@@ -27,7 +27,7 @@ def actor_loss(
 ) -> Array:
     """The number scale * sum_b (-A_b log pi(a_b|s_b) - ent_coef * H(pi(.|s_b))).
 
-    With a clip range, PPO's clipped surrogate stands in place of A_b log pi(a_b|s_b).
+    With a clip range, PPO's clipped surrogate replaces A_b log pi(a_b|s_b).
     """
     outputs = actor.outputs(batch.observations)
     log_probs = distribution.log_probs(xp, outputs, batch.actions)
@@ -46,7 +46,7 @@ def actor_gradient(
     ent_coef: float,
     clip_range: float | None = None,
 ) -> Array:
-    """The gradient of actor_loss [P]. Advantages are constants in it."""
+    """The gradient of actor_loss [P]. The advantages count as constants."""
     outputs = actor.forward(batch.observations)
     weights = batch.advantages
     if clip_range is not None:
@@ -58,12 +58,15 @@ def actor_gradient(
 
 
 def _ratios(xp: Any, log_probs: Array, batch: Batch) -> Array:
-    """pi(a_t|s_t) / pi_old(a_t|s_t) [B]; at most e^20, so that one step stays finite in float32."""
+    """The ratios pi(a_t|s_t) / pi_old(a_t|s_t) [B].
+
+    They are at most e^20, so that one step stays finite in float32.
+    """
     return xp.exp((log_probs - batch.old_log_probs).clip(-20, 20))
 
 
 def critic_loss(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
-    """vf_coef * scale * sum_b (target_b - V(s_b))^2, clipped where that is configured."""
+    """The number vf_coef * scale * sum_b (target_b - V(s_b))^2, clipped if that is configured."""
     values = critic.outputs(batch.observations)[:, 0]
     errors = value_loss(xp, values, batch.value_targets, batch.values, config.clip_range_vf)
     return config.vf_coef * batch.scale * errors.sum()
@@ -72,8 +75,9 @@ def critic_loss(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) 
 def critic_gradient(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
     """The gradient of critic_loss [P].
 
-    With critic_gradient `full` the target r + gamma V(s') moves too, as in the course: it is not
-    detached there. d delta^2 = 2 delta (gamma dV(s') - dV(s)) (Baird 1995, residual gradient).
+    With critic_gradient `full` the gradient also goes through V(s') in the target r + gamma V(s'),
+    as in the course. With delta = r + gamma V(s') - V(s): d delta^2 = 2 delta (gamma dV(s') -
+    dV(s)) (Baird 1995, residual gradient).
     """
     scale = config.vf_coef * batch.scale
     if config.critic_gradient == "semi":

@@ -15,7 +15,7 @@ from policyd_trainer.rollouts.episodes import EpisodeLog
 
 @dataclass
 class Counters:
-    """How far the run is."""
+    """Counts how far the run is."""
 
     env_steps: int = 0
     rollouts: int = 0
@@ -23,7 +23,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Learned:
-    """A policy as it is, on the host."""
+    """The weights of one policy at this moment, on the host."""
 
     weights: Weights
     moments: RunningMoments | None  # of the observations; None: not normalised
@@ -34,19 +34,19 @@ class Episodes(Protocol):
 
     @property
     def episodes(self) -> int:
-        """Ended so far."""
+        """How many episodes have ended so far."""
 
     @property
     def mean_return(self) -> float | None:
-        """Of the last episodes; None before the first ended."""
+        """Mean return of the last episodes; None before the first has ended."""
 
     @property
     def mean_length(self) -> float | None:
-        """Of the last episodes, steps; None before the first ended."""
+        """Mean length of the last episodes in steps; None before the first has ended."""
 
     @property
     def log(self) -> EpisodeLog:
-        """Returns of single episodes; empty where an engine knows sums only."""
+        """Returns of single episodes; empty if the engine keeps only sums."""
 
 
 class Loop(Protocol):
@@ -73,35 +73,35 @@ class Loop(Protocol):
 
     @property
     def moments(self) -> RunningMoments | None:
-        """Of the observations; None: not normalised."""
+        """Running moments of the observations; None if they are not normalised."""
 
     @property
     def parameter_counts(self) -> tuple[int, int]:
-        """Of the actor and of the critic; 0 where there is none."""
+        """The number of parameters of the actor and of the critic; 0 if there is no critic."""
 
     def run(self) -> Iterator[object]:
-        """Trains until the environment steps are used up; pauses after each rollout's updates."""
+        """Trains until the environment steps are used up; yields after each rollout's updates."""
 
     def rates(self) -> Rates:
-        """Learning rates and entropy weight now."""
+        """The learning rates and the entropy weight at this moment."""
 
     def losses(self) -> dict[str, float]:
         """Figures of the last batch after its update, under stable-baselines3's names."""
 
     def learned(self) -> list[Learned]:
-        """What would be exported now, one policy for each member of a population."""
+        """The policies that would be exported now, one for each member of a population."""
 
     def load(self, weights: Weights, moments: RunningMoments | None) -> None:
-        """Starts from these weights, and from these moments where there are any."""
+        """Starts from these weights, and from these moments if there are any."""
 
     def check_finite(self) -> None:
-        """Raises Diverged where a parameter is not finite."""
+        """Raises Diverged if a parameter is not finite."""
 
     def state(self) -> dict[str, Any]:
         """Everything that determines what follows, for a checkpoint."""
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Back to such a state."""
+        """Goes back to a state that `state` returned."""
 
     def close(self) -> None:
         """Frees environments and processes."""

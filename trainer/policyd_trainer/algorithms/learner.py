@@ -49,7 +49,10 @@ class Learner:
         self.is_fused = is_fused(config, distribution, networks, optimizers)
 
     def values(self, observations: Array, scaling: ObservationScaling | None = None) -> Array:
-        """V [B] of rows [B, D], images a part at a time; with `scaling` they are bytes still."""
+        """V [B] of rows [B, D], of images a part at a time.
+
+        With `scaling` the rows are still bytes.
+        """
         assert self.critic is not None, "there is a critic"
         some, parts = most_rows(observations), []
         for start in range(0, len(observations), some):
@@ -58,7 +61,7 @@ class Learner:
         return parts[0] if len(parts) == 1 else self.backend.xp.concatenate(parts)
 
     def log_probs(self, batch: Batch) -> Array:
-        """Log pi(a_t|s_t) of a batch's actions by the actor as it is [B].
+        """The log-probabilities [B] of a batch's actions under the actor as it is now.
 
         Images are taken a part at a time.
         """
@@ -73,9 +76,9 @@ class Learner:
         return parts[0] if len(parts) == 1 else self.backend.xp.concatenate(parts)
 
     def update(self, batch: Batch, rates: Rates, rng: np.random.Generator) -> None:
-        """Every epoch and minibatch.
+        """Updates the networks: each epoch, each minibatch.
 
-        The actor's step and the critic's, or the critic's in passes of its own.
+        The critic steps with the actor, or in epochs of its own if it has its own minibatch size.
 
         Raises:
             Diverged: a gradient is not finite. The parameters are then those of before the bad
@@ -95,7 +98,10 @@ class Learner:
                 self._step_critic(self.critic, minibatch, rates)
 
     def _update_fused(self, batch: Batch, rates: Rates, rng: np.random.Generator) -> None:
-        """The same numbers in the same order: neither network's step looks at the other's."""
+        """Does the same update in fewer, compiled calls.
+
+        The numbers are the same, because neither network's step reads the other network.
+        """
         config, critic = self._config, self.critic
         size, own_size = config.minibatch_size or len(batch), config.critic_minibatch_size
         for order in self._orders(len(batch), size, rng):
@@ -117,7 +123,7 @@ class Learner:
             raise Diverged(f"the gradient's norm became {float(norm)} at update {self.updates}")
 
     def check_finite(self) -> None:
-        """Looks at the parameters, which waits for the device.
+        """Checks the parameters. On a GPU this waits for the device.
 
         Raises:
             Diverged: one is not finite.
@@ -144,7 +150,8 @@ class Learner:
         self, network: Network, optimizer: Optimizer, gradient: Array, limit: float | None, rate: float
     ) -> None:
         norm = clip_by_norm(self.backend.xp, gradient, limit)
-        # On a GPU looking at the norm would wait for it; there checkpoints look at the parameters.
+        # On a GPU, reading the norm would wait for the device. There, checkpoints check the
+        # parameters.
         if self.backend.device == "cpu":
             self._check_norm(norm)
         optimizer.step(network.parameters, gradient, rate)
@@ -159,7 +166,7 @@ class Learner:
                 yield batch.take(order[start : start + size]).scaled()
 
     def _orders(self, count: int, size: int, rng: np.random.Generator) -> Iterator[Array]:
-        """The order of a batch's rows [B] in each epoch; minibatches are random."""
+        """The order of a batch's rows [B] in each epoch. It is random if there are minibatches."""
         for _ in range(self._config.n_epochs):
             yield self.backend.asarray(np.arange(count) if size >= count else rng.permutation(count))
 

@@ -27,7 +27,7 @@ from policyd_trainer.rollouts.episodes import EpisodeTracker
 
 
 class TrainingLoop:
-    """One run's moving parts, learned on the host or by a device's updates.
+    """One run of training: collecting, learning, counting, all that changes on the way.
 
     See `interface.Loop`.
     """
@@ -48,12 +48,12 @@ class TrainingLoop:
             RunningMoments.for_rows(specs.actor.layout.groups()) if config.normalize_observations else None
         )
         self.rewards = RewardScaler(config.n_envs, config.gamma) if config.normalize_rewards else None
-        self.batch: Batch | None = None  # the last one, for figures
+        self.batch: Batch | None = None  # the last one, for `losses`
 
     def run(self) -> Iterator[Rollout]:
-        """Trains until the environment steps are used up; pauses after each rollout's updates."""
+        """Trains until the environment steps are used up; yields after each rollout's updates."""
         while self.counters.env_steps < self.config.total_timesteps:
-            with np.errstate(all="ignore"):  # a diverging run shows in the gradient's norm
+            with np.errstate(all="ignore"):  # a run that diverges shows in the gradient's norm
                 rollout = self._iterate()
             yield rollout
 
@@ -80,11 +80,11 @@ class TrainingLoop:
         return min(1.0, self.counters.env_steps / self.config.total_timesteps)
 
     def rates(self) -> Rates:
-        """Learning rates and entropy weight now."""
+        """The learning rates and the entropy weight at this moment."""
         return rates_at(self.config, self.progress)
 
     def scaling(self) -> ObservationScaling | None:
-        """How observations are scaled until the next rollout is counted."""
+        """How observations are scaled until the next rollout is taken into the moments."""
         return None if self.moments is None else ObservationScaling.of(self.moments)
 
     @property
@@ -99,18 +99,18 @@ class TrainingLoop:
 
     @property
     def parameter_counts(self) -> tuple[int, int]:
-        """Of the actor and of the critic; 0 where there is none."""
+        """The number of parameters of the actor and of the critic; 0 if there is no critic."""
         critic = self.learner.critic
         return len(self.learner.actor.parameters), 0 if critic is None else len(critic.parameters)
 
     def losses(self) -> dict[str, float]:
-        """Figures of the last batch after its update."""
+        """Losses and other figures of the last batch, computed after its update."""
         if self.batch is None:
             return {}
         return loss_figures(self.config, self.learner, self.batch)
 
     def learned(self) -> list[Learned]:
-        """The one policy as it is."""
+        """The one policy as it is now, in a list."""
         critic = self.learner.critic
         values = None if critic is None else self.learner.backend.to_numpy(critic.parameters).copy()
         moments = None if self.moments is None else self.moments.copy()
@@ -127,11 +127,11 @@ class TrainingLoop:
             self.moments = moments
 
     def check_finite(self) -> None:
-        """Raises Diverged where a parameter is not finite."""
+        """Raises Diverged if a parameter is not finite."""
         self.learner.check_finite()
 
     def state(self) -> dict[str, Any]:
-        """Everything that determines what follows."""
+        """Everything that determines what follows, for a checkpoint."""
         return {
             "learner": state.capture(self.learner),
             "average": (self.acting.average, self.acting.averaged),
@@ -144,7 +144,10 @@ class TrainingLoop:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Back to such a state. Environments that could not be saved start new episodes."""
+        """Goes back to a state that `state` returned.
+
+        Environments that could not be saved start new episodes.
+        """
         state.put_back(self.learner, saved["learner"])
         self.acting.average, self.acting.averaged = saved["average"]
         self.acting.share()
@@ -161,7 +164,7 @@ class TrainingLoop:
         self.collector.close()
 
     def _count(self, rollout: Rollout) -> np.ndarray:
-        """Takes a rollout into the counters and moments; the rewards to learn from [T, N]."""
+        """Adds a rollout to the counters and moments. Returns the rewards to learn from [T, N]."""
         self.counters.env_steps += rollout.steps
         self.counters.rollouts += 1
         self.episodes.update(rollout)

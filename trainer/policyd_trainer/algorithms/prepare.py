@@ -27,20 +27,20 @@ def make_batch(
     scaling: ObservationScaling | None,
     estimator: Estimator = estimate,
 ) -> Batch:
-    """Advantages and targets of a rollout, and the valid steps as a flat batch.
+    """Computes a rollout's advantages and targets; returns its valid steps as a flat batch.
 
     Args:
-        config: of the run.
-        learner: whose critic, if any, gives the values.
-        rollout: as it was collected.
-        rewards: its rewards, scaled where that is configured [T, N].
-        scaling: what observations were scaled by when they were acted on.
-        estimator: from the rollout and the critic's values to advantages and targets.
+        config: the run's configuration.
+        learner: its critic, if there is one, gives the values.
+        rollout: the steps as they were collected.
+        rewards: the rollout's rewards [T, N], scaled if that is configured.
+        scaling: how the observations were scaled for the policy that acted.
+        estimator: computes advantages and targets from the rollout and the critic's values.
     """
     asarray = learner.backend.asarray
     late = scaling.on(learner.backend) if scaling is not None and _are_bytes(rollout) else None
     rows = asarray(_rows(rollout, scaling if late is None else None))  # [R, D]
-    successors = _successors(rollout)  # [T, N], places in rows
+    successors = _successors(rollout)  # [T, N], indices into rows
     bootstrap = _bootstrap(config, rollout)  # [T, N]
     all_values = None if learner.critic is None else learner.values(rows, late)  # [R]
     experience = _experience(learner, rollout, rewards, all_values, successors, bootstrap)
@@ -63,9 +63,9 @@ def make_batch(
 
 
 def ratios(learner: Learner, batch: Batch, rollout: Rollout) -> Array:
-    """pi(a_t|s_t) / mu(a_t|s_t) [T, N], mu having acted; 1 where no step was taken.
+    """The ratios pi(a_t|s_t) / mu(a_t|s_t) [T, N], where mu is the policy that acted.
 
-    `batch` is the rollout's.
+    They are 1 where no step was taken. `batch` is the batch of this rollout.
     """
     assert rollout.log_probs is not None, "another policy acted"
     found = np.ones(rollout.rewards.shape, np.float32)  # [T, N]
@@ -77,8 +77,8 @@ def ratios(learner: Learner, batch: Batch, rollout: Rollout) -> Array:
 def _rows(rollout: Rollout, scaling: ObservationScaling | None) -> np.ndarray:
     """All observations of a rollout as rows [R, D].
 
-    First those acted on, time first. Then the rollout's last ones, then the episodes' true last
-    ones.
+    First come s_0 to s_{T-1} of all environments, then s_T, and then the true last observation of
+    each episode that ended.
     """
     rows = rollout.observations.reshape(-1, rollout.observations.shape[-1])
     if len(rollout.final_observations):
@@ -87,15 +87,15 @@ def _rows(rollout: Rollout, scaling: ObservationScaling | None) -> np.ndarray:
 
 
 def _are_bytes(rollout: Rollout) -> bool:
-    """Whether rows are pixels.
+    """Whether observations are pixels in bytes.
 
-    They are scaled a minibatch at a time, because floats take four times the memory.
+    These are scaled a minibatch at a time, because floats take four times the memory.
     """
     return bool(rollout.observations.dtype == np.uint8)
 
 
 def _successors(rollout: Rollout) -> np.ndarray:
-    """Where in `_rows` each step's true successor is [T, N]."""
+    """The index [T, N] into `_rows` of each step's true successor."""
     steps, n_envs = rollout.rewards.shape
     successors = np.arange(n_envs, (steps + 1) * n_envs).reshape(steps, n_envs)
     times, envs = rollout.final_index.T
@@ -104,9 +104,9 @@ def _successors(rollout: Rollout) -> np.ndarray:
 
 
 def _bootstrap(config: TrainingConfig, rollout: Rollout) -> np.ndarray:
-    """1.0 where the successor's value counts [T, N].
+    """1.0 where the value of the successor counts, else 0.0 [T, N].
 
-    A truncation ends a return only by `terminate`.
+    After a truncated step it counts, unless `truncation` is `terminate`.
     """
     ends = rollout.dones if config.truncation == "terminate" else rollout.terminated
     return np.asarray(rollout.valid & ~ends, np.float32)
@@ -134,14 +134,17 @@ def _experience(
 
 
 def _scale(config: TrainingConfig, rollout: Rollout) -> float:
-    """Of each step's part in the losses: the mean over steps, or the sums over episodes' mean."""
+    """The weight of each step in the losses.
+
+    1 / steps gives the mean over steps; 1 / episodes gives the mean of the episodes' sums.
+    """
     if config.loss_reduction == "episode_sum":
         return 1 / max(1, int(rollout.dones.sum()))
     return 1 / max(1, rollout.steps)
 
 
 def _kept(rollout: Rollout) -> np.ndarray | None:
-    """Flat places of the valid steps [B]; None: all."""
+    """The flat indices of the valid steps [B]; None if all are valid."""
     return None if rollout.valid.all() else np.flatnonzero(rollout.valid)
 
 

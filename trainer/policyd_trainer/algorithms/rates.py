@@ -10,7 +10,7 @@ from policyd_trainer.optimization.schedules import scheduled
 
 @dataclass(frozen=True)
 class Rates:
-    """As they are at one moment."""
+    """Learning rates and entropy weight at one moment."""
 
     learning_rate: float
     critic_learning_rate: float

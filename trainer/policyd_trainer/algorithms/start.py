@@ -25,7 +25,7 @@ from policyd_trainer.rollouts.workers import Crew, WorkerCollector, bounds_of, s
 
 
 def start(config: TrainingConfig, info: EnvironmentInfo) -> TrainingLoop:
-    """The loop of a fresh run, its environments reset by the configuration's seed.
+    """The loop of a fresh run. Its environments are reset with the configuration's seed.
 
     Raises:
         InvalidArgument: the device is not there.
@@ -47,7 +47,8 @@ def make_collector(
 ) -> Collector:
     """The collector that the configuration asks for.
 
-    Workers act with `parameters` [P] as they then are.
+    Its worker processes act with the `parameters` [P] that it is given, as these are when a rollout
+    starts.
     """
     if workers_of(config) == 0:
         return make_local(config, info, config.n_envs)

@@ -9,7 +9,7 @@ from policyd_trainer.optimization.optimizers import Optimizer
 
 
 def capture(learner: Learner) -> dict[str, Any]:
-    """Parameters and moments; on a CPU they share the learner's memory."""
+    """The parameters and the optimisers' moments. On a CPU they share the learner's memory."""
     to_numpy = learner.backend.to_numpy
     networks = [network for network in (learner.actor, learner.critic) if network is not None]
     return {
@@ -23,7 +23,7 @@ def capture(learner: Learner) -> dict[str, Any]:
 
 
 def put_back(learner: Learner, saved: dict[str, Any]) -> None:
-    """Copies such a state into a learner of the same networks."""
+    """Copies such a state into a learner that has the same networks."""
     asarray = learner.backend.asarray
     learner.updates = saved["updates"]
     networks = [network for network in (learner.actor, learner.critic) if network is not None]

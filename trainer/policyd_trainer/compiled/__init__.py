@@ -10,7 +10,7 @@ from typing import Any
 
 MODULES = ("perceptron", "updates", "classic", "collecting", "passes")
 AVAILABLE = all(find_spec(f"{__name__}.{module}") is not None for module in MODULES)
-perceptron: Any  # the modules, or None where they were not built
+perceptron: Any  # this and the next are the modules, or None if they were not built
 updates: Any
 classic: Any
 collecting: Any

@@ -13,8 +13,8 @@ def collect(
     running: Running,
     buffer: RolloutBuffer,
 ) -> None:
-    """Fills `buffer` from its first observations on, acting with noise [T, N].
+    """Acts with noise [T, N] from the first observations in `buffer`, and fills the buffer.
 
-    LocalCollector's loop over VectorEnvironments, for a categorical policy. `equations` is
-    `cartpole` or `acrobot`. It changes `running`.
+    Does the loop of LocalCollector over VectorEnvironments for a categorical policy. `equations` is
+    `cartpole` or `acrobot`. Changes `running` in place.
     """

@@ -27,7 +27,7 @@ def collect(Perceptron actor, str equations, scaling, const double[:, ::1] noise
     cdef Py_ssize_t t, i, n = state.shape[1], width = actor.inputs, choices = actor.outputs_count
     cdef int j
     cdef double s[NUMBERS]
-    cdef const float[::1] mean, inverse_std  # of Ray they come read-only
+    cdef const float[::1] mean, inverse_std  # const: arrays from Ray are read-only
     cdef float bound = 0
     cdef float[:, ::1] scaled = np.empty((n, width), np.float32)
     cdef float[:, ::1] logits = np.empty((n, choices), np.float32)

@@ -19,11 +19,11 @@ def actor_pass(
     limit: float,
     rate: float,
 ) -> float:
-    """Learner.update's steps of a categorical actor, for minibatches of `size` rows.
+    """The actor's steps in Learner.update, in minibatches of `size` rows, for a categorical policy.
 
-    Rows [B, D] and advantages [B] are float32, actions [B] and the rows' order [B] int64. `limit`
-    is of the gradient's norm; inf: none. Returns the norm of the last gradient; where it is not
-    finite, its step was not taken, and none after it.
+    `rows` [B, D] and `advantages` [B] are float32, `actions` [B] and the rows' order [B] int64.
+    `limit` is the largest norm of the gradient (inf: no limit). Returns the norm of the last
+    gradient. If it is not finite, the pass stopped before that step.
     """
 
 def critic_pass(
@@ -40,7 +40,7 @@ def critic_pass(
     limit: float,
     rate: float,
 ) -> float:
-    """The same for a critic: targets and values before the update are [B] float32.
+    """The same for a critic. `targets` and the `values` before the update are [B] float32.
 
-    `scale` is that of critic_loss, with vf_coef; `clip_range` inf: values are not clipped.
+    `scale` is that of critic_loss, times vf_coef. `clip_range` inf means unclipped values.
     """

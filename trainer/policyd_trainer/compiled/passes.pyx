@@ -12,7 +12,7 @@ from policyd_trainer.compiled.updates cimport adam_update, categorical_row, clip
 
 
 cdef class _Steps:
-    """A network's steps: what each minibatch's gradient goes through."""
+    """What all minibatches of one network's pass share: the optimiser's state and the step."""
 
     cdef Perceptron network
     cdef float[::1] parameters, gradient, mean, square
@@ -27,7 +27,7 @@ cdef class _Steps:
         self.steps, self.norm = optimizer.steps, 0
 
     cdef bint take(self, const float *slopes) noexcept:
-        """A step down the gradient; False, and none, where that is not finite."""
+        """Steps down the gradient. Returns False, without a step, if the gradient is not finite."""
         cdef long count = self.parameters.shape[0]
         self.network.pass_backward(slopes)
         self.norm = clipped(&self.gradient[0], self.limit, count)
@@ -104,7 +104,7 @@ cdef void _pick(const float *rows, const int64_t *order, float *picked, long cou
 
 
 cdef inline float _surrogate(double change, float advantage, double clip_range) noexcept nogil:
-    """The ratio pi / pi_old from its logarithm, and 0 where `surrogate_weights` has 0."""
+    """The ratio pi / pi_old from its logarithm, or 0 where `surrogate_weights` is 0."""
     cdef double ratio = exp(min(max(change, -20.0), 20.0))
     if (ratio > 1 + clip_range) if advantage > 0 else (ratio < 1 - clip_range):
         return 0

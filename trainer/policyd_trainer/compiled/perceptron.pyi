@@ -5,10 +5,13 @@ import numpy as np
 from policyd_trainer.networks.mlp import MlpSpec
 
 class Perceptron:
-    """networks.closed_form.ClosedFormMlp for float32 numpy arrays; layers are fused, buffers kept.
+    """ClosedFormMlp of `networks.closed_form` in C, for float32 numpy arrays.
 
-    Matrix products are in blocks of registers (AVX2 or AVX-512 where the processor has them).
-    ValueError: rows have another width than the spec.
+    Layers are fused and buffers are reused. Matrix products work in blocks that fit the registers
+    (AVX2 or AVX-512 if the processor has them).
+
+    Raises:
+        ValueError: rows have another width than the spec.
     """
 
     spec: MlpSpec

@@ -156,7 +156,7 @@ cdef extern from * nogil:
     void derive_relu(float *d, const float *h, long count)
 
 cdef enum:
-    FEW = 8  # outputs up to which `project` is the faster
+    FEW = 8  # up to so many outputs `project` is faster than `multiply`
 
 
 cdef class Perceptron:
@@ -187,7 +187,7 @@ cdef class Perceptron:
         return self._computed(inputs, self._layers)
 
     def hidden(self, inputs):
-        """What the last layer reads [B, H]."""
+        """The input of the last layer [B, H]."""
         return self._computed(inputs, self._layers - 1)
 
     def read(self, hidden):
@@ -201,7 +201,7 @@ cdef class Perceptron:
         return result
 
     def forward(self, inputs):
-        """[B, in] -> [B, out], keeping each layer's input."""
+        """[B, in] -> [B, out]. Keeps each layer's input for `backward`."""
         self._inputs = _rows(inputs, self.inputs)
         cdef long count = self._inputs.shape[0]
         result = np.empty((count, self.outputs_count), np.float32)
@@ -214,7 +214,7 @@ cdef class Perceptron:
 
     @property
     def last_hidden(self):
-        """What the last layer read in the last forward [B, H]."""
+        """The input of the last layer in the last `forward` [B, H]."""
         cdef long width = self._in[self._layers - 1], start
         if self._layers == 1:
             return np.asarray(self._inputs)
@@ -222,7 +222,7 @@ cdef class Perceptron:
         return np.asarray(self._kept[start : start + self._count * width]).reshape(self._count, width)
 
     def backward(self, output_gradient):
-        """Fills and returns `gradient` [P] for the last forward."""
+        """Fills and returns `gradient` [P] for the last `forward`."""
         cdef const float[:, ::1] delta = _rows(output_gradient, self.outputs_count)
         if delta.shape[0] != self._count:
             raise ValueError(f"got {delta.shape[0]} rows, expected the {self._count} of the last forward")
@@ -233,7 +233,7 @@ cdef class Perceptron:
         return self.gradient
 
     cdef reserve(self, long rows):
-        """Makes room for passes of so many rows."""
+        """Allocates buffers for passes of up to `rows` rows."""
         self._reserve_scratch(rows)
         if rows > self._capacity:
             self._capacity = rows
@@ -281,7 +281,7 @@ cdef class Perceptron:
         return &self._kept[self._capacity * self._before[layer]]
 
     cdef _computed(self, inputs, long layers):
-        """The first layers' output, without keeping anything."""
+        """The output of the first `layers` layers. Keeps nothing for `backward`."""
         cdef const float[:, ::1] rows = _rows(inputs, self.inputs)
         cdef long count = rows.shape[0]
         if layers == 0:

@@ -1,21 +1,21 @@
 import numpy as np
 
 def scaled(rows: np.ndarray, mean: np.ndarray, inverse_std: np.ndarray, limit: float) -> np.ndarray:
-    """clip((rows - mean) * inverse_std, -limit, limit) for rows [N, D], all float32."""
+    """The numbers clip((rows - mean) * inverse_std, -limit, limit) for rows [N, D], all float32."""
 
 def sample_categorical(logits: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Categorical.sample for logits [B, n] float32 and noise [B] float64 -> int64 [B]."""
+    """The actions [B] int64 of Categorical.sample for logits [B, n] float32, noise [B] float64."""
 
 def categorical_gradient(
     logits: np.ndarray, actions: np.ndarray, weights: np.ndarray, entropy_weight: float
 ) -> np.ndarray:
-    """Categorical.loss_gradient for logits [B, n] float32 and actions [B] int64.
+    """The gradient [B, n] of Categorical.loss_gradient for logits [B, n] float32.
 
-    Weights [B] are float32.
+    `actions` [B] are int64, `weights` [B] float32.
     """
 
 def clip_norm(gradient: np.ndarray, max_norm: float) -> float:
-    """clip_by_norm in place for a gradient [P] float32; the norm before."""
+    """Clips a gradient [P] float32 in place, as clip_by_norm. Returns the norm before."""
 
 def adam_step(
     parameters: np.ndarray,
@@ -26,18 +26,21 @@ def adam_step(
     eps: float,
     rate: float,
 ) -> None:
-    """Step number `step`, from 1, of Adam (decays 0.9 and 0.999) in place, all [P] float32."""
+    """Does step number `step` (from 1) of Adam in place, all arrays [P] float32.
+
+    The decays are 0.9 and 0.999.
+    """
 
 def block_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and sum of squared deviations [D], float64, of rows [B, D] float32, B >= 1."""
+    """Mean [D] and sum of squared deviations [D] of rows [B, D] float32, B >= 1. Both float64."""
 
 def accumulate(advantages: np.ndarray, dones: np.ndarray, factor: float) -> None:
-    """A_t <- A_t + factor (1 - done_t) A_{t+1} in place, backwards, for [T, N] float32."""
+    """Computes A_t <- A_t + factor (1 - done_t) A_{t+1} in place, t = T-1 .. 0, [T, N] float32."""
 
 def discounted_returns(
     rewards: np.ndarray, ends: np.ndarray, running: np.ndarray, gamma: float
 ) -> np.ndarray:
-    """R_t = gamma R_{t-1} + r_t, restarted after `ends` (uint8), [T, N] float64.
+    """The returns R_t = gamma R_{t-1} + r_t [T, N] float64, restarted after each of `ends` (uint8).
 
-    `running` [N] goes on.
+    `running` [N] holds the returns R_{-1} before the block, and is updated in place.
     """

@@ -43,7 +43,7 @@ cdef extern from * nogil:
     CLONES static void adam(float *p, const float *g, float *m, float *v, float decay1, float decay2,
                      float root_scale, float eps, float rate, long count) {
         long i = 0;
-    #if defined(__SSE2__)  /* four square roots at once: compilers leave them single, for errno's sake */
+    #if defined(__SSE2__)  /* four square roots at once: compilers do not, because sqrt may set errno */
         for (; i + 4 <= count; i += 4) {
             const __m128 gradient = _mm_loadu_ps(g + i);
             const __m128 mean = _mm_loadu_ps(m + i) * decay1 + gradient * (1.0f - decay1);

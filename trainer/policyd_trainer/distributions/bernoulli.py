@@ -12,7 +12,7 @@ from policyd_trainer.arrays import Array
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """pi(a|s) = prod_j p_j^{a_j} (1 - p_j)^{1 - a_j}, p_j = 1 / (1 + exp(-logit_j)).
+    """n bits: pi(a|s) = prod_j p_j^{a_j} (1 - p_j)^{1 - a_j}, p_j = 1 / (1 + exp(-logit_j)).
 
     Actions are 0 or 1 [n].
     """
@@ -22,40 +22,43 @@ class Bernoulli:
 
     @property
     def outputs(self) -> int:
-        """A logit a bit."""
+        """One logit per bit."""
         return self.n
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """A bit each."""
+        """The shape [n] of one action."""
         return (self.n,)
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """A uniform number a bit [T, N, n]."""
+        """One uniform number per bit [T, N, n]."""
         return rng.random((steps, n_envs, self.n))
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """1 where the noise is below its probability [B, n]."""
+        """Actions [B, n]: 1 where the noise is below the probability of 1."""
         bits: np.ndarray = noise < _sigmoid(np, outputs)
         return bits.astype(self.action_dtype)
 
     def mode(self, outputs: np.ndarray) -> np.ndarray:
-        """1 where it is the more probable [B, n]."""
+        """Actions [B, n]: 1 where 1 is more probable than 0."""
         bits: np.ndarray = outputs > 0
         return bits.astype(self.action_dtype)
 
     def log_probs(self, xp: Any, outputs: Array, actions: Array) -> Array:
-        """sum_j log p_j or log (1 - p_j) = -sum_j softplus((1 - 2 a_j) logit_j) [B]."""
+        """sum_j of log p_j or log (1 - p_j), which is -sum_j softplus((1 - 2 a_j) logit_j) [B]."""
         return -_softplus(xp, (1 - 2 * actions) * outputs).sum(-1)
 
     def entropy(self, xp: Any, outputs: Array) -> Array:
-        """sum_j softplus(x_j) - x_j p_j [B], x the logits."""
+        """sum_j softplus(x_j) - x_j p_j [B], where x are the logits."""
         return (_softplus(xp, outputs) - outputs * _sigmoid(xp, outputs)).sum(-1)
 
     def loss_gradient(
         self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
     ) -> Array:
-        """Closed form: d(-w log pi)/dx_j = w (p_j - a_j);  d(-H)/dx_j = x_j p_j (1 - p_j)."""
+        """The gradient in closed form [B, n], where x are the logits.
+
+        d(-w log pi)/dx_j = w (p_j - a_j);  d(-H)/dx_j = x_j p_j (1 - p_j).
+        """
         probs = _sigmoid(xp, outputs)
         gradient = weights[:, None] * (probs - actions)
         if entropy_weight:

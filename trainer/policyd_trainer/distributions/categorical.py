@@ -21,15 +21,15 @@ class Categorical:
 
     @property
     def outputs(self) -> int:
-        """One logit an action."""
+        """One logit per action."""
         return self.n
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """A uniform number each [T, N]."""
+        """One uniform number per action [T, N]."""
         return rng.random((steps, n_envs))
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Inverse of the cumulative distribution at `noise` [B] -> indices [B]."""
+        """Inverts the cumulative distribution at `noise` [B] -> indices [B]."""
         if is_compiled(np, outputs):
             logits, uniform = np.ascontiguousarray(outputs), np.ascontiguousarray(noise, np.float64)
             drawn: np.ndarray = compiled.updates.sample_categorical(logits, uniform)
@@ -39,7 +39,7 @@ class Categorical:
         return actions
 
     def mode(self, outputs: np.ndarray) -> np.ndarray:
-        """The first of the largest logits [B]."""
+        """The index of the largest logit, the first one if several are equal [B]."""
         actions: np.ndarray = outputs.argmax(axis=-1)
         return actions
 
@@ -57,7 +57,7 @@ class Categorical:
     def loss_gradient(
         self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
     ) -> Array:
-        """In closed form, with p = softmax(logits).
+        """The gradient [B, n] in closed form, with p = softmax(logits).
 
         d(-w log p_a)/d logits = w (p - onehot(a));  d(-H)/d logits_j = p_j (log p_j + H).
         """

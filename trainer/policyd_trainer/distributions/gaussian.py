@@ -22,13 +22,11 @@ from policyd_trainer.distributions.normals import (
 
 @dataclass(frozen=True)
 class DiagonalGaussian:
-    """u_j ~ N(mean_j, std_j^2), independent.
+    """Independent normal numbers u_j ~ N(mean_j, std_j^2), which are the stored actions.
 
-    Stored actions are u; `squash` says what becomes of them.
-
-    `clip`: densities are those of u. `tanh`: those of tanh(u), in (-1, 1). (The way from there to
-        the
-    environment's bounds is affine: it would change them by a constant.)
+    `squash` says how actions come from u. `clip`: clipped u, with the density of u. `tanh`: tanh(u)
+    in (-1, 1), with the density of tanh(u). (The map from there to the environment's bounds is
+    affine. It would change log-densities by a constant only.)
     """
 
     size: int
@@ -37,20 +35,20 @@ class DiagonalGaussian:
 
     @property
     def outputs(self) -> int:
-        """A mean and a log deviation an element."""
+        """One mean and one log standard deviation per element."""
         return 2 * self.size
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """U [size]."""
+        """The shape [size] of u."""
         return (self.size,)
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """A standard normal number an element [T, N, size]."""
+        """One standard normal number per element [T, N, size]."""
         return rng.standard_normal((steps, n_envs, self.size), np.float32)
 
     def moments(self, xp: Any, outputs: Array) -> tuple[Array, Array]:
-        """Mean and deviation of u, [B, size] each."""
+        """Mean and standard deviation of u, [B, size] each."""
         return outputs[:, : self.size], xp.exp(outputs[:, self.size :])
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -65,13 +63,13 @@ class DiagonalGaussian:
         return mean
 
     def log_probs(self, xp: Any, outputs: Array, actions: Array) -> Array:
-        """Log N(u; mean, std) summed over elements, less log (1 - tanh(u)^2) where squashed [B]."""
+        """sum_j log N(u_j; mean_j, std_j), minus log (1 - tanh(u)^2) if squashed [B]."""
         mean, std = self.moments(xp, outputs)
         log_probs = normal_log_probs(xp, mean, std, actions)
         return log_probs - log_slope(xp, actions).sum(-1) if self.squash == "tanh" else log_probs
 
     def entropy(self, xp: Any, outputs: Array) -> Array:
-        """sum_j log std_j + (1 + log 2 pi) / 2, plus E[log (1 - tanh(u)^2)] where squashed [B]."""
+        """sum_j log std_j + (1 + log 2 pi) / 2, plus E[log (1 - tanh(u)^2)] if squashed [B]."""
         mean, std = self.moments(xp, outputs)
         entropy = xp.log(std) + 0.5 * (1 + LOG_2PI)
         if self.squash == "tanh":
@@ -81,10 +79,10 @@ class DiagonalGaussian:
     def loss_gradient(
         self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
     ) -> Array:
-        """Closed form, with z = (u - mean) / std.
+        """The gradient in closed form [B, 2 size], with z = (u - mean) / std.
 
-        d log N/d mean = z / std;  d log N/d log std = z^2 - 1;  d H/d log std = 1, plus the
-        squash's part. (The stored u does not move, so neither does log (1 - tanh(u)^2).)
+        d log N/d mean = z / std;  d log N/d log std = z^2 - 1;  d H/d log std = 1, plus the part of
+        the squash. (The stored u is constant, and so is log (1 - tanh(u)^2).)
         """
         mean, std = self.moments(xp, outputs)
         z = (actions - mean) / std

@@ -10,22 +10,22 @@ from policyd_trainer.arrays import Array
 
 
 class Distribution(Protocol):
-    """A family of distributions over actions, its parameters being a network's outputs [B, O]."""
+    """A family of distributions over actions. A network's outputs [B, O] are its parameters."""
 
     @property
     def outputs(self) -> int:
-        """O: outputs that the network needs."""
+        """O, the number of outputs that the network needs."""
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """Of one stored action."""
+        """The shape of one stored action."""
 
     @property
     def action_dtype(self) -> Any:
-        """Of stored actions."""
+        """The type of stored actions."""
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """What sampling takes for a rollout [T, N, ...], whatever the policy will answer."""
+        """The random numbers [T, N, ...] for sampling in a rollout, drawn before it starts."""
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Actions [B, *action_shape] from outputs [B, O] and one step's noise [B, ...]."""
@@ -42,7 +42,7 @@ class Distribution(Protocol):
     def loss_gradient(
         self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
     ) -> Array:
-        """The gradient by the outputs [B, O] of the policy's loss and its entropy bonus.
+        """The gradient [B, O], by the outputs, of the policy's loss with its entropy bonus.
 
-        -sum_b weights_b log pi(a_b|s_b) - entropy_weight sum_b H(pi(.|s_b)).
+        The loss is -sum_b weights_b log pi(a_b|s_b) - entropy_weight sum_b H(pi(.|s_b)).
         """

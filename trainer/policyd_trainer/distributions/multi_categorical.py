@@ -24,20 +24,20 @@ class MultiCategorical:
 
     @property
     def outputs(self) -> int:
-        """A logit for each choice of each branch."""
+        """One logit for each choice of each branch."""
         return sum(self.nvec)
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """An index a branch."""
+        """The shape [branches] of one action."""
         return (len(self.nvec),)
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """A uniform number a branch [T, N, branches]."""
+        """One uniform number per branch [T, N, branches]."""
         return rng.random((steps, n_envs, len(self.nvec)))
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Each branch as a Categorical, by its own number -> [B, branches]."""
+        """Samples each branch as a Categorical, with its own number -> [B, branches]."""
         chosen = [branch.sample(part, noise[:, j]) for j, branch, part in self._branches(outputs)]
         return np.stack(chosen, axis=-1)
 

@@ -15,27 +15,28 @@ from policyd_trainer.arrays import Array
 
 Squash = Literal["clip", "tanh"]
 LOG_2PI = math.log(2 * math.pi)
-NODES = 32  # of the quadrature
+NODES = 32  # nodes of the quadrature
 
 
 def normal_log_probs(xp: Any, mean: Array, std: Array, u: Array) -> Array:
-    """sum_j log N(u_j; mean_j, std_j) [B], of [B, A] each."""
+    """sum_j log N(u_j; mean_j, std_j) [B], from arrays [B, A]."""
     return (-0.5 * ((u - mean) / std) ** 2 - xp.log(std) - 0.5 * LOG_2PI).sum(-1)
 
 
 def log_slope(xp: Any, u: Array) -> Array:
-    """Log (1 - tanh(u)^2) = log 4 - 2|u| - 2 log(1 + e^(-2|u|)), exact where tanh has saturated."""
+    """The number log (1 - tanh(u)^2) [B, A].
+
+    Computed as log 4 - 2|u| - 2 log(1 + e^(-2|u|)), which is exact where tanh has saturated.
+    """
     distance = abs(u)
     return math.log(4) - 2 * distance - 2 * xp.log1p(xp.exp(-2 * distance))
 
 
 def squashed_log_slope(xp: Any, mean: Array, std: Array) -> tuple[Array, Array, Array]:
-    """E[log (1 - tanh(u)^2)] for u ~ N(mean, std^2), each [B, A].
+    """E[log (1 - tanh(u)^2)] for u ~ N(mean, std^2), and its derivatives by mean and std.
 
-    With its derivatives by mean and std.
-
-    Gauss-Hermite quadrature: E f(u) = sum_k w_k f(mean + std z_k). d log(1 - tanh^2)/du = -2
-    tanh(u).
+    [B, A] each. Gauss-Hermite quadrature: E f(u) = sum_k w_k f(mean + std z_k). d log(1 -
+    tanh^2)/du = -2 tanh(u).
     """
     z, w = _nodes()
     expectation, by_mean, by_std = 0.0 * mean, 0.0 * mean, 0.0 * mean

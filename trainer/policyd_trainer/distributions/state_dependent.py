@@ -19,20 +19,20 @@ from policyd_trainer.arrays import Array
 from policyd_trainer.distributions.gaussian import DiagonalGaussian
 from policyd_trainer.distributions.normals import Squash
 
-VARIANCE_FLOOR = 1e-6  # where every feature is 0
+VARIANCE_FLOOR = 1e-6  # keeps std above 0 where every feature is 0
 
 
 @dataclass(frozen=True)
 class StateDependentGaussian:
-    """The parameters are means [A] and the products F_kj = h_k s_kj [H A], row-major.
+    """Normal u_j whose deviation depends on the state, through the features h [H].
 
-    [B, A + H A].
+    The outputs [B, A + H A] are means [A] and the products F_kj = h_k s_kj [H A], row-major.
     """
 
     size: int
     features: int  # H
     squash: Squash = "clip"
-    hold: int = 1  # steps for which a matrix of noise is kept
+    hold: int = 1  # steps that share one matrix of noise
     action_dtype: Any = np.float32
 
     @property
@@ -42,16 +42,16 @@ class StateDependentGaussian:
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """U [size]."""
+        """The shape [size] of u."""
         return (self.size,)
 
     def noise(self, rng: np.random.Generator, steps: int, n_envs: int) -> np.ndarray:
-        """Matrices of standard normals, each held for some steps [T, N, H A]."""
+        """Matrices of standard normals, each held for `hold` steps [T, N, H A]."""
         fresh = rng.standard_normal((-(-steps // self.hold), n_envs, self.features * self.size), np.float32)
         return fresh.repeat(self.hold, axis=0)[:steps]
 
     def moments(self, xp: Any, outputs: Array) -> tuple[Array, Array]:
-        """Mean and deviation of u, [B, size] each."""
+        """Mean and standard deviation of u, [B, size] each."""
         products = self._products(outputs)
         return outputs[:, : self.size], xp.sqrt((products * products).sum(1) + VARIANCE_FLOOR)
 
@@ -66,17 +66,20 @@ class StateDependentGaussian:
         return outputs[:, : self.size]
 
     def log_probs(self, xp: Any, outputs: Array, actions: Array) -> Array:
-        """Those of the diagonal Gaussian with these moments [B]."""
+        """The log-probabilities of the diagonal Gaussian with these moments [B]."""
         return self._diagonal.log_probs(xp, self._diagonal_outputs(xp, outputs), actions)
 
     def entropy(self, xp: Any, outputs: Array) -> Array:
-        """That of the diagonal Gaussian with these moments [B]."""
+        """The entropy of the diagonal Gaussian with these moments [B]."""
         return self._diagonal.entropy(xp, self._diagonal_outputs(xp, outputs))
 
     def loss_gradient(
         self, xp: Any, outputs: Array, actions: Array, weights: Array, entropy_weight: float
     ) -> Array:
-        """The diagonal Gaussian's, and d log std_j / d F_kj = F_kj / std_j^2."""
+        """The diagonal Gaussian's gradient, continued to the products [B, A + H A].
+
+        d log std_j / d F_kj = F_kj / std_j^2.
+        """
         diagonal = self._diagonal_outputs(xp, outputs)
         gradient = self._diagonal.loss_gradient(xp, diagonal, actions, weights, entropy_weight)
         by_mean, by_log_std = gradient[:, : self.size], gradient[:, self.size :]
@@ -94,5 +97,5 @@ class StateDependentGaussian:
         return xp.concatenate((mean, xp.log(std)), axis=-1)
 
     def _products(self, outputs: Array) -> Array:
-        """F [B, H, A]."""
+        """The products F [B, H, A]."""
         return outputs[:, self.size :].reshape(-1, self.features, self.size)

@@ -9,7 +9,7 @@ from policyd_trainer.arrays import Array, is_compiled
 
 
 def td_errors(rewards: Array, values: Array, next_values: Array, gamma: float) -> Array:
-    """delta_t = r_t + gamma V(s_{t+1}) - V(s_t). [T, N].
+    """The TD errors delta_t = r_t + gamma V(s_{t+1}) - V(s_t), for t in [0, T). [T, N].
 
     Args:
         rewards: r_t [T, N].
@@ -21,7 +21,7 @@ def td_errors(rewards: Array, values: Array, next_values: Array, gamma: float) -
 
 
 def gae(deltas: Array, dones: Array, gamma: float, gae_lambda: float) -> Array:
-    """A_t = delta_t + gamma lambda (1 - done_t) A_{t+1}. [T, N].
+    """The advantages A_t = delta_t + gamma lambda (1 - done_t) A_{t+1}, A_T = 0. [T, N].
 
     Generalised advantage estimation, Schulman et al. 2016, equation 16, cut where an episode ends
     (by termination or truncation: what follows belongs to another episode). lambda 0 is the
@@ -46,7 +46,10 @@ def gae(deltas: Array, dones: Array, gamma: float, gae_lambda: float) -> Array:
 
 
 def normalized(advantages: Array, eps: float = 1e-8) -> Array:
-    """(A - mean A) / (std A + eps) over a flat vector [B], with the sample's standard deviation."""
+    """The numbers (A - mean A) / (std A + eps) of a flat vector [B].
+
+    std is the sample's standard deviation, with B - 1.
+    """
     if len(advantages) < 2:
         return advantages
     centred = advantages - advantages.mean()

@@ -9,12 +9,12 @@ import numpy as np
 from policyd_trainer import compiled
 from policyd_trainer.arrays import Array, Backend, is_compiled
 
-LARGEST = 4_000_000  # numbers that are taken in at once: 256 images of 84 x 84 x 2
+LARGEST = 4_000_000  # most numbers taken in at once: 256 images of 84 x 84 x 2
 
 
 @dataclass
 class RunningMoments:
-    """Mean and variance of everything seen, merged block by block, exactly.
+    """Mean and variance of everything seen, merged block by block without loss.
 
     Chan, Golub and LeVeque 1979: with counts n, m and difference d of the means,
     mean += d m / (n + m); sum of squares += m var + d^2 n m / (n + m).
@@ -23,28 +23,28 @@ class RunningMoments:
     mean: np.ndarray  # [*shape], float64
     squares: np.ndarray  # [*shape], sum of squared deviations from the mean
     count: int = 0
-    # [D]: columns of the same number are scaled alike; -1: not scaled. None: each by itself.
+    # [D]: columns with the same number are scaled alike; -1: not scaled. None: each by itself.
     groups: np.ndarray | None = None
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> RunningMoments:
-        """Nothing seen yet."""
+        """Moments that have seen nothing yet."""
         return cls(np.zeros(shape), np.zeros(shape))
 
     def copy(self) -> RunningMoments:
-        """The moments as they are now."""
+        """A copy that later updates do not change."""
         return RunningMoments(self.mean.copy(), self.squares.copy(), self.count, self.groups)
 
     @classmethod
     def for_rows(cls, groups: np.ndarray) -> RunningMoments:
-        """Nothing seen yet of rows whose columns belong to `groups` [D]."""
+        """Moments that have seen nothing yet, for rows whose columns belong to `groups` [D]."""
         alone = np.array_equal(groups, np.arange(len(groups)))  # each column has a group of its own
         return cls(np.zeros(groups.shape), np.zeros(groups.shape), groups=None if alone else groups)
 
     def pooled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance to scale by [*shape]: of each group together.
+        """Mean and variance to scale by [*shape].
 
-        0 and 1 where nothing is scaled.
+        The columns of one group share them. They are 0 and 1 where nothing is scaled.
         """
         mean, variance = self.mean, self.std**2
         if self.groups is None or self.count < 2:
@@ -64,7 +64,7 @@ class RunningMoments:
         n, m = self.count, len(block)
         if m == 0:
             return
-        if m > 1 and block.size > LARGEST:  # its deviations are several copies in float64
+        if m > 1 and block.size > LARGEST:  # its deviations take several copies in float64
             self.update(block[: m // 2])
             self.update(block[m // 2 :])
             return
@@ -85,7 +85,7 @@ class RunningMoments:
 
 @dataclass(frozen=True)
 class ObservationScaling:
-    """Frozen moments: x -> clip((x - mean) / sqrt(std^2 + eps), -limit, limit)."""
+    """Fixed moments: x -> clip((x - mean) / sqrt(std^2 + eps), -limit, limit)."""
 
     mean: Array  # [*shape], float32
     inverse_std: Array  # [*shape], float32
@@ -105,12 +105,12 @@ class ObservationScaling:
         return replace(scaling, limit=limit)
 
     def on(self, backend: Backend) -> ObservationScaling:
-        """The same where the backend's arrays live."""
+        """The same scaling, with its arrays on the backend's device."""
         limit = self.limit if isinstance(self.limit, float) else backend.asarray(self.limit)
         return ObservationScaling(backend.asarray(self.mean), backend.asarray(self.inverse_std), limit)
 
     def __call__(self, observations: Array) -> Array:
-        """[..., *shape] of any number type -> [..., *shape] float32."""
+        """Scales [..., *shape] of any number type -> [..., *shape] float32."""
         if self._is_fast(observations):
             return compiled.updates.scaled(
                 np.ascontiguousarray(observations), self.mean, self.inverse_std, self.limit
@@ -139,27 +139,27 @@ def _block_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def most_rows(rows: Array) -> int:
-    """How many of rows [B, D] are computed with at once: of images few, for they fill memory."""
+    """How many of the rows [B, D] to compute with at once: few images, because they fill memory."""
     return max(1, LARGEST // int(rows.shape[1]))
 
 
 class RewardScaler:
-    """Divides rewards by the running deviation of the discounted return.
+    """Divides rewards by the running standard deviation of the discounted return.
 
     R_t = gamma R_{t-1} (1 - done_{t-1}) + r_t per environment; r_t -> clip(r_t / std(R), -10, 10).
-    Engstrom et al. 2020, "Implementation matters", section 3. Where returns vary far less than
-    rewards are large (episodes of one step that all earn about 1) the divisor is rms(r) / 5, or the
-    clip made all alike.
+    Engstrom et al. 2020, "Implementation matters", section 3. The divisor is at least rms(r) / 5.
+    Otherwise, if the returns vary little but the rewards are large (for example episodes of one
+    step that all earn about 1), the clip would make all rewards equal.
     """
 
     def __init__(self, n_envs: int, gamma: float) -> None:
         self.gamma = gamma
-        self.moments = RunningMoments.zeros(())  # of R
-        self.single = RunningMoments.zeros(())  # of r
+        self.moments = RunningMoments.zeros(())  # of the returns R
+        self.single = RunningMoments.zeros(())  # of the rewards r
         self.discounted = np.zeros(n_envs)  # [N], R of the running episodes
 
     def scale(self, rewards: np.ndarray, dones: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """[T, N] raw rewards -> scaled, after taking them in.
+        """Takes in raw rewards [T, N] and returns them scaled.
 
         Steps that are not `valid` do not count.
         """

@@ -16,7 +16,7 @@ from policyd_trainer.networks.spec import NetworkSpec
 
 
 class AutogradNetwork:
-    """A module whose parameters are views of one flat vector.
+    """A torch module whose parameters are views of one flat vector.
 
     The first dimension of inputs and outputs is the batch.
     """
@@ -30,18 +30,18 @@ class AutogradNetwork:
         self._last: Tensor | None = None
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """[B, *shape] -> [B, O]."""
+        """Computes the network without a gradient: [B, *shape] -> [B, O]."""
         with torch.inference_mode():
             result: Tensor = self.module(inputs)
         return result
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """[B, *shape] -> [B, O], keeping the graph."""
+        """Computes the network and keeps autograd's graph: [B, *shape] -> [B, O]."""
         self._last = self.module(inputs)
         return self._last.detach()
 
     def backward(self, output_gradient: Tensor) -> Tensor:
-        """Fills and returns `gradient` [P] for the last forward."""
+        """Fills and returns `gradient` [P] for the last `forward`."""
         assert self._last is not None, "backward follows forward"
         gradients = torch.autograd.grad(self._last, self._tensors, output_gradient)
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=self.gradient)
@@ -59,7 +59,7 @@ def numpy_outputs(spec: NetworkSpec, parameters: np.ndarray) -> Callable[[np.nda
 
 
 def _rebase(tensors: list[nn.Parameter], flat: Tensor) -> None:
-    """Makes each parameter a view of its part of the flat vector, whose numbers win."""
+    """Makes each parameter a view of its part of the flat vector, with the vector's numbers."""
     start = 0
     for tensor in tensors:
         end = start + tensor.numel()

@@ -19,7 +19,7 @@ from policyd_trainer.networks.mlp import Activation, MlpSpec, layer_views
 
 
 class ClosedFormMlp:
-    """A Network whose gradient needs no autograd. Inputs are [B, in]."""
+    """A perceptron whose gradient is computed in closed form. Inputs are [B, in]."""
 
     def __init__(
         self, spec: MlpSpec, parameters: Array, backend: Backend, gradient: Array | None = None
@@ -31,14 +31,14 @@ class ClosedFormMlp:
         self._layers = layer_views(spec, parameters)
         self._gradients = layer_views(spec, self.gradient)
         self._activate, self._derive = _activation(spec.activation, backend.xp)
-        self._hidden: list[Array] = []  # inputs of each layer in the last forward
+        self._hidden: list[Array] = []  # inputs of each layer in the last `forward`
 
     def outputs(self, inputs: Array) -> Array:
         """[B, in] -> [B, out]."""
         return self.read(self.hidden(inputs))
 
     def hidden(self, inputs: Array) -> Array:
-        """What the last layer reads [B, H]."""
+        """The input of the last layer [B, H]."""
         hidden = inputs
         for weight, bias in self._layers[:-1]:
             hidden = hidden @ weight.T
@@ -54,7 +54,7 @@ class ClosedFormMlp:
         return result
 
     def forward(self, inputs: Array) -> Array:
-        """[B, in] -> [B, out], keeping each layer's input."""
+        """[B, in] -> [B, out]. Keeps each layer's input for `backward`."""
         self._hidden = [inputs]
         for weight, bias in self._layers[:-1]:
             hidden = self._hidden[-1] @ weight.T
@@ -65,11 +65,11 @@ class ClosedFormMlp:
 
     @property
     def last_hidden(self) -> Array:
-        """What the last layer read in the last forward [B, H]."""
+        """The input of the last layer in the last `forward` [B, H]."""
         return self._hidden[-1]
 
     def backward(self, output_gradient: Array) -> Array:
-        """Fills and returns `gradient` [P] for the last forward."""
+        """Fills and returns `gradient` [P] for the last `forward`."""
         delta = output_gradient  # [B, out]
         for index in range(len(self._layers) - 1, -1, -1):
             weight_gradient, bias_gradient = self._gradients[index]
@@ -82,7 +82,7 @@ class ClosedFormMlp:
 
 
 def _activation(name: Activation, xp: Any) -> tuple[Callable[[Array], None], Callable[[Array, Array], None]]:
-    """(h <- f(h), d <- d * f'), both in place; f' from f's output."""
+    """Two functions in place: h <- f(h), and d <- d * f', where f' comes from the value f(h)."""
     return {"relu": (_relu, _derive_relu), "tanh": (lambda hidden: _tanh(hidden, xp), _derive_tanh)}[name]
 
 

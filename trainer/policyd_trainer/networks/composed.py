@@ -14,7 +14,7 @@ from policyd_trainer.networks.spec import NetworkSpec
 
 
 class ComposedNetwork:
-    """A Network of a spec without images."""
+    """A network in numpy or torch for a spec without images, with its gradient in closed form."""
 
     def __init__(self, spec: NetworkSpec, parameters: Array, backend: Backend) -> None:
         self.spec = spec
@@ -25,7 +25,7 @@ class ComposedNetwork:
         self._body = perceptron(spec.body, parameters[:split], backend, self.gradient[:split])
         self._log_std = parameters[split:]  # [A], or [H A] row-major
         self._log_std_gradient = self.gradient[split:]
-        self._products: Array | None = None  # F [B, H, A] of the last forward
+        self._products: Array | None = None  # F [B, H, A] of the last `forward`
 
     def outputs(self, inputs: Array) -> Array:
         """[B, D] -> [B, O]."""
@@ -33,14 +33,14 @@ class ComposedNetwork:
         return self._completed(inputs, hidden, self._body.read(hidden))
 
     def forward(self, inputs: Array) -> Array:
-        """[B, D] -> [B, O], keeping what backward needs."""
+        """[B, D] -> [B, O]. Keeps what `backward` needs."""
         outputs = self._body.forward(self._features(inputs))
         return self._completed(inputs, self._body.last_hidden, outputs)
 
     def backward(self, output_gradient: Array) -> Array:
-        """Fills and returns `gradient` [P].
+        """Fills and returns `gradient` [P] for the last `forward`.
 
-        Exploration does not move the features, as in gSDE's paper.
+        The exploration part has no gradient for the features, as in the paper on gSDE.
         """
         width = self.spec.body.outputs
         self._body.backward(output_gradient[:, :width])

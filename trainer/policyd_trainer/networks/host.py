@@ -16,7 +16,7 @@ Outputs = Callable[[np.ndarray], np.ndarray]  # [N, D] -> [N, O]
 
 
 def host_outputs(spec: NetworkSpec, parameters: np.ndarray) -> Outputs:
-    """The network's outputs as a function that reads `parameters` [P] at each call."""
+    """The network's outputs in numpy, as a function that reads `parameters` [P] at each call."""
     if spec.is_perceptron:
         return perceptron(spec.body, parameters, NumpyBackend()).outputs
     if not spec.layout.has_images:

@@ -9,43 +9,43 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LARGE = 60  # pixels, of the shorter side, above which the first layer takes steps of 4
-SMALL = 10  # and up to which the last layer looks at every pixel
+LARGE = 60  # pixels of the shorter side, above which the first layers have stride 4
+SMALL = 10  # pixels of the shorter side, up to which the last layer has stride 1
 CHANNELS = (16, 32, 32, 32)  # of each layer
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One layer: [channels_in, height, width] -> [channels, ...].
+    """One layer without padding, with ReLU after it.
 
-    Without padding, ReLU behind it.
+    [channels_in, height, width] -> [channels, ...].
     """
 
     channels_in: int
     channels: int
     kernel: int
     stride: int
-    height: int  # of the result
-    width: int  # of the result
+    height: int  # of the output
+    width: int  # of the output
 
     @property
     def size(self) -> int:
-        """Parameters: weights and biases."""
+        """The number of parameters: weights and biases."""
         return self.channels * (self.fan_in + 1)
 
     @property
     def fan_in(self) -> int:
-        """Weights a channel."""
+        """The number of weights per output channel."""
         return self.channels_in * self.kernel**2
 
     @property
     def flattened(self) -> int:
-        """Numbers that come out."""
+        """The number of numbers in the output."""
         return self.channels * self.height * self.width
 
 
 def convolutions(image: tuple[int, int, int]) -> tuple[Convolution, ...]:
-    """The layers for an image of (height, width, channels); sides of 3 pixels at least."""
+    """The layers for an image of (height, width, channels). Its sides have at least 3 pixels."""
     height, width, channels = image
     layers: list[Convolution] = []
     while min(height, width) > SMALL and len(layers) < len(CHANNELS) - 1:

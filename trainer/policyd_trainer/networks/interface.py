@@ -10,21 +10,21 @@ from policyd_trainer.arrays import Array
 class Network(Protocol):
     """A function of observations with one flat vector of parameters.
 
-    The gradient engine behind it is replaceable: an algorithm only says how its loss changes with
-    the outputs.
+    An algorithm only says how its loss changes with the outputs, so the code that computes
+    gradients can be replaced.
     """
 
     parameters: Array  # [P], updated in place by the optimiser
     gradient: Array  # [P], filled by backward
 
     def outputs(self, inputs: Array) -> Array:
-        """[B, *shape] -> [B, O], without keeping anything for a gradient."""
+        """[B, *shape] -> [B, O]. Keeps nothing for a gradient."""
 
     def forward(self, inputs: Array) -> Array:
-        """[B, *shape] -> [B, O], keeping what `backward` needs."""
+        """[B, *shape] -> [B, O]. Keeps what `backward` needs."""
 
     def backward(self, output_gradient: Array) -> Array:
         """The gradient d loss / d parameters [P].
 
-        From d loss / d outputs [B, O] of the last `forward`.
+        `output_gradient` is d loss / d outputs [B, O] of the last `forward`.
         """

@@ -16,19 +16,19 @@ from policyd_trainer.arrays import Array
 
 @dataclass(frozen=True)
 class Segment:
-    """Columns that belong together."""
+    """Columns of a row that belong together."""
 
     kind: Literal["numbers", "choice", "image"]
-    size: int  # columns
-    first: int = 0  # choice: the number of its first alternative
-    count: int = 0  # choice: alternatives, one-hot in the network
+    size: int  # number of columns
+    first: int = 0  # for a choice: the number of its first alternative
+    count: int = 0  # for a choice: how many alternatives, one-hot in the network
     image: tuple[int, int, int] = (0, 0, 0)  # height, width, channels
-    channels_first: bool = False  # whether the pixels of a channel stand together
-    divisor: float = 1.0  # numbers and images that are not normalised are divided by it
+    channels_first: bool = False  # whether the pixels of one channel are side by side
+    divisor: float = 1.0  # divides numbers and images that are not normalised
 
     @property
     def features(self) -> int:
-        """Numbers that a linear layer takes for it."""
+        """The number of inputs of a linear layer for this segment."""
         return self.count if self.kind == "choice" else self.size
 
 
@@ -37,26 +37,26 @@ class RowLayout:
     """All columns of a row, in order."""
 
     segments: tuple[Segment, ...]
-    mask: int = 0  # columns of the action mask, the last ones
+    mask: int = 0  # columns of the action mask, which are the last ones
 
     @classmethod
     def of_numbers(cls, size: int) -> RowLayout:
-        """Nothing but numbers."""
+        """The layout of a row of `size` plain numbers."""
         return cls((Segment("numbers", size),))
 
     @property
     def size(self) -> int:
-        """Columns."""
+        """The number of columns."""
         return sum(segment.size for segment in self.segments) + self.mask
 
     @property
     def features(self) -> int:
-        """Numbers that a linear layer takes for a row."""
+        """The number of inputs of a linear layer for a row."""
         return sum(segment.features for segment in self.segments)
 
     @property
     def has_images(self) -> bool:
-        """Whether convolutions are wanted."""
+        """Whether there are images, which need convolutions."""
         return any(segment.kind == "image" for segment in self.segments)
 
     @property
@@ -66,7 +66,7 @@ class RowLayout:
 
     @property
     def has_only_numbers(self) -> bool:
-        """Whether a row is what a linear layer takes."""
+        """Whether a linear layer can take the rows as they are."""
         return not self.mask and all(s.kind == "numbers" and s.divisor == 1.0 for s in self.segments)
 
     def places(self) -> list[tuple[Segment, slice]]:
@@ -78,9 +78,10 @@ class RowLayout:
         return places
 
     def groups(self) -> np.ndarray:
-        """[size]: columns of the same number share a mean and deviation; -1: not normalised.
+        """The group of each column [size], or -1 if the column is not normalised.
 
-        Each number has its own, an image one a channel; choices and masks are left alone.
+        Columns of one group share a mean and standard deviation. Each number has a group of its
+        own, an image one per channel. Choices and masks are not normalised.
         """
         groups = np.full(self.size, -1)
         unused = 0
@@ -95,12 +96,12 @@ class RowLayout:
 
 
 def features(xp: Any, layout: RowLayout, rows: Array) -> Array:
-    """Rows [B, D] as a linear layer takes them [B, F]: choices one-hot, the mask left out."""
+    """Rows [B, D] as inputs of a linear layer [B, F]: choices one-hot, without the mask."""
     return xp.concatenate([_expanded(xp, s, rows[:, at]) for s, at in layout.places()], axis=-1)
 
 
 def masked(xp: Any, layout: RowLayout, rows: Array, logits: Array) -> Array:
-    """Logits [B, n], hugely negative where the row's mask forbids the action."""
+    """The logits [B, n], with -1e8 where the row's mask forbids the action."""
     return xp.where(rows[:, layout.size - layout.mask :] > 0.5, logits, xp.full_like(logits, -1e8))
 
 
@@ -108,7 +109,7 @@ def _expanded(xp: Any, segment: Segment, columns: Array) -> Array:
     if segment.kind != "choice":
         if segment.divisor == 1.0:
             return columns
-        return columns / (np.float32(segment.divisor) if xp is np else segment.divisor)  # bytes: float32, too
+        return columns / (np.float32(segment.divisor) if xp is np else segment.divisor)  # keeps float32
     if xp is np:
         hot = columns == np.arange(segment.first, segment.first + segment.count)
         return hot.astype(columns.dtype)

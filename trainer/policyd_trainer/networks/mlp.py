@@ -19,7 +19,7 @@ Activation = Literal["relu", "tanh"]
 
 @dataclass(frozen=True)
 class MlpSpec:
-    """A perceptron's shape: linear layers with an activation between them, none after the last."""
+    """A perceptron's shape: linear layers, and an activation after each but the last."""
 
     inputs: int
     hidden_sizes: tuple[int, ...]
@@ -33,7 +33,7 @@ class MlpSpec:
 
     @property
     def size(self) -> int:
-        """Number of parameters."""
+        """The number of parameters."""
         return sum(fan_in * fan_out + fan_out for fan_in, fan_out in self.layers)
 
 
@@ -48,7 +48,7 @@ def layer_views(spec: MlpSpec, flat: Array) -> list[tuple[Array, Array]]:
 
 
 def uniform_parameters(spec: MlpSpec, rng: np.random.Generator) -> np.ndarray:
-    """torch.nn.Linear's distribution: U(-1/sqrt(in), 1/sqrt(in)) for weights and biases. [P]."""
+    """Draws weights and biases [P] from U(-1/sqrt(in), 1/sqrt(in)), as torch.nn.Linear does."""
     flat = np.empty(spec.size, np.float32)
     for (weight, bias), (fan_in, _) in zip(layer_views(spec, flat), spec.layers, strict=True):
         bound = 1 / math.sqrt(fan_in)
@@ -58,7 +58,7 @@ def uniform_parameters(spec: MlpSpec, rng: np.random.Generator) -> np.ndarray:
 
 
 def orthogonal_parameters(spec: MlpSpec, rng: np.random.Generator, *, output_gain: float) -> np.ndarray:
-    """Orthogonal weights with gain sqrt(2) (the last layer: `output_gain`), biases 0. [P].
+    """Draws orthogonal weights [P] with gain sqrt(2) (last layer: `output_gain`) and biases 0.
 
     Saxe et al. 2014; gains as in Andrychowicz et al. 2021, "What matters in on-policy RL".
     """
@@ -73,5 +73,5 @@ def orthogonal_parameters(spec: MlpSpec, rng: np.random.Generator, *, output_gai
 def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
-    q *= np.sign(np.diag(r))  # makes the decomposition unique, so that q is uniform
+    q *= np.sign(np.diag(r))  # makes the decomposition unique, so that q has a uniform distribution
     return q if rows >= columns else q.T

@@ -17,18 +17,18 @@ from policyd_trainer.networks.spec import NetworkSpec
 
 
 class NetworkModule(nn.Module):
-    """Rows [B, D] -> outputs [B, O]; the same function as ComposedNetwork, and images besides."""
+    """Rows [B, D] -> outputs [B, O]: the same function as ComposedNetwork, and images too."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
         self.images = nn.ModuleList([_convolved(stack) for stack in spec.convolutions])
         self.body = perceptron(spec.body)
-        # In a list, because a module's own parameters would come before those of its parts.
+        # A list, because a module's own parameters would come before those of its submodules.
         self.exploration = nn.ParameterList([torch.zeros(spec.exploration)] if spec.exploration else [])
 
     def forward(self, rows: Tensor) -> Tensor:
-        """The parameters of the distribution, or the value."""
+        """The distribution's parameters, or the value, for rows [B, D]."""
         hidden = self.body[:-1](self._features(rows))
         outputs: Tensor = self.body[-1](hidden)
         if self.spec.applies_mask:
@@ -78,7 +78,7 @@ def _convolved(stack: tuple[Convolution, ...]) -> nn.Sequential:
 
 
 def _planes(segment: Segment, columns: Tensor) -> Tensor:
-    """Pixels [B, H W C] as [B, C, H, W]."""
+    """Reshapes pixels [B, H W C] to [B, C, H, W]."""
     height, width, channels = segment.image
     scaled = columns / segment.divisor
     if segment.channels_first:

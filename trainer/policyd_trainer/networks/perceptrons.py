@@ -12,25 +12,25 @@ from policyd_trainer.networks.mlp import MlpSpec
 
 
 class PerceptronNetwork(Network, Protocol):
-    """A perceptron whose last hidden layer can be looked at."""
+    """A perceptron that shows its last hidden layer."""
 
     def hidden(self, inputs: Array) -> Array:
-        """What the last layer reads [B, H]."""
+        """The input of the last layer [B, H]."""
 
     def read(self, hidden: Array) -> Array:
         """The last layer: [B, H] -> [B, out]."""
 
     @property
     def last_hidden(self) -> Array:
-        """What the last layer read in the last forward [B, H]."""
+        """The input of the last layer in the last `forward` [B, H]."""
 
 
 def perceptron(
     spec: MlpSpec, parameters: Array, backend: Backend, gradient: Array | None = None
 ) -> PerceptronNetwork:
-    """A perceptron with these flat parameters [P], which it shares.
+    """A perceptron with these flat parameters [P], which it shares with the caller.
 
-    `gradient` [P] is filled by backward.
+    `backward` fills `gradient` [P].
     """
     if is_compiled(backend.xp, parameters):
         network: PerceptronNetwork = compiled.perceptron.Perceptron(spec, parameters, gradient)

@@ -10,10 +10,10 @@ from policyd_trainer.arrays import Array, is_compiled
 
 
 def clip_by_norm(xp: Any, gradient: Array, max_norm: float | None) -> Array:
-    """Scales `gradient` [P] in place to an L2 norm of `max_norm` at most; returns the norm before.
+    """Scales `gradient` [P] in place to an L2 norm of at most `max_norm`. Returns the old norm.
 
-    g <- g * min(1, max_norm / (|g| + 1e-6)), as torch.nn.utils.clip_grad_norm_. Needs no
-    synchronisation with a GPU. A norm that is not finite stays so: the caller looks at it.
+    g <- g * min(1, max_norm / (|g| + 1e-6)), as torch.nn.utils.clip_grad_norm_. It does not
+    wait for a GPU. A norm that is not finite stays so, and the caller checks it.
     """
     if is_compiled(xp, gradient):
         return compiled.updates.clip_norm(gradient, math.inf if max_norm is None else max_norm)

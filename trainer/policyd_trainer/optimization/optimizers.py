@@ -17,8 +17,8 @@ OptimizerName = Literal["adam", "rmsprop", "rmsprop_a2c", "sgd"]
 class Optimizer(Protocol):
     """Steps a parameter vector down a gradient."""
 
-    steps: int  # taken so far
-    moments: dict[str, Array]  # state, each [P]
+    steps: int  # steps taken so far
+    moments: dict[str, Array]  # the state, each array [P]
 
     def step(self, parameters: Array, gradient: Array, learning_rate: float) -> None:
         """Updates `parameters` [P] in place; may overwrite `gradient` [P]."""
@@ -32,7 +32,7 @@ class Adam:
 
     def __init__(self, xp: Any, parameters: Array, eps: float) -> None:
         self.steps = 0
-        self.eps = eps  # beside the root of the second moment
+        self.eps = eps  # is added to the root of the second moment
         self._xp = xp
         self._mean = xp.zeros_like(parameters)
         self._square = xp.zeros_like(parameters)

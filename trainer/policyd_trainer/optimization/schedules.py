@@ -9,7 +9,7 @@ ScheduleName = Literal["constant", "linear", "cosine"]
 
 
 def scheduled(name: ScheduleName, start: float, end: float, progress: float) -> float:
-    """The value at `progress` in [0, 1] of the run.
+    """The scheduled value at `progress` in [0, 1] of the run.
 
     `linear`: start + (end - start) * progress. `cosine`: half a cosine from start to end
     (Loshchilov and Hutter 2017, without restarts).

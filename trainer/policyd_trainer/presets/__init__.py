@@ -18,15 +18,15 @@ _ROWS: Mapping[tuple[str, str], Preset] = {**TUNED, **TUNED_CONTINUOUS}
 
 
 def find(env_id: str, algorithm: str, name: object = "auto") -> Mapping[str, object]:
-    """The settings of a preset, by name.
+    """The settings of the preset `name`.
 
-    `auto`: the environment's own row, or `default` where it has none (a run then looks at the
-    spaces and may take `continuous`, `images` or `tabular`). `default`: what works in practice for
-    most environments. `continuous`: for Box actions. `images`: for images. `tabular`: for numbered
-    states. `course`: the course's exact form of the algorithm.
+    `auto`: the environment's own row, or `default` if it has none (a run then looks at the spaces
+    and may take `continuous`, `images` or `tabular`). `default`: for most environments.
+    `continuous`: for Box actions. `images`: for images. `tabular`: for numbered states. `course`:
+    the course's exact form of the algorithm.
 
     Raises:
-        InvalidArgument: no such algorithm or preset.
+        InvalidArgument: there is no such algorithm or preset.
     """
     if algorithm not in ALGORITHMS:
         raise InvalidArgument.of("algorithm", got=algorithm, wanted=" or ".join(ALGORITHMS))

@@ -17,9 +17,9 @@ class Preset:
     settings: Mapping[str, object]
 
 
-# Common to all practical rows. Scaled observations and rewards keep values near 1, whatever the
-# environment's units; the learning rate falls to 0, for at a constant one a solved task is lost
-# again.
+# The base of all rows except `course`. Scaled observations and rewards keep values near 1, whatever
+# the environment's units. The learning rate falls to 0, because at a constant rate a policy that
+# solves the task gets worse again.
 PRACTICAL: dict[str, object] = {
     "normalize_observations": True,
     "normalize_rewards": True,
@@ -34,7 +34,8 @@ PRACTICAL: dict[str, object] = {
     "candidates": 10,
 }
 
-# One batch of whole episodes is one step: minibatches of them are stale and collapse.
+# One batch of whole episodes is one gradient step: with minibatches the later steps would use
+# outdated episodes, and the policy collapses.
 REINFORCE: dict[str, object] = PRACTICAL | {
     "n_envs": 8,
     "episodes_per_update": 8,
@@ -51,8 +52,8 @@ A2C: dict[str, object] = PRACTICAL | {
     "learning_rate": 1.4e-3,
 }
 
-# Its step takes 40 us of Python and Box2D, twenty times as long as learning from it. Workers change
-# no number.
+# A step takes 40 us in Python and Box2D, twenty times as long as learning from it. The number of
+# workers does not change the results.
 SLOW_STEPS: dict[str, object] = {"rollout_workers": "auto"}
 
 EXPLORING: dict[str, object] = {"ent_coef": 0.01, "ent_coef_final": 0.0}

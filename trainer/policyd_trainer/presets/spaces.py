@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from policyd_trainer.presets.general import A2C, DEFAULT, EXPLORING, REINFORCE, SLOW_STEPS, Preset
 
-# Exploration that depends on the state, small at first, and advantages as they are: on Pendulum-v1
-# (600,000 steps, tuning seed 2) a plain Gaussian with normalised advantages came to -877, this to
-# -239.
+# Exploration that depends on the state (gSDE), small at first, and advantages that are not
+# normalised. On Pendulum-v1 (600,000 steps, tuning seed 2) this reached -239; a plain Gaussian with
+# normalised advantages reached -877.
 CONTINUOUS_A2C: dict[str, object] = {
     **A2C,
     **EXPLORING,
@@ -23,18 +23,18 @@ CONTINUOUS_A2C: dict[str, object] = {
     "log_std_init": -2.0,
 }
 
-# Pixels say the same thing many times, so one update moves a policy far: ReLU networks became
-# certain of a wrong answer within 3,000 steps and stayed there (brightness alone, 60,000 steps,
+# Many pixels carry the same information, so one update changes a policy a lot. ReLU networks became
+# certain of a wrong action within 3,000 steps and stayed there (brightness alone, 60,000 steps,
 # seed 0: 5.1 of 8; with tanh and more entropy 7.9).
 CURIOUS: dict[str, object] = {"ent_coef": 0.03, "ent_coef_final": 0.0}
 
-# Where every step costs 1 and the future is discounted by .99, staying for ever costs 100, as much
-# as one fall from the cliff: policies stayed. At .999 staying costs 1,000.
+# If every step costs 1 and the discount is .99, staying for ever costs 100, as much as one fall
+# from the cliff, and policies stayed. At .999 staying costs 1,000.
 FAR_SIGHTED: dict[str, object] = {"gamma": 0.999}
 
 # Many such tasks return 0 or 1, and the mean of 100 such episodes has a standard error of 0.045:
 # twenty policies that all reach the goal in 73% of episodes reported 63% to 81%. Episodes are
-# short. The budget of judging may cut this number, for a run's own settings do not ask for it.
+# short. The evaluation budget may lower this number, because the run itself did not ask for it.
 JUDGED_LONG: dict[str, object] = {"evaluation_episodes": 1000}
 
 KINDS: Mapping[tuple[str, str], Preset] = {
