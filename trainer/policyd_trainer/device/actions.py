@@ -16,21 +16,21 @@ ActionMap = Callable[[Tensor], Tensor]  # stored [M, ...] -> the environment's [
 
 @dataclass(frozen=True, eq=False)
 class Shifted:
-    """Indices from 0, and the environment's from `start`; a number, or one a branch."""
+    """Adds `start` to stored indices, which count from 0. It is one number, or one per branch."""
 
     start: Tensor  # [] or [*shape]
-    shape: tuple[int, ...] = ()  # of one action
+    shape: tuple[int, ...] = ()  # the shape of one action
 
     def __call__(self, actions: Tensor) -> Tensor:
-        """[M, *shape]."""
+        """Maps stored actions [M, *shape] to the environment's [M, *shape]."""
         return actions.reshape(-1, *self.shape) + self.start
 
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """Samples u [M, A] to vectors within the bounds.
+    """Maps samples u [M, A] to vectors within the bounds.
 
-    Middle + half u clipped, or middle + half tanh(u).
+    The vectors are middle + half u, clipped to the bounds, or middle + half tanh(u).
     """
 
     middle: Tensor  # [A]
@@ -38,11 +38,11 @@ class Bounded:
     low: Tensor  # [A]
     high: Tensor  # [A]
     squash: Squash
-    is_whole: bool  # whether the environment's numbers are integers
-    shape: tuple[int, ...]  # of one action
+    is_whole: bool  # whether the environment takes integers
+    shape: tuple[int, ...]  # the shape of one action
 
     def __call__(self, actions: Tensor) -> Tensor:
-        """[M, *shape]."""
+        """Maps stored samples [M, A] to the environment's actions [M, *shape]."""
         vectors = self.middle + self.half * (actions.tanh() if self.squash == "tanh" else actions)
         if self.is_whole:
             vectors = vectors.round()
@@ -50,7 +50,7 @@ class Bounded:
 
 
 def shifted(start: int | np.ndarray, device: torch.device, shape: tuple[int, ...] = ()) -> Shifted:
-    """For Discrete, MultiDiscrete and MultiBinary (start 0) actions."""
+    """The map for Discrete, MultiDiscrete and MultiBinary actions (for the last, start 0)."""
     return Shifted(torch.as_tensor(start, dtype=torch.int64).to(device), shape)
 
 
@@ -62,7 +62,7 @@ def bounded(
     squash: Squash,
     device: torch.device,
 ) -> Bounded:
-    """For Box actions; `middle` and `half` [A] are those of `spaces.boxes`."""
+    """The map for Box actions; `middle` and `half` [A] are those of `spaces.boxes`."""
     whole = np.dtype(low.dtype).kind in "iu"
     flat = [torch.as_tensor(each.reshape(-1).astype(np.float32)).to(device) for each in (low, high)]
     centre = [torch.as_tensor(each.astype(np.float32)).to(device) for each in (middle, half)]

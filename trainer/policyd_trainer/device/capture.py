@@ -12,18 +12,18 @@ import torch
 
 from policyd_trainer.device.program import Program
 
-EAGER = 2  # first rollouts on a GPU: libraries allocate what a recording may not
-AHEAD = 2  # rollouts that the host may have started and the device not ended
+EAGER = 2  # rollouts on a GPU before the recording: libraries allocate memory in their first calls
+AHEAD = 2  # rollouts that the host may start before the device has finished them
 
 
 class Runner:
-    """One rollout and its update a call.
+    """Runs one rollout and its update per call.
 
-    On a GPU the call returns before the device has done it.
+    On a GPU the call returns before the device has finished.
     """
 
     def __init__(self, program: Program, *, capture: bool = True) -> None:
-        """Without `capture` a GPU runs eagerly, too: to compare."""
+        """With `capture` False a GPU runs without a recorded graph, for comparisons."""
         self._program = program
         self._device = program.observations.device
         self._captures = capture and self._device.type == "cuda"
@@ -33,7 +33,7 @@ class Runner:
         self._ends: list[Any] = []  # events of the last rollouts
 
     def run(self) -> None:
-        """The next rollout and its update."""
+        """Runs the next rollout and its update."""
         if self._device.type != "cuda":
             self._program.iterate()
             return
@@ -59,12 +59,12 @@ class Runner:
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
             torch.cuda.synchronize(self._device)
-            with torch.cuda.graph(self._graph):  # records, and runs nothing
+            with torch.cuda.graph(self._graph):  # records the work without running it
                 (program.iterate if self._whole else program.learn)()
         self._graph.replay()
 
     def _aside(self, call: Callable[[], None]) -> None:
-        """On a stream of its own, as recordings want it before them."""
+        """Runs the call on a CUDA stream of its own, as CUDA graphs require before a recording."""
         stream: Any = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):
@@ -72,7 +72,10 @@ class Runner:
         torch.cuda.current_stream(self._device).wait_stream(stream)
 
     def _wait_for_old(self) -> None:
-        """So that a request to stop, and a run's clock, are never more than two rollouts off."""
+        """Waits for the rollout before the last two.
+
+        So the run's clock, and the answer to a request to stop, lag by two rollouts at most.
+        """
         self._ends.append(torch.cuda.Event())
         self._ends[-1].record()
         if len(self._ends) > AHEAD:

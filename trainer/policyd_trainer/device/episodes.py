@@ -10,22 +10,25 @@ from torch import Tensor
 from policyd_trainer.device.group import Group
 from policyd_trainer.rollouts.episodes import EpisodeLog
 
-ROLLOUTS = 64  # that are kept
-WINDOW = 100  # episodes that the means are taken over, at least, if the kept rollouts have as many
+ROLLOUTS = 64  # rollouts whose sums are kept
+WINDOW = 100  # the means cover at least so many episodes, if the kept rollouts have them
 
 
 @dataclass(frozen=True)
 class EpisodeMeans:
-    """Of the last episodes of the member that does best, and how many all members have ended."""
+    """Means over the last episodes of the best member.
+
+    `episodes` is the number of episodes that all members have ended.
+    """
 
     episodes: int = 0
     mean_return: float | None = None
     mean_length: float | None = None  # steps
-    longest: int = 0  # steps of the longest episode that runs
+    longest: int = 0  # steps of the longest episode that is still running
 
     @property
     def log(self) -> EpisodeLog:
-        """Empty: the device keeps sums, not single episodes."""
+        """An empty log: the device keeps sums, not single episodes."""
         return EpisodeLog()
 
 
@@ -36,16 +39,16 @@ class DeviceEpisodes:
         zeros = torch.zeros(2, members, n_envs, dtype=torch.float64, device=device)
         self.running = zeros  # [2, S, N]: returns and lengths of the running episodes
         self.kept = torch.zeros(ROLLOUTS, members, 3, dtype=torch.float64, device=device)
-        self.ended = torch.zeros(members, dtype=torch.float64, device=device)  # [S], since the start
+        self.ended = torch.zeros(members, dtype=torch.float64, device=device)  # [S], since the run began
         self.longest = torch.zeros((), dtype=torch.float64, device=device)
 
     def update(
         self, rewards: Tensor, dones: Tensor, valid: Tensor | None, rollout: Tensor, group: Group
     ) -> None:
-        """Takes in a rollout, raw rewards and ends [S, T, N].
+        """Takes in the rewards and ends [S, T, N] of a rollout, the rewards as they came.
 
-        The returns of all episodes that one environment ended add up to what it earned until its
-        last end.
+        The sum of the returns of an environment's ended episodes is the sum of its rewards up to
+        its last end.
         """
         counted = torch.ones_like(rewards) if valid is None else valid
         each = torch.stack((rewards, counted.to(rewards.dtype))).double()  # [2, S, T, N]
@@ -61,7 +64,7 @@ class DeviceEpisodes:
         self.longest.copy_(self.running[1].max())
 
     def means(self, rollouts: int) -> EpisodeMeans:
-        """What there is after so many rollouts. Waits for the device."""
+        """The means after `rollouts` rollouts. Waits for the device."""
         kept, longest = self.kept.cpu(), int(self.longest)
         newest = [kept[(rollouts - back) % ROLLOUTS] for back in range(min(rollouts, ROLLOUTS))]
         total = torch.zeros_like(kept[0])

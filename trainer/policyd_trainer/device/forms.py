@@ -14,11 +14,11 @@ NEVER = 2**31 - 1
 
 
 class FormEnvironments:
-    """A VectorEnvironment with autoreset in the step that ended an episode.
+    """A VectorEnvironment that resets in the step that ends an episode.
 
-    It is the Gymnasium environment of the same name: the same equations, constants and time limit,
-    in float32 where `dtype` does not say otherwise. First states are drawn on the device by Philox,
-    so that episodes are distributed as Gymnasium's but are not those of Gymnasium's seeds.
+    It is the Gymnasium environment of the same name: the same equations, constants and time limit.
+    It computes in float32 unless `dtype` says otherwise. Philox draws the first states on the
+    device, so they have the same distribution as Gymnasium's, but not the same values for a seed.
     """
 
     is_capturable = True
@@ -33,9 +33,9 @@ class FormEnvironments:
         streams: Streams | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`time_limit` counts steps of an episode.
+        """`time_limit` is the most steps of an episode.
 
-        Without `streams` the seed of `reset` makes some.
+        Without `streams`, `reset` makes them from its seed.
         """
         self.num_envs, self.device = num_envs, torch.device(device)
         self._form, self._dtype, self._limit = form, dtype, time_limit or NEVER
@@ -44,12 +44,12 @@ class FormEnvironments:
         self._state = torch.zeros(size, num_envs, dtype=dtype, device=device)  # [S, M]
         self._steps = torch.zeros(num_envs, dtype=torch.int32, device=device)  # [M], of running episodes
         self._starts: Tensor | None = None  # [T, S, M], drawn by `prepare`
-        self._next = 0  # place in `_starts`
+        self._next = 0  # index into `_starts`
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Starts an episode in each; observations [M, D]."""
+        """Starts an episode in each environment. Returns observations [M, D] and empty infos."""
         del options
         if seed is not None:
             self._streams = Streams([seed], self.num_envs, self.device)
@@ -59,14 +59,14 @@ class FormEnvironments:
         return self._observed(), {}
 
     def prepare(self, steps: int) -> None:
-        """Draws a first state for each of the next steps and environments at once.
+        """Draws the first states for the next `steps` steps of all environments at once.
 
-        Few, large kernels.
+        A few large kernels are faster than many small ones.
         """
         self._starts, self._next = self._drawn(Purpose.STARTS, steps), 0
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
-        """One step; infos hold `final_obs` [M, D], the observations before any reset."""
+        """Does one step. infos["final_obs"] [M, D] are the observations before any reset."""
         if self._starts is None or self._next == len(self._starts):
             self._streams.advance()
             self.prepare(1)
@@ -82,25 +82,25 @@ class FormEnvironments:
         return self._observed(), rewards.float(), terminated, truncated, {"final_obs": final}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """States and lengths of the running episodes."""
+        """The states and lengths of the running episodes."""
         return {"state": self._state, "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> Tensor:
-        """Goes back to such a state; observations [M, D]."""
+        """Goes back to such a state. Returns the observations [M, D]."""
         self._state.copy_(state["state"])
         self._steps.copy_(state["steps"])
         return self._observed()
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Does nothing: there is nothing to free."""
 
     def _observed(self) -> Tensor:
-        """Observations [M, D] that share no memory with the state."""
+        """The observations [M, D], in memory of their own."""
         observations: Tensor = self._form.observe(self._state).clone()
         return observations
 
     def _drawn(self, purpose: Purpose, steps: int) -> Tensor:
-        """First states [T, S, M]."""
+        """Draws first states [T, S, M]."""
         uniforms = self._streams.uniforms(purpose, steps, self._form.start_numbers)  # [T, K, M]
         flat = uniforms.transpose(0, 1).reshape(self._form.start_numbers, -1).to(self._dtype)
         states: Tensor = self._form.start_from(flat)  # [S, T M]

@@ -10,16 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Group:
-    """`size` processes, of which this one has number `rank`.
+    """The `size` processes of a run. This one has the number `rank`, from 0.
 
-    Each has its part of the environments.
+    Each process has its part of the environments.
     """
 
     rank: int = 0
     size: int = 1
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place; the tensor itself where there is only one."""
+        """The sum over all processes, in place. With one process it is the tensor itself."""
         if self.size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor

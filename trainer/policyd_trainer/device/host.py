@@ -16,34 +16,34 @@ from policyd_trainer.device.interface import DeviceStep
 from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.interface import Environments
 
-RING = 2  # buffers in turn: while one is copied the environments fill the other
+RING = 2  # buffers used in turn: the environments fill one while the other is copied
 
 
 class HostStepper:
-    """Steps `environments` of this process. `dtype` is that of their rows."""
+    """Steps environments that run on the host. `dtype` is the type of their rows."""
 
     is_capturable = False
 
     def __init__(self, environments: Environments, seed: int, device: torch.device) -> None:
         self._environments, self._seed, self._device = environments, seed, device
         self.n_envs = environments.n_envs
-        self._pinned: dict[str, list[Tensor]] = {}  # of each name, RING buffers
-        self._copied: list[Any] = [None] * RING  # events: the buffers of a turn may be filled again
+        self._pinned: dict[str, list[Tensor]] = {}  # name -> RING pinned buffers
+        self._copied: list[Any] = [None] * RING  # events: once done, the buffers may be filled again
         self._turn = 0
-        self._rows = np.zeros((0, 0), np.float32)  # [M, D], what is acted on next
+        self._rows = np.zeros((0, 0), np.float32)  # [M, D], the observations to act on next
 
     def reset(self) -> Tensor:
-        """Starts an episode in each, determined by the seed."""
+        """Starts an episode in each environment, from the run's seed. Returns the observations."""
         self._rows = _finite("observations", self._environments.reset(self._seed))
         return self._sent({"observations": self._rows})["observations"]
 
     def prepare(self, steps: int) -> None:
-        """Nothing is known beforehand."""
+        """Does nothing: host environments draw as they go."""
 
     def step(self, actions: Tensor) -> DeviceStep:
-        """One step with stored actions [M, ...].
+        """Does one step with stored actions [M, ...].
 
-        Environments of the host have a codec of their own.
+        The environments translate the actions with their own codec.
         """
         step = self._environments.step(actions.cpu().numpy())
         self._rows = step.observations
@@ -68,12 +68,12 @@ class HostStepper:
         )
 
     def snapshot(self) -> Any:
-        """The environments' own snapshot; None where one cannot be saved."""
+        """The environments' own snapshot; None if one of them cannot be saved."""
         saved = self._environments.snapshot()
         return None if saved is None else (saved, self._rows)
 
     def restore(self, saved: Any) -> Tensor:
-        """Back to a snapshot."""
+        """Goes back to a snapshot. Returns the observations to act on [M, D]."""
         environments, self._rows = saved
         self._environments.restore(environments)
         return self._sent({"observations": self._rows})["observations"]
@@ -83,9 +83,9 @@ class HostStepper:
         self._environments.close()
 
     def _sent(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        """The arrays on the device.
+        """Copies the arrays to the device.
 
-        On a CPU they are copied, for environments may write into theirs.
+        On a CPU they are copied too, because environments may overwrite their arrays.
         """
         if self._device.type != "cuda":
             return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
@@ -107,7 +107,7 @@ class HostStepper:
 
 
 def _finite(name: str, array: np.ndarray) -> np.ndarray:
-    """The array. EnvironmentFailed: a number of it is NaN or infinite."""
+    """Returns the array. Raises EnvironmentFailed if it has a NaN or infinite number."""
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         raise EnvironmentFailed(

@@ -20,12 +20,15 @@ from policyd_trainer.device.scaling import Scaling
 from policyd_trainer.device.streams import Streams
 from policyd_trainer.distributions.interface import Distribution
 
-OWN_PASSES = 500  # numbers of the critic's own epochs, apart from the actor's
-MOST_NUMBERS = 64_000_000  # of observations that are looked at together without a gradient
+OWN_PASSES = 500  # first random number of the critic's own epochs, apart from the actor's
+MOST_NUMBERS = 64_000_000  # of observations computed at once without a gradient
 
 
 class DeviceLearner:
-    """Actor and critic of S members. `rates` [3] are both learning rates and the entropy weight."""
+    """The actors and critics of S members.
+
+    `rates` [3] are the actor's and the critic's learning rate and the entropy weight.
+    """
 
     def __init__(
         self,
@@ -35,43 +38,46 @@ class DeviceLearner:
         parameters: Tensor,
         group: Group,
     ) -> None:
-        """`parameters` [S, P] are the actor's, then the critic's."""
+        """`parameters` [S, P] hold the actor's, then the critic's."""
         assert specs.critic is not None, "a2c has a critic"
         self._config, self._distribution, self._group = config, distribution, group
         self.parameters, self.members = parameters, len(parameters)
         device, split = parameters.device, specs.actor.size
-        self.parts = (parameters[:, :split], parameters[:, split:])  # the actor's, the critic's
+        self.parts = (parameters[:, :split], parameters[:, split:])  # of the actor, of the critic
         self.actor = PopulationNetwork(specs.actor, self.parts[0])
         self.critic = PopulationNetwork(specs.critic, self.parts[1])
         self.optimizers = [
             make_optimizer(config.optimizer, part, config.optimizer_eps) for part in self.parts
         ]
         self.rates = torch.zeros(3, device=device)
-        self.is_finite = torch.ones((), dtype=torch.bool, device=device)  # every gradient so far
+        self.is_finite = torch.ones((), dtype=torch.bool, device=device)  # all gradients so far
         self._limits = (config.max_grad_norm, config.critic_max_grad_norm or config.max_grad_norm)
 
     def actor_outputs(self, rows: Tensor, scaling: Scaling | None) -> Tensor:
-        """[S, B, D] -> [S, B, O], in the parameters' type."""
+        """The actor's outputs: [S, B, D] -> [S, B, O], in the type of the parameters."""
         with self._autocast():
             outputs = self.actor.outputs(rows, scaling)
         return outputs.to(self.parameters.dtype)
 
     def critic_values(self, rows: Tensor, scaling: Scaling | None) -> Tensor:
-        """[S, B, D] -> V [S, B]."""
+        """The critic's values: [S, B, D] -> V [S, B]."""
         with self._autocast():
             outputs = self.critic.outputs(rows, scaling)
         return outputs[..., 0].to(self.parameters.dtype)
 
     @torch.no_grad()
     def values(self, rows: Tensor, scaling: Scaling | None) -> Tensor:
-        """V [S, B] of any number of rows [S, B, D], a part of large ones at a time."""
+        """V [S, B] of any number of rows [S, B, D]. Many rows are computed a part at a time."""
         some = max(1, MOST_NUMBERS // (len(rows) * rows.shape[2]))
         parts = [self.critic_values(part, scaling) for part in rows.split(some, dim=1)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     @torch.no_grad()
     def log_probs(self, rows: Tensor, actions: Tensor, scaling: Scaling | None) -> Tensor:
-        """Log pi(a|s) [S, B] by the actor as it is, a part of many rows at a time."""
+        """The log-probabilities log pi(a|s) [S, B] under the actor as it is now.
+
+        Many rows are computed a part at a time.
+        """
         some = max(1, MOST_NUMBERS // (len(rows) * rows.shape[2]))
         parts = [
             self._log_probs(self.actor_outputs(part, scaling), chosen)
@@ -86,9 +92,9 @@ class DeviceLearner:
         streams: Streams,
         divisions: tuple[Division, Division | None],
     ) -> None:
-        """Each minibatch.
+        """Updates the networks: each epoch, each minibatch.
 
-        The actor's step and the critic's, or the critic's in passes of its own.
+        The critic steps with the actor, or in epochs of its own if it has its own minibatch size.
         """
         division, own = divisions
         both = (True, own is None)
@@ -99,9 +105,9 @@ class DeviceLearner:
                 self._step(minibatch, scaling, (False, True))
 
     def actor_loss(self, batch: DeviceBatch, scaling: Scaling | None) -> Tensor:
-        """sum_b -(A_b log pi(a_b|s_b) + ent_coef H(pi(.|s_b))), or with PPO's surrogate.
+        """The loss sum_b -(A_b log pi(a_b|s_b) + ent_coef H(pi(.|s_b))) [S], or PPO's surrogate.
 
-        [S]: summed over steps, so that sums of several processes can be added.
+        It is a sum over steps, not a mean, so that the sums of several processes can be added.
         """
         outputs = self.actor_outputs(batch.observations, scaling)
         log_probs = self._log_probs(outputs, batch.actions)
@@ -115,18 +121,17 @@ class DeviceLearner:
         return -_summed(gains, batch.weights)
 
     def critic_loss(self, batch: DeviceBatch, scaling: Scaling | None) -> Tensor:
-        """vf_coef sum_b (target_b - V(s_b))^2, clipped where that is configured [S]."""
+        """The loss vf_coef sum_b (target_b - V(s_b))^2 [S], clipped if that is configured."""
         values = self.critic_values(batch.observations, scaling)
         errors = value_loss(torch, values, batch.value_targets, batch.values, self._config.clip_range_vf)
         return self._config.vf_coef * _summed(errors, batch.weights)
 
     def gradient(self, batch: DeviceBatch, scaling: Scaling | None, which: tuple[bool, bool]) -> Tensor:
-        """Of the mean losses of actor and critic, of all processes' steps [S, P].
+        """The gradient [S, P] of the mean losses of actor and critic over all processes' steps.
 
-        0 for what is left out.
-
-        All goes into one flat tensor, behind it the number of steps, for one sum over the
-        processes.
+        `which` says for each of the two whether it is computed; the result has no columns for the
+        one left out. All numbers, and the number of steps as the last column, are in one flat
+        tensor, so that the processes exchange one sum.
         """
         losses = (self.actor_loss, self.critic_loss)
         chosen = [index for index in (0, 1) if which[index]]
@@ -178,5 +183,5 @@ class DeviceLearner:
 
 
 def _summed(numbers: Tensor, weights: Tensor | None) -> Tensor:
-    """[S, B] -> [S]."""
+    """The sum over steps, weighted if there are weights: [S, B] -> [S]."""
     return (numbers if weights is None else numbers * weights).sum(dim=1)

@@ -30,9 +30,9 @@ from policyd_trainer.rollouts.collector import never_ends
 
 
 class DeviceLoop:
-    """One run of S members, in this process alone.
+    """One run of training with S members in this process alone.
 
-    `ranks.RankedLoop` runs several processes of it.
+    `ranks.RankedLoop` runs one of it in each of several processes.
     """
 
     def __init__(
@@ -51,23 +51,23 @@ class DeviceLoop:
         self.program = Program(config, task, first_parameters(config, task, dtype).to(device), group)
         self.runner = Runner(self.program, capture=capture)
         self.program.reset()
-        self._means: tuple[int, EpisodeMeans] = (0, EpisodeMeans())  # as of so many rollouts
+        self._means: tuple[int, EpisodeMeans] = (0, EpisodeMeans())  # rollouts so far, their means
 
     def run(self) -> Iterator[None]:
-        """Trains until the environment steps are used up; pauses after each rollout's updates."""
+        """Trains until the environment steps are used up; yields after each rollout's updates."""
         while self.counters.env_steps < self.config.total_timesteps:
             self.advance(self.rates())
             yield None
 
     def advance(self, rates: Rates) -> None:
-        """One rollout and its update with these rates."""
+        """Does one rollout and its update with these rates."""
         self.set_rates(rates)
         self.runner.run()
         self.counters.rollouts += 1
         self.counters.env_steps += self.config.n_envs * self.config.n_steps
 
     def set_rates(self, rates: Rates) -> None:
-        """Puts the rates where the device reads them, without waiting for it."""
+        """Writes the rates to where the device reads them, without waiting for the device."""
         numbers = (rates.learning_rate, rates.critic_learning_rate, rates.ent_coef)
         for place, number in enumerate(numbers):
             self.program.learner.rates[place].fill_(number)
@@ -78,7 +78,7 @@ class DeviceLoop:
         return min(1.0, self.counters.env_steps / self.config.total_timesteps)
 
     def rates(self) -> Rates:
-        """Learning rates and entropy weight now."""
+        """The learning rates and the entropy weight at this moment."""
         return rates_at(self.config, self.progress)
 
     @property
@@ -88,14 +88,16 @@ class DeviceLoop:
 
     @property
     def updates(self) -> int:
-        """Gradient steps of the actor so far."""
+        """How many gradient steps the actor has taken."""
         config = self.config
         minibatches = config.n_steps * config.n_envs // (config.minibatch_size or 2**63) or 1
         return self.counters.rollouts * config.n_epochs * minibatches
 
     @property
     def episodes(self) -> EpisodeMeans:
-        """Means of the last episodes; waits for the device where there is news.
+        """Means of the last episodes.
+
+        Waits for the device if there were rollouts since the last call.
 
         Raises:
             EnvironmentNeverEnds: an episode is longer than the limit.
@@ -108,7 +110,7 @@ class DeviceLoop:
         return self._means[1]
 
     def check_finite(self) -> None:
-        """Looks at the parameters, which waits for the device.
+        """Checks the parameters; waits for the device.
 
         Raises:
             Diverged: one is not finite.
@@ -118,7 +120,7 @@ class DeviceLoop:
             raise Diverged(f"a gradient or a parameter is not finite after update {self.updates}")
 
     def learned(self) -> list[Learned]:
-        """What would be exported now, one for each member."""
+        """The policies that would be exported now, one for each member."""
         self.runner.synchronize()
         return [self._learned(member) for member in range(self.config.seeds)]
 
@@ -137,17 +139,17 @@ class DeviceLoop:
 
     @property
     def moments(self) -> RunningMoments | None:
-        """Of the observations of the first member; None: not normalised."""
+        """The first member's moments of the observations; None if they are not normalised."""
         return self._moments(0)
 
     @property
     def parameter_counts(self) -> tuple[int, int]:
-        """Of the actor and of the critic."""
+        """The number of parameters of one member's actor and critic."""
         actor, critic = (part.shape[1] for part in self.program.learner.parts)
         return actor, critic
 
     def losses(self) -> dict[str, float]:
-        """Figures of the last batch after its update, means over the members."""
+        """Figures of the last batch after its update, as means over the members."""
         batch, learner = self.program.batch, self.program.learner
         if batch is None:
             return {}
@@ -172,7 +174,7 @@ class DeviceLoop:
         }
 
     def state(self) -> dict[str, Any]:
-        """Everything that determines what follows, on the host."""
+        """Everything that determines what follows, on the host, for a checkpoint."""
         self.runner.synchronize()
         tensors = {name: tensor.cpu().clone() for name, tensor in self._tensors().items()}
         return {
@@ -182,7 +184,10 @@ class DeviceLoop:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Back to such a state. Environments that could not be saved start new episodes."""
+        """Goes back to a state that `state` returned.
+
+        Environments that could not be saved start new episodes.
+        """
         self.counters = replace(saved["counters"])
         for name, tensor in self._tensors().items():
             tensor.copy_(saved["tensors"][name])
@@ -194,7 +199,7 @@ class DeviceLoop:
         self.program.stepper.close()
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All state that is not the environments', by name."""
+        """All state except the environments', as named tensors."""
         program, learner = self.program, self.program.learner
         tensors = {
             "parameters": learner.parameters,
@@ -235,7 +240,7 @@ class DeviceLoop:
 
 
 def first_parameters(config: TrainingConfig, task: DeviceTask, dtype: torch.dtype) -> Tensor:
-    """Initial weights [S, P]: member s has those of a run with the seed `config.seed + s`."""
+    """Initial weights [S, P]. Member s has those of a run with the seed `config.seed + s`."""
     rows = []
     for member in range(config.seeds):
         seeded = config.model_copy(update={"seed": config.seed + member})

@@ -20,7 +20,10 @@ Layer = tuple[Tensor, Tensor]  # weight, bias
 
 
 class PopulationNetwork:
-    """Its leaves are views of `parameters` [S, P], in the order of the spec's flat vector."""
+    """One network for each member. Its leaves are views of `parameters` [S, P].
+
+    They have the order of the spec's flat vector.
+    """
 
     def __init__(self, spec: NetworkSpec, parameters: Tensor) -> None:
         self.spec = spec
@@ -34,7 +37,7 @@ class PopulationNetwork:
             self._exploration = self._leaf(parameters, (spec.exploration,))
 
     def outputs(self, rows: Tensor, scaling: Scaling | None) -> Tensor:
-        """[S, B, D] -> [S, B, O]."""
+        """Computes the networks: [S, B, D] -> [S, B, O]."""
         known = rows if scaling is None else scaling(rows)
         if known.dtype == torch.uint8:
             known = known.float()
@@ -54,7 +57,7 @@ class PopulationNetwork:
         return self._leaf(parameters, (sizes[1], sizes[0])), self._leaf(parameters, (sizes[1],))
 
     def _leaf(self, parameters: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """The next part of the parameters, as a leaf that gradients are taken of."""
+        """The next part of the parameters, as a tensor that autograd computes gradients for."""
         size = torch.Size(shape).numel()
         part = parameters[:, self._start : self._start + size].unflatten(1, shape)
         self._start += size
@@ -62,7 +65,7 @@ class PopulationNetwork:
         return self.leaves[-1]
 
     def _features(self, rows: Tensor) -> Tensor:
-        """What the perceptron reads [S, B, F]."""
+        """The perceptron's input [S, B, F]."""
         layout = self.spec.layout
         if layout.has_only_numbers:
             return rows
@@ -80,7 +83,7 @@ class PopulationNetwork:
     def _convolved(
         self, segment: Segment, columns: Tensor, stack: list[Layer], shapes: tuple[Convolution, ...]
     ) -> Tensor:
-        """Pixels [S, B, H W C] through convolutions of one group a member -> [S, B, F]."""
+        """Convolves pixels [S, B, H W C], with one group of channels per member -> [S, B, F]."""
         members, batch = columns.shape[:2]
         height, width, channels = segment.image
         pixels = columns / segment.divisor if segment.divisor != 1.0 else columns
@@ -97,7 +100,7 @@ class PopulationNetwork:
         return apart.transpose(0, 1).flatten(2)
 
     def _completed(self, rows: Tensor, hidden: Tensor, outputs: Tensor) -> Tensor:
-        """Behind the perceptron: the mask, or the logarithms of exploration."""
+        """The outputs with the action mask applied, or with the logarithms of exploration added."""
         spec = self.spec
         if spec.applies_mask:
             limited: Tensor = masked(torch, spec.layout, rows.flatten(0, 1), outputs.flatten(0, 1))
@@ -112,7 +115,7 @@ class PopulationNetwork:
 
 
 def _linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """[S, B, in], [S, out, in], [S, out] -> [S, B, out]."""
+    """One linear layer per member: [S, B, in], [S, out, in], [S, out] -> [S, B, out]."""
     if len(inputs) == 1:
         return functional.linear(inputs[0], weight[0], bias[0])[None]
     return torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))

@@ -17,10 +17,10 @@ from policyd_trainer.optimization.optimizers import OptimizerName
 class DeviceOptimizer(Protocol):
     """Steps parameters down a gradient, all in place."""
 
-    moments: dict[str, Tensor]  # the state by name
+    moments: dict[str, Tensor]  # the state, as named tensors
 
     def step(self, parameters: Tensor, gradient: Tensor, rate: Tensor) -> None:
-        """Updates `parameters` [S, P] by `gradient` [S, P] and the learning rate []."""
+        """Updates `parameters` [S, P] by `gradient` [S, P] with the learning rate `rate` []."""
 
 
 class DeviceAdam:
@@ -80,9 +80,9 @@ def make_optimizer(name: OptimizerName, parameters: Tensor, eps: float) -> Devic
 
 
 def clip_by_norm(gradient: Tensor, max_norm: float | None) -> Tensor:
-    """Scales each member's gradient [S, P] in place to a norm of `max_norm` at most.
+    """Scales each member's gradient [S, P] in place to a norm of at most `max_norm`.
 
-    The norms before [S].
+    Returns the norms before [S].
     """
     norms = gradient.square().sum(dim=1).sqrt()
     if max_norm is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the two halves of the key, each round
+INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # added to the two halves of the key in each round
 ROUNDS = 10
 MASK = 0xFFFFFFFF
 
@@ -26,7 +26,7 @@ def philox(counter: Words, key: tuple[Tensor, Tensor]) -> Words:
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):
-        low, high = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # modulo 2^64: their bits are right
+        low, high = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # wraps modulo 2^64, but the bits are right
         c0, c1 = (high >> 32 & MASK) ^ c1 ^ k0, high & MASK
         c2, c3 = (low >> 32 & MASK) ^ c3 ^ k1, low & MASK
         k0, k1 = (k0 + INCREMENTS[0]) & MASK, (k1 + INCREMENTS[1]) & MASK

@@ -16,16 +16,16 @@ Precision = Literal["float32", "tf32", "bf16"]
 
 
 def set_products(precision: Precision) -> None:
-    """Allows or forbids tf32 in this process's products and convolutions."""
+    """Allows or forbids tf32 in this process's matrix products and convolutions."""
     allowed = precision != "float32"
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Around the passes of networks.
+    """The context for the passes of networks.
 
-    Without a cache of converted weights, which a graph would keep.
+    It caches no converted weights, because a CUDA graph would keep using the cached ones.
     """
     if precision != "bf16":
         return nullcontext()

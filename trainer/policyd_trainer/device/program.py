@@ -24,7 +24,7 @@ from policyd_trainer.estimators.advantages import gae, td_errors
 
 
 class Program:
-    """A rollout of S members with N environments each, and what is learned from it."""
+    """A rollout of S members with N environments each, and the update from it."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Program:
         parameters: Tensor,
         group: Group | None = None,
     ) -> None:
-        """`parameters` [S, P].
+        """`parameters` [S, P] are the first weights.
 
-        The first weights, which also say where and in which type all is computed.
+        Their device and type are those of all computing.
 
         Raises:
             InvalidArgument: the rollout's steps cannot be dealt evenly.
@@ -65,20 +65,20 @@ class Program:
             members * n_envs, task.row_size, dtype=task.torch_row_dtype, device=device
         )
         self.batch: DeviceBatch | None = None  # the last one
-        self.batch_scaling: Scaling | None = None  # what its observations were scaled by
+        self.batch_scaling: Scaling | None = None  # how its observations were scaled
 
     def reset(self) -> None:
         """Starts an episode in each environment."""
         self.observations.copy_(self.stepper.reset())
 
     def iterate(self) -> None:
-        """One rollout and its update."""
+        """Does one rollout and its update."""
         self.collect()
         self.learn()
 
     @torch.no_grad()
     def collect(self) -> None:
-        """Fills the storage by acting."""
+        """Acts for one rollout and fills the storage."""
         config, storage = self.config, self.storage
         self.streams.advance()
         scaling = self.scaling()
@@ -92,7 +92,7 @@ class Program:
 
     @torch.no_grad()
     def learn(self) -> None:
-        """Learns from the storage, and takes it into the statistics."""
+        """Learns from the storage and adds it to the moments."""
         scaling, storage = self.scaling(), self.storage
         self.batch_scaling = scaling
         valid = storage.counted
@@ -111,17 +111,17 @@ class Program:
             self.average.mul_(decay).add_(self.learner.parts[0], alpha=1 - decay)
 
     def scaling(self) -> Scaling | None:
-        """How observations are scaled until a rollout is counted."""
+        """How observations are scaled until the next rollout is taken into the moments."""
         return None if self.moments is None else self.moments.scaling()
 
     def _actions(self, scaling: Scaling | None, drawn: Tensor) -> Tensor:
-        """Sampled actions [M, ...] for the observations to act on."""
+        """Samples actions [M, ...] for the current observations."""
         rows = self.observations.unflatten(0, (self.learner.members, -1))  # [S, N, D]
         outputs = self.learner.actor_outputs(rows, scaling).flatten(0, 1)
         return sample(self.task.distribution, outputs, drawn).to(self.task.torch_action_dtype)
 
     def _batch(self, rewards: Tensor, scaling: Scaling | None) -> DeviceBatch:
-        """Advantages and targets of the stored rollout, flat."""
+        """The stored rollout with its advantages and targets, flat."""
         config, storage, learner = self.config, self.storage, self.learner
         shape = rewards.shape  # [S, T, N]
         rows = storage.observations.flatten(1, 2)  # [S, T N, D]
@@ -150,7 +150,7 @@ class Program:
         )
 
     def _normalized(self, advantages: Tensor, weights: Tensor | None, eps: float = 1e-8) -> Tensor:
-        """See `advantages.normalized`: of each member's steps, in all processes together."""
+        """Normalises each member's advantages over its steps in all processes."""
         counted = torch.ones_like(advantages) if weights is None else weights
         wide = advantages.double()
         powers = torch.stack((counted.double(), wide * counted, wide * wide * counted))
@@ -162,7 +162,7 @@ class Program:
 
 
 def divisions(config: TrainingConfig, processes: int) -> tuple[Division, Division | None]:
-    """How rollouts are dealt to the actor, and to a critic with passes of its own.
+    """How rollouts are dealt to the actor, and to a critic with its own minibatch size.
 
     Raises:
         InvalidArgument: they cannot be dealt evenly.
@@ -179,7 +179,10 @@ def divisions(config: TrainingConfig, processes: int) -> tuple[Division, Divisio
 
 
 def _with_successors(step: DeviceStep, before: Tensor) -> DeviceStep:
-    """Where an environment hides its last observations, the ones before stand for them."""
+    """Fills in `successors` if the environment hides its last observations.
+
+    The observations before the step then stand for the last ones.
+    """
     if step.successors is None:
         done = step.terminated | step.truncated
         step.successors = torch.where(done[:, None], before, step.observations)

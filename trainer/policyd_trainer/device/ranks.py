@@ -34,12 +34,12 @@ from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.make import EnvironmentInfo, inspect
 from policyd_trainer.estimators.normalization import RunningMoments
 
-PATIENCE = datetime.timedelta(seconds=300)  # for the others, in one sum
+PATIENCE = datetime.timedelta(seconds=300)  # how long a sum waits for the other processes
 GOODBYE = 5.0  # seconds that a process has to end by itself
 
 
 class RankedLoop(DeviceLoop):
-    """The loop of rank 0, which owns the other processes."""
+    """The loop of rank 0, which starts and ends the other processes."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class RankedLoop(DeviceLoop):
         device: str,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """`device` is `cpu` or `cuda`; of the latter there must be as many as `config.devices`.
+        """`device` is `cpu` or `cuda`. With `cuda` there must be `config.devices` GPUs.
 
         Raises:
-            InvalidArgument: there are fewer GPUs.
+            InvalidArgument: the machine has fewer GPUs.
             EnvironmentFailed: another process could not make its environments.
         """
         _check_count(config, device)
@@ -59,9 +59,9 @@ class RankedLoop(DeviceLoop):
         self._others = [
             _Other(config, rank, device, self._folder, dtype) for rank in range(1, config.devices)
         ]
-        self._end = weakref.finalize(self, _end, self._others, self._folder)  # at exit, too
+        self._end = weakref.finalize(self, _end, self._others, self._folder)  # also when this process exits
         for other in self._others:
-            other.answer()  # it has made its environments once
+            other.answer()  # the process has made its environments once
         for other in self._others:
             other.ask("join", None)
         group = _join(config, 0, device, self._folder)
@@ -69,7 +69,7 @@ class RankedLoop(DeviceLoop):
         self._all("ready")
 
     def advance(self, rates: Rates) -> None:
-        """One rollout and its update in all processes."""
+        """Does one rollout and its update in all processes."""
         for other in self._others:
             other.ask("advance", rates)
         try:
@@ -78,7 +78,7 @@ class RankedLoop(DeviceLoop):
             raise self._failure() from error
 
     def load(self, weights: Weights, moments: RunningMoments | None) -> None:
-        """Starts all from these weights and moments."""
+        """Starts all processes from these weights and moments."""
         super().load(weights, moments)
         self._all("load", (weights, moments))
 
@@ -87,7 +87,7 @@ class RankedLoop(DeviceLoop):
         return {"ranks": [super().state(), *self._all("state")]}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Back to such a state of as many processes."""
+        """Goes back to such a state, which came from as many processes."""
         first, *rest = saved["ranks"]
         for other, state in zip(self._others, rest, strict=True):
             other.ask("restore", state)
@@ -96,7 +96,7 @@ class RankedLoop(DeviceLoop):
             other.answer()
 
     def close(self) -> None:
-        """Ends the other processes; those that do not end by themselves are killed."""
+        """Ends the other processes. Kills those that do not end by themselves."""
         super().close()
         self._end()
 
@@ -129,14 +129,14 @@ class _Other:
         theirs.close()
 
     def ask(self, method: str, argument: Any) -> None:
-        """Sends; EnvironmentFailed: the process has ended."""
+        """Sends a call. Raises EnvironmentFailed if the process has ended."""
         try:
             self._pipe.send((method, argument))
         except OSError as error:
             raise _ended() from error
 
     def answer(self) -> Any:
-        """The next answer; an error that is the answer is raised."""
+        """Waits for the process's response to the oldest call. Raises it if it is an error."""
         try:
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
@@ -146,7 +146,7 @@ class _Other:
         return answer
 
     def end(self) -> None:
-        """Hangs up, waits, kills."""
+        """Closes the pipe, waits for the process to end, and kills it if it does not."""
         self._pipe.close()
         self._process.join(GOODBYE)
         if self._process.is_alive():
@@ -158,9 +158,9 @@ class _Other:
 def serve(
     pipe: Connection, config: TrainingConfig, rank: int, device: str, folder: Path, dtype: torch.dtype
 ) -> None:
-    """The life of another process: it does what rank 0 says until the pipe is closed."""
+    """Runs in another process: does what rank 0 asks until rank 0 closes the pipe."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # rank 0 decides, and closes the pipe
+        signal.signal(number, signal.SIG_IGN)  # rank 0 decides when to end, and closes the pipe
     try:
         info = inspect(config)
         pipe.send(None)
@@ -169,7 +169,7 @@ def serve(
         loop = DeviceLoop(config, task_of(config, info), _device(device, rank), group, dtype)
         _obey(pipe, loop)
     except (EOFError, OSError):
-        return  # rank 0 has gone
+        return  # rank 0 has ended
     except PolicydError as error:
         pipe.send(error)
     except RuntimeError as error:
@@ -185,14 +185,14 @@ def _obey(pipe: Connection, loop: DeviceLoop) -> None:
     }
     while True:
         method, argument = pipe.recv()
-        if method == "advance":  # the sums inside it are the answer
+        if method == "advance":  # the sums inside it are the response
             loop.advance(argument)
         else:
             pipe.send(methods[method](argument))
 
 
 def _join(config: TrainingConfig, rank: int, device: str, folder: Path) -> Group:
-    """Meets the other processes."""
+    """Connects to the other processes."""
     if device == "cuda":
         torch.cuda.set_device(rank)
     else:

@@ -18,7 +18,7 @@ from policyd_trainer.distributions.state_dependent import StateDependentGaussian
 
 
 def noise(distribution: Distribution, streams: Streams, steps: int) -> Tensor:
-    """What `sample` takes for a rollout [T, K, M], drawn at once."""
+    """Draws the noise [T, K, M] that `sample` needs for a rollout."""
     if isinstance(distribution, StateDependentGaussian):
         held = distribution.hold
         fresh = streams.normals(Purpose.ACTIONS, -(-steps // held), distribution.features * distribution.size)
@@ -60,7 +60,7 @@ def mode(distribution: Distribution, outputs: Tensor) -> Tensor:
 
 
 def _numbers(distribution: Distribution) -> int:
-    """Uniform numbers that one action takes."""
+    """How many uniform numbers one action needs."""
     count = 1
     for size in distribution.action_shape:
         count *= size
@@ -68,6 +68,6 @@ def _numbers(distribution: Distribution) -> int:
 
 
 def _category(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """Inverse of the cumulative distribution at `uniforms` [M] -> indices [M]."""
+    """Inverts the cumulative distribution at `uniforms` [M] -> indices [M]."""
     cumulative = logits.softmax(dim=-1).cumsum(dim=-1)  # [M, n]
     return (cumulative[:, :-1] <= uniforms[:, None] * cumulative[:, -1:]).sum(dim=-1)

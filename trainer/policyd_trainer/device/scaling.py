@@ -19,14 +19,14 @@ LIMIT = 10.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """x -> clip((x - mean) / sqrt(std^2 + 1e-8), -limit, limit), each member by its own moments."""
+    """x -> clip((x - mean) / sqrt(std^2 + 1e-8), -limit, limit), by the moments of each member."""
 
     mean: Tensor  # [S, 1, D]
     inverse_std: Tensor  # [S, 1, D]
     limit: Tensor | None = None  # [D], infinite where nothing is scaled; None: LIMIT everywhere
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """[S, B, D] of any number type -> [S, B, D] of floats."""
+        """Scales rows [S, B, D] of any number type -> floats [S, B, D]."""
         scaled = (rows - self.mean) * self.inverse_std
         if self.limit is None:
             return scaled.clamp(-LIMIT, LIMIT)
@@ -34,9 +34,9 @@ class Scaling:
 
 
 class DeviceMoments:
-    """Mean and variance of everything seen by each member, merged block by block (Chan et al.
+    """Mean and variance of everything that each member saw.
 
-    1979).
+    They are merged block by block (Chan et al. 1979).
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class DeviceMoments:
             self._groups = (kept, index, sizes.clamp(min=1.0))
 
     def update(self, block: Tensor, valid: Tensor | None, group: Group) -> None:
-        """Takes in a block [S, B, D], of which `valid` [S, B] count; of all processes together."""
+        """Takes in a block [S, B, D] from all processes; `valid` [S, B] says which rows count."""
         shift = self.mean.to(self._dtype)
-        deviations = block - shift[:, None]  # small numbers, whose squares lose no digits
+        deviations = block - shift[:, None]  # small numbers, whose squares keep their digits
         if valid is not None:
             deviations = deviations * valid[..., None]
             count = valid.sum(dim=1, dtype=torch.float64)[:, None]
@@ -95,7 +95,7 @@ class DeviceMoments:
         return Scaling(mean.to(self._dtype)[:, None], inverse_std.to(self._dtype)[:, None], limit)
 
     def _pooled(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each group's columns together [S, D]."""
+        """Mean and variance [S, D], where the columns of a group share one value."""
         mean, variance = self.mean, self.variance
         if self._groups is None:
             return mean, variance
@@ -112,7 +112,10 @@ class DeviceMoments:
 
 
 class DeviceRewardScaler:
-    """Divides rewards by the running deviation of the discounted return. See `RewardScaler`."""
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    See `RewardScaler`.
+    """
 
     def __init__(
         self,
@@ -123,13 +126,16 @@ class DeviceRewardScaler:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         alone = np.arange(1)
-        self.moments = DeviceMoments(members, alone, device, dtype)  # of R
-        self.single = DeviceMoments(members, alone, device, dtype)  # of r
+        self.moments = DeviceMoments(members, alone, device, dtype)  # of the returns R
+        self.single = DeviceMoments(members, alone, device, dtype)  # of the rewards r
         self.discounted = torch.zeros(members, n_envs, dtype=torch.float64, device=device)  # R of each
         self._gamma = gamma
 
     def scale(self, rewards: Tensor, ends: Tensor, valid: Tensor | None, group: Group) -> Tensor:
-        """Raw rewards [S, T, N] -> scaled, after taking them in. `ends` [S, T, N] cut returns."""
+        """Takes in raw rewards [S, T, N] and returns them scaled.
+
+        `ends` [S, T, N] restart the returns.
+        """
         returns = torch.empty(rewards.shape, dtype=torch.float64, device=rewards.device)
         for t in range(rewards.shape[1]):
             self.discounted.mul_(self._gamma).add_(rewards[:, t])

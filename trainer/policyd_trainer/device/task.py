@@ -17,18 +17,18 @@ from policyd_trainer.distributions.interface import Distribution
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a stepper's environments live, and which of the run's they are."""
+    """Where a stepper's environments are computed, and which of the run's environments they are."""
 
     device: torch.device
     streams: Streams  # of all M environments, member by member
     members: int  # S
     n_envs: int  # N, of each member in this process
-    first: int  # number of the first of each member's environments among the run's
+    first: int  # among the run's environments of a member, the number of the first one here
     seed: int
 
     @property
     def total(self) -> int:
-        """M: environments in this process."""
+        """M, the number of environments in this process."""
         return self.members * self.n_envs
 
 
@@ -39,21 +39,21 @@ class DeviceTask:
     specs: NetworkSpecs
     distribution: Distribution
     make: Callable[[Placement], Stepper]
-    row_dtype: type[np.generic] = np.float32  # of observations: uint8 where they are pixels
+    row_dtype: type[np.generic] = np.float32  # type of observations: uint8 for pixels
 
     @property
     def row_size(self) -> int:
-        """D: numbers in a row."""
+        """D, the number of numbers in a row."""
         return self.specs.actor.inputs
 
     @property
     def torch_row_dtype(self) -> torch.dtype:
-        """Of rows on the device."""
+        """The type of rows on the device."""
         return torch.uint8 if self.row_dtype is np.uint8 else torch.float32
 
     @property
     def torch_action_dtype(self) -> torch.dtype:
-        """Of stored actions on the device."""
+        """The type of stored actions on the device."""
         kinds: dict[Any, torch.dtype] = {
             np.dtype(np.int64): torch.int64,
             np.dtype(np.int8): torch.int8,

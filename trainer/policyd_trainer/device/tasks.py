@@ -31,7 +31,11 @@ from policyd_trainer.spaces.boxes import BoxCodec
 
 
 def task_of(config: TrainingConfig, info: EnvironmentInfo) -> DeviceTask:
-    """The task of a run. Its environments are `device_env`, or the form, or those of the host."""
+    """The task of a run.
+
+    Its environments are those of `device_env`, or the trainer's own equations for the environment,
+    or Gymnasium's on the host.
+    """
 
     def make(placement: Placement) -> Stepper:
         device = placement.device
@@ -62,13 +66,13 @@ def lives_on_device(config: TrainingConfig, info: EnvironmentInfo) -> bool:
 
 
 def make_own(config: TrainingConfig, num_envs: int, device: torch.device) -> VectorEnvironment:
-    """The environment that the setting `device_env` names.
+    """Makes the environment that the setting `device_env` names.
 
-    Called as `Class(num_envs=..., device=..., **env_kwargs)`.
+    The class is called as `Class(num_envs=..., device=..., **env_kwargs)`.
 
     Raises:
-        InvalidArgument: there is no such class, or it takes no such arguments.
-        EnvironmentFailed: its constructor raised, or it is no vector environment.
+        InvalidArgument: there is no such class, or it does not take these arguments.
+        EnvironmentFailed: its constructor raised, or the object is not a vector environment.
     """
     assert config.device_env is not None, "the caller looks"
     module, _, name = config.device_env.partition(":")
@@ -98,7 +102,7 @@ def make_own(config: TrainingConfig, num_envs: int, device: torch.device) -> Vec
 
 
 def action_map(codec: ActionCodec, device: torch.device) -> ActionMap:
-    """What the codec's `to_environment` does, on the device."""
+    """The codec's `to_environment`, as a function of tensors on the device."""
     if isinstance(codec, DiscreteCodec):
         return actions.shifted(int(codec.space.start), device)
     if isinstance(codec, MultiDiscreteCodec):

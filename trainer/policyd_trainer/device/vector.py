@@ -13,7 +13,7 @@ from policyd_trainer.device.interface import DeviceStep, VectorEnvironment
 from policyd_trainer.environments.errors import EnvironmentFailed
 
 FINALS = ("final_obs", "final_observation")  # Gymnasium's name, ManiSkill's name
-POLICY = "policy"  # what Isaac Lab calls the group of observations that the policy takes
+POLICY = "policy"  # Isaac Lab's name for the observations that the policy takes
 
 
 class VectorStepper:
@@ -26,7 +26,7 @@ class VectorStepper:
         device: torch.device,
         seed: int | None = None,
     ) -> None:
-        """`seed` is for the first reset; None: the environment has its random numbers already."""
+        """`seed` is for the first reset. None: the environment already has its random numbers."""
         self.environment, self._actions, self._device = environment, actions, device
         self._seed = seed
         self.n_envs = environment.num_envs
@@ -36,19 +36,19 @@ class VectorStepper:
         self._resetting = torch.zeros(self.n_envs, dtype=torch.bool, device=device)  # [M]
 
     def reset(self) -> Tensor:
-        """Starts an episode in each."""
+        """Starts an episode in each environment."""
         observations, _ = self.environment.reset(seed=self._seed)
         self._resetting.zero_()
         return self._rows(observations)
 
     def prepare(self, steps: int) -> None:
-        """Tells the environment, if it wants to know."""
+        """Calls the environment's `prepare`, if it has one."""
         prepare = getattr(self.environment, "prepare", None)
         if prepare is not None:
             prepare(steps)
 
     def step(self, actions: Tensor) -> DeviceStep:
-        """One step with stored actions [M, ...]."""
+        """Does one step with stored actions [M, ...]."""
         chosen = self._actions(actions)
         observations, rewards, terminated, truncated, infos = self.environment.step(chosen)
         rows, terminated, truncated = self._rows(observations), terminated.bool(), truncated.bool()
@@ -62,7 +62,7 @@ class VectorStepper:
         return DeviceStep(rows, rewards.float() * valid, terminated, truncated, rows, valid)
 
     def snapshot(self) -> Any:
-        """The environment's own state; None where it has none to give."""
+        """The environment's own state; None if it has no `state_dict`."""
         state_dict = getattr(self.environment, "state_dict", None)
         if state_dict is None:
             return None
@@ -70,25 +70,28 @@ class VectorStepper:
         return copied, self._resetting.cpu().clone()
 
     def restore(self, saved: Any) -> Tensor:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
         state, resetting = saved
         self._resetting.copy_(resetting)
         return self._rows(self.environment.load_state_dict(state))  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Closes the environment, if it can be closed."""
+        """Closes the environment, if it has `close`."""
         close = getattr(self.environment, "close", None)
         if close is not None:
             close()
 
     def _rows(self, observations: Tensor | Mapping[str, Tensor]) -> Tensor:
-        """Rows [M, D]. Of a mapping the group for the policy, or all of its parts side by side."""
+        """Makes rows [M, D].
+
+        Of a mapping it takes the group for the policy, or all its parts side by side.
+        """
         if isinstance(observations, Mapping):
             if POLICY in observations:
                 return self._rows(observations[POLICY])
             parts = [self._rows(observations[name]) for name in sorted(observations)]
             return torch.cat(parts, dim=1)
-        answered: Any = observations  # of somebody else's code
+        answered: Any = observations  # from a user's code, so any type
         if not isinstance(answered, Tensor) or len(answered) != self.n_envs:
             got = tuple(answered.shape) if isinstance(answered, Tensor) else type(answered).__name__
             raise EnvironmentFailed(
@@ -101,7 +104,7 @@ class VectorStepper:
         """The true next rows [M, D]: where an episode ended, its last observations."""
         if isinstance(final, Tensor | Mapping):
             return torch.where(done[:, None], self._rows(final), rows)
-        successors = rows.clone()  # Gymnasium's own: an array of objects, None where no episode ended
+        successors = rows.clone()  # Gymnasium's: an array of objects, None where no episode ended
         for index, observation in enumerate(final):
             if observation is not None:
                 successors[index] = torch.as_tensor(observation, device=self._device).reshape(-1)
