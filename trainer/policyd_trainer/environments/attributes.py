@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Names the part of the environment that raised. EnvironmentFailed: one did."""
+    """Raises what the block raises as EnvironmentFailed that names this part of the environment."""
     try:
         yield
     except PolicydError:
@@ -31,7 +31,11 @@ def naming(what: str) -> Iterator[None]:
 
 
 def attribute(env: gym.Env[Any, Any], name: str, kind: type[T]) -> T:
-    """The attribute of the environment. EnvironmentFailed: it raises, or is not of this kind."""
+    """The attribute of the environment.
+
+    Raises:
+        EnvironmentFailed: reading it raised, or it is not of this type.
+    """
     with naming(name):
         with SPACES:
             value = getattr(env, name)

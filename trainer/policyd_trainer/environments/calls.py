@@ -15,11 +15,14 @@ from types import TracebackType
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.guardian.board import BOARD, CALLS
 
-STARTING = 10.0  # times as long as a step: a constructor or a first reset may start a simulator
+STARTING = 10.0  # times `step_timeout`: a constructor or a first reset may start a simulator
 
 
 class Overdue(BaseException):
-    """The running call took too long. Not an Exception: environments may catch all of those."""
+    """The running call took too long.
+
+    It is a BaseException, because environments may catch every Exception.
+    """
 
 
 class _Running:
@@ -30,7 +33,7 @@ class _Running:
 
     began: float | None = None  # time.monotonic(); None: no call is running
     patience: float = 1.0  # how many times `step_timeout` the call may take
-    is_copy: bool = False  # whether this process was forked off inside the call
+    is_copy: bool = False  # whether this process was forked inside the call
 
 
 RUNNING = _Running()
@@ -44,7 +47,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Call:
-    """`with STEP:` stands around each call of `step`; it costs about half a microsecond.
+    """A context manager around each call into an environment, as `with STEP:`.
 
     Raises:
         EnvironmentHangs: the call took longer than the process's watchdog allows.
@@ -52,7 +55,7 @@ class Call:
     """
 
     def __init__(self, name: str, patience: float = 1.0) -> None:
-        """`name`: one of CALLS; `patience`: times the setting `step_timeout`."""
+        """`name` is one of CALLS. The call may take `patience` times the setting `step_timeout`."""
         self.name = name
         self._number, self._patience = CALLS.index(name), patience
 
@@ -64,7 +67,7 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if RUNNING.is_copy:  # the environment has forked, and both processes came back
+        if RUNNING.is_copy:  # the environment has forked, and both processes returned
             os._exit(0)
         RUNNING.began = None
         BOARD.bytes[0] = 0
@@ -85,11 +88,11 @@ def _words(error: BaseException) -> str:
 
 
 def _is_of_a_person() -> bool:
-    """Whether Ctrl-C raises KeyboardInterrupt in this process; a run has a handler of its own."""
+    """Whether Ctrl-C raises KeyboardInterrupt here. A run has a signal handler of its own."""
     return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-IMPORT = Call("import", float("inf"))  # a module may take minutes to import; a job's time limit ends it
+IMPORT = Call("import", float("inf"))  # importing may take minutes; only the job's time limit ends it
 CONSTRUCTOR = Call("constructor", STARTING)
 SPACES = Call("spaces")
 FIRST_RESET = Call("first reset", STARTING)

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_one(config: TrainingConfig, render_mode: str | None = None) -> Env:
-    """One environment in its wrappers, without Gymnasium's checker (the collector checks).
+    """Makes one environment in its wrappers, without Gymnasium's checker: the collector checks.
 
     Raises:
         InvalidArgument: no such environment or module, or wrong keyword arguments.
@@ -48,22 +48,19 @@ def make_one(config: TrainingConfig, render_mode: str | None = None) -> Env:
 
 
 def close(environment: Any) -> None:
-    """Closes an environment.
-
-    One that fails at that is reported in the log and costs nothing else.
-    """
+    """Closes an environment. If that fails, it only logs the error."""
     try:
         with CLOSE:
             environment.close()
-    except Exception as error:  # noqa: BLE001  somebody else's code, and nothing is wanted of it any more
+    except Exception as error:  # noqa: BLE001  any error of a user's code, and the environment is no longer needed
         logger.warning("closing an environment failed, the run goes on: %r", error)
 
 
-_SEEN: dict[str, EnvSpec] = {}  # by environment: its registration, which its own code may take back
+_SEEN: dict[str, EnvSpec] = {}  # env_id -> its registration, which the environment's own code may remove
 
 
 def _registered(env_id: str) -> str | EnvSpec:
-    """The name, or the registration that it had when it was first made."""
+    """The name, or the registration that it had when it was first made, if that is gone."""
     spec = gym.registry.get(env_id.rpartition(":")[2])
     if spec is not None:
         _SEEN.setdefault(env_id, spec)
@@ -73,7 +70,7 @@ def _registered(env_id: str) -> str | EnvSpec:
 def _import(env_id: str) -> None:
     """Imports what the environment needs.
 
-    The time that its constructor may take does not count that.
+    It does so first, so that the time limit of its constructor does not include the import.
     """
     module, separator, _ = env_id.rpartition(":")
     try:
@@ -93,7 +90,7 @@ def _import(env_id: str) -> None:
 
 
 def _why_not(config: TrainingConfig, error: Exception) -> PolicydError:
-    """The error for a name or arguments that are wrong, or for an environment that fails."""
+    """The error for a wrong name, for wrong arguments, or for an environment that fails."""
     if _is_of_the_name(config.env_id, error):
         return InvalidArgument.of("env_id", got=repr(config.env_id), wanted=_wanted(config, error))
     if isinstance(error, TypeError) and _is_no_environment(error):
@@ -104,15 +101,15 @@ def _why_not(config: TrainingConfig, error: Exception) -> PolicydError:
         return InvalidArgument.of("env_id", got=repr(config.env_id), wanted=wanted)
     if isinstance(error, TypeError) and _is_of_the_arguments(error):
         return InvalidArgument.of("settings[env_kwargs]", got=config.env_kwargs, wanted=str(error))
-    cause = error.__cause__  # make says a TypeError again, with the arguments
+    cause = error.__cause__  # gymnasium.make raises the TypeError once more, with the arguments
     own = cause if isinstance(error, TypeError) and isinstance(cause, TypeError) else error
     return EnvironmentFailed(f"{config.env_id}: constructor {explained(own)}")
 
 
 def _is_of_the_name(env_id: str, error: Exception) -> bool:
-    """Whether there is no such environment, or something is missing that importing it needs.
+    """Whether there is no such environment, or its import needs a module that is missing.
 
-    An environment that is registered may raise the same errors itself.
+    A registered environment may raise the same errors from its own code.
     """
     return isinstance(error, gym.error.Error | ModuleNotFoundError) and env_id not in _SEEN
 
@@ -123,14 +120,14 @@ def _is_no_environment(error: TypeError) -> bool:
 
 
 def _is_of_the_arguments(error: TypeError) -> bool:
-    """Whether calling the constructor failed, and not the constructor itself."""
+    """Whether the constructor refused its arguments; False if code inside it raised."""
     cause = error.__cause__
     trace = None if cause is None else cause.__traceback__
     return trace is not None and trace.tb_next is None and "argument" in str(cause)
 
 
 def _wanted(config: TrainingConfig, error: Exception) -> str:
-    """What is expected in place of a name that cannot be made."""
+    """What was expected instead of a name that cannot be made."""
     name = config.env_id.rpartition(":")[2]
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "gym":
         return "one for Gymnasium: this one needs the old package gym; import gymnasium as gym instead"
@@ -143,8 +140,8 @@ def _wanted(config: TrainingConfig, error: Exception) -> str:
 
 
 def _old_registry() -> Mapping[str, Any]:
-    """What is registered in the old package gym, where something has imported it."""
+    """The environments registered in the old package gym, if something has imported it."""
     module = sys.modules.get("gym.envs.registration")
     registry = getattr(module, "registry", {})
-    specs = getattr(registry, "env_specs", registry)  # a class of its own before version 0.26
+    specs = getattr(registry, "env_specs", registry)  # before gym 0.26 an object with env_specs
     return specs if isinstance(specs, Mapping) else {}

@@ -18,7 +18,11 @@ _NUMBERS = (bool, int, float, np.bool_, np.number)
 
 
 def reset_result(answer: Any) -> tuple[Any, Mapping[str, Any]]:
-    """(observation, info) of `reset`. EnvironmentFailed: it is something else."""
+    """Checks what `reset` returned: (observation, info).
+
+    Raises:
+        EnvironmentFailed: it is something else.
+    """
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping):
         return answer
     raise EnvironmentFailed(
@@ -28,9 +32,10 @@ def reset_result(answer: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def step_result(answer: Any) -> tuple[Any, float, bool, bool, Mapping[str, Any]]:
-    """(observation, reward, terminated, truncated, info) of `step`.
+    """Checks what `step` returned: (observation, reward, terminated, truncated, info).
 
-    EnvironmentFailed: something else.
+    Raises:
+        EnvironmentFailed: it is something else.
     """
     if not isinstance(answer, tuple) or len(answer) != 5:
         raise EnvironmentFailed(
@@ -43,7 +48,11 @@ def step_result(answer: Any) -> tuple[Any, float, bool, bool, Mapping[str, Any]]
 
 
 def number(reward: Any) -> float:
-    """The reward. EnvironmentFailed: it is not one number."""
+    """The reward as a number.
+
+    Raises:
+        EnvironmentFailed: it is not one number.
+    """
     if isinstance(reward, _NUMBERS):
         return float(reward)
     try:
@@ -59,9 +68,10 @@ def number(reward: Any) -> float:
 
 
 def flag(value: Any, name: str) -> bool:
-    """Whether the episode ended.
+    """`terminated` or `truncated` as a bool.
 
-    EnvironmentFailed: not one answer, but one per agent for example.
+    Raises:
+        EnvironmentFailed: it is not one value, but for example one per agent.
     """
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return bool(value)
@@ -74,7 +84,8 @@ def flag(value: Any, name: str) -> bool:
 def explained(error: Exception) -> str:
     """An exception in words.
 
-    Gymnasium's own wrappers fail on old environments before we see the result.
+    With an old environment, Gymnasium's own wrappers raise before this module sees the result, so
+    the text explains their errors too.
     """
     text = f"failed with {type(error).__name__}: {_short(error, 500)}"
     if isinstance(error, ValueError) and "unpack (expected" in str(error):
@@ -88,9 +99,9 @@ def explained(error: Exception) -> str:
 
 
 def _gymnasiums_line(error: Exception) -> str:
-    """The line of Gymnasium's own code that failed on what the environment is; empty: another's.
+    """The line of Gymnasium's code that failed because of the environment.
 
-    A line that raises says in its error what it found.
+    Empty if other code failed, or if the line is a `raise`: its error already says what it found.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or "/gymnasium/" not in frames[-1].filename.replace("\\", "/"):

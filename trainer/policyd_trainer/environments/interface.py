@@ -12,17 +12,17 @@ import numpy as np
 class Step:
     """One step of N environments.
 
-    `observations` are what comes next to act on. Where an episode ended and the environment was
+    `observations` are the ones to act on next. Where an episode ended and the environment was
     reset in the same step, its true last observation is the row of `final_observations`. An
     environment that resets in the next step shows its last observation in `observations`, and its
-    next step is not `valid`: it only resets, its action and reward mean nothing.
+    next step is not `valid`: it only resets, and its action and reward have no meaning.
     """
 
     observations: np.ndarray  # [N, D] float32, or uint8: see ObservationEncoder.dtype
     rewards: np.ndarray  # [N]
     terminated: np.ndarray  # [N] bool: the episode ended by the task's own rule
-    truncated: np.ndarray  # [N] bool: it was cut off, by a time limit for instance
-    valid: np.ndarray | None = None  # [N] bool; None: all
+    truncated: np.ndarray  # [N] bool: it was cut off, for instance by a time limit
+    valid: np.ndarray | None = None  # [N] bool: whether a step was taken; None: all were
     final_observations: np.ndarray | None = None  # [N, D], rows where done; None: see observations
 
 
@@ -32,11 +32,10 @@ class Environments(Protocol):
     n_envs: int
 
     def reset(self, seed: int | None) -> np.ndarray:
-        """Starts an episode in each; observations [N, D].
+        """Starts an episode in each environment. Returns the observations [N, D].
 
-        With a seed, everything after is determined.
-
-        Without one, an episode that has begun and has not been stepped counts as just started.
+        The seed determines everything after it. Without a seed, an episode that has begun but has
+        had no step counts as just started.
         """
 
     def step(
@@ -44,15 +43,15 @@ class Environments(Protocol):
     ) -> Step:
         """One step with stored actions [N, ...].
 
-        Where `active` [N] is false nothing need happen. Where `last` [N] is true no episode follows
-        the running one, so that its end need not reset the environment.
+        Environments where `active` [N] is false may be left alone. Where `last` [N] is true, no
+        episode follows the running one, so the environment need not be reset at its end.
 
         Raises:
-            EnvironmentFailed: the environment raised or answered with the wrong shape.
+            EnvironmentFailed: the environment raised, or returned something of the wrong shape.
         """
 
     def snapshot(self) -> bytes | None:
-        """Everything that determines later steps; None where the environment cannot be saved."""
+        """Everything that determines later steps; None if the environment cannot be saved."""
 
     def restore(self, saved: bytes) -> None:
         """Goes back to a snapshot of the same kind of environments."""

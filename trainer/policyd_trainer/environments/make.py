@@ -36,29 +36,34 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at an environment shows, whatever the run's settings."""
+    """What one environment shows when it is made and reset, whatever the run's settings."""
 
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     spec: EnvSpec  # as Gymnasium resolved the name
-    seen: Any  # an observation
+    seen: Any  # one observation
     has_mask: bool  # whether it says which actions are allowed
-    form: FormFactory | None = None  # its equations for many episodes at once, where it has them
-    only_one: str = ""  # why a second one cannot be made beside the first; empty: it can, or nobody tried
+    form: FormFactory | None = None  # its equations, for many episodes at once; None: unknown
+    only_one: str = ""  # why a second one cannot exist beside it; empty: it can, or nobody tried
 
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """What is known of an environment before it is stepped."""
+    """What the trainer knows about an environment before its first step."""
 
     encoder: ObservationEncoder
     codec: ActionCodec
     spec: EnvSpec  # as Gymnasium resolved the name
-    form: FormFactory | None = None  # its equations for many episodes at once, where it has them
+    form: FormFactory | None = None  # its equations, for many episodes at once; None: unknown
 
     @classmethod
     def of(cls, config: TrainingConfig, look: Look) -> EnvironmentInfo:
-        """For a run. UnsupportedSpace names the space; InvalidArgument: settings do not fit it."""
+        """Combines a look with a run's settings.
+
+        Raises:
+            UnsupportedSpace: names the space.
+            InvalidArgument: the settings do not fit the environment.
+        """
         codec = codec_for(look.action_space, GaussianOptions.of(config))
         encoder = encoder_for(
             look.observation_space,
@@ -72,16 +77,16 @@ class EnvironmentInfo:
 
     @property
     def max_episode_steps(self) -> int | None:
-        """The time limit of an episode, steps; None: none that is known."""
+        """The time limit of an episode in steps; None: none is known."""
         return self.spec.max_episode_steps
 
     @property
     def best_return(self) -> float:
-        """No episode returns more than this; inf where nothing is known about rewards."""
+        """No episode returns more than this; inf if nothing is known about the rewards."""
         if self.form is None:
             return math.inf
         most = self.form(np).highest_reward
-        return most * (self.max_episode_steps or math.inf) if most > 0 else most  # of one step at least
+        return most * (self.max_episode_steps or math.inf) if most > 0 else most  # it has one step at least
 
 
 def inspect(config: TrainingConfig) -> EnvironmentInfo:
@@ -96,12 +101,12 @@ def inspect(config: TrainingConfig) -> EnvironmentInfo:
 
 
 def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
-    """Makes the environment, resets it, and looks.
+    """Makes the environment, resets it, and returns what it shows.
 
-    `beside`: tries whether a second one can live beside it.
+    `beside`: also tries whether a second environment can exist at the same time.
 
     Raises:
-        PolicydError: as `inspect`.
+        PolicydError: the same errors as `inspect`.
     """
     env = make_one(config)
     try:
@@ -109,7 +114,7 @@ def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
         action_space = attribute(env, "action_space", gym.Space)
         spec = attribute(env, "spec", EnvSpec)
         with naming("the spaces"):
-            codec_for(action_space)  # a space that is not supported is refused before anything runs
+            codec_for(action_space)  # refuses an unsupported space before anything runs
             describe(observation_space)
         with naming("reset"), FIRST_RESET:
             answer = env.reset(seed=0)
@@ -130,7 +135,7 @@ def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
 
 
 def _second(config: TrainingConfig) -> str:
-    """Why a second environment cannot be made while the first one lives; empty: it can."""
+    """Why a second environment cannot be made while the first one exists; empty if it can."""
     try:
         close(make_one(config))
     except PolicydError as error:
@@ -141,9 +146,9 @@ def _second(config: TrainingConfig) -> str:
 def make_environments(
     config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0
 ) -> Environments:
-    """The environment's vector form, its own vector environment, or plain environments.
+    """Makes the vector form, else the environment's own vector environment, else plain ones.
 
-    `first` is the number of the first one among the run's; seeds follow from it.
+    `first` is the number of the first one among the run's environments. The seeds depend on it.
     """
     if info.form is not None:
         return VectorEnvironments(info.form(np), n_envs, info.codec, info.max_episode_steps, first=first)
@@ -154,7 +159,7 @@ def make_environments(
 
 
 def make_seeded(config: TrainingConfig, info: EnvironmentInfo, episode_seeds: range) -> Environments:
-    """Environments whose first episodes are those of `reset(seed=...)`, one a seed."""
+    """Environments whose first episodes are those of `reset(seed=...)`, one for each seed."""
     count, seeds = len(episode_seeds), iter(episode_seeds)
     if info.form is not None:
         return VectorEnvironments(info.form(np), count, info.codec, info.max_episode_steps, seeds)
@@ -162,11 +167,11 @@ def make_seeded(config: TrainingConfig, info: EnvironmentInfo, episode_seeds: ra
 
 
 def _make_many(config: TrainingConfig, n_envs: int) -> list[gym.Env[Any, Any]]:
-    """Makes them all, or closes those that were made and raises."""
+    """Makes `n_envs` environments. If one fails, it closes those already made and raises."""
     made: list[gym.Env[Any, Any]] = []
     try:
         for _ in range(n_envs):
-            made.append(make_one(config))  # noqa: PERF401  those that were made are closed where one fails
+            made.append(make_one(config))  # noqa: PERF401  if one fails, those already made are closed
     except PolicydError as error:
         for env in made:
             close(env)
@@ -201,7 +206,7 @@ def _make_native(
         resets = autoreset_mode(vector) in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
         if resets and _is_same(vector, info):
             return vector
-    except Exception as error:  # noqa: BLE001  somebody else's code, and there are the plain environments
+    except Exception as error:  # noqa: BLE001  any error of a user's code; plain environments are used instead
         logger.info("%s: stepped one by one, its vector environment cannot be used: %s", spec.id, error)
     if vector is not None:
         close(vector)
@@ -209,9 +214,9 @@ def _make_native(
 
 
 def _is_same(vector: gym.vector.VectorEnv[Any, Any, Any], info: EnvironmentInfo) -> bool:
-    """Whether its copies have the environment's own spaces.
+    """Whether the vector environment has the same spaces as the single environment.
 
-    ALE's, for instance, preprocess images.
+    ALE's vector environment, for instance, preprocesses images.
     """
     try:
         observed, played = describe(vector.single_observation_space), describe(vector.single_action_space)

@@ -32,12 +32,12 @@ _WATCHED: tuple[Any, ...] = (
 _LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
 
 
-_DESCRIPTOR = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # whoever closes all closes this, too
+_DESCRIPTOR = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # closed by code that closes all descriptors
 
 
 def _state() -> dict[str, object]:
-    """What a process has but once, by name."""
-    root = os.stat("/")  # noqa: PTH116  no path of an environment
+    """The settings that a process has only once, each by its name."""
+    root = os.stat("/")  # noqa: PTH116  the real root folder, whatever the environment did to pathlib
     try:
         has_descriptor = bool(os.fstat(_DESCRIPTOR))
     except OSError:
@@ -58,13 +58,13 @@ _CALLABLES = [
 ]
 _LIMITS_THEN = _limits()
 _STATE_THEN = _state()
-_MODULES = dict(sys.modules)  # by name, before an environment is imported
+_MODULES = dict(sys.modules)  # name -> module, before any environment is imported
 
 
 def found() -> list[str]:
-    """Names what is not as it was when this module was imported.
+    """Names what has changed in this process since this module was imported.
 
-    Modules, functions, classes, limits, descriptors, user and root folder.
+    It compares modules, functions, classes, limits, descriptors, user and root folder.
     """
     modules = [
         f"sys.modules[{name!r}]" for name, module in _MODULES.items() if sys.modules.get(name) is not module
@@ -81,14 +81,14 @@ def found() -> list[str]:
 
 
 def put_modules_back() -> None:
-    """Has modules found again that were removed or replaced."""
+    """Restores modules in sys.modules that were removed or replaced."""
     for name, module in _MODULES.items():
         if sys.modules.get(name) is not module:
             sys.modules[name] = module
 
 
 def undo() -> None:
-    """Puts modules, functions and classes back, so that the end of the run can be told."""
+    """Restores modules, functions and classes, so that the end of the run can be reported."""
     put_modules_back()
     for owner, before in _CALLABLES:
         for name, value in before.items():

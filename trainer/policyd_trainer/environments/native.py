@@ -22,7 +22,7 @@ Vector = gym.vector.VectorEnv[Any, Any, Any]
 
 
 class NativeEnvironments:
-    """A gymnasium VectorEnv with autoreset mode NEXT_STEP or SAME_STEP."""
+    """Steps a gymnasium VectorEnv that has autoreset mode NEXT_STEP or SAME_STEP."""
 
     def __init__(
         self, vector: Vector, encoder: ObservationEncoder, codec: ActionCodec, first: int = 0
@@ -31,14 +31,14 @@ class NativeEnvironments:
         self._vector, self._encoder, self._codec = vector, encoder, codec
         self._first = first  # number of the first environment among the run's
         self._same_step = autoreset_mode(vector) is AutoresetMode.SAME_STEP
-        self._resetting = np.zeros(self.n_envs, bool)  # [N], whose next step only resets
-        self._begun: np.ndarray | None = None  # [N, D], of episodes without a step yet
+        self._resetting = np.zeros(self.n_envs, bool)  # [N], whether the next step only resets
+        self._begun: np.ndarray | None = None  # [N, D], of episodes that have had no step
         self._reset_call = FIRST_RESET
 
     def reset(self, seed: int | None) -> np.ndarray:
-        """Observations [N, D].
+        """Starts an episode in each environment. Returns the observations [N, D].
 
-        Without a seed, episodes that have begun and not been stepped are the next.
+        Without a seed, episodes that have begun and have had no step are played next.
         """
         if seed is None and self._begun is not None:
             return self._begun
@@ -56,7 +56,10 @@ class NativeEnvironments:
     def step(
         self, actions: np.ndarray, active: np.ndarray | None = None, last: np.ndarray | None = None
     ) -> Step:
-        """Steps all, active or not, and resets all that ended: that is what one numpy call does."""
+        """Steps all environments, active or not, and resets all that ended.
+
+        A vector environment does both in one numpy call.
+        """
         del last
         self._begun = None
         try:
@@ -75,11 +78,11 @@ class NativeEnvironments:
         return Step(rows, rewards, terminated, truncated, valid, finals)
 
     def snapshot(self) -> bytes | None:
-        """The vector environment whole; None where it cannot be saved."""
+        """The whole vector environment; None if it cannot be saved."""
         return snapshot.dump((self._vector, self._resetting))
 
     def restore(self, saved: bytes) -> None:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
         self._vector, self._resetting = snapshot.load(saved)
         self._begun = None
 
@@ -103,6 +106,6 @@ def _failure(call: str, error: Exception) -> EnvironmentFailed:
 
 
 def autoreset_mode(vector: Vector) -> AutoresetMode | None:
-    """What the vector environment says of itself."""
+    """The autoreset mode that the vector environment's metadata say."""
     mode = vector.metadata.get("autoreset_mode")
     return mode if isinstance(mode, AutoresetMode) else None

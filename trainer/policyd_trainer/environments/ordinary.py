@@ -21,11 +21,13 @@ from policyd_trainer.spaces.observations import ObservationEncoder
 
 
 class OrdinaryEnvironments:
-    """Resets an environment in the step that ended its episode, if another episode is to follow.
+    """Steps plain environments one after the other.
 
-    Every reset begins an episode that is played: some environments take their start states in turn.
+    It resets an environment in the step that ended its episode, if another episode is to follow.
+    Every episode that a reset begins is played, because some environments take their start states
+    in turn.
 
-    `episode_seeds`, where given, seeds the episodes in the order of their beginning; without it an
+    `episode_seeds`, if given, seeds the episodes in the order in which they begin. Without it an
     environment's own generator goes on from the seed of `reset`.
     """
 
@@ -41,13 +43,14 @@ class OrdinaryEnvironments:
         self.envs = list(envs)
         self._encoder, self._codec, self._episode_seeds = encoder, codec, episode_seeds
         self._first = first  # number of the first environment among the run's
-        self._begun: list[np.ndarray | None] = [None] * len(envs)  # first rows of episodes without a step yet
+        self._begun: list[np.ndarray | None] = [None] * len(envs)  # of episodes that have had no step
         self._reset_call = FIRST_RESET
 
     def reset(self, seed: int | None) -> np.ndarray:
-        """Observations [N, D]; environment i is seeded by `seed` and its number.
+        """Starts an episode in each environment. Returns the observations [N, D].
 
-        Without a seed, an episode that has begun and not been stepped is the next one.
+        Environment i is seeded with `seed` and its number. Without a seed, an episode that has
+        begun and has had no step is played next.
         """
         observations = np.empty((self.n_envs, self._encoder.size), self._encoder.dtype)
         for index in range(self.n_envs):
@@ -61,9 +64,9 @@ class OrdinaryEnvironments:
     def step(
         self, actions: np.ndarray, active: np.ndarray | None = None, last: np.ndarray | None = None
     ) -> Step:
-        """Steps each active environment; inactive ones keep a row of zeros.
+        """Steps each active environment. The rows of inactive ones are zeros.
 
-        Where `last` [N] is true no episode follows the running one: its last observation stays.
+        Where `last` [N] is true, no episode follows the running one: its last observation stays.
         """
         n = self.n_envs
         observations = np.zeros((n, self._encoder.size), self._encoder.dtype)
@@ -81,19 +84,19 @@ class OrdinaryEnvironments:
                 if last is None or not last[index]:
                     row = self._reset(index, None)
             observations[index] = row
-        # Rows of `finals` matter only where done; the same array serves when nothing ended.
+        # Rows of `finals` count only where an episode is done; if none is, any array will do.
         return Step(observations, rewards, terminated, truncated, active, finals)
 
     def snapshot(self) -> bytes | None:
-        """The environments whole; None where one cannot be saved (Box2D's, for instance)."""
+        """All environments whole; None if one cannot be saved (Box2D's, for instance)."""
         return snapshot.dump((self.envs, self._begun))
 
     def restore(self, saved: bytes) -> None:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
         self.envs, self._begun = snapshot.load(saved)
 
     def close(self) -> None:
-        """Closes each environment, once."""
+        """Closes each environment once."""
         while self.envs:
             close(self.envs.pop())
 

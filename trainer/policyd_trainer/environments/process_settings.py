@@ -20,19 +20,19 @@ from policyd_trainer.environments import meddling
 _PATH, _FINDERS = tuple(sys.path), tuple(sys.meta_path)
 _FILE_SIZE = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 _RECURSION_LIMIT = sys.getrecursionlimit()
-_UMASK = os.umask(0)  # there is no way to read it without setting it
+_UMASK = os.umask(0)  # the umask can be read only by setting it
 os.umask(_UMASK)
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """The learner's settings; afterwards those that the environment has chosen."""
+    """The learner's settings inside the block. Afterwards those that the environment has set."""
     _reopen_streams()
     _find_modules()
     _allow_files()
-    os.umask(_UMASK)  # else nobody could read what is published
+    os.umask(_UMASK)  # otherwise others may be unable to read what is published
     sys.setrecursionlimit(max(_RECURSION_LIMIT, sys.getrecursionlimit()))
-    torch: Any = sys.modules.get("torch")  # not imported: nobody has set anything
+    torch: Any = sys.modules.get("torch")  # not imported means that nobody has set anything
     if torch is None or not hasattr(torch, "set_default_dtype"):
         with np.errstate(all="ignore"):
             yield
@@ -52,9 +52,9 @@ def own_settings() -> Iterator[None]:
 
 
 def _find_modules() -> None:
-    """Much is imported when it is first used.
+    """Restores the import path and the modules that an environment removed or replaced.
 
-    So the path is complete, and modules that an environment removed or replaced are the old ones.
+    The block needs both, because many modules are imported at their first use.
     """
     meddling.put_modules_back()
     sys.path += [folder for folder in _PATH if folder not in sys.path]
@@ -62,7 +62,7 @@ def _find_modules() -> None:
 
 
 def _allow_files() -> None:
-    """Raises a lowered limit of a file's size again, as far as the kernel lets."""
+    """Raises a lowered limit on file sizes again, as far as the kernel allows."""
     now, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if now != _FILE_SIZE:
         wanted = _FILE_SIZE if most == resource.RLIM_INFINITY else most
@@ -70,9 +70,9 @@ def _allow_files() -> None:
 
 
 def _reopen_streams() -> None:
-    """Libraries write to sys.stdout and sys.stderr.
+    """Opens sys.stdout and sys.stderr on /dev/null if the environment closed them.
 
-    Where an environment closed them, that goes nowhere.
+    Libraries write to both.
     """
     for name in ("stdout", "stderr"):
         if getattr(getattr(sys, name), "closed", False):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-LARGEST_SEED = 2**31 - 1  # what environments in C take
+LARGEST_SEED = 2**31 - 1  # the largest seed that environments in C accept
 
 
 def derived(seed: int, index: int) -> int:
-    """A seed for environment `index`, independent of the others'."""
+    """A seed for environment `index`, independent of the seeds of the others."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & LARGEST_SEED

@@ -12,9 +12,9 @@ from policyd_trainer.environments.calls import PICKLE
 
 
 class _WholePickler(pickle.Pickler):
-    """Refuses objects that pickle only how they were made.
+    """Refuses objects that pickle only the way they were made, without their state.
 
-    Box2D's and MuJoCo's environments do.
+    The environments of Box2D and MuJoCo do so.
     """
 
     def reducer_override(self, obj: Any) -> Any:
@@ -24,7 +24,7 @@ class _WholePickler(pickle.Pickler):
 
 
 def dump(environments: object) -> bytes | None:
-    """The environments with all their state; None where they cannot be saved."""
+    """The environments with all their state, as bytes; None if they cannot be saved."""
     buffer = io.BytesIO()
     try:
         with PICKLE:
@@ -35,5 +35,5 @@ def dump(environments: object) -> bytes | None:
 
 
 def load(snapshot: bytes) -> Any:
-    """The environments again. Only for what this run itself has dumped."""
+    """The environments that `dump` saved. Only for bytes that this run itself has written."""
     return pickle.loads(snapshot)  # noqa: S301  this run wrote it

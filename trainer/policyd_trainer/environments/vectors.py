@@ -19,7 +19,7 @@ from policyd_trainer.environments.forms.interface import VectorForm
 from policyd_trainer.environments.interface import Step
 from policyd_trainer.environments.seeds import derived
 
-if TYPE_CHECKING:  # it brings Gymnasium, which the equations do without
+if TYPE_CHECKING:  # it imports Gymnasium, which the equations do not need
     from policyd_trainer.spaces.actions import ActionCodec
 
 NEVER = np.iinfo(np.int64).max
@@ -30,13 +30,17 @@ class Running:
     """The running episodes, for compiled code that steps them in place."""
 
     state: np.ndarray  # [S, N]
-    steps: np.ndarray  # [N], of each episode so far
-    limit: int  # steps of an episode
-    start: Callable[[int], np.ndarray]  # the first state [S] of environment i's next episode
+    steps: np.ndarray  # [N], taken in each episode so far
+    limit: int  # most steps of an episode
+    start: Callable[[int], np.ndarray]  # takes i; returns the first state [S] of environment i's next episode
 
 
 class VectorEnvironments:
-    """Resets an episode in the step that ended it; `episode_seeds` as for OrdinaryEnvironments."""
+    """Steps many episodes of a VectorForm at once.
+
+    It resets an episode in the step that ended it. `episode_seeds` means the same as for
+    OrdinaryEnvironments.
+    """
 
     def __init__(
         self,
@@ -49,18 +53,19 @@ class VectorEnvironments:
     ) -> None:
         self.n_envs = n_envs
         self._form, self._codec = form, codec
-        self._limit = NEVER if time_limit is None else time_limit  # steps of an episode
+        self._limit = NEVER if time_limit is None else time_limit  # most steps of an episode
         self._episode_seeds = episode_seeds
         self._first = first  # number of the first environment among the run's
-        self._generators = [np.random.default_rng(0)] * n_envs  # each episode's own
+        self._generators = [np.random.default_rng(0)] * n_envs  # one for each episode
         self._state = np.zeros((0, n_envs))  # [S, N]
         self._steps = np.zeros(n_envs, np.int64)  # [N], of the running episodes
-        self._begun: np.ndarray | None = None  # [N, D], of episodes without a step yet
+        self._begun: np.ndarray | None = None  # [N, D], of episodes that have had no step
 
     def reset(self, seed: int | None) -> np.ndarray:
-        """Observations [N, D]; environment i is seeded by `seed` and its number.
+        """Starts an episode in each environment. Returns the observations [N, D].
 
-        Without a seed, episodes that have begun and not been stepped are the next ones.
+        Environment i is seeded with `seed` and its number. Without a seed, episodes that have begun
+        and have had no step are played next.
         """
         if seed is None and self._begun is not None:
             return self._begun
@@ -81,9 +86,9 @@ class VectorEnvironments:
     def step(
         self, actions: np.ndarray, active: np.ndarray | None = None, last: np.ndarray | None = None
     ) -> Step:
-        """Steps all; what inactive ones do means nothing.
+        """Steps all environments. The results of inactive ones have no meaning.
 
-        Where `last` [N] is true no episode follows.
+        Where `last` [N] is true, no episode follows the running one.
         """
         self._begun = None
         try:
@@ -112,25 +117,25 @@ class VectorEnvironments:
         return self._form
 
     def running(self) -> Running:
-        """What is to be stepped in place now."""
+        """The running episodes, for code that steps them in place."""
         self._begun = None
         self._state = np.ascontiguousarray(self._state)
         return Running(self._state, self._steps, self._limit, self._start)
 
     def snapshot(self) -> bytes | None:
-        """States and generators."""
+        """The states and generators of the running episodes."""
         return pickle.dumps((self._state, self._steps, self._generators, self._begun))
 
     def restore(self, saved: bytes) -> None:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
         state = pickle.loads(saved)  # noqa: S301  this run wrote it
         self._state, self._steps, self._generators, self._begun = state
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Does nothing: there is nothing to free."""
 
     def _restarted(self, observations: np.ndarray, done: np.ndarray) -> np.ndarray:
-        """New episodes where the old ones are done."""
+        """Starts new episodes where the old ones are done. Returns the new observations."""
         ended = np.flatnonzero(done)
         if len(ended) == 0:
             return observations

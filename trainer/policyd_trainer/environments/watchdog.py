@@ -30,18 +30,18 @@ from policyd_trainer.environments.calls import RUNNING, Overdue
 from policyd_trainer.guardian.board import BOARD
 
 SIGNAL = signal.SIGUSR1
-_LONGEST_PAUSE = 1.0  # seconds between two looks
+_LONGEST_PAUSE = 1.0  # seconds between two checks
 logger = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """While entered, by the main thread, a call of more than `seconds` raises EnvironmentHangs.
+    """While the main thread is inside, a call of more than `seconds` raises EnvironmentHangs.
 
     Args:
-        seconds: that one `reset` or `step` may take; the constructor and the first reset take
-            longer.
-        env_id: names the environment.
-        last_words: called with the reason before the process ends, where the signal did not help.
+        seconds: how long one `reset` or `step` may take; the constructor and the first reset may
+            take longer.
+        env_id: names the environment in the error.
+        last_words: called with the reason before the process ends, if the signal did not help.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Watchdog:
                 self._watch_freeing()
 
     def _watch_freeing(self) -> None:
-        """Ends a finalizer that takes too long; the process, where the signal does not help."""
+        """Interrupts a finalizer that takes too long. If that does not help, ends the process."""
         seconds = self._freeing.look()
         if seconds < self._seconds and not self._freeing.hung_before:
             return
@@ -99,7 +99,7 @@ class Watchdog:
         return began is not None and time.monotonic() - began >= self._seconds * RUNNING.patience
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal's signature
-        if self._overdue(RUNNING.began):  # the call may just have come back
+        if self._overdue(RUNNING.began):  # the call may just have returned
             raise Overdue(self._reason)
         if self._freeing.is_below(frame):
             self._freeing.remember()
@@ -114,9 +114,10 @@ class Watchdog:
 
 
 class _Freeing:
-    """The finalizer that the main thread runs, and since when.
+    """The finalizer that the main thread is running, and since when.
 
-    No frame is kept: a frame keeps what its callers hold, and would free it in this thread.
+    It keeps no frame: a frame keeps its callers' objects alive, and this thread would then free
+    them.
     """
 
     def __init__(self) -> None:
@@ -125,7 +126,7 @@ class _Freeing:
         self._hung: set[CodeType] = set()
 
     def look(self) -> float:
-        """Returns for how many seconds the same finalizer has been seen; 0: none, or a new one."""
+        """For how many seconds the same finalizer has been running; 0: none is, or a new one."""
         running = _finalizer(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001
         if running is None or running != self._running:
             self._running, self._since = running, time.monotonic()
@@ -134,7 +135,7 @@ class _Freeing:
 
     @property
     def hung_before(self) -> bool:
-        """Whether the same code did not end for another environment: nobody waits again."""
+        """Whether the same code already hung for another environment. Then no wait is needed."""
         return self._running is not None and self._running.code in self._hung
 
     def is_below(self, frame: FrameType | None) -> bool:
@@ -142,13 +143,13 @@ class _Freeing:
         return self._running is not None and _finalizer(frame) == self._running
 
     def remember(self) -> None:
-        """Notes that this finalizer's code does not end."""
+        """Remembers that this finalizer's code hangs."""
         if self._running is not None:
             self._hung.add(self._running.code)
 
 
 class _Finalizer(NamedTuple):
-    """Names a running finalizer: its code, and the places of its frame and object in memory."""
+    """Identifies a running finalizer: its code, and the ids of its frame and its object."""
 
     code: CodeType
     frame: int

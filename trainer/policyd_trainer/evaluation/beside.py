@@ -21,14 +21,14 @@ from policyd_trainer.evaluation.evaluator import Evaluator
 from policyd_trainer.evaluation.selection import Selection
 from policyd_trainer.rollouts.processes import ProcessCrew
 
-START = 30.0  # seconds that the process may still take to start, where the run ends meanwhile
-PATIENCE = 5.0  # seconds that a score may still take where nobody wants it any more
-LOOK = 0.2  # seconds between two looks whether the run is to stop
+START = 30.0  # seconds that the process may still take to start if the run ends meanwhile
+PATIENCE = 5.0  # seconds that a score may still take if it is no longer needed
+LOOK = 0.2  # seconds between two checks whether the run is to stop
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a candidate's score was, and how the budget stands after it."""
+    """The score of a candidate, and the state of the budget after it."""
 
     score: float
     spent: int
@@ -37,14 +37,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class ScoringTask:
-    """What the process is told when it starts."""
+    """What the scoring process gets when it starts."""
 
     config: TrainingConfig
-    budget: Mapping[str, Any]  # the run's, without what it calls before each step
+    budget: Mapping[str, Any]  # the run's budget, without its `tick`
     selection: Selection
 
     def worker(self) -> ScoringWorker:
-        """See Task."""
+        """See `Task`."""
         return ScoringWorker(self)
 
 
@@ -58,19 +58,19 @@ class ScoringWorker:
         self._selection = task.selection
 
     def score(self, candidate: Candidate) -> Scored:
-        """The candidate's score."""
+        """Scores one candidate."""
         score = judge(self._evaluator, self._selection, candidate)
         budget = self._evaluator.budget
         return Scored(score, budget.spent, budget.length)
 
     def close(self) -> None:
-        """See Worker."""
+        """See `Worker`."""
         self._evaluator.close()
 
 
 @dataclass
 class BesideScorer:
-    """Owns the process. `selection` and `budget` are the run's, and follow what is gathered."""
+    """Owns the scoring process. Updates the run's `selection` and `budget` with each score."""
 
     config: TrainingConfig
     selection: Selection
@@ -81,20 +81,20 @@ class BesideScorer:
         numbers = {each.name: getattr(self.budget, each.name) for each in fields(Budget)}
         del numbers["tick"]
         task = ScoringTask(self.config, numbers, Selection(list(self.selection.ranked)))
-        self._thread = ThreadPoolExecutor(1, "score-beside")  # waits for the process, no more
+        self._thread = ThreadPoolExecutor(1, "score-beside")  # only waits for the process
         self._crew = self._thread.submit(ProcessCrew, [task])
 
     @property
     def pending(self) -> tuple[Candidate, ...]:
-        """Candidates without a score yet, in their order."""
+        """The candidates that have no score yet, in their order."""
         return tuple(candidate for candidate, _ in self._waiting)
 
     def offer(self, candidate: Candidate) -> None:
-        """Scores the candidate when those before it are scored."""
+        """Has the candidate scored, after those offered before it."""
         self._waiting.append((candidate, self._thread.submit(self._score, candidate)))
 
     def gather(self) -> None:
-        """Takes in the scores that are there. Raises what a worker raised."""
+        """Takes in the scores that have arrived. Raises what the worker raised."""
         while self._waiting and self._waiting[0][1].done():
             candidate, future = self._waiting.popleft()
             scored = future.result()
@@ -109,7 +109,7 @@ class BesideScorer:
             self.gather()
 
     def close(self) -> None:
-        """Ends the process; a score that nobody waits for is forgotten."""
+        """Ends the process. A score that is no longer needed is dropped."""
         for _, future in self._waiting:
             future.cancel()
         wait([self._crew], START)

@@ -13,30 +13,30 @@ from dataclasses import dataclass
 
 from policyd_trainer.config import TrainingConfig
 
-# The part of the budget that may be spent by the end of each phase.
+# The share of the budget that may be spent by the end of each phase.
 SELECTION = 0.25  # scores of candidates along the run
 RESCORING = 0.5  # scores of the finalists
 EVALUATION = 0.75
 GATE = 0.95
 REPORT = 1.0
-FEWEST = 2  # episodes that figures need
-FINALS = 12  # times the episodes of one score that the finalists play, about
+FEWEST = 2  # least episodes that give figures
+FINALS = 12  # the finalists together play about so many times the episodes of one score
 
 
 @dataclass
 class Budget:
-    """Counts environment steps. One for a whole run."""
+    """Counts environment steps of selection, evaluation and gate. A run has one."""
 
     steps: float = math.inf  # that may be spent
-    instances: int | None = None  # environments that live at once in judging; None: any number
-    is_asked: bool = True  # whether the evaluation's episodes were asked for: then they are not cut
-    is_strict: bool = False  # whether `steps` was asked for: then the gate may be left without episodes
+    instances: int | None = None  # environments that exist at once; None: any number
+    is_asked: bool = True  # evaluation_episodes was set, so it is not cut
+    is_strict: bool = False  # evaluation_steps was set, so it may leave the gate no episodes
     spent: int = 0
-    planned: int = 0  # episodes that are going to be played, if the budget allows them; without the gate's
-    reserved: int = 0  # episodes of the gate that selection and evaluation must leave room for
-    length: float = 0.0  # of an episode, steps: the last mean that was seen
-    before_gate: int | None = None  # steps spent when the gate began; None: it has not
-    tick: Callable[[], None] = lambda: None  # called before each step: tells, and raises to stop
+    planned: int = 0  # episodes that will be played if the budget allows, without the gate's
+    reserved: int = 0  # episodes for which selection and evaluation leave room: the gate's
+    length: float = 0.0  # mean steps of the episodes that ended last
+    before_gate: int | None = None  # steps spent when the gate began; None: it has not begun
+    tick: Callable[[], None] = lambda: None  # called before each step: reports progress, and raises to stop
 
     @classmethod
     def of(cls, config: TrainingConfig, tick: Callable[[], None] = lambda: None) -> Budget:
@@ -51,38 +51,38 @@ class Budget:
 
     @property
     def expected(self) -> float:
-        """Steps that selection, evaluation and gate will have taken at their end, about."""
+        """About how many steps selection, evaluation and gate will have taken at their end."""
         planned = min(self.steps * EVALUATION, self.planned * self.length)
         before = planned if self.before_gate is None else self.before_gate
         return before + self.reserved * self.length
 
     def begin_gate(self, episodes: int) -> None:
-        """The gate is going to play at least `episodes`, all policies and modes together."""
+        """Reserves `episodes`, the least that the gate will play, over all policies and modes."""
         if self.before_gate is None:
             self.before_gate = self.spent
         self.reserved = episodes
 
     @property
     def limit(self) -> int:
-        """Steps as the contract tells them; 0: no limit."""
+        """The limit in steps as the contract states it; 0: no limit."""
         return 0 if math.isinf(self.steps) else int(self.steps)
 
     def step(self, running: int) -> None:
-        """Before a step of `running` episodes."""
+        """Counts a step of `running` episodes, before it is taken."""
         self.spent += running
         self.tick()
 
     def played(self, mean_length: float) -> None:
-        """Episodes of this mean length have ended: those to come will be about as long."""
+        """Notes the mean length of the episodes that just ended, to estimate later ones."""
         self.length = mean_length
 
     def episodes(self, wanted: int, *, runs: int, until: float) -> int:
-        """As many of the wanted episodes as the budget allows, 0 to `wanted`.
+        """How many of the wanted episodes the budget allows, from 0 to `wanted`.
 
         Args:
             wanted: episodes of each run.
-            runs: times that so many episodes are played: modes, policies.
-            until: the part of the budget that may be spent then.
+            runs: how many times they are played: once per mode and policy.
+            until: the share of the budget that may be spent by their end.
         """
         kept = self.reserved * self.length if until < GATE else 0.0
         left = min(self.steps * until, self.steps * max(until, GATE) - kept) - self.spent
@@ -91,11 +91,11 @@ class Budget:
         return max(0, min(wanted, int(left / (runs * self.length))))
 
     def side_by_side(self, most: int, *, is_vector: bool) -> int:
-        """Episodes to step together; a vector form needs no environment for each."""
+        """How many episodes to step together. With a vector form they need no environment each."""
         return most if is_vector or self.instances is None else min(most, self.instances)
 
     def describe(self) -> str:
-        """In words, for people."""
+        """The budget in words, for people."""
         return (
             f"judging the policy and its report take about {self.steps:,.0f} environment steps at most, "
             f"{self.instances} environments at a time (settings evaluation_steps, evaluation_envs)"
@@ -104,7 +104,7 @@ class Budget:
 
     @property
     def _at_least(self) -> str:
-        """What the gate plays whatever it takes, unless `steps` was asked for."""
+        """What the gate plays even if it exceeds the budget, unless `evaluation_steps` was set."""
         if self.is_strict or not self.reserved:
             return ""
         return f"; comparing with the champion plays {self.reserved} episodes, even if they take more"

@@ -10,18 +10,18 @@ from policyd_trainer.evaluation.selection import Selection, Snapshot
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy to score, and what was known when it was offered."""
+    """A policy to score, and what the run knew when it offered the policy."""
 
     snapshot: Snapshot
-    mean_length: float | None  # of the last training episodes, steps; None: none has ended
-    left: int  # candidates to come, this one included
+    mean_length: float | None  # of the last training episodes, in steps; None: none has ended
+    left: int  # candidates still to come, with this one
 
 
 def judge(evaluator: Evaluator, selection: Selection, candidate: Candidate) -> float:
-    """The candidate's score; the selection keeps it if it is among the best.
+    """Scores a candidate. The selection keeps it if it is among the best.
 
-    What the evaluator plays depends on earlier candidates (a score that is needed, a budget that is
-    spent), so they are judged in the order in which they were offered.
+    How much the evaluator plays depends on earlier candidates (the score that is needed, the budget
+    that is spent). So candidates are scored in the order in which they were offered.
     """
     if candidate.mean_length is not None:
         evaluator.budget.played(candidate.mean_length)

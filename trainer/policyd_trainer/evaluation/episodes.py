@@ -16,7 +16,7 @@ from policyd_trainer.rollouts.policy import ActingPolicy
 
 @dataclass(frozen=True)
 class EpisodeStats:
-    """What became of the episodes."""
+    """Returns and lengths of the E episodes that were played."""
 
     returns: np.ndarray  # [E], undiscounted
     lengths: np.ndarray  # [E], steps
@@ -30,21 +30,21 @@ def play(
     deterministic: bool,
     step_limit: int,
     visited: Reservoir | None = None,
-    each_step: Callable[[int], None] = lambda running: None,  # noqa: ARG005  the number is for who counts
+    each_step: Callable[[int], None] = lambda running: None,  # noqa: ARG005  ignores the number
 ) -> EpisodeStats:
-    """The first episode of each environment after a reset.
+    """Plays the first episode of each environment after a reset.
 
     Args:
         environments: E of them.
         policy: what acts.
-        seed: of the environments' reset and of the sampling of actions.
-        deterministic: the mode of the distribution instead of a sample.
-        step_limit: steps after which an episode counts as never ending.
-        visited: what the observations that are acted on are offered to.
+        seed: for the environments' reset and for the sampling of actions.
+        deterministic: whether to act by the distribution's mode instead of a sample.
+        step_limit: an episode with more steps counts as never ending.
+        visited: gets the observations that are acted on.
         each_step: called before each step with the number of episodes that still run.
 
     Raises:
-        EnvironmentFailed: an environment raised, or answered NaN or the wrong shape.
+        EnvironmentFailed: an environment raised, or returned NaN or the wrong shape.
         EnvironmentNeverEnds: an episode is longer than the limit.
     """
     n = environments.n_envs

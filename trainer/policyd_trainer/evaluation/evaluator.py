@@ -17,25 +17,25 @@ from policyd_trainer.evaluation.figures import first_seed
 from policyd_trainer.evaluation.reservoir import Reservoir
 from policyd_trainer.evaluation.selection import Selection, Snapshot
 
-AGAIN = 2  # times as many episodes as the first scoring, in the first round
-BLOCK = 128  # episodes side by side at most
-PATIENCE = 10_000  # steps of a candidate's episode where the environment has no longer time limit
+AGAIN = 2  # the first round of rescoring plays so many times the episodes of the first scoring
+BLOCK = 128  # most episodes side by side
+PATIENCE = 10_000  # step limit of a candidate's episode, unless the environment's time limit is longer
 
 
 @dataclass
 class Evaluator:
-    """Scores snapshots. A policy is as good as the worse of its two modes, greedy and sampled."""
+    """Scores snapshots by the smaller mean return of the two modes, greedy and sampled."""
 
     config: TrainingConfig
     info: EnvironmentInfo
     specs: NetworkSpecs
     budget: Budget = field(default_factory=Budget)  # without limits
-    _environments: dict[int, Environments] = field(default_factory=dict)  # by how many
+    _environments: dict[int, Environments] = field(default_factory=dict)  # by their number
 
     def scored(self, snapshot: Snapshot, needed: float, left: int) -> float:
-        """The score of a candidate along the run, of which `left` are to come, this one included.
+        """The score of a candidate. `left` candidates are still to come, this one included.
 
-        It is -inf where the budget allows too few episodes to tell candidates apart.
+        It is -inf if the budget allows too few episodes to tell candidates apart.
         """
         episodes = self.budget.episodes(self.config.selection_episodes, runs=2 * left, until=SELECTION)
         if episodes < FEWEST:
@@ -43,11 +43,11 @@ class Evaluator:
         return self.score(snapshot, "selection", episodes, needed)
 
     def score(self, snapshot: Snapshot, purpose: str, episodes: int, needed: float = float("-inf")) -> float:
-        """The smaller mean return, over about `episodes` each, seeded for this purpose alone.
+        """The smaller mean return of both modes, over about `episodes` each.
 
-        A score below `needed` is of no use, so the second mode is not played once the first is
-        below it. A policy whose episodes do not end is the worst there is, and no reason to give up
-        the run.
+        The seeds are used for this purpose alone. A score below `needed` is of no use, so the
+        second mode is not played if the first is below it. A policy whose episodes do not end gets
+        -inf, and the run goes on.
         """
         together = self.budget.side_by_side(BLOCK, is_vector=self.info.form is not None)
         blocks = -(-episodes // together)
@@ -83,10 +83,9 @@ class Evaluator:
     def choose(self, selection: Selection, last: Snapshot) -> Snapshot:
         """The best of the finalists and the last weights.
 
-        The better half plays twice as much, always anew.
-
-        Successive halving (Karnin, Koren and Somekh 2013): most episodes go to what is hard to tell
-        apart. Of equals the earlier listed wins, so the first that has the best possible return is
+        In each round the better half plays twice as many new episodes: successive halving (Karnin,
+        Koren and Somekh 2013). So most episodes go to policies that are hard to tell apart. Of
+        equal scores the one listed first wins, so the first that has the best possible return is
         chosen at once.
         """
         remaining = [last, *(each for _, each in selection.ranked if not each.is_of(last))]
@@ -94,13 +93,13 @@ class Evaluator:
         while len(remaining) > 1:
             episodes = self.budget.episodes(episodes, runs=2 * len(remaining), until=RESCORING)
             if episodes < FEWEST:
-                break  # the last weights, or the best so far
+                break  # takes the best so far; before any round, the last weights
             remaining = self._better_half(remaining, episodes)
             episodes *= 2
         return remaining[0]
 
     def _better_half(self, contenders: list[Snapshot], episodes: int) -> list[Snapshot]:
-        """Best first; only one if it cannot be beaten."""
+        """The better half, best first; only one if it has the best possible return."""
         kept = (len(contenders) + 1) // 2
         ranked: list[tuple[float, Snapshot]] = []
         for each in contenders:
@@ -114,11 +113,11 @@ class Evaluator:
     def play(
         self, snapshot: Snapshot, first: int, *, deterministic: bool, visited: Reservoir | None = None
     ) -> EpisodeStats:
-        """Evaluation: episode i starts with reset(seed=first + i), as any client's could.
+        """Plays the evaluation. Episode i starts with reset(seed=first + i), as a client's could.
 
-        Steps are the same whatever else is played beside an episode; so are greedy actions. The
-        budget may allow fewer episodes than the setting `evaluation_episodes` says, if that was not
-        asked for.
+        The steps and greedy actions of an episode do not depend on the episodes beside it. The
+        budget may allow fewer episodes than the setting `evaluation_episodes`, unless the request
+        set it.
         """
         self._free()
         policy = snapshot.policy(self.specs, self.info.codec.distribution)
@@ -153,7 +152,7 @@ class Evaluator:
         self._free()
 
     def _evaluation_episodes(self, modes: int) -> int:
-        """Episodes of each mode that are still to be played."""
+        """How many episodes each mode is to play."""
         wanted = self.config.evaluation_episodes
         if self.budget.is_asked:
             return wanted
@@ -163,7 +162,7 @@ class Evaluator:
         return not self.budget.is_asked and not self.budget.episodes(1, runs=1, until=EVALUATION)
 
     def _some(self, n_envs: int) -> Environments:
-        """Environments for scores; no others are alive then, besides those that are trained on."""
+        """Environments for scores. Besides those of the training, no others exist at that time."""
         if n_envs not in self._environments:
             self._free()
             self._environments[n_envs] = make_environments(self.config, self.info, n_envs)

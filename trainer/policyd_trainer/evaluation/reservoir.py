@@ -6,11 +6,10 @@ import numpy as np
 
 
 class Reservoir:
-    """Keeps `capacity` of all rows that were offered, each with the same chance.
+    """Keeps `capacity` of all rows that were offered, each with the same probability.
 
-    Algorithm R (Vitter 1985).
-
-    The first ones would not do: of a hundred episodes side by side they are only the beginnings.
+    Algorithm R (Vitter 1985). Keeping the first rows would be wrong: of a hundred episodes side by
+    side these are only the beginnings.
     """
 
     def __init__(self, capacity: int, seed: int) -> None:
@@ -19,17 +18,17 @@ class Reservoir:
         self._offered = 0
 
     def offer(self, rows: np.ndarray) -> None:
-        """Takes in rows [N, D]; the one of number k is kept with chance capacity / (k + 1)."""
+        """Takes in rows [N, D]. Row number k is kept with probability capacity / (k + 1)."""
         if self._rows is None:
             self._rows = np.empty((self._capacity, *rows.shape[1:]), rows.dtype)
         numbers = self._offered + np.arange(len(rows))
         places = np.where(numbers < self._capacity, numbers, self._rng.integers(0, numbers + 1))
         kept = places < self._capacity
-        self._rows[places[kept]] = rows[kept]  # of two for one place the later one stays
+        self._rows[places[kept]] = rows[kept]  # if two get one index, the later one stays
         self._offered += len(rows)
 
     @property
     def rows(self) -> np.ndarray:
-        """[at most capacity, D]."""
+        """The rows that were kept [at most capacity, D]."""
         assert self._rows is not None, "rows were offered"
         return self._rows[: self._offered]

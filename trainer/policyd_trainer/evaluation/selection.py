@@ -36,7 +36,7 @@ class Snapshot:
 
     @property
     def scaling(self) -> ObservationScaling | None:
-        """How its observations are scaled."""
+        """How the policy's observations are scaled."""
         return None if self.moments is None else ObservationScaling.of(self.moments)
 
     def policy(self, specs: NetworkSpecs, distribution: Distribution) -> ActingPolicy:
@@ -55,13 +55,13 @@ class Selection:
 
     @property
     def needed(self) -> float:
-        """A candidate with a lower score is not kept."""
+        """The score that a candidate must reach to be kept."""
         return self.ranked[-1][0] if len(self.ranked) == FINALISTS else -np.inf
 
     def offer(self, score: float, snapshot: Snapshot) -> None:
-        """Keeps the snapshot if it is among the best; of equals the later one.
+        """Keeps the snapshot if it is among the best; of equal scores the later one.
 
-        One of -inf is not kept.
+        A snapshot with the score -inf is not kept.
         """
         if score == -np.inf:
             return

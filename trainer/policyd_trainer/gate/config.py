@@ -11,23 +11,27 @@ from policyd.errors import InvalidArgument
 DEFAULT_BLOCK = 20
 DEFAULT_MAX = 500
 DEFAULT_ERROR_RATE = 0.05
-_GROWTH = 1.5  # of the episodes from look to look: few looks cost little error, and stop almost as early
+_GROWTH = 1.5  # of the episodes from look to look: few looks add little error, and stop almost as early
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One comparison's rules."""
+    """The rules of one comparison."""
 
     criterion: GateConfig.Criterion.ValueType
-    margin: float  # NOT_WORSE: accepted loss of mean return, at least 0; otherwise 0
-    mode: GateConfig.Mode.ValueType  # whose difference decides
-    block_episodes: int  # of the first look, per policy and mode
-    max_episodes: int  # of the last look
-    error_rate: float  # chance of a wrong promotion, all looks together
+    margin: float  # NOT_WORSE: loss of mean return that is accepted, at least 0; else 0
+    mode: GateConfig.Mode.ValueType  # the mode whose difference decides
+    block_episodes: int  # episodes of the first look, per policy and mode
+    max_episodes: int  # episodes of the last look
+    error_rate: float  # probability of a wrong promotion, over all looks
 
     @classmethod
     def of(cls, config: GateConfig, field: str = "spec.promotion.gate") -> Gate:
-        """With defaults for what is unset. InvalidArgument names the field below `field`."""
+        """The rules, with defaults for unset fields.
+
+        Raises:
+            InvalidArgument: names the wrong field below `field`.
+        """
         gate = cls(
             criterion=config.criterion or GateConfig.BETTER,
             margin=config.margin,
@@ -54,19 +58,20 @@ class Gate:
 
     @property
     def tail(self) -> float:
-        """Error that each side of the interval may spend at one look (union bound over looks)."""
+        """The error allowed on each side of the interval at one look (union bound over looks)."""
         return self.error_rate / 2 / len(self.looks)
 
     @property
     def unseen_tail(self) -> float:
-        """Error that each side may spend on failures that were not seen, all looks together.
+        """The error that each side may have for failures that were not seen, over all looks.
 
-        No union bound: what has not happened by one look had not happened at the looks before.
+        It needs no union bound: what has not happened by one look had not happened at earlier
+        looks.
         """
         return self.error_rate / 2
 
     def to_proto(self) -> GateConfig:
-        """Every field filled."""
+        """The rules as a message, with every field filled."""
         return GateConfig(
             criterion=self.criterion,
             margin=self.margin,

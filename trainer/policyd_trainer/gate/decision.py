@@ -13,7 +13,7 @@ from policy_api.v1.gate_pb2 import GateConfig, GateVerdict
 from policyd_trainer.gate.config import Gate
 from policyd_trainer.gate.intervals import RESAMPLES, Floats, Interval, mean_interval, return_scale
 
-RARE, CHANCE = 0.05, 0.05  # share of failing episodes, and the chance of not having seen one
+RARE, CHANCE = 0.05, 0.05  # share of episodes that fail, and the probability of having seen none of them
 ENOUGH = math.ceil(math.log(CHANCE) / math.log(1 - RARE))  # 59 episodes
 
 Outcome: TypeAlias = "GateVerdict.Outcome.ValueType"
@@ -37,7 +37,7 @@ class Returns:
 
     @property
     def scale(self) -> float:
-        """The range of all of them, 0 included."""
+        """The range of all returns, with 0 in it."""
         return return_scale(*(getattr(self, name) for name in self.__dataclass_fields__))
 
     def differences(self, mode: GateConfig.Mode.ValueType) -> Floats:
@@ -51,30 +51,30 @@ class Returns:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Where the looks ended."""
+    """The result of a comparison."""
 
     outcome: Outcome
-    interval: Interval  # of the mode that decides, valid under the looks
+    interval: Interval  # for the mode that decides, valid after any number of looks
     looks: int
     returns: Returns
 
 
-# Plays the episodes of a range of indices with both policies in both modes.
+# Plays a range of episode indices with both policies in both modes.
 Play = Callable[[range], Returns]
 
 
 def compare(
     play: Play, gate: Gate, *, seed: int, resamples: int = RESAMPLES, best_return: float = math.inf
 ) -> Comparison:
-    """Plays block after block until the interval decides or nothing can change.
+    """Plays block after block until the interval decides, or nothing can change any more.
 
-    At most max_episodes are played.
+    It plays at most max_episodes.
 
     Args:
         play: plays a range of episodes with both policies in both modes.
         gate: the rules.
-        seed: of the resampling.
-        resamples: of the bootstrap.
+        seed: for the resampling.
+        resamples: how many the bootstrap takes.
         best_return: no episode returns more than this.
     """
     parts: list[Returns] = []
@@ -101,10 +101,10 @@ def compare(
 def hopeless(returns: Returns, gate: Gate, best_return: float) -> bool:
     """Whether more episodes could hardly make the challenger better.
 
-    Where no return can be higher than the champion's, the challenger can only be better by what the
-    champion fails later. It has not failed in n episodes of each mode; if it failed in `RARE` of
-    them or more, that would have had a chance of `CHANCE` at most. What NOT_WORSE accepts is left
-    to its interval.
+    If no return can be higher than the champion's, the challenger can win only by episodes that the
+    champion fails later. The champion has failed none of n episodes in each mode. If it failed a
+    share of `RARE` or more, that would have had a probability of at most `CHANCE`. With NOT_WORSE
+    only the interval decides.
     """
     if gate.criterion != GateConfig.BETTER or len(returns.champion_greedy) < ENOUGH:
         return False
@@ -112,12 +112,13 @@ def hopeless(returns: Returns, gate: Gate, best_return: float) -> bool:
 
 
 def decide(interval: Interval, gate: Gate) -> Outcome:
-    """What an interval says: above the threshold, below it, or neither."""
+    """The outcome of an interval: above the threshold, below it, or neither."""
     if interval.low > 0:
         return GateVerdict.OUTCOME_BETTER
     if interval.low > gate.threshold:
         return GateVerdict.OUTCOME_NOT_WORSE
-    # Better is asked for: being clearly worse ends it, being equal to the last digit never does.
+    # For BETTER the threshold is 0. A clearly worse policy ends the comparison; an equal one never
+    # does.
     if interval.high < gate.threshold:
         return GateVerdict.OUTCOME_WORSE
     return GateVerdict.OUTCOME_CANNOT_TELL

@@ -22,12 +22,12 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 10_000
 _CHUNK = 500  # resamples held in memory at once
-_MANY = 20  # differences of which a subset is empty once in a million
+_MANY = 20  # of so many differences a random subset is empty with probability one in a million
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Of a mean. `low` <= `mean` <= `high`."""
+    """A confidence interval of a mean: `low` <= `mean` <= `high`."""
 
     mean: float
     low: float
@@ -43,15 +43,15 @@ def mean_interval(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The interval for the mean of `differences` [n].
+    """A confidence interval for the mean of `differences` [n].
 
     Args:
         differences: independent, one per episode seed, [n], n >= 2.
-        tail: error on each side at this look, for example 0.025.
-        unseen_tail: error on each side by failures that were not seen, at all looks together.
-        scale: the largest difference that is plausible, as `return_scale` says.
-        seed: of the resampling, so that the same returns give the same verdict.
-        resamples: of the bootstrap, and subsets of the typical values.
+        tail: probability of error on each side at this look, for example 0.025.
+        unseen_tail: the same for failures that were not seen, over all looks together.
+        scale: the largest plausible difference; see `return_scale`.
+        seed: for the resampling, so that the same returns give the same verdict.
+        resamples: number of resamples of the bootstrap, and of random subsets.
     """
     rng = np.random.default_rng(seed)
     mean = float(differences.mean())
@@ -67,7 +67,11 @@ def mean_interval(
 def studentised_bootstrap(
     differences: Floats, tail: float, rng: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
-    """[mean - t*(1 - tail) se, mean - t*(tail) se], t* = (mean* - mean) / se* over resamples."""
+    """[mean - t*(1 - tail) se, mean - t*(tail) se].
+
+    t*(q) is the q quantile of (mean* - mean) / se* over the resamples (Efron and Tibshirani 1993,
+    section 12.5, bootstrap-t).
+    """
     n = len(differences)
     mean, error = differences.mean(), differences.std(ddof=1) / np.sqrt(n)
     if error == 0:
@@ -85,15 +89,15 @@ def typical_values(
 
     Each difference is in a subset with probability 1/2.
 
-    The lower bound is where a sign-flip test of level `tail` begins to reject: flipping a subset
+    Below the lower bound a sign-flip test of level `tail` rejects: flipping the signs of a subset
     raises the mean of (differences - m) if and only if the subset's mean lies below m.
     """
     if len(differences) >= _MANY and differences.min() == differences.max():
-        return float(differences[0]), float(differences[0])  # every subset's mean, but for empty ones
+        return float(differences[0]), float(differences[0])  # the mean of every subset that is not empty
     means = [_subset_means(differences, rng, size) for size in _chunks(resamples)]
     lower = np.sort(np.concatenate([m[0] for m in means]))  # [resamples], empty subsets at -inf
     upper = np.sort(np.concatenate([m[1] for m in means]))  # [resamples], empty subsets at +inf
-    # The sample itself is one of the equally likely sign patterns, hence resamples + 1.
+    # The whole sample counts as one more of the equally likely subsets, hence resamples + 1.
     rank = int(tail * (resamples + 1)) - 1
     if rank < 0:
         return -np.inf, np.inf
@@ -101,24 +105,23 @@ def typical_values(
 
 
 def unseen_loss(differences: Floats, tail: float, scale: float) -> float:
-    """What failures that n episodes did not show may take off the mean.
+    """How much failures that n episodes did not show may lower the mean.
 
     An event that did not happen in n independent episodes has a probability below p = 1 - tail **
-    (1 / n), at confidence 1 - tail (Clopper and Pearson, 1934). It is taken to cost as much as is
-    plausible, less what the worst episode has cost already. Of one kind of failure the errors at
-    several looks are nested: what has not happened by a look had not happened by those before. So
-    `tail` holds for all looks together.
+    (1 / n), with confidence 1 - tail (Clopper and Pearson, 1934). Its cost is taken as the largest
+    plausible one, minus what the worst episode has already cost. For one kind of failure the errors
+    at several looks are nested: what has not happened by a look had not happened by earlier looks.
+    So `tail` holds for all looks together.
     """
     p = 1.0 - tail ** (1.0 / len(differences))
     return float(p * max(0.0, scale + differences.min()))
 
 
 def return_scale(*returns: Floats) -> float:
-    """The range of all returns that were seen, and 0.
+    """The largest plausible difference between the returns of two episodes.
 
-    The largest difference between two episodes' returns.
-
-    0 belongs to it because policies that never failed on these seeds show no range at all.
+    It is the range of all returns that were seen, together with 0. The 0 is there because policies
+    that never failed on these seeds may have a range of 0.
     """
     everything = np.concatenate([*returns, np.zeros(1)])
     return float(everything.max() - everything.min())
@@ -130,7 +133,7 @@ def _t_values(differences: Floats, rng: np.random.Generator, size: int) -> Float
     shift = samples.mean(axis=1) - differences.mean()  # [size]
     error = samples.std(axis=1, ddof=1) / np.sqrt(n)  # [size]
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A resample of equal values says nothing about the error: infinitely far, on its side.
+        # A resample of equal values says nothing about the error, so its t is infinite.
         return np.where(shift == 0, 0.0, shift / error)
 
 

@@ -20,8 +20,8 @@ from policyd_trainer.gate.intervals import mean_interval
 from policyd_trainer.gate.playing import paired_play
 from policyd_trainer.gate.served import NotComparable, served_policy
 
-FEWEST = 10  # episodes of a comparison, below which nothing can be told
-RUNS = 4  # times that each episode is played: two policies, two modes
+FEWEST = 10  # fewer episodes of a comparison tell nothing
+RUNS = 4  # each episode is played so often: two policies, two modes
 
 PROMOTING = frozenset(
     {
@@ -35,22 +35,22 @@ PROMOTING = frozenset(
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a new version must be to be served."""
+    """The conditions for a new version to be served."""
 
     promote: bool = False
     alias: str = "champion"
-    min_return: float | None = None  # greedy mean return wanted at least
+    min_return: float | None = None  # the lowest greedy mean return that is accepted
     gate: Gate = field(default_factory=lambda: Gate.of(GateConfig()))
 
 
 @dataclass(frozen=True)
 class Challenger:
-    """What is judged."""
+    """The version that is judged."""
 
     config: TrainingConfig
     info: EnvironmentInfo
     model: bytes  # of model.onnx
-    greedy_mean_return: float  # of its evaluation
+    greedy_mean_return: float  # from its evaluation
     budget: Budget = field(default_factory=Budget)  # without limits
 
 
@@ -60,7 +60,7 @@ def judge(
     promotion: Promotion,
     each_block: Callable[[], None] = lambda: None,
 ) -> GateVerdict:
-    """Whether the challenger may become what the alias names.
+    """Whether the alias may move to the challenger.
 
     `each_block` is called before each block.
     """
@@ -103,7 +103,7 @@ def _play_against(
         return
     asked, gate = gate, within(gate, challenger.budget)
     verdict.config.CopyFrom(gate.to_proto())
-    # Fresh episodes for each champion: nothing was ever chosen by how it did on them.
+    # Fresh episodes for each champion: no policy was ever chosen by its results on them.
     verdict.first_seed = first_seed(config.seed, f"gate against {champion.version}")
     model = repository.read_model(champion.policy, champion.version)
     opponent = served_policy(model, champion.metadata.distribution, info)
@@ -121,9 +121,9 @@ def _play_against(
 
 
 def within(gate: Gate, budget: Budget) -> Gate:
-    """The gate with as many episodes as the budget allows; what was asked for stays.
+    """The gate, with as many episodes as the budget allows. A number that was asked for stays.
 
-    At least `FEWEST` episodes are played, for fewer tell nothing (see `too_small`).
+    At least `FEWEST` episodes are played, because fewer tell nothing (see `too_small`).
     """
     allowed = max(FEWEST, budget.episodes(gate.max_episodes, runs=RUNS, until=GATE))
     block, most = gate.block_episodes, gate.max_episodes
@@ -135,9 +135,9 @@ def within(gate: Gate, budget: Budget) -> Gate:
 
 
 def too_small(budget: Budget) -> str:
-    """Why a comparison within a budget that was asked for would tell nothing; empty: it may.
+    """Why a comparison within the given budget would tell nothing; empty if it could.
 
-    Without `evaluation_steps` the fewest episodes are always played.
+    Without `evaluation_steps`, the fewest episodes are always played.
     """
     if not budget.is_strict or budget.episodes(FEWEST, runs=RUNS, until=GATE) >= FEWEST:
         return ""

@@ -12,7 +12,7 @@ from policyd_trainer.gate.decision import Play, Returns
 from policyd_trainer.gate.intervals import Floats
 from policyd_trainer.rollouts.policy import ActingPolicy
 
-SIDE_BY_SIDE = 128  # episodes that are stepped together at most
+SIDE_BY_SIDE = 128  # most episodes that are stepped together
 
 
 def paired_play(
@@ -23,7 +23,10 @@ def paired_play(
     first: int,
     budget: Budget,
 ) -> Play:
-    """Episode i: reset(seed=first + i), and the same noise for sampling."""
+    """A function that plays episodes with both policies.
+
+    Episode i starts with reset(seed=first + i) and has the same noise for sampling in both.
+    """
     together = budget.side_by_side(SIDE_BY_SIDE, is_vector=info.form is not None)
 
     def returns(policy: ActingPolicy, indices: range, *, deterministic: bool) -> Floats:

@@ -17,39 +17,40 @@ from policyd_trainer.rollouts.policy import ActingPolicy
 from policyd_trainer.spaces.boxes import BoxCodec
 
 _FORBIDDEN = np.float32(-1e9)  # logit of a masked action
-_EDGE = 1 - 1e-6  # of tanh's range, where its inverse is still finite
+_EDGE = 1 - 1e-6  # the end of tanh's range up to which its inverse is used
 
 
 class NotComparable(FailedPrecondition):
-    """A model that cannot act in this environment."""
+    """The model cannot act in this environment."""
 
     reason = "NOT_COMPARABLE"
 
 
 @dataclass(frozen=True)
 class ServedGaussian(DiagonalGaussian):
-    """Normal samples in the units of the model, as the run's codec stores actions."""
+    """Normal samples in the units of the model, converted to the units that the codec stores."""
 
     to_stored: Callable[[np.ndarray], np.ndarray] = field(default=np.asarray)
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Stored actions [B, size]."""
+        """Samples stored actions [B, size]."""
         return self.to_stored(super().sample(outputs, noise))
 
     def mode(self, outputs: np.ndarray) -> np.ndarray:
-        """Stored actions [B, size]."""
+        """The stored actions [B, size] of the mode."""
         return self.to_stored(super().mode(outputs))
 
 
 def served_policy(model: bytes, described: Distribution, info: EnvironmentInfo) -> ActingPolicy:
-    """A policy that acts by ONNX Runtime.
-
-    NotComparable: the model does not load or has other spaces.
+    """A policy that acts by running the model in ONNX Runtime.
 
     Args:
-        model: bytes of model.onnx.
-        described: of the model's own metadata.
-        info: of the environment that it is to act in.
+        model: the bytes of model.onnx.
+        described: the distribution in the model's own metadata.
+        info: the environment that it is to act in.
+
+    Raises:
+        NotComparable: the model does not load, or has other spaces.
     """
     _check_kind(described, info.codec.describe_distribution())
     session = _session(model)
@@ -76,7 +77,7 @@ def _logits(
 ) -> Callable[[np.ndarray], np.ndarray]:
     def outputs(rows: np.ndarray) -> np.ndarray:
         logits: np.ndarray = session.run([LOGITS], _feed(rows, info))[0]
-        mask = rows[:, info.encoder.observed :]  # [N, 0] where the environment has none
+        mask = rows[:, info.encoder.observed :]  # [N, 0] if the environment has no mask
         return np.where(mask > 0, logits, _FORBIDDEN) if mask.shape[1] else logits
 
     return outputs
@@ -98,9 +99,9 @@ def _feed(rows: np.ndarray, info: EnvironmentInfo) -> dict[str, np.ndarray]:
 
 
 def _gaussian(described: GaussianDistribution, codec: BoxCodec) -> ServedGaussian:
-    """The model's units are u (TANH) or the environment's (CLIP).
+    """The Gaussian, which converts the model's units to the codec's.
 
-    So are the codec's, maybe the other.
+    The units of either are u (TANH) or the environment's (CLIP), and the two may differ.
     """
     of_tanh = described.squash == GaussianDistribution.TANH
 

@@ -27,16 +27,16 @@ from policyd_trainer.ray_errors import in_one_line
 from policyd_trainer.rollouts.cluster import ADDRESS, NODE
 from policyd_trainer.rollouts.worker import Answer, Method, Order, RolloutWorker, Share, answered
 
-REPLAYED = 64  # rollouts that are kept to be played again
-LOSSES = 3  # in a row: then it is the environment that ends its worker, and not the machine
-ROOM_SECONDS = 60.0  # before the log says that workers wait for room
+REPLAYED = 64  # rollouts kept for replay by a new worker
+LOSSES = 3  # workers lost in a row: then the environment is the cause, not the machine
+ROOM_SECONDS = 60.0  # seconds before the log says that workers wait for room
 _LOG = logging.getLogger(__name__)
 
 
 class RolloutActor:
-    """Runs in an actor's main thread, where the watchdog can interrupt environments.
+    """A rollout worker in an actor's main thread, where the watchdog can interrupt environments.
 
-    A sentinel beside it ends an actor that stands still. Ray itself would wait for it.
+    A sentinel beside it ends an actor that hangs. Ray itself would wait for it.
     """
 
     def __init__(self, share: Share) -> None:
@@ -46,7 +46,10 @@ class RolloutActor:
         Watchdog(share.config.step_timeout, share.config.env_id).__enter__()  # until the process ends
 
     def answer(self, method: Method, argument: Answer) -> tuple[bool, Answer]:
-        """True and the result, or False and the error. The first call makes the environments."""
+        """Calls the method: True and the result, or False and the error.
+
+        The first call makes the environments.
+        """
         try:
             self._worker = self._worker or RolloutWorker(self._share)
         except PolicydError as error:
@@ -56,16 +59,16 @@ class RolloutActor:
 
 @dataclass
 class _Member:
-    """One worker, and what it takes to make another one that has come as far."""
+    """One worker, and what is needed to bring a new one to the same state."""
 
     share: Share
     actor: Any
     begun: tuple[Method, Answer] = ("reset", 0)
     since: list[Order] = field(default_factory=list)
-    losses: int = 0  # since the last answer
+    losses: int = 0  # since the last response
 
     def note(self, method: Method, argument: Answer, result: Answer) -> None:
-        """The worker has done it."""
+        """Notes that the worker has done this call."""
         self.losses = 0
         if method in ("reset", "restore"):
             self.begun, self.since = (method, argument), []
@@ -76,15 +79,19 @@ class _Member:
 
 
 class ActorCrew:
-    """Owns its actors; they end with it, or with this process."""
+    """Owns its actors, which end with it or with this process."""
 
     def __init__(self, shares: Sequence[Share]) -> None:
-        """Starts one for each share, as soon as there is room. FailedPrecondition: no cluster."""
+        """Starts an actor for each share, as soon as there is room.
+
+        Raises:
+            FailedPrecondition: there is no cluster.
+        """
         _connect()
         self._members = [_Member(share, _started(share)) for share in shares]
 
     def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
-        """See Crew. A worker that is lost meanwhile is replaced."""
+        """See `Crew`. A worker that is lost during the call is replaced."""
         calls = [
             member.actor.answer.remote(method, argument)
             for member, argument in zip(self._members, arguments, strict=True)
@@ -103,7 +110,7 @@ class ActorCrew:
         return [result for _, result in answers]
 
     def close(self) -> None:
-        """See Crew."""
+        """See `Crew`."""
         for member in self._members:
             ray.kill(member.actor)
         self._members = []
@@ -117,14 +124,14 @@ class ActorCrew:
                 call = member.actor.answer.remote(method, argument)
 
     def _replace(self, member: _Member, error: RayActorError) -> None:
-        """Makes another worker that has come as far as the lost one."""
+        """Makes a new worker and brings it to the state of the lost one."""
         while True:
             member.losses += 1
             if member.losses > LOSSES:
                 reason = in_one_line(error)
                 raise EnvironmentFailed(f"a rollout worker ended {LOSSES} times in a row: {reason}")
             _LOG.warning("a rollout worker was lost and is replaced; rollouts again: %d", len(member.since))
-            with suppress(RayError):  # it may only be out of reach
+            with suppress(RayError):  # it may be alive but unreachable
                 ray.kill(member.actor)
             member.actor = _started(member.share)
             try:
@@ -138,9 +145,9 @@ class ActorCrew:
                 return
 
     def _shorten(self) -> None:
-        """Keeps a snapshot instead of many rollouts."""
+        """Replaces many kept rollouts by a snapshot."""
         if None in self.ask("snapshot", [None] * len(self._members)):
-            for number, member in enumerate(self._members):  # they cannot be saved
+            for number, member in enumerate(self._members):  # the environments cannot be saved
                 seed = member.share.config.seed + len(member.since) + number
                 member.begun, member.since = ("reset", seed), []
 
@@ -163,13 +170,13 @@ def _connect() -> None:
 
 
 def _started(share: Share) -> Any:
-    """A new actor. One processor each, spread over the machines."""
+    """A new actor with one processor. Ray spreads the actors over the machines."""
     remote = ray.remote(RolloutActor).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")
     return remote.remote(share)
 
 
 def _waited(call: Any) -> tuple[bool, Answer]:
-    """What an actor answers; the log says so if that takes long."""
+    """The response of an actor. The log says so if it takes long."""
     told = False
     while True:
         try:

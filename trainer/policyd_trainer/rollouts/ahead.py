@@ -13,26 +13,29 @@ from policyd_trainer.rollouts.buffer import Rollout
 from policyd_trainer.rollouts.policy import ActingPolicy
 from policyd_trainer.rollouts.workers import WorkerCollector
 
-PATIENCE = 5.0  # seconds that a rollout may still take where nobody wants it any more
+PATIENCE = 5.0  # seconds that a rollout may still take if it is no longer needed
 
 
 class AheadCollector:
-    """A Collector around workers that are always one rollout ahead."""
+    """A Collector whose workers are always one rollout ahead of the learner."""
 
     def __init__(self, workers: WorkerCollector) -> None:
         self._workers = workers
-        self._thread = ThreadPoolExecutor(1, "collect-ahead")  # waits for the workers, no more
+        self._thread = ThreadPoolExecutor(1, "collect-ahead")  # only waits for the workers
         self._running: Future[Rollout] | None = None  # what the workers collect now
-        self._ready: Rollout | None = None  # collected and not handed over
+        self._ready: Rollout | None = None  # collected, but not yet returned by `collect`
 
     def reset(self, seed: int) -> None:
-        """Starts all environments anew; what was collected is forgotten."""
+        """Resets all environments and drops what was collected."""
         self._gather()
         self._ready = None
         self._workers.reset(seed)
 
     def collect(self, policy: ActingPolicy) -> Rollout:
-        """The rollout that was begun before, with its log-probabilities; begins the next one."""
+        """Returns the rollout that was begun before, and begins the next one.
+
+        The rollout has log-probabilities.
+        """
         if self._ready is None and self._running is None:
             self._begin(policy)
         self._gather()
@@ -42,19 +45,19 @@ class AheadCollector:
         return rollout
 
     def snapshot(self) -> bytes | None:
-        """What was collected ahead, and the workers after it; None where one has none."""
+        """What was collected ahead, and the workers' snapshots; None if a worker has none."""
         self._gather()
         workers = self._workers.snapshot()
         return None if workers is None else pickle.dumps((self._ready, workers))
 
     def restore(self, snapshot: bytes) -> None:
-        """Back to a snapshot of as many workers."""
+        """Goes back to a snapshot of the same number of workers."""
         self._gather()
         self._ready, workers = pickle.loads(snapshot)  # noqa: S301  this run wrote it
         self._workers.restore(workers)
 
     def close(self) -> None:
-        """Ends the workers; what they collect is awaited for a while, and forgotten."""
+        """Ends the workers. Waits a while for what they collect, and drops it."""
         if self._running is not None:
             wait([self._running], PATIENCE)
         self._workers.close()

@@ -12,13 +12,13 @@ from policyd_trainer.environments.interface import Step
 
 @dataclass(frozen=True)
 class Rollout:
-    """T steps of N environments; views of a buffer, good until the next rollout is collected.
+    """T steps of N environments, as views of a buffer. The next rollout overwrites them.
 
-    Steps that are not `valid` (an environment resetting, or waiting for the others' episodes to
-    end) have reward 0 and end nothing.
+    Steps that are not `valid` (the environment resets, or waits for other episodes to end) have
+    reward 0 and end no episode.
     """
 
-    observations: np.ndarray  # [T + 1, N, D], what was acted on; the last row comes after
+    observations: np.ndarray  # [T + 1, N, D]: s_0 to s_{T-1}, which were acted on, and s_T
     actions: np.ndarray  # [T, N, *action_shape]
     rewards: np.ndarray  # [T, N] float32
     terminated: np.ndarray  # [T, N] bool
@@ -26,18 +26,18 @@ class Rollout:
     valid: np.ndarray  # [T, N] bool
     final_index: np.ndarray  # [K, 2]: (t, n) of truncated steps whose successor is not observations[t + 1]
     final_observations: np.ndarray  # [K, D]: their true successors
-    # Of the actions, by the policy that took them [T, N]; None: the learner's took them as it is.
+    # [T, N]: of the actions, under the policy that took them; None: the current policy took them.
     log_probs: np.ndarray | None = None
 
     @property
     def dones(self) -> np.ndarray:
-        """Where an episode ended [T, N] bool."""
+        """Whether an episode ended in each step [T, N] bool."""
         dones: np.ndarray = self.terminated | self.truncated
         return dones
 
     @property
     def observed(self) -> np.ndarray:
-        """What was acted on in valid steps [B, D]."""
+        """The observations acted on in valid steps [B, D]."""
         if self.valid.all():
             rows: np.ndarray = self.observations[:-1].reshape(-1, self.observations.shape[-1])
         else:
@@ -46,12 +46,12 @@ class Rollout:
 
     @property
     def steps(self) -> int:
-        """Environment steps that were taken."""
+        """How many environment steps were taken."""
         return int(self.valid.sum())
 
 
 class RolloutBuffer:
-    """Storage for up to `capacity` steps; grows by doubling where an episode is longer."""
+    """Storage for up to `capacity` steps. Doubles its size if an episode is longer."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RolloutBuffer:
 
     @property
     def capacity(self) -> int:
-        """T at most."""
+        """The largest T."""
         return len(self.rewards)
 
     def begin(self, observations: np.ndarray) -> None:
@@ -81,7 +81,7 @@ class RolloutBuffer:
         self._finals.clear()
 
     def store(self, t: int, actions: np.ndarray, step: Step) -> None:
-        """Writes step t: the actions [N, ...] and what came of them."""
+        """Writes step t: the actions [N, ...] and their results."""
         self.actions[t] = actions
         self.observations[t + 1] = step.observations
         self.rewards[t] = step.rewards
@@ -98,18 +98,18 @@ class RolloutBuffer:
             self._keep_finals(t, step.final_observations)
 
     def keep_final(self, t: int, n: int, row: np.ndarray) -> None:
-        """The true successor [D] of a step at which the time limit ended the episode."""
+        """Stores the true successor [D] of a step at which the time limit ended the episode."""
         self._finals.append((t, n, row))
 
     def grow(self) -> None:
-        """Doubles the capacity, keeping what is stored."""
+        """Doubles the capacity and keeps what is stored."""
         t = self.capacity
         for name in ("observations", "actions", "rewards", "terminated", "truncated", "valid"):
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros((t, *old.shape[1:]), old.dtype)]))
 
     def rollout(self, length: int) -> Rollout:
-        """The first `length` steps."""
+        """The first `length` steps as a rollout."""
         row_size = self.observations.shape[-1]
         return Rollout(
             self.observations[: length + 1],

@@ -15,34 +15,35 @@ from policyd_trainer.rollouts.policy import ActingPolicy
 
 
 class Collector(Protocol):
-    """Whole rollouts, one at a time."""
+    """Collects whole rollouts, one at a time."""
 
     def reset(self, seed: int) -> None:
-        """Starts all environments anew; everything after is determined by the seed."""
+        """Resets all environments. The seed determines everything after it."""
 
     def collect(self, policy: ActingPolicy) -> Rollout:
-        """The next rollout, good until the next call.
+        """Collects the next rollout, which is valid until the next call.
 
         Raises:
-            EnvironmentFailed: an environment raised, or answered NaN or the wrong shape.
+            EnvironmentFailed: an environment raised, or returned NaN or the wrong shape.
             EnvironmentNeverEnds: an episode is longer than the limit.
         """
 
     def snapshot(self) -> bytes | None:
-        """Everything that determines later rollouts; None where an environment cannot be saved."""
+        """Everything that determines later rollouts; None if an environment cannot be saved."""
 
     def restore(self, snapshot: bytes) -> None:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
 
     def close(self) -> None:
         """Frees environments and processes."""
 
 
 class LocalCollector:
-    """Acts in this process.
+    """Collects in this process.
 
-    With `episodes` every environment plays that many whole episodes a rollout, each from one reset;
-    otherwise a rollout is `capacity` steps of each and episodes go on across rollouts.
+    With `episodes` set, every environment plays that many whole episodes per rollout, each from one
+    reset. Otherwise a rollout is `capacity` steps of each environment, and episodes go on across
+    rollouts.
     """
 
     def __init__(
@@ -51,17 +52,17 @@ class LocalCollector:
         self._environments, self._buffer = environments, buffer
         self._episodes, self._step_limit = episodes, step_limit
         self._rng = np.random.default_rng(0)
-        self._observations = np.zeros(0, np.float32)  # [N, D], what is acted on next
+        self._observations = np.zeros(0, np.float32)  # [N, D], the observations to act on next
         self._lengths = np.zeros(environments.n_envs, np.int64)  # [N], of the running episodes
 
     def reset(self, seed: int) -> None:
-        """Starts all environments anew."""
+        """Resets all environments."""
         self._rng = np.random.default_rng([seed, 1])
         self._observations = self._environments.reset(seed)
         self._lengths[:] = 0
 
     def collect(self, policy: ActingPolicy, noise: np.ndarray | None = None) -> Rollout:
-        """The next rollout, acting with `noise` [capacity, N, ...], or with noise of its own."""
+        """Collects the next rollout with `noise` [capacity, N, ...], or draws the noise itself."""
         if noise is None:
             noise = self._noise(policy, self._buffer.capacity)
         if self._episodes is None:
@@ -76,14 +77,14 @@ class LocalCollector:
         return rollout
 
     def snapshot(self) -> bytes | None:
-        """Environments, generator and the observations to go on from."""
+        """The environments, the generator and the observations to act on next."""
         environments = self._environments.snapshot()
         if environments is None:
             return None
         return pickle.dumps((environments, self._rng, self._observations, self._lengths))
 
     def restore(self, snapshot: bytes) -> None:
-        """Back to a snapshot."""
+        """Goes back to a snapshot."""
         state = pickle.loads(snapshot)  # noqa: S301  this run wrote it
         environments, self._rng, self._observations, self._lengths = state
         self._environments.restore(environments)
@@ -103,7 +104,7 @@ class LocalCollector:
 
     def _collect_episodes(self, policy: ActingPolicy, noise: np.ndarray, episodes: int) -> int:
         buffer, environments = self._buffer, self._environments
-        left = np.full(environments.n_envs, episodes)  # [N], episodes still to end
+        left = np.full(environments.n_envs, episodes)  # [N], episodes that are still to end
         buffer.begin(self._environments.reset(None))
         self._lengths[:] = 0
         t = 0
@@ -133,7 +134,7 @@ class LocalCollector:
 
 
 def check_finite(rollout: Rollout) -> None:
-    """EnvironmentFailed where an observation or reward is NaN or infinite."""
+    """Raises EnvironmentFailed if an observation or reward is NaN or infinite."""
     for name in ("rewards", "observations", "final_observations"):
         array = getattr(rollout, name)
         if not np.isfinite(array).all():
@@ -145,7 +146,7 @@ def check_finite(rollout: Rollout) -> None:
 
 
 def never_ends(limit: int) -> EnvironmentNeverEnds:
-    """The error for an episode without an end."""
+    """The error for an episode that does not end."""
     return EnvironmentNeverEnds(
         f"an episode ran for more than {limit} steps without ending; "
         "give the environment a time limit (setting max_episode_steps) or raise episode_step_limit"

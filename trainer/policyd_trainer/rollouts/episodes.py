@@ -11,21 +11,21 @@ import numpy as np
 
 from policyd_trainer.rollouts.buffer import Rollout
 
-WINDOW = 100  # episodes that the training means are taken over
-KEPT = 2000  # single episodes of a run that are remembered at most
-FILE = "training_episodes.json"  # beside the model
+WINDOW = 100  # episodes that the training means cover
+KEPT = 2000  # most single episodes of a run that are kept
+FILE = "training_episodes.json"  # published beside the model
 
 
 @dataclass
 class EpisodeLog:
-    """Returns of single episodes along a run: all of a short one, every few of a long one."""
+    """Returns of single episodes of a run: all of a short run, every n-th of a long one."""
 
-    every: int = 1  # of the run's episodes, each `every`-th is here
-    env_steps: list[int] = field(default_factory=list)  # of the run, when each of them ended
+    every: int = 1  # every so many episodes of the run, one is in the log
+    env_steps: list[int] = field(default_factory=list)  # environment steps of the run when the episode ended
     returns: list[float] = field(default_factory=list)  # undiscounted
 
     def add(self, episode: int, env_steps: int, episode_return: float) -> None:
-        """Takes in the run's next episode; `episode` counts from 0."""
+        """Takes in the run's next episode. `episode` is its number, from 0."""
         if episode % self.every:
             return
         self.env_steps.append(env_steps)
@@ -42,7 +42,7 @@ class EpisodeLog:
 
     @classmethod
     def from_json(cls, content: bytes) -> EpisodeLog:
-        """The log again."""
+        """The log that `to_json` wrote."""
         return cls(**json.loads(content))
 
 
@@ -51,11 +51,11 @@ class EpisodeTracker:
     """Undiscounted returns of episodes as they end."""
 
     n_envs: int
-    episodes: int = 0  # ended so far
-    returns: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # of the last ones
+    episodes: int = 0  # number of episodes that have ended
+    returns: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # of the last episodes
     lengths: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))  # steps
     log: EpisodeLog = field(default_factory=EpisodeLog)
-    env_steps: int = 0  # of all environments so far
+    env_steps: int = 0  # over all environments, so far
     _return: np.ndarray = field(init=False)  # [N], of the running episodes
     _length: np.ndarray = field(init=False)  # [N]
 
@@ -73,7 +73,7 @@ class EpisodeTracker:
             return
         returns = rollout.rewards.cumsum(axis=0, dtype=np.float64) + self._return  # [T, N]
         lengths = rollout.valid.cumsum(axis=0) + self._length
-        steps = rollout.valid.sum(axis=1).cumsum() + before  # [T], of all environments
+        steps = rollout.valid.sum(axis=1).cumsum() + before  # [T], over all environments
         base_return, base_length = np.zeros(self.n_envs), np.zeros(self.n_envs, np.int64)
         for episode, (t, n) in enumerate(np.argwhere(dones), start=self.episodes):
             self.returns.append(float(returns[t, n] - base_return[n]))
@@ -86,10 +86,10 @@ class EpisodeTracker:
 
     @property
     def mean_return(self) -> float | None:
-        """Of the last episodes; None before the first ended."""
+        """Mean return of the last episodes; None before the first has ended."""
         return float(np.mean(self.returns)) if self.returns else None
 
     @property
     def mean_length(self) -> float | None:
-        """Of the last episodes, steps; None before the first ended."""
+        """Mean length of the last episodes in steps; None before the first has ended."""
         return float(np.mean(self.lengths)) if self.lengths else None

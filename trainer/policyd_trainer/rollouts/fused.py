@@ -25,9 +25,10 @@ EQUATIONS: Mapping[type, str] = {CartPole: "cartpole", Acrobot: "acrobot"}
 def collect_compiled(
     environments: Environments, policy: ActingPolicy, noise: np.ndarray, buffer: RolloutBuffer
 ) -> bool:
-    """Fills the buffer from its first observations on, with noise [T, N]; False: not compiled.
+    """Acts with noise [T, N] in compiled code from the buffer's first observations on.
 
-    The numbers are those of stepping one by one, to rounding.
+    Fills the buffer. Returns False, and does nothing, if there is no compiled code for this case.
+    The numbers equal those of single steps, to rounding.
     """
     if not compiled.AVAILABLE or not isinstance(environments, VectorEnvironments):
         return False

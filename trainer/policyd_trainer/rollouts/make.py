@@ -7,7 +7,7 @@ from policyd_trainer.environments.make import EnvironmentInfo, make_environments
 from policyd_trainer.rollouts.buffer import RolloutBuffer
 from policyd_trainer.rollouts.collector import LocalCollector
 
-UNKNOWN_EPISODE_LENGTH = 1024  # first capacity of the buffer, steps, where no time limit is known
+UNKNOWN_EPISODE_LENGTH = 1024  # first capacity of the buffer, in steps, if no time limit is known
 
 
 def make_local(config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first: int = 0) -> LocalCollector:
@@ -22,7 +22,7 @@ def make_local(config: TrainingConfig, info: EnvironmentInfo, n_envs: int, first
 
 
 def capacity(config: TrainingConfig, info: EnvironmentInfo) -> int:
-    """Steps that a rollout has room for; one of whole episodes may grow."""
+    """Steps that a rollout has room for. With whole episodes the buffer may grow."""
     episodes = _episodes(config)
     if episodes is None:
         return config.n_steps
@@ -32,6 +32,6 @@ def capacity(config: TrainingConfig, info: EnvironmentInfo) -> int:
 def _episodes(config: TrainingConfig) -> int | None:
     """Whole episodes of each environment per rollout.
 
-    None: rollouts are a fixed number of steps.
+    None if a rollout is a fixed number of steps.
     """
     return config.episodes_per_update // config.n_envs if config.whole_episodes else None

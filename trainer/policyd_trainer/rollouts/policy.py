@@ -13,7 +13,7 @@ from policyd_trainer.estimators.normalization import ObservationScaling
 
 @dataclass
 class ActingPolicy:
-    """Rows of observations to actions. `outputs` reads the learner's weights, or a copy of them."""
+    """Maps rows of observations to actions. `outputs` reads the learner's weights or a copy."""
 
     outputs: Callable[[np.ndarray], np.ndarray]  # [N, D] -> [N, O]
     distribution: Distribution
@@ -21,11 +21,11 @@ class ActingPolicy:
 
     @property
     def network(self) -> object:
-        """What `outputs` is a method of; None: it is a function."""
+        """The object that has `outputs` as a method; None if `outputs` is a function."""
         return getattr(self.outputs, "__self__", None)
 
     def sample(self, observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Actions [N, ...] for rows [N, D], drawn with uniform noise [N, ...]."""
+        """Samples actions [N, ...] for rows [N, D] from the distribution's noise [N, ...]."""
         return self.distribution.sample(self._outputs(observations), noise)
 
     def mode(self, observations: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ class ActingPolicy:
         return self.distribution.mode(self._outputs(observations))
 
     def log_probs(self, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Log pi(a|s) [B] of actions [B, ...] in rows [B, D]."""
+        """The log-probabilities log pi(a|s) [B] of actions [B, ...] in rows [B, D]."""
         found: np.ndarray = self.distribution.log_probs(np, self._outputs(observations), actions)
         return found
 

@@ -17,20 +17,24 @@ from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.rollouts.worker import Answer, Method, Task, serve
 
 GOODBYE = 5.0  # seconds that a worker has to end by itself
-_LOOK = 0.5  # seconds between two looks whether a worker still runs
+_LOOK = 0.5  # seconds between two checks whether a worker still runs
 
 
 class ProcessCrew:
-    """Owns its worker processes; they end with it, or with this process."""
+    """Owns its worker processes, which end with it or with this process."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        """Starts one for each task. EnvironmentFailed: its environments cannot be made."""
+        """Starts a process for each task.
+
+        Raises:
+            EnvironmentFailed: its environments cannot be made.
+        """
         context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Connection] = []
         self._boards: list[Array[c_ubyte]] = []  # each says what its worker is doing
         self._pulses: list[Pulse] = []
-        self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # at exit too
+        self._end = weakref.finalize(self, _end, self._pipes, self._processes)  # also when this process exits
         for task in tasks:
             ours, theirs = context.Pipe()
             board = board_of_a_child(context)
@@ -44,7 +48,7 @@ class ProcessCrew:
         self._answers()
 
     def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
-        """See Crew."""
+        """See `Crew`."""
         for worker, (pipe, argument) in enumerate(zip(self._pipes, arguments, strict=True)):
             try:
                 pipe.send((method, argument))
@@ -53,11 +57,11 @@ class ProcessCrew:
         return self._answers()
 
     def close(self) -> None:
-        """See Crew."""
+        """See `Crew`."""
         self._end()
 
     def _answers(self) -> list[Answer]:
-        """One answer of each worker; of several errors the first is raised."""
+        """One response of each worker. Raises the first of several errors."""
         answers = [self._answer(worker) for worker in range(len(self._pipes))]
         for answer in answers:
             if isinstance(answer, PolicydError):
@@ -75,7 +79,7 @@ class ProcessCrew:
             return self._death(worker)
 
     def _standstill(self, worker: int) -> EnvironmentFailed:
-        """Ends a worker that stands still. Returns why it did, and in which call."""
+        """Ends a worker that hangs. Returns why, and in which call."""
         process, call = self._processes[worker], call_in(self._boards[worker])
         why = standstill(process.pid or 0)
         process.kill()
@@ -90,7 +94,7 @@ class ProcessCrew:
 
 
 def _end(pipes: list[Connection], processes: list[SpawnProcess]) -> None:
-    """Closes the worker's pipe, waits for its end, then kills it."""
+    """Closes the workers' pipes, waits for their end, then kills them."""
     for pipe in pipes:
         pipe.close()
     for process in processes:

@@ -30,60 +30,64 @@ from policyd_trainer.rollouts.make import make_local
 from policyd_trainer.rollouts.policy import ActingPolicy
 
 Method = Literal["reset", "collect", "snapshot", "restore", "score"]
-Answer = Any  # or argument: of a method
+Answer = Any  # a result or argument of a method
 
 
 class Worker(Protocol):
-    """Does what it is asked: each Method that it has takes one argument."""
+    """Does what the crew asks: each Method is a method with one argument."""
 
     def close(self) -> None:
         """Frees its environments."""
 
 
 class Task(Protocol):
-    """What a worker process is told when it starts. It is pickled."""
+    """What a worker process gets when it starts. It is pickled."""
 
     @property
     def config(self) -> TrainingConfig:
-        """Of the run."""
+        """The run's configuration."""
 
     def worker(self) -> Worker:
-        """The worker, in its process. EnvironmentFailed: its environments cannot be made."""
+        """Makes the worker, in its process.
+
+        Raises:
+            EnvironmentFailed: its environments cannot be made.
+        """
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one worker is told when it starts."""
+    """What one rollout worker gets when it starts."""
 
     config: TrainingConfig
     actor: NetworkSpec
-    first: int  # the first of its environments
+    first: int  # number of its first environment
     count: int
 
     def worker(self) -> RolloutWorker:
-        """See Task."""
+        """See `Task`."""
         return RolloutWorker(self)
 
 
 @dataclass(frozen=True)
 class Order:
-    """One rollout: the policy as it is now, and the noise to act with."""
+    """What a worker needs for one rollout: the policy as it is now, and the noise to act with."""
 
     parameters: np.ndarray  # [P]
     scaling: ObservationScaling | None
     noise: np.ndarray  # [T, count, ...]
-    with_log_probs: bool = False  # whether the answer tells how probable its actions were
+    with_log_probs: bool = False  # whether the rollout is to have the log-probabilities of its actions
 
 
 def serve(connection: Connection, task: Task, board: Array[c_ubyte]) -> None:
-    """Answers (method, argument) with (True, result) or (False, error).
+    """Responds to (method, argument) with (True, result) or (False, error) until the pipe closes.
 
-    Until the pipe closes. It writes to `board` which call of the environment is running.
+    It writes to `board` which call into the environment is running.
     """
     BOARD.write_to(memoryview(board))
     with suppress(OSError, ValueError):  # there may be no standard error
         faulthandler.enable()
-    for number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the learner decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal signals the whole group; the learner decides
         signal.signal(number, signal.SIG_IGN)
     with Watchdog(task.config.step_timeout, task.config.env_id):
         _serve(connection, task)
@@ -106,7 +110,7 @@ def _serve(connection: Connection, task: Task) -> None:
 
 
 class RolloutWorker:
-    """Environments [first, first + count) of the run. Its methods are what a crew is asked."""
+    """Steps environments [first, first + count) of the run. A crew calls its methods."""
 
     def __init__(self, share: Share) -> None:
         info = inspect(share.config)
@@ -116,41 +120,41 @@ class RolloutWorker:
         self.collector: LocalCollector = make_local(share.config, info, share.count, share.first)
 
     def collect(self, order: Order) -> Rollout:
-        """The next rollout of its part."""
+        """Collects the next rollout of its environments."""
         self._parameters[:] = order.parameters
         policy = ActingPolicy(self._outputs, self._distribution, order.scaling)
         rollout = self.collector.collect(policy, order.noise)
         return replace(rollout, log_probs=log_probs_of(policy, rollout)) if order.with_log_probs else rollout
 
     def reset(self, seed: int) -> None:
-        """Starts its environments anew."""
+        """Resets its environments."""
         self.collector.reset(seed)
 
     def snapshot(self, _: None) -> bytes | None:
-        """See Collector."""
+        """See `Collector`."""
         return self.collector.snapshot()
 
     def restore(self, saved: bytes) -> None:
-        """See Collector."""
+        """See `Collector`."""
         self.collector.restore(saved)
 
     def close(self) -> None:
-        """See Worker."""
+        """See `Worker`."""
         self.collector.close()
 
 
 def log_probs_of(policy: ActingPolicy, rollout: Rollout) -> np.ndarray:
-    """Log pi(a_t|s_t) of a rollout's actions [T, N], by the policy that took them."""
+    """The log-probabilities log pi(a_t|s_t) [T, N], under the policy that took the actions."""
     rows = rollout.observations[:-1].reshape(-1, rollout.observations.shape[-1])
     actions = rollout.actions.reshape(-1, *rollout.actions.shape[2:])
     return policy.log_probs(rows, actions).reshape(rollout.rewards.shape)
 
 
 def answered(worker: Worker, method: Method, argument: Answer) -> tuple[bool, Answer]:
-    """Has the worker do it: True and the result, or False and the error."""
+    """Calls the worker's method: True and the result, or False and the error."""
     try:
         return True, getattr(worker, method)(argument)
     except PolicydError as error:
         return False, error
-    except Exception as error:  # noqa: BLE001  it is told to the learner, which ends the run
+    except Exception as error:  # noqa: BLE001  sent to the learner, which ends the run
         return False, EnvironmentFailed(f"a rollout worker failed with {error!r}")

@@ -26,61 +26,64 @@ PAIR = 2  # workers that `auto` starts
 
 
 class Crew(Protocol):
-    """Rollout workers. Each was given its share when the crew was made."""
+    """Rollout workers. Each got its share when the crew was made."""
 
     def ask(self, method: Method, arguments: Sequence[Answer]) -> list[Answer]:
-        """Has every worker do the same with an argument of its own. Returns one answer of each.
+        """Calls the method of every worker, each with its own argument.
 
-        Raises the first error of a worker; EnvironmentFailed: a worker has ended.
+        Returns one result per worker.
+
+        Raises:
+            EnvironmentFailed: a worker has ended. Otherwise the first error of a worker.
         """
 
     def close(self) -> None:
-        """Ends the workers; those that do not end by themselves are killed."""
+        """Ends the workers. Kills those that do not end by themselves."""
 
 
 class WorkerCollector:
-    """Owns its crew, which ends with it."""
+    """Collects with a crew that it owns."""
 
     def __init__(
         self, config: TrainingConfig, crew: Crew, bounds: np.ndarray, parameters: np.ndarray, capacity: int
     ) -> None:
-        """`bounds` [W + 1]: worker w has the environments bounds[w] to bounds[w + 1]."""
+        """`bounds` [W + 1]: worker w has the environments bounds[w] to bounds[w + 1] - 1."""
         self._crew, self._bounds = crew, bounds
-        self._parameters = parameters  # [P], the actor's, read at each rollout
+        self._parameters = parameters  # [P], the actor's; read at each rollout
         self._capacity = capacity
         self._n_envs = config.n_envs
         self._workers = len(bounds) - 1
         self._rng = np.random.default_rng(0)
 
     def reset(self, seed: int) -> None:
-        """Starts all environments anew."""
+        """Resets all environments."""
         self._rng = np.random.default_rng([seed, 1])
         self._crew.ask("reset", [seed] * self._workers)
 
     def collect(self, policy: ActingPolicy) -> Rollout:
-        """The next rollout, its parts side by side."""
+        """Collects the next rollout. Joins the workers' parts side by side."""
         return self.played(self.orders(policy))
 
     def orders(self, policy: ActingPolicy, *, with_log_probs: bool = False) -> list[Order]:
-        """What each worker is to do for the next rollout, by the policy as it is now."""
+        """What each worker needs for the next rollout, with the policy as it is now."""
         noise = policy.distribution.noise(self._rng, self._capacity, self._n_envs)
-        parameters = self._parameters.copy()  # the learner goes on, and a lost rollout is played again
+        parameters = self._parameters.copy()  # the learner goes on, and a lost rollout is replayed with them
         return [
             Order(parameters, policy.scaling, noise[:, first:end], with_log_probs)
             for first, end in zip(self._bounds[:-1], self._bounds[1:], strict=True)
         ]
 
     def played(self, orders: Sequence[Order]) -> Rollout:
-        """The rollout that was ordered, its parts side by side."""
+        """The rollout that was ordered, with the workers' parts side by side."""
         return side_by_side(self._crew.ask("collect", orders))
 
     def snapshot(self) -> bytes | None:
-        """Every worker's snapshot; None where one has none."""
+        """Every worker's snapshot; None if a worker has none."""
         parts = self._crew.ask("snapshot", [None] * self._workers)
         return None if None in parts else pickle.dumps((self._rng, parts))
 
     def restore(self, snapshot: bytes) -> None:
-        """Back to a snapshot of as many workers."""
+        """Goes back to a snapshot of the same number of workers."""
         self._rng, parts = pickle.loads(snapshot)  # noqa: S301  this run wrote it
         self._crew.ask("restore", parts)
 
@@ -90,7 +93,7 @@ class WorkerCollector:
 
 
 def workers_of(config: TrainingConfig) -> int:
-    """How many workers collect; 0: this process does. At most one per environment."""
+    """How many workers collect; 0 means this process. There is at most one per environment."""
     wanted = config.rollout_workers
     if wanted == "auto":
         wanted = PAIR if min(usable_cpus(), config.n_envs) >= PAIR else 0
@@ -98,18 +101,18 @@ def workers_of(config: TrainingConfig) -> int:
 
 
 def bounds_of(config: TrainingConfig) -> np.ndarray:
-    """Where each worker's environments begin and end, [W + 1]."""
+    """Where each worker's environments begin, and where the last one's end [W + 1]."""
     return np.linspace(0, config.n_envs, workers_of(config) + 1).astype(int)
 
 
 def shares_of(config: TrainingConfig, actor: NetworkSpec) -> list[Share]:
-    """What each worker is told when it starts."""
+    """What each worker gets when it starts."""
     bounds = bounds_of(config).tolist()
     return [Share(config, actor, first, end - first) for first, end in itertools.pairwise(bounds)]
 
 
 def side_by_side(parts: Sequence[Rollout]) -> Rollout:
-    """Rollouts [T_i, N_i] as one [max T_i, sum N_i]; what shorter ones lack is not valid."""
+    """Joins rollouts [T_i, N_i] to one [max T_i, sum N_i]. Missing steps are not valid."""
     steps = max(len(part.rewards) for part in parts)
     starts = np.cumsum([0, *(part.rewards.shape[1] for part in parts)])
     shifts = [np.array([0, start]) for start in starts]

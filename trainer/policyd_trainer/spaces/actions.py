@@ -21,64 +21,64 @@ SUPPORTED = "Discrete with at least 2 actions, MultiDiscrete, MultiBinary or Box
 
 
 class ActionCodec(Protocol):
-    """Between a distribution's actions and an environment's."""
+    """Converts between the actions of a distribution and those of an environment."""
 
     @property
     def distribution(self) -> Distribution:
-        """What the policy's outputs parametrise."""
+        """The distribution whose parameters are the policy's outputs."""
 
     @property
     def mask_width(self) -> int:
-        """Elements of an action mask; 0: there are none for such actions."""
+        """The number of elements of an action mask; 0 if such actions have none."""
 
     @property
     def mask_branches(self) -> tuple[int, ...]:
-        """Elements of each part of a mask that must allow something.
+        """The sizes of the parts of a mask, each of which must allow an action.
 
-        (): an empty mask forbids nothing.
+        () means that a mask may forbid everything.
         """
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """Stored actions [N, ...] -> the environment's [N, ...]."""
 
     def describe(self) -> artifact_pb2.Space:
-        """The space as the artifact's metadata names it."""
+        """The space, as the artifact's metadata describe it."""
 
     def describe_distribution(self) -> artifact_pb2.Distribution:
-        """How the graph's outputs determine the distribution."""
+        """How the distribution follows from the graph's outputs."""
 
 
 @dataclass(frozen=True)
 class DiscreteCodec:
-    """Indices from 0 to n - 1; the environment's actions begin at `start`."""
+    """Indices from 0 to n - 1. The environment's actions begin at `start`."""
 
     space: gym.spaces.Discrete[Any]
 
     @property
     def distribution(self) -> Categorical:
-        """Categorical over n."""
+        """A categorical distribution over n indices."""
         return Categorical(int(self.space.n))
 
     @property
     def mask_width(self) -> int:
-        """An element an action."""
+        """One element per action."""
         return int(self.space.n)
 
     @property
     def mask_branches(self) -> tuple[int, ...]:
-        """One."""
+        """One part."""
         return (self.mask_width,)
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """Index plus start [N], of the space's type.
 
-        Environments may use what numpy's numbers can do.
+        They are numpy numbers, because environments may use what only those have.
         """
         chosen: np.ndarray = (actions + self.space.start).astype(self.space.dtype)
         return chosen
 
     def describe(self) -> artifact_pb2.Space:
-        """A DiscreteSpace."""
+        """A DiscreteSpace message."""
         n, start = int(self.space.n), int(self.space.start)
         return artifact_pb2.Space(discrete=artifact_pb2.DiscreteSpace(n=n, start=start))
 
@@ -90,24 +90,24 @@ class DiscreteCodec:
 
 @dataclass(frozen=True)
 class MultiDiscreteCodec:
-    """An index a branch, row-major; the environment's begin at each branch's start."""
+    """One index per branch, row-major. The environment's indices begin at each branch's start."""
 
     space: gym.spaces.MultiDiscrete
     described: artifact_pb2.Space
 
     @property
     def distribution(self) -> MultiCategorical:
-        """Independent branches."""
+        """Independent categorical distributions, one per branch."""
         return MultiCategorical(tuple(self.described.multi_discrete.nvec))
 
     @property
     def mask_width(self) -> int:
-        """An element a choice of each branch."""
+        """One element per choice of each branch."""
         return sum(self.described.multi_discrete.nvec)
 
     @property
     def mask_branches(self) -> tuple[int, ...]:
-        """The choices of each branch."""
+        """The number of choices of each branch."""
         return tuple(self.described.multi_discrete.nvec)
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
@@ -115,11 +115,11 @@ class MultiDiscreteCodec:
         return (actions.reshape(-1, *self.space.shape) + self.space.start).astype(self.space.dtype)
 
     def describe(self) -> artifact_pb2.Space:
-        """A MultiDiscreteSpace."""
+        """A MultiDiscreteSpace message."""
         return self.described
 
     def describe_distribution(self) -> artifact_pb2.Distribution:
-        """Independent branches of nvec choices."""
+        """Independent branches of `nvec` choices."""
         branches = artifact_pb2.MultiCategoricalDistribution(nvec=self.described.multi_discrete.nvec)
         return artifact_pb2.Distribution(multi_categorical=branches)
 
@@ -137,20 +137,20 @@ class MultiBinaryCodec:
 
     @property
     def mask_width(self) -> int:
-        """An element a bit."""
+        """One element per bit."""
         return int(np.prod(self.space.shape))
 
     @property
     def mask_branches(self) -> tuple[int, ...]:
-        """None: all bits may be forbidden."""
+        """No parts: all bits may be forbidden."""
         return ()
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
-        """[N, *shape], of the space's type."""
+        """Bits [N, *shape], of the space's type."""
         return actions.reshape(-1, *self.space.shape).astype(self.space.dtype)
 
     def describe(self) -> artifact_pb2.Space:
-        """A MultiBinarySpace."""
+        """A MultiBinarySpace message."""
         return artifact_pb2.Space(multi_binary=artifact_pb2.MultiBinarySpace(shape=self.space.shape))
 
     def describe_distribution(self) -> artifact_pb2.Distribution:
@@ -159,10 +159,10 @@ class MultiBinaryCodec:
 
 
 def codec_for(space: gym.Space[Any], options: GaussianOptions | None = None) -> ActionCodec:
-    """The codec of a space; `options` are for Box.
+    """The codec of a space. `options` are used for Box only.
 
     Raises:
-        UnsupportedSpace: naming the space and what is supported.
+        UnsupportedSpace: names the space, and what is supported.
         InvalidArgument: the options do not fit the bounds.
     """
     described = describe_leaf(space)

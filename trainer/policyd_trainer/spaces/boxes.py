@@ -19,20 +19,20 @@ from policyd_trainer.distributions.gaussian import DiagonalGaussian
 from policyd_trainer.distributions.normals import Squash
 from policyd_trainer.distributions.state_dependent import StateDependentGaussian
 
-HUGE = 1e6  # bounds beyond it count as missing
+HUGE = 1e6  # larger bounds count as missing
 
 
 @dataclass(frozen=True)
 class GaussianOptions:
-    """What of a configuration decides the distribution of Box actions."""
+    """The settings that decide the distribution of Box actions."""
 
     squash: Squash = "clip"
-    features: int = 0  # that exploration depends on; 0: on none
-    hold: int = 1  # steps for which the noise is kept
+    features: int = 0  # features that the exploration depends on; 0: it depends on none
+    hold: int = 1  # steps that share one matrix of noise
 
     @classmethod
     def of(cls, config: TrainingConfig) -> GaussianOptions:
-        """Those of a run."""
+        """The options of a run."""
         if not config.use_sde:
             return cls(config.squash)
         return cls(config.squash, config.hidden_sizes[-1], config.sde_sample_freq)
@@ -40,7 +40,10 @@ class GaussianOptions:
 
 @dataclass(frozen=True, eq=False)
 class BoxCodec:
-    """u [N, size] <-> vectors [N, *shape]: middle + half u clipped, or middle + half tanh(u)."""
+    """Converts u [N, size] to vectors [N, *shape].
+
+    They are middle + half u, clipped, or middle + half tanh(u).
+    """
 
     space: gym.spaces.Box
     described: artifact_pb2.Space
@@ -50,7 +53,7 @@ class BoxCodec:
 
     @property
     def distribution(self) -> DiagonalGaussian | StateDependentGaussian:
-        """Over u."""
+        """The distribution of u."""
         size, options = len(self.half), self.options
         if options.features:
             return StateDependentGaussian(size, options.features, options.squash, options.hold)
@@ -58,12 +61,12 @@ class BoxCodec:
 
     @property
     def mask_width(self) -> int:
-        """There are no masks."""
+        """0: Box actions have no masks."""
         return 0
 
     @property
     def mask_branches(self) -> tuple[int, ...]:
-        """There are no masks."""
+        """(): Box actions have no masks."""
         return ()
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
@@ -77,26 +80,26 @@ class BoxCodec:
         return bounded.astype(self.space.dtype).reshape(-1, *self.space.shape)
 
     def from_served(self, samples: np.ndarray, log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the server recorded, in the policy's own units.
+        """Converts what the server recorded to the policy's own units.
 
         Args:
-            samples: u as the graph gives it [B, size]: with CLIP in the environment's units.
-            log_probs: of densities in the environment's units [B].
+            samples: u from the graph [B, size]; with CLIP in the environment's units.
+            log_probs: logarithms of densities in the environment's units [B].
 
         Returns:
-            u [B, size] and log-probabilities [B]. A density per unit of the policy is `half` times
-            one per unit of the environment, element by element.
+            u [B, size] and log-probabilities [B]. For each element, a density in the policy's
+            units is `half` times the density in the environment's units.
         """
         if self.options.squash == "clip":
             samples = (samples - self.middle) / self.half
         return samples, (log_probs + np.log(self.half).sum()).astype(np.float32)
 
     def describe(self) -> artifact_pb2.Space:
-        """A BoxSpace."""
+        """A BoxSpace message."""
         return self.described
 
     def describe_distribution(self) -> artifact_pb2.Distribution:
-        """TANH: moments of u as the policy has them. CLIP: in the environment's units."""
+        """TANH: moments of u in the policy's units. CLIP: in the environment's units."""
         gaussian = artifact_pb2.GaussianDistribution(
             size=len(self.half),
             squash=artifact_pb2.GaussianDistribution.TANH
@@ -109,7 +112,11 @@ class BoxCodec:
 
 
 def box_codec(space: gym.spaces.Box, described: artifact_pb2.Space, options: GaussianOptions) -> BoxCodec:
-    """The codec of a Box. InvalidArgument: tanh needs finite bounds."""
+    """The codec of a Box.
+
+    Raises:
+        InvalidArgument: tanh needs finite bounds.
+    """
     low, high = (bounds.reshape(-1).astype(np.float64) for bounds in (space.low, space.high))
     bounded = (np.abs(low) < HUGE) & (np.abs(high) < HUGE)
     if options.squash == "tanh" and not bounded.all():

@@ -16,21 +16,21 @@ from policyd.errors import InvalidArgument
 from policyd.gym_spaces import describe
 from policyd_trainer.networks.layout import RowLayout, Segment
 
-SMALLEST_IMAGE = 5  # pixels a side; smaller ones are plain numbers
-HUGE = 1e6  # bounds beyond it count as missing
+SMALLEST_IMAGE = 5  # pixels of the shorter side; smaller ones are plain numbers
+HUGE = 1e6  # larger bounds count as missing
 
 
 @dataclass(frozen=True)
 class ObservationEncoder:
-    """Observations as rows [D].
+    """Encodes observations as rows [D].
 
-    What clients send, and behind it the action mask where there is one.
+    A row is the observation that clients send, and then the action mask, if there is one.
     """
 
     described: artifact_pb2.Space
-    mask_width: int = 0  # elements of the action mask; 0: the environment gives none
-    scaled: bool = False  # whether running normalisation takes care of the numbers' scale
-    dtype: type[np.generic] = np.float32  # of rows; uint8 where there are nothing but pixels
+    mask_width: int = 0  # elements of the action mask; 0: the environment has none
+    scaled: bool = False  # whether running normalisation scales the numbers
+    dtype: type[np.generic] = np.float32  # type of rows; uint8 if there are only pixels
     branches: tuple[int, ...] = ()  # widths of the mask's parts, each of which must allow an action
 
     @cached_property
@@ -40,29 +40,30 @@ class ObservationEncoder:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one observation as clients send it, and as the exported graph takes it."""
+        """The shape of one observation as clients send it, and as the exported graph takes it."""
         return spaces.row_shape(self.described)
 
     @cached_property
     def observed(self) -> int:
-        """Numbers of a row without the mask."""
+        """The number of columns without the mask."""
         return sum(part.size for part in self.parts)
 
     @property
     def size(self) -> int:
-        """D: numbers in a row."""
+        """D, the number of columns of a row."""
         return self.observed + self.mask_width
 
     @cached_property
     def layout(self) -> RowLayout:
-        """What the columns mean."""
+        """The meaning of the columns."""
         segments = [segment for part in self.parts for segment in _segments(part, scaled=self.scaled)]
         return RowLayout(tuple(segments), self.mask_width)
 
     def encode(self, observation: Any, mask: Any = None, *, ended: bool = False) -> np.ndarray:
-        """One observation as a row [D]; `mask`: the allowed actions, None: all.
+        """Encodes one observation as a row [D].
 
-        `ended`: the episode's last.
+        `mask` says which actions are allowed; None: all. `ended`: this is the episode's last
+        observation.
 
         Raises:
             InvalidArgument: the observation is not of this space's shape or type.
@@ -74,21 +75,24 @@ class ObservationEncoder:
         return self._typed(np.concatenate((row, self._mask(None if ended else mask))))
 
     def encode_batch(self, observations: Any) -> np.ndarray:
-        """The observations of a numpy vector environment as rows [N, D]; all actions allowed."""
+        """Encodes the observations of a numpy vector environment as rows [N, D].
+
+        All actions are allowed.
+        """
         rows = spaces.flatten_batch(self.parts, observations)
         if not self.mask_width:
             return self._typed(rows)
         return self._typed(np.concatenate((rows, np.ones((len(rows), self.mask_width), np.float32)), axis=1))
 
     def random(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Observations [count, size] from all over the space, for the parity check.
+        """Random observations [count, observed] from the whole space, for the parity check.
 
-        `size` without the mask.
+        They have no mask.
         """
         return np.concatenate([_random(part, rng, count) for part in self.parts], axis=1)
 
     def describe(self) -> artifact_pb2.Space:
-        """The space as the artifact's metadata names it."""
+        """The space, as the artifact's metadata describe it."""
         return self.described
 
     def _typed(self, rows: np.ndarray) -> np.ndarray:
@@ -102,7 +106,7 @@ class ObservationEncoder:
         return typed
 
     def _mask(self, mask: Any) -> np.ndarray:
-        if mask is None:  # at an episode's end, for instance, where nothing is chosen
+        if mask is None:  # for instance at an episode's end, where no action is chosen
             return np.ones(self.mask_width, np.float32)
         flat = flat_mask(mask)
         if len(flat) != self.mask_width:
@@ -117,9 +121,9 @@ class ObservationEncoder:
 
 
 def flat_mask(mask: Any) -> np.ndarray:
-    """An action mask as one row float32.
+    """An action mask as one float32 row.
 
-    Gymnasium's are an array, or a tuple of arrays, one a branch.
+    Gymnasium's masks are an array, or a tuple of arrays, one per branch.
     """
     if isinstance(mask, tuple | list):
         return np.concatenate([np.asarray(part).reshape(-1) for part in mask]).astype(np.float32)
@@ -136,12 +140,11 @@ def encoder_for(
 ) -> ObservationEncoder:
     """The encoder of a space.
 
-    `seen` is an observation, for not every environment keeps to its space's types.
-
-    `branches`: see `ObservationEncoder`.
+    `seen` is an observation of the environment: not every environment keeps to the types of its
+    space. `branches`: see `ObservationEncoder`.
 
     Raises:
-        UnsupportedSpace: naming the part that is not supported, and what is.
+        UnsupportedSpace: names the part that is not supported, and what is supported.
     """
     encoder = encoder_of(describe(space), mask_width, scaled=scaled, seen=seen)
     return replace(encoder, branches=branches)
@@ -156,7 +159,7 @@ def encoder_of(
 
 
 def _is_bytes(parts: Sequence[spaces.Leaf], seen: Any) -> bool:
-    """Whether one byte holds each number: pixels, and choices up to 255 beside them."""
+    """Whether one byte can hold each number: pixels, possibly with choices up to 255."""
     pixels = [part for part in parts if part.kind == "box"]
     choices = spaces.choices(parts)
     return (
@@ -180,9 +183,10 @@ def _segments(part: spaces.Leaf, *, scaled: bool) -> Sequence[Segment]:
 
 
 def _image(part: spaces.Leaf) -> tuple[tuple[int, int, int], bool] | None:
-    """(height, width, channels) and whether the channels stand first; None: plain numbers.
+    """(height, width, channels), and whether the channels come first; None for plain numbers.
 
-    Three dimensions with sides of 5 and more, the channels being the shorter end; or two of uint8.
+    An image has three dimensions with height and width of at least 5, where the channels are the
+    first or the last one, whichever is shorter; or it has two dimensions of uint8.
     """
     if len(part.shape) == 2 and part.dtype == np.uint8:
         height, width, channels, first = *part.shape, 1, False
@@ -196,7 +200,7 @@ def _image(part: spaces.Leaf) -> tuple[tuple[int, int, int], bool] | None:
 
 
 def _random(part: spaces.Leaf, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Uniform within the bounds; normal with deviation 3 where a bound is missing or huge."""
+    """Uniform within the bounds; normal with standard deviation 3 if a bound is missing or huge."""
     if part.kind != "box":
         starts, counts = map(np.array, spaces.choice_ranges(part))
         return (starts + rng.integers(0, counts, (count, part.size))).astype(np.float32)

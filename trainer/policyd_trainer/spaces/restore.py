@@ -12,7 +12,11 @@ from policyd.errors import UnsupportedSpace
 
 
 def action_space(described: pb.Space) -> gym.Space[Any]:
-    """The space that `describe` described. UnsupportedSpace: no kind that actions have."""
+    """The space that a codec's `describe` described.
+
+    Raises:
+        UnsupportedSpace: actions cannot have this kind of space.
+    """
     kind = described.WhichOneof("kind")
     if kind == "discrete":
         return gym.spaces.Discrete(described.discrete.n, start=described.discrete.start)

@@ -17,7 +17,7 @@ from policyd_trainer import compiled
 from policyd_trainer.arrays import Array
 
 SECONDS, GRAVITY = 0.2, 9.8
-FASTEST = (4 * pi, 9 * pi)  # angular velocities of the two links
+FASTEST = (4 * pi, 9 * pi)  # highest angular velocities of the two links
 
 
 class Acrobot:
@@ -31,11 +31,14 @@ class Acrobot:
         self._classic = compiled.classic if xp is np else None
 
     def start(self, generator: np.random.Generator) -> np.ndarray:
-        """Each component between -0.1 and 0.1 [4], rounded to float32 as Gymnasium does."""
+        """A first state [4]: each component between -0.1 and 0.1.
+
+        Rounded to float32, as Gymnasium does.
+        """
         return generator.uniform(-0.1, 0.1, 4).astype(np.float32).astype(np.float64)
 
     def start_from(self, uniforms: Array) -> Array:
-        """The same from uniform numbers [4, N]."""
+        """First states [4, N] with the same distribution, from uniform numbers [4, N]."""
         return uniforms * 0.2 - 0.1
 
     def observe(self, state: Array) -> Array:
@@ -47,7 +50,7 @@ class Acrobot:
         return observed.astype(np.float32) if xp is np else observed.float()
 
     def step(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
-        """A torque of -1, 0 or 1 on the joint between the links."""
+        """One step. The action is a torque of -1, 0 or 1 on the joint between the links."""
         xp = self._xp
         if self._classic is not None:
             moved, up = self._classic.acrobot_step(state, actions)
@@ -68,7 +71,10 @@ class Acrobot:
         return state + SECONDS / 6.0 * (k1 + 2 * k2 + 2 * k3 + k4)
 
     def _slope(self, state: Array, torque: Array) -> Array:
-        """Sutton and Barto 2018, section 11.3 of the first edition: d state / dt [4, N]."""
+        """The time derivative of the state, d state / dt [4, N].
+
+        Sutton and Barto 1998, section 11.3 of the first edition.
+        """
         xp = self._xp
         angle1, angle2, spin1, spin2 = state
         cosine, sine = xp.cos(angle2), xp.sin(angle2)
@@ -87,7 +93,7 @@ class Acrobot:
 
 
 def _wrapped(xp: Any, angles: Array) -> Array:
-    """Angles within [-pi, pi], by whole turns; a step is less than a few turns."""
+    """Angles moved to [-pi, pi] by whole turns. A step is less than a few turns."""
     turn = pi - -pi
     if xp is not np:  # a loop would wait for the device in every step
         return angles - turn * xp.round(angles / turn)

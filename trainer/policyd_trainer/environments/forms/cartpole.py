@@ -11,7 +11,7 @@ from policyd_trainer import compiled
 from policyd_trainer.arrays import Array
 
 GRAVITY, MASS_POLE, MASS, HALF_LENGTH = 9.8, 0.1, 0.1 + 1.0, 0.5
-FORCE, SECONDS = 10.0, 0.02  # of a push; of a step
+FORCE, SECONDS = 10.0, 0.02  # of a push; of a step, in seconds
 LARGEST_X, LARGEST_ANGLE = 2.4, 12 * 2 * math.pi / 360
 POLE_MOMENT = MASS_POLE * HALF_LENGTH
 
@@ -28,19 +28,19 @@ class CartPole:
         self._classic = compiled.classic if xp is np else None
 
     def start(self, generator: np.random.Generator) -> np.ndarray:
-        """Each component between -0.05 and 0.05 [4]."""
+        """A first state [4]: each component between -0.05 and 0.05."""
         return generator.uniform(-0.05, 0.05, 4)
 
     def start_from(self, uniforms: Array) -> Array:
-        """The same from uniform numbers [4, N]."""
+        """First states [4, N] with the same distribution, from uniform numbers [4, N]."""
         return uniforms * 0.1 - 0.05
 
     def observe(self, state: Array) -> Array:
-        """The state itself [N, 4]."""
+        """The observation is the state itself [N, 4]."""
         return _float32(self._xp, state.T)
 
     def step(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
-        """A push to the left (0) or to the right (1)."""
+        """One step. The action pushes the cart to the left (0) or to the right (1)."""
         xp = self._xp
         if self._classic is not None:
             moved, down = self._classic.cartpole_step(state, actions)

@@ -20,13 +20,13 @@ from policyd_trainer.arrays import Array
 
 
 class VectorForm(Protocol):
-    """The equations of an environment, without time limit and without state of their own.
+    """The equations of an environment. It keeps no state and knows no time limit.
 
     States are [S, N]: component s of episode n is `state[s, n]`.
     """
 
-    lowest_reward: float  # of a step; -inf where there is no bound
-    highest_reward: float  # of a step; inf where there is no bound
+    lowest_reward: float  # lowest reward of a step; -inf: no bound
+    highest_reward: float  # highest reward of a step; inf: no bound
 
     def start(self, generator: np.random.Generator) -> np.ndarray:
         """The first state [S] of an episode, drawn as the environment's `reset` draws it."""
@@ -37,7 +37,7 @@ class VectorForm(Protocol):
     def step(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
         """One step with the environment's actions [N, ...].
 
-        Returns the next states [S, N], the rewards [N], and where the task's own rule ended the
+        Returns the next states [S, N], the rewards [N], and whether the task's own rule ended the
         episode [N].
         """
 
@@ -49,10 +49,10 @@ class DeviceForm(VectorForm, Protocol):
     `tensor.item()`), because the trainer records them in a CUDA graph.
     """
 
-    start_numbers: int  # K: uniform numbers that a first state is made of
+    start_numbers: int  # K, the number of uniform numbers that make a first state
 
     def start_from(self, uniforms: Array) -> Array:
-        """First states [S, N] from numbers [K, N] in [0, 1); distributed as those of `start`."""
+        """First states [S, N] from numbers [K, N] in [0, 1), with the distribution of `start`."""
 
 
-FormFactory = Callable[[Any], VectorForm]  # of the module numpy or torch
+FormFactory = Callable[[Any], VectorForm]  # takes the module numpy or torch

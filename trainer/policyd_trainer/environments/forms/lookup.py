@@ -15,7 +15,7 @@ from policyd_trainer.environments.forms.interface import FormFactory
 from policyd_trainer.environments.forms.mountain_car import MountainCar
 from policyd_trainer.environments.forms.pendulum import Pendulum
 
-#: By entry point, as Gymnasium registers them. Environments made with arguments have none.
+#: The form for each entry point that Gymnasium registers. With constructor arguments there is none.
 FORMS: Mapping[str, FormFactory] = {
     "gymnasium.envs.classic_control.cartpole:CartPoleEnv": CartPole,
     "gymnasium.envs.classic_control.acrobot:AcrobotEnv": Acrobot,
@@ -26,12 +26,10 @@ OURS = {"disable_env_checker", "max_episode_steps", "order_enforce"}
 
 
 def form_of(env: gym.Env[Any, Any]) -> FormFactory | None:
-    """The form of an environment as `gymnasium.make` made it.
-
-    None: it has none, or something wraps it.
+    """The form of an environment that `gymnasium.make` made, or None.
 
     An environment's own `vector_form` comes first. Arguments and wrappers change what an
-    environment does, so that with them there is no form.
+    environment does, so with them there is no form.
     """
     spec = env.spec
     if spec is None or spec.additional_wrappers or set(spec.kwargs) - {"render_mode"}:
@@ -44,7 +42,7 @@ def form_of(env: gym.Env[Any, Any]) -> FormFactory | None:
 
 
 def _check(factory: FormFactory) -> None:
-    """EnvironmentFailed: an environment's own form does not offer what is used of it."""
+    """Raises EnvironmentFailed if an environment's own form lacks a member that is used."""
     if not callable(factory):
         raise EnvironmentFailed(f"vector_form is of type {type(factory).__name__}, expected a VectorForm")
     form = factory(np)

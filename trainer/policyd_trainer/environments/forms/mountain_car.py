@@ -22,20 +22,20 @@ class MountainCar:
         self._xp = xp
 
     def start(self, generator: np.random.Generator) -> np.ndarray:
-        """At rest between -0.6 and -0.4 [2]."""
+        """A first state [2]: at rest between -0.6 and -0.4."""
         return np.array([generator.uniform(-0.6, -0.4), 0.0])
 
     def start_from(self, uniforms: Array) -> Array:
-        """The same from uniform numbers [1, N]."""
+        """First states [2, N] with the same distribution, from uniform numbers [1, N]."""
         position = uniforms[0] * 0.2 - 0.6
         return self._xp.stack((position, self._xp.zeros_like(position)))
 
     def observe(self, state: Array) -> Array:
-        """The state itself [N, 2]."""
+        """The observation is the state itself [N, 2]."""
         return state.T.astype(np.float32) if self._xp is np else state.T.float()
 
     def step(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
-        """Accelerates to the left (0), not at all (1) or to the right (2)."""
+        """One step. The action accelerates to the left (0), not at all (1) or to the right (2)."""
         xp = self._xp
         position, velocity = state
         velocity = velocity + ((actions - 1) * FORCE + xp.cos(3 * position) * (-GRAVITY))

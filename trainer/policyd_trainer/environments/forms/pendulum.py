@@ -22,12 +22,12 @@ class Pendulum:
         self._xp = xp
 
     def start(self, generator: np.random.Generator) -> np.ndarray:
-        """Any angle, an angular velocity between -1 and 1 [2]."""
+        """A first state [2]: any angle, and an angular velocity between -1 and 1."""
         high = np.array([math.pi, 1.0])
         return generator.uniform(-high, high)
 
     def start_from(self, uniforms: Array) -> Array:
-        """The same from uniform numbers [2, N]."""
+        """First states [2, N] with the same distribution, from uniform numbers [2, N]."""
         centred = 2.0 * uniforms - 1.0
         return self._xp.stack((centred[0] * math.pi, centred[1]))
 
@@ -38,7 +38,7 @@ class Pendulum:
         return observed.astype(np.float32) if xp is np else observed.float()
 
     def step(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
-        """Torques [N, 1], clipped to [-2, 2]."""
+        """One step. The actions are torques [N, 1], clipped to [-2, 2]."""
         xp = self._xp
         angle, spin = state
         torque = actions.clip(-STRONGEST, STRONGEST)[:, 0]
@@ -49,5 +49,5 @@ class Pendulum:
 
 
 def _normalized(angle: Array) -> Array:
-    """Within [-pi, pi)."""
+    """The same angle within [-pi, pi)."""
     return ((angle + math.pi) % (2 * math.pi)) - math.pi
