@@ -27,7 +27,7 @@ from policyd_trainer.rollouts.buffer import Rollout
 
 @dataclass(frozen=True)
 class Correction:
-    """How actions of older versions count; see LearnConfig."""
+    """How much actions of older versions count; see LearnConfig."""
 
     kind: Literal["weighted", "clip", "vtrace", "none"] = "weighted"
     rho_bar: float = 1.0
@@ -38,7 +38,9 @@ WEIGHTED = Correction()
 
 
 def rollout_of(sequences: Many[Sequence]) -> Rollout:
-    """The sequences as columns, T the longest; steps after a sequence's end are not valid.
+    """The sequences as columns [T, N], with T the longest.
+
+    Steps after a sequence's end are not valid.
 
     A sequence that did not terminate counts as truncated: its last step is bootstrapped from the
     observation that came after it.
@@ -84,12 +86,12 @@ def batch_of(
 ) -> Batch:
     """The batch of a rollout of `sequences`, corrected for the age of its actions.
 
-    With `weighted` each step counts by the ratio of its probability now and when it was recorded,
-    `rho_bar` at most, and the update is clipped against the policy as it is now (Hilton, Cobbe and
+    With `weighted` each step's weight is its probability now over its recorded probability, at
+    most `rho_bar`. The update is clipped against the policy as it is now (Hilton, Cobbe and
     Schulman, 2022, the decoupled objective). With `clip` the clipped ratio is against each step's
-    recorded probability: a step that the policy has moved away from teaches nothing. With `vtrace`
-    the targets and advantages have truncated ratios in them, and the update is clipped as with
-    `weighted`. `rewards` are the rollout's, scaled where that is configured [T, N].
+    recorded probability, so a step whose ratio is outside the range has no gradient. With `vtrace`
+    the targets and advantages use truncated ratios, and the update is clipped as with `weighted`.
+    `rewards` [T, N] are the rollout's, scaled if that is configured.
     """
     batch = make_batch(config, learner, rollout, rewards, scaling)
     if correction.kind == "none":

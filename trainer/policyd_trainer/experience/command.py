@@ -87,9 +87,9 @@ def learn(**arguments: Any) -> None:
     """Learn from the episodes that clients report, and publish as it gets better.
 
     Each version is checked against ONNX Runtime before it is published. SIGTERM and Ctrl-C end the
-    command between two batches; started again it goes on where it was.
+    command between two batches. Started again, it goes on from there.
     """
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     BOARD.begin(as_json=arguments["progress"] == "json")
     trace_crashes()
     logging.basicConfig(
@@ -101,7 +101,10 @@ def learn(**arguments: Any) -> None:
 
 
 def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
-    """Exit code: 0 after a result, 1 after a failure, 143 after SIGTERM. Raises nothing at all."""
+    """Runs the job and catches every error.
+
+    Returns the exit code: 0 after a result, 1 after a failure, 143 after SIGTERM.
+    """
     try:
         config, algorithm = LearnConfig.split(parse_settings(arguments["settings"]))
         clock = LearningClock(reporter, config.max_steps)
@@ -130,7 +133,7 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
 
 
 def _source(arguments: Mapping[str, Any]) -> Source:
-    """The server's folder of recorded experience, or a copy of what it put into object storage."""
+    """The server's folder of recorded experience, or a copy of what it wrote to object storage."""
     policy, given, repository = arguments["policy"], arguments["experience"], arguments["repository"]
     if given is not None:
         return Source(given.absolute(), policy)

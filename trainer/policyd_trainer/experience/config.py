@@ -23,29 +23,30 @@ class LearnConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    batch_steps: Count = 2048  # steps of one batch, at least
-    publish_every: Count = 1  # batches between two versions: bounds the age of what clients act with
-    # How actions of older versions count. `weighted`: by how much more probable they are now than
-    # when they were recorded, and the update is clipped against the newest version. `clip`: PPO's
-    # clipped ratio against each step's own recorded probability. `vtrace`: V-trace's truncated
-    # ratios, of a2c only. `none`: as if the newest had acted.
+    batch_steps: Count = 2048  # least steps of one batch
+    publish_every: Count = 1  # batches between two versions: limits the age of what clients act with
+    # How much actions of older versions count. `weighted`: as much as they are more probable now
+    # than when they were recorded, and the update is clipped against the newest version. `clip`:
+    # PPO's clipped ratio against each step's recorded probability. `vtrace`: V-trace's truncated
+    # ratios, for a2c only. `none`: as if the newest version had acted.
     correction: Literal["weighted", "clip", "vtrace", "none"] = "weighted"
     rho_bar: Positive = 1.0  # weighted, vtrace: largest weight of a step
-    c_bar: Positive = 1.0  # vtrace: largest weight that later errors are passed back with
-    keep_versions: Count = 20  # newest versions that stay, whether an alias names them or not
-    max_steps: Count | None = None  # steps after which the job ends with success; None: it never does
+    c_bar: Positive = 1.0  # vtrace: largest factor for passing later errors back
+    keep_versions: Count = 20  # newest versions that are kept, even if no alias names them
+    max_steps: Count | None = None  # steps after which the job succeeds; None: it never ends
     # The gate without an environment: off-policy estimates from episodes that are kept apart.
-    # BETTER is promoted, WORSE is not. Where they cannot tell, `promote` promotes and `keep` does
-    # not.
+    # BETTER is promoted, WORSE is not. If the estimates cannot tell, `promote` promotes and `keep`
+    # does not.
     evidence: Literal["off", "promote", "keep"] = "off"
     held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # evidence: share of the episodes kept apart
-    poll_seconds: Positive = 0.2  # between looks at the log while it is empty
+    poll_seconds: Positive = 0.2  # seconds between two reads of the log while it is empty
 
     @classmethod
     def split(cls, settings: Mapping[str, str]) -> tuple[Self, dict[str, str]]:
-        """The settings of a continuous job, and those of the algorithm.
+        """Splits settings into those of a continuous job and those of the algorithm.
 
-        InvalidArgument names the field.
+        Raises:
+            InvalidArgument: names the wrong field.
         """
         own = {name: _parse(text) for name, text in settings.items() if name in cls.model_fields}
         rest = {name: text for name, text in settings.items() if name not in own}
@@ -62,7 +63,7 @@ class LearnConfig(BaseModel):
 
 
 def check_gate(config: LearnConfig, env_id: str) -> None:
-    """InvalidArgument: two gates would decide."""
+    """Raises InvalidArgument if two gates are configured, because only one can decide."""
     if env_id and config.evidence != "off":
         wanted = "off where `env` is given: the gate plays it"
         raise InvalidArgument.of("settings[evidence]", got=config.evidence, wanted=wanted)

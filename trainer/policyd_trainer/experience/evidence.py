@@ -23,8 +23,8 @@ from policyd_trainer.experience.rules import Rules, ages
 from policyd_trainer.experience.sequences import Sequence, sequence_of
 from policyd_trainer.spaces.boxes import BoxCodec
 
-MOST_STEPS = 1000  # of an episode that is used
-MOST_NUMBERS = 2**25  # of all observations together
+MOST_STEPS = 1000  # most steps of an episode that are used
+MOST_NUMBERS = 2**25  # most numbers of all observations together
 OUTCOMES = {
     Verdict.BETTER: GateVerdict.OUTCOME_BETTER,
     Verdict.WORSE: GateVerdict.OUTCOME_WORSE,
@@ -33,14 +33,14 @@ OUTCOMES = {
 
 
 class EvidenceGate:
-    """Judges what was learned by what other versions did."""
+    """Judges the learned policy by episodes in which other versions acted."""
 
     def __init__(self, held_out: HeldOut, rules: Callable[[], Rules], alias: str, *, unsure: bool) -> None:
-        """`unsure`: whether a version is promoted of which the estimates cannot tell."""
+        """`unsure`: whether to promote a version if the estimates cannot tell."""
         self._held_out, self._rules, self._alias, self._unsure = held_out, rules, alias, unsure
 
     def verdict(self, repository: ModelRepository, live: LivePolicy) -> GateVerdict:
-        """Whether the alias may follow to `live`, and why."""
+        """Whether the alias may move to `live`, and why."""
         aliases = repository.aliases(live.config.policy)
         age, most = ages(aliases, self._alias), self._rules().max_version_lag
         episodes = [
@@ -76,7 +76,7 @@ class EvidenceGate:
 
 
 def logs_of(sequences: list[Sequence], live: LivePolicy) -> Logs:
-    """Whole episodes beside what `live` would have done."""
+    """Whole episodes, with the outputs of `live` for each of their steps."""
     lengths = np.array([len(sequence) for sequence in sequences])
     rows = np.concatenate([sequence.observations for sequence in sequences])  # [M, D]
     actions = np.concatenate([sequence.actions for sequence in sequences])
@@ -106,14 +106,14 @@ def logs_of(sequences: list[Sequence], live: LivePolicy) -> Logs:
 
 
 def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Sequence]:
-    """The episodes of which every step can be used, up to MOST_NUMBERS."""
+    """The episodes whose steps can all be used, up to MOST_NUMBERS numbers."""
     numbers, encoder, codec = 0, live.spaces.encoder, live.spaces.codec
     for episode in episodes:
         if not 0 < len(episode.steps) <= MOST_STEPS or episode.end == pb.ABANDONED:
             continue
         try:
             sequence = sequence_of(episode, encoder, codec)
-        except ValueError:  # of another space
+        except ValueError:  # the observation belongs to another space
             continue
         if sequence is None or len(sequence) < len(episode.steps):
             continue
@@ -124,7 +124,7 @@ def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Sequenc
 
 
 def _probes(live: LivePolicy, outputs: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
-    """Log-probabilities [M] by sharper and by flatter distributions, for the mean-weight check."""
+    """Log-probabilities [M] under sharper and flatter distributions, for the mean-weight check."""
     codec = live.spaces.codec
     if not isinstance(codec, BoxCodec):
         logits = [outputs * power for power in POWERS]

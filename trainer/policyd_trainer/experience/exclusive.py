@@ -17,7 +17,8 @@ from policyd.repository.durable import locked_at_once, make_directory
 def only_learner(root: Path, policy: str) -> Iterator[None]:
     """Holds the policy's lock below the folder of experience.
 
-    FailedPrecondition: another job holds it.
+    Raises:
+        FailedPrecondition: another job holds it.
     """
     make_directory(folder := root / "learned")
     with locked_at_once(folder / f".{policy}.lock") as mine:

@@ -22,9 +22,9 @@ def publish_first(
     message: SpacesMessage,
     job_id: str,
 ) -> PublishedVersion:
-    """Publishes untrained weights as a version, and points the alias.
+    """Publishes untrained weights as a version, and points the alias to it.
 
-    Which names nothing yet, at it.
+    The alias must not exist yet.
     """
     live = LivePolicy(config, spaces_of_message(message, config))
     files, metadata = live.files(np.zeros((0, live.spaces.encoder.size), np.float32))

@@ -10,14 +10,14 @@ from pathlib import Path
 from policy_api.v1 import experience_pb2 as pb
 from policyd.experience.sealed import first_since, read_sealed
 
-MOST_EPISODES = 2000  # the newest
-#: How old the log's segments may be that a job reads when it starts, in seconds.
+MOST_EPISODES = 2000  # of the newest episodes
+#: When a job starts, it reads log segments that are at most so many seconds old.
 OLDEST_SECONDS = 86400.0
 _PARTS = 1000
 
 
 def is_held_out(episode_id: str, share: float) -> bool:
-    """Whether an episode is kept apart: by its name, so that every job says the same."""
+    """Whether an episode is kept apart. Depends on its id only, so that every job agrees."""
     return zlib.crc32(episode_id.encode()) % _PARTS < share * _PARTS
 
 
@@ -31,7 +31,7 @@ class HeldOut:
         self._episodes: deque[pb.Episode] = deque(maxlen=MOST_EPISODES)
 
     def read(self) -> Iterator[pb.Episode]:
-        """The newest first, as the log is now."""
+        """The episodes in the log as it is now, newest first."""
         for sealed in read_sealed(self._log, self._position):
             self._position = sealed.after
             if sealed.observed and is_held_out(sealed.episode.episode_id, self._share):

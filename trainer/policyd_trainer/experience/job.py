@@ -41,7 +41,7 @@ from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.runs.training import Stopped
 
 PRUNE_EVERY = 8  # versions
-RETRY_SECONDS = 2.0  # between tries to publish while the repository is away or full
+RETRY_SECONDS = 2.0  # seconds between attempts to publish while the repository is unavailable or full
 logger = logging.getLogger(__name__)
 
 
@@ -66,7 +66,10 @@ class ContinuousJob:
         self.state = LearningState()
 
     def _evidence_gate(self) -> EvidenceGate | None:
-        """None: the alias follows, or the gate plays an environment."""
+        """The gate that uses recorded episodes.
+
+        None if there is no gate, or if the gate plays an environment.
+        """
         config = self._config
         if config.evidence == "off":
             return None
@@ -78,9 +81,9 @@ class ContinuousJob:
         """Learns until `max_steps` are reached.
 
         Raises:
-            Stopped: `stop` said so; with the same folder it goes on where it was.
+            Stopped: `stop` returned true. With the same folder, a new run goes on from there.
             FailedPrecondition: there is no version to start from, or another job learns the policy.
-            Diverged, ParityFailed: what has been published stays.
+            Diverged, ParityFailed: see there. Versions already published stay.
         """
         with only_learner(self._source.root, self._policy):
             self._begin()
@@ -100,11 +103,14 @@ class ContinuousJob:
 
     @property
     def _is_due(self) -> bool:
-        """Whether the last batch is one after which a version is published."""
+        """Whether a version is to be published after the last batch."""
         return self.state.batches % self._config.publish_every == 0 or self._is_done
 
     def _begin(self) -> None:
-        """Loads the checkpoint where it is still what the alias names, else the alias's version."""
+        """Loads the checkpoint if it belongs to the version that the alias names.
+
+        Otherwise it loads that version.
+        """
         self._aliases.forget()
         saved = None if self._options.run_dir is None else states.load(self._options.run_dir)
         if saved is not None:
@@ -125,9 +131,9 @@ class ContinuousJob:
         self._load(start)
 
     def _begin_after(self, start: PublishedVersion) -> None:
-        """Behind what earlier jobs learned from.
+        """Sets the state to begin after the episodes that earlier jobs learned from.
 
-        By their file or by the version's, whichever is further.
+        Their file and the version each say how far that was. The one that is further counts.
         """
         known = (
             self._source.learned(),
@@ -138,9 +144,9 @@ class ContinuousJob:
         self.state = fresh
 
     def _start(self) -> PublishedVersion:
-        """What the alias names.
+        """The version that the alias names.
 
-        An untrained version where there is none and the spaces are known.
+        If the alias does not exist and the spaces are known, publishes an untrained version first.
         """
         named = self._aliases.read().aliases.get(self._alias)
         if named is not None:
@@ -171,22 +177,22 @@ class ContinuousJob:
         )
 
     def _load(self, version: PublishedVersion) -> None:
-        """Learning goes on from a version's weights, behind all that was learned from before."""
+        """Loads a version's weights, to go on from them with the episodes that are still new."""
         self._live.load(self._repository, version)
         self.state.version, self.state.published = version.version, self.state.batches
         self._live.steps = self.state.learned().steps
 
     def _collect(self, stop: Callable[[], bool]) -> list[Candidate]:
-        """Episodes for one batch; waits for more of them.
+        """Collects episodes for one batch, and waits if there are too few.
 
-        The state's position is then behind them.
+        Afterwards the state's position is after the last of them.
         """
         reader = None
         while True:
             if stop():
                 raise Stopped
-            with suppress(Retryable):  # the repository is away: it is asked again
-                if self._follow_operator() or reader is None:  # its version may have other spaces
+            with suppress(Retryable):  # the repository is unavailable; the next loop tries again
+                if self._follow_operator() or reader is None:  # the version may have other spaces
                     kept_apart = 0.0 if self._evidence is None else self._config.held_out
                     log, position = self._source.log, self.state.position
                     reader = EpisodeReader(log, position, self._live.spaces, kept_apart)
@@ -198,7 +204,7 @@ class ContinuousJob:
                     self.state.position = reader.position
                     return reader.take(rules, self.state.dropped)
             self._clock.wait(self.state)
-            time.sleep(self._config.poll_seconds)  # another process's file, maybe another machine's
+            time.sleep(self._config.poll_seconds)  # another process writes the file, maybe on another machine
 
     def _learn(self, candidates: list[Candidate], stop: Callable[[], bool]) -> None:
         sequences = [candidate.sequence for candidate in candidates]
@@ -213,9 +219,9 @@ class ContinuousJob:
             self._publish(np.concatenate([sequence.observations for sequence in sequences]), stop)
 
     def _publish(self, visited: np.ndarray, stop: Callable[[], bool]) -> None:
-        """A version, and the alias moved to it.
+        """Publishes a version and moves the alias to it.
 
-        While the repository is away or full it is tried again.
+        Tries again while the repository is unavailable or full.
         """
 
         def tick() -> None:
@@ -254,7 +260,10 @@ class ContinuousJob:
             )
 
     def _follow_operator(self) -> bool:
-        """Goes on from the version that the alias names, if somebody else moved it: then True."""
+        """Goes on from the version that the alias names, if somebody else moved the alias.
+
+        Returns whether that was so.
+        """
         named = self._aliases.read().aliases.get(self._alias)
         if named is None or named == self.state.version:
             return False

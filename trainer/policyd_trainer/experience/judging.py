@@ -19,15 +19,14 @@ from policyd_trainer.runs.evaluating import evaluate
 
 
 class Judge:
-    """Evaluates what was learned in the trainer's own environment.
-
-    And compares it with the champion.
-    """
+    """Evaluates the learned policy in the trainer's own environment, against the champion."""
 
     def __init__(self, config: TrainingConfig, live: LivePolicy, promotion: Promotion) -> None:
-        """FailedPrecondition: the environment has other spaces than the policy.
+        """Makes and inspects the environment.
 
-        Raises also as `inspect`.
+        Raises:
+            FailedPrecondition: the environment has other spaces than the policy.
+            PolicydError: the same errors as `inspect`.
         """
         self._config, self._promotion = config, promotion
         self._info = inspect(config)
@@ -51,6 +50,6 @@ class Judge:
     def verdict(
         self, repository: ModelRepository, model: bytes, evaluation: artifact_pb2.Evaluation
     ) -> GateVerdict:
-        """Whether the model may become what the alias names; after `evaluate`."""
+        """Whether the alias may move to the model. Call `evaluate` first."""
         challenger = Challenger(self._config, self._info, model, evaluation.greedy.mean, self._budget)
         return judge(repository, challenger, self._promotion)

@@ -37,9 +37,9 @@ from policyd_trainer.export.metadata import describe
 from policyd_trainer.export.parity import certify, largest_difference, runner
 from policyd_trainer.runs.warm_start import moments_of
 
-#: Steps of the parity check: from all over the space, and of the last batch.
+#: Observations of the parity check: drawn from the whole space, and from the last batch.
 RANDOM, VISITED = 200, 200
-#: Settings that shape the networks and what goes into them and comes out.
+#: Settings that determine the networks, their inputs and their outputs.
 NETWORKS = frozenset(
     {
         *("preset", "hidden_sizes", "critic_hidden_sizes", "activation", "squash", "log_std_init", "use_sde"),
@@ -55,11 +55,11 @@ def config_of(
     algorithm: str = "",
     env_id: str = "",
 ) -> TrainingConfig:
-    """The settings that the version was made with, and `settings` on top.
+    """The settings that the version was made with, overridden by `settings`.
 
-    Ratios are clipped whatever the version's own settings were: recorded actions are never quite
-    new. So a batch is used several times. Another `algorithm` than the version's begins with its
-    own preset, but keeps the shape of the networks.
+    Ratios are always clipped, whatever the version's own settings were, because recorded actions
+    are never quite new; clipping also allows several epochs per batch. If `algorithm` differs from
+    the version's, its own preset applies, but the shape of the networks is kept.
     """
     chosen = algorithm or metadata.algorithm
     kept = dict(metadata.settings)
@@ -72,10 +72,10 @@ def config_of(
 
 
 class LivePolicy:
-    """The weights that learn, and what goes with them."""
+    """The weights that learn, with their optimisers, moments and settings."""
 
     def __init__(self, config: TrainingConfig, spaces: Spaces, correction: Correction = WEIGHTED) -> None:
-        """InvalidArgument: the settings do not fit one another."""
+        """Raises InvalidArgument if the settings contradict each other."""
         if correction.kind == "vtrace" and config.algorithm != "a2c":
             raise InvalidArgument.of(
                 "settings[correction]", got="vtrace", wanted="weighted, clip or none with reinforce"
@@ -84,16 +84,18 @@ class LivePolicy:
         distribution = spaces.codec.distribution
         self.specs: NetworkSpecs = network_specs(config, spaces.encoder.layout, distribution)
         self.learner = build_learner(config, self.specs, distribution, resolve_device(config.device))
-        self.steps = 0  # learned from
+        self.steps = 0  # steps learned from so far
         self._rng = np.random.default_rng([config.seed, 3])
         layout = self.specs.actor.layout
         self._moments = RunningMoments.for_rows(layout.groups()) if config.normalize_observations else None
         self._rewards = RewardScaler(1, config.gamma) if config.normalize_rewards else None
 
     def load(self, repository: ModelRepository, version: PublishedVersion) -> None:
-        """Takes the weights and moments of a published version.
+        """Loads the weights and moments of a published version.
 
-        FailedPrecondition: it has none, as an imported model, or its networks have another shape.
+        Raises:
+            FailedPrecondition: the version has no weights, like an imported model, or its networks
+                have another shape.
         """
         if weights.FILE not in version.files:
             message = f"{version.policy} version {version.version} has no {weights.FILE} to learn on from"
@@ -111,7 +113,7 @@ class LivePolicy:
             self._moments = moments_of(version.metadata.observation_statistics, self._moments)
 
     def capture(self) -> dict[str, Any]:
-        """Everything that it needs to go on as if nothing had happened, as pickles take it."""
+        """Everything that is needed to go on as if nothing had happened. It can be pickled."""
         return {
             "config": self.config.model_dump(),
             "learner": state.capture(self.learner),
@@ -122,7 +124,10 @@ class LivePolicy:
         }
 
     def put_back(self, saved: Mapping[str, Any]) -> bool:
-        """Takes what `capture` gave; False: that was of other settings, and nothing is taken."""
+        """Loads what `capture` returned.
+
+        Returns False, and loads nothing, if that came from other settings.
+        """
         if saved["config"] != self.config.model_dump():
             return False
         state.put_back(self.learner, saved["learner"])
@@ -131,27 +136,29 @@ class LivePolicy:
         return True
 
     def learn(self, sequences: Many[Sequence]) -> None:
-        """One batch: estimate, then every epoch and minibatch.
+        """Learns from one batch: estimates advantages, then does every epoch and minibatch.
 
-        Diverged: a gradient is not finite.
+        Raises:
+            Diverged: a gradient is not finite.
         """
         rollout = rollout_of(sequences)
         scaling = None if self._moments is None else ObservationScaling.of(self._moments)
         rewards = rollout.rewards
         if self._rewards is not None:
-            self._rewards.discounted = np.zeros(len(sequences))  # each column is an episode of its own
+            self._rewards.discounted = np.zeros(len(sequences))  # each column is a separate episode
             rewards = self._rewards.scale(rewards, rollout.dones, rollout.valid)
         batch = batch_of(self.config, self.learner, sequences, rollout, rewards, scaling, self._correction)
-        with np.errstate(all="ignore"):  # a diverging run shows in the gradient's norm
+        with np.errstate(all="ignore"):  # a run that diverges shows in the gradient's norm
             self.learner.update(batch, self._rates(), self._rng)
         if self._moments is not None:
             self._moments.update(within_reach(rollout.observations[:-1][rollout.valid]))
         self.steps += rollout.steps
 
     def files(self, visited: np.ndarray) -> tuple[dict[str, bytes], artifact_pb2.PolicyMetadata]:
-        """The files of a version and its description. `visited` [K, D]: rows of the last batch.
+        """The files of a version and its description. `visited` [K, D] are rows of the last batch.
 
-        ParityFailed: ONNX Runtime does not compute what the trainer does.
+        Raises:
+            ParityFailed: ONNX Runtime computes other outputs than the trainer.
         """
         snapshot, encoder, codec = self.snapshot(), self.spaces.encoder, self.spaces.codec
         metadata = describe(self.config, encoder, codec, snapshot.moments)
@@ -172,7 +179,7 @@ class LivePolicy:
         return {"model.onnx": model.SerializeToString(), weights.FILE: dumped}, metadata
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """What the distribution takes [B, outputs] of rows [B, D], as it would be published."""
+        """The distribution's parameters [B, outputs] for rows [B, D], with the weights now."""
         backend, actor = self.learner.backend, self.learner.actor
         scaling = None if self._moments is None else ObservationScaling.of(self._moments)
         some, parts = most_rows(rows), []
@@ -183,7 +190,7 @@ class LivePolicy:
         return np.concatenate(parts)
 
     def snapshot(self) -> Snapshot:
-        """What would be published now."""
+        """The policy that would be published now."""
         to_numpy, critic = self.learner.backend.to_numpy, self.learner.critic
         return Snapshot(
             env_steps=self.steps,
@@ -193,7 +200,10 @@ class LivePolicy:
         )
 
     def _rates(self) -> Rates:
-        """Constant: a continuous job has no end that schedules could lead to."""
+        """The learning rates and entropy weight.
+
+        They are constant: a continuous job has no end that a schedule could lead to.
+        """
         config = self.config
         critic_rate = config.critic_learning_rate or config.learning_rate
         return Rates(config.learning_rate, critic_rate, config.ent_coef)

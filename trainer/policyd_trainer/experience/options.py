@@ -11,14 +11,14 @@ from policyd_trainer.gate.judging import Promotion
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a continuous job was asked for."""
+    """The options of a continuous job."""
 
     policy: str
     promotion: Promotion = field(default_factory=lambda: Promotion(promote=True))
-    settings: dict[str, str] = field(default_factory=dict)  # of the algorithm
-    algorithm: str = ""  # empty: as the version that the job starts from
-    env_id: str = ""  # what the gate plays; empty: there is no gate
-    seed: int = 0  # of the first version, where there is none
-    spaces: SpacesMessage | None = None  # of the first version, where there is none
+    settings: dict[str, str] = field(default_factory=dict)  # the algorithm's settings
+    algorithm: str = ""  # empty: that of the version that the job starts from
+    env_id: str = ""  # the environment that the gate plays; empty: there is no gate
+    seed: int = 0  # for the first version, if there is none yet
+    spaces: SpacesMessage | None = None  # for the first version, if there is none yet
     job_id: str = ""
-    run_dir: Path | None = None  # of the checkpoint; None: no checkpoint
+    run_dir: Path | None = None  # the checkpoint's folder; None: no checkpoint

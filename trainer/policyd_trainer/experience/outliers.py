@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-#: A quarter of the rows may be outliers, an eighth on either side: more than a capped caller has.
+#: A quarter of the rows may be outliers, an eighth on each side. A capped caller has fewer.
 EIGHTH = 0.125
-#: How many times the range of the rows between may lie beyond them: 10 standard deviations of a
-#: normal. A tenth of the rows at that edge make the deviation at most 5 times what it is.
+#: Rows may lie so many times the range of the middle rows beyond that range: 10 standard
+#: deviations of a normal distribution. A tenth of the rows at that edge makes the deviation
+#: at most 5 times as large.
 REACH = 4.0
-#: Where most rows are alike, as with a flag that is seldom set: this many times its size, and 1.
+#: If most rows are equal, like a flag that is seldom set: so many times their size, at least 1.
 ALIKE_REACH = 10.0
-MOST_NUMBERS = 1 << 20  # from which quantiles are taken
+MOST_NUMBERS = 1 << 20  # quantiles are taken from so many numbers at most
 
 
 def within_reach(rows: np.ndarray) -> np.ndarray:
-    """The rows [M, D], outliers of each column moved to the edge of the others' reach."""
+    """The rows [M, D], with the outliers of each column clipped to the reach of the others."""
     if len(rows) == 0:
         return rows
     stride = 1 + rows.size // MOST_NUMBERS

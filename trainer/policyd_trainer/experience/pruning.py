@@ -31,9 +31,9 @@ logger = logging.getLogger(__name__)
 def prune(
     repository: ModelRepository, experience: Path, policy: str, position: Position, keep: int
 ) -> list[int]:
-    """Removes what nobody needs and returns the numbers.
+    """Removes versions that nobody needs and returns their numbers.
 
-    Reads the journal, so not after each version.
+    It reads the whole journal, so it is not called after every version.
     """
     numbers = repository.versions(policy)
     state = repository.aliases(policy)
@@ -49,14 +49,14 @@ def prune(
 
 
 def named_versions(experience: Path, policy: str, position: Position) -> set[int]:
-    """The versions that acted in open episodes, and in sealed ones behind `position`."""
+    """The versions that acted in open episodes, and in sealed ones after `position`."""
     named: set[int] = set()
     for sealed in read_sealed(experience / "episodes" / policy, position):
         named.update(step.version for step in sealed.episode.steps)
     for segment in sorted((experience / "journal").glob("*.log")):
         try:
             records = [record for record in read(segment) if record.kind == DECISION]
-        except FileNotFoundError:  # the recorder needs it no longer
+        except FileNotFoundError:  # the recorder has just sealed and removed it
             continue
         decisions = map(pb.DecisionRecord.FromString, (record.payload for record in records))
         named.update(decision.step.version for decision in decisions if decision.policy == policy)
@@ -64,11 +64,14 @@ def named_versions(experience: Path, policy: str, position: Position) -> set[int
 
 
 def _made_by_jobs(repository: ModelRepository, policy: str, numbers: Iterable[int]) -> Iterator[int]:
-    """Those of the ascending numbers that a continuous job made, up to the first that is young."""
+    """The given numbers that a continuous job made, in ascending order.
+
+    Stops at the first version that is too young to remove.
+    """
     for number in numbers:
         try:
             version = repository.read(policy, number)
-        except PolicydError:  # damaged, or gone: for people to look at
+        except PolicydError:  # damaged, or gone: left for people to examine
             continue
         if version.create_time > datetime.now(UTC) - YOUNG:
             return
@@ -79,6 +82,6 @@ def _made_by_jobs(repository: ModelRepository, policy: str, numbers: Iterable[in
 def _remove(repository: ModelRepository, policy: str, number: int) -> bool:
     try:
         return repository.remove(policy, number)
-    except PolicydError as error:  # an alias was pointed at it meanwhile, or the store is away
+    except PolicydError as error:  # an alias has just been pointed at it, or the store is unavailable
         logger.info("%s", error.message)
         return False

@@ -30,15 +30,19 @@ class Publisher:
     promotion: Promotion
     job_id: str  # empty: outside a job
     judge: Judge | None  # None: the trainer has no environment for it
-    evidence: EvidenceGate | None = None  # what decides without an environment; None: nothing does
+    evidence: EvidenceGate | None = None  # decides if there is no environment; None: nothing does
 
     def publish(
         self, live: LivePolicy, state: LearningState, visited: np.ndarray, tick: Callable[[], None]
     ) -> PublishedVersion:
-        """The next version; the same batch of the same job again is the same version.
+        """Publishes the next version.
 
-        `visited` [K, D]: rows of the last batch. ParityFailed: ONNX Runtime does not compute what
-        the trainer does.
+        For the same batch of the same job it returns the same version.
+
+        `visited` [K, D] are rows of the last batch.
+
+        Raises:
+            ParityFailed: ONNX Runtime computes other outputs than the trainer.
         """
         if (before := self._before(state)) is not None:
             return before
@@ -59,10 +63,10 @@ class Publisher:
     def promote(self, published: PublishedVersion, state: LearningState) -> bool:
         """Moves the alias from `state.version` to the version.
 
-        False: the gate refuses, or it was moved.
+        Returns False if the gate refuses, or if somebody else has moved the alias.
         """
         history = self.repository.aliases(self.policy).history_of(self.promotion.alias)
-        if any(change.version == published.version for change in history):  # before this job was killed
+        if any(change.version == published.version for change in history):  # moved before this job was killed
             return True
         verdict = self._verdict(published)
         if not self.promotion.promote or (verdict is not None and not verdict.promote):
@@ -83,7 +87,7 @@ class Publisher:
                     reason=reason,
                     expected_generation=aliases.generation,
                 )
-            except Conflict:  # another alias was changed, maybe
+            except Conflict:  # maybe another alias was changed
                 continue
             return True
         return False

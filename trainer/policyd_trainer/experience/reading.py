@@ -14,12 +14,12 @@ from policyd_trainer.experience.spaces import Spaces
 
 
 class EpisodeReader:
-    """Collects a batch of episodes over several looks at the log."""
+    """Collects a batch of episodes over several reads of the log."""
 
     def __init__(self, log: Path, position: Position, spaces: Spaces, held_out: float = 0.0) -> None:
-        """`log`: the folder of the policy's sealed episodes. Reads from `position` on.
+        """`log` is the folder of the policy's sealed episodes. Reads from `position` on.
 
-        `held_out`: share of the episodes that are kept apart.
+        `held_out` is the share of the episodes that are kept apart.
         """
         self._log, self._spaces, self._held_out = log, spaces, held_out
         self.position = position
@@ -28,7 +28,7 @@ class EpisodeReader:
 
     @property
     def steps(self) -> int:
-        """Steps to learn from so far."""
+        """How many steps there are to learn from so far."""
         return sum(len(candidate.sequence) for candidate in self._found)
 
     def look(self, wanted: int, rules: Rules, age: Callable[[int], int]) -> None:
@@ -46,14 +46,17 @@ class EpisodeReader:
                 break
 
     def take(self, rules: Rules, dropped: Dropped) -> list[Candidate]:
-        """The batch, within everybody's share; what was dropped is counted in `dropped`."""
+        """The batch, within the share of each caller and subject.
+
+        Counts what it drops in `dropped`.
+        """
         for reason, steps in self._dropped:
             dropped.add(reason, steps)
         found, self._found, self._dropped = self._found, [], []
         return within_shares(found, rules.max_caller_share, rules.max_subject_share, dropped)
 
     def _candidate(self, sealed: Sealed, rules: Rules, age: Callable[[int], int]) -> Candidate | None:
-        """The episode's steps to learn from; None: it is dropped, and remembered as such."""
+        """The episode's steps to learn from. None if it is dropped, which is counted."""
         episode, reason = sealed.episode, ""
         if not sealed.observed:
             reason = "FORGOTTEN"

@@ -6,7 +6,7 @@ import time
 
 from policyd.repository import AliasState, ModelRepository
 
-ALIAS_SECONDS = 1.0  # for which the aliases are used before they are read again
+ALIAS_SECONDS = 1.0  # seconds after which the aliases are read again
 
 
 class RecentAliases:
@@ -17,12 +17,12 @@ class RecentAliases:
         self._state, self._read_at = AliasState(policy), float("-inf")
 
     def read(self) -> AliasState:
-        """Retryable: the repository is away."""
+        """The aliases. Raises Retryable if the repository is unavailable."""
         if time.monotonic() - self._read_at > ALIAS_SECONDS:
             self._state = self._repository.aliases(self._policy)
             self._read_at = time.monotonic()
         return self._state
 
     def forget(self) -> None:
-        """The next look reads them again."""
+        """Makes the next `read` read them again."""
         self._read_at = float("-inf")

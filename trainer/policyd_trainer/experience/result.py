@@ -9,7 +9,12 @@ from policyd_trainer.experience.state import LearningState
 
 
 def result_of(repository: ModelRepository, policy: str, alias: str, state: LearningState) -> TrainingResult:
-    """Its newest version, and whether the alias names that. NotFound, CorruptArtifact."""
+    """The job's newest version, and whether the alias names it.
+
+    Raises:
+        NotFound: the version is gone.
+        CorruptArtifact: the version is damaged.
+    """
     number = state.newest or state.version
     version = repository.read(policy, number)
     aliases = repository.aliases(policy)

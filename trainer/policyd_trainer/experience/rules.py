@@ -11,17 +11,17 @@ from policy_api.v1 import experience_pb2 as pb
 from policyd.experience.configs import VERSION_LAG, ExperienceConfigs
 from policyd.repository import AliasState
 
-#: Seconds for which a configuration is used before its file is read again.
+#: A configuration's file is read again after so many seconds.
 SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What one batch has to keep to."""
+    """The rules for one batch."""
 
     may_learn: bool  # whether the mode is LEARN
-    max_version_lag: int  # versions; an episode whose oldest decision is older is dropped
-    max_caller_share: float  # of a batch's steps; 0: no cap
+    max_version_lag: int  # an episode with an older decision is dropped, in versions
+    max_caller_share: float  # of a batch's steps; 0: no limit
     max_subject_share: float
 
     @classmethod
@@ -44,7 +44,7 @@ class PolicyRules:
 
     @property
     def now(self) -> Rules:
-        """The rules. CorruptArtifact: the configuration's file is damaged."""
+        """The rules now. Raises CorruptArtifact if the configuration's file is damaged."""
         if time.monotonic() - self._read_at > SECONDS:
             self._rules = Rules.of(self._configs.read(self._policy).config)
             self._read_at = time.monotonic()
@@ -52,9 +52,10 @@ class PolicyRules:
 
 
 def ages(state: AliasState, alias: str) -> Callable[[int], int]:
-    """How old a version is: how many versions the alias has named since.
+    """Returns a function that gives the age of a version.
 
-    Versions that the gate refused were never acted with, so they make nothing older.
+    The age is how many versions the alias has named since. Versions that the gate refused have
+    never acted, so they do not count.
     """
     current = state.aliases.get(alias, 0)
     named = sorted({change.version for change in state.history_of(alias) if change.version <= current})

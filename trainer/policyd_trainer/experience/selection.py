@@ -13,7 +13,7 @@ from policyd_trainer.experience.sequences import Sequence
 
 @dataclass
 class Dropped:
-    """Episodes that were not learned from, by reason; lengths in powers of two.
+    """Counts episodes that were not learned from, by reason and by length in powers of two.
 
     Dropping silently biases learning: long episodes are dropped more often than short ones.
     """
@@ -52,13 +52,13 @@ class Dropped:
 
     @property
     def total(self) -> int:
-        """Episodes, for whatever reason."""
+        """The number of dropped episodes, for any reason."""
         return sum(self.episodes.values())
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A sequence, and whose it is."""
+    """A sequence, with its caller and its subject."""
 
     sequence: Sequence
     caller: str
@@ -70,9 +70,8 @@ def within_shares(
 ) -> list[Candidate]:
     """Drops episodes until no caller and no subject has more than its share of the batch's steps.
 
-    A share of 0 or 1 is no cap. The caps hold against those that ask most: the episodes that came
-    last of whoever has too much go first. A caller alone is not capped, since there is nobody
-    beside it.
+    A share of 0 or 1 is no limit. Of a caller with too many steps, the episodes that came last are
+    dropped. A single caller is not limited, because nobody else needs the room.
     """
     kept = list(candidates)
     for share, reason in ((caller_share, "CALLER_CAP"), (subject_share, "SUBJECT_CAP")):
@@ -82,7 +81,7 @@ def within_shares(
 
 
 def _capped(candidates: list[Candidate], share: float, reason: str, dropped: Dropped) -> list[Candidate]:
-    """Caps each name's steps at share / (1 - share) times the steps of all others."""
+    """Limits each name's steps to share / (1 - share) times the steps of all others."""
 
     def name(candidate: Candidate) -> str:
         return candidate.caller if reason == "CALLER_CAP" else candidate.subject

@@ -14,26 +14,26 @@ from policyd_trainer.spaces.observations import ObservationEncoder
 
 @dataclass(frozen=True)
 class Sequence:
-    """The longest prefix of one episode without a hole, K steps."""
+    """The steps of one episode up to the first missing one, K steps."""
 
-    observations: np.ndarray  # [K, D] float32, with the action mask behind, where the policy has one
+    observations: np.ndarray  # [K, D] float32, the action mask last if the policy has one
     actions: np.ndarray  # [K, *action_shape]
     log_probs: np.ndarray  # [K] float32, as the server computed them when it acted
     rewards: np.ndarray  # [K] float32
-    versions: np.ndarray  # [K] int64, which version acted
+    versions: np.ndarray  # [K] int64, the version that acted
     terminated: bool  # whether the last step reached a terminal state
-    final_observation: np.ndarray | None  # [D], what came after the last step; None where terminated
+    final_observation: np.ndarray | None  # [D], after the last step; None if terminated
 
     def __len__(self) -> int:
         return len(self.rewards)
 
 
 def sequence_of(episode: pb.Episode, encoder: ObservationEncoder, codec: ActionCodec) -> Sequence | None:
-    """The steps to learn from; None: there are none.
+    """The steps of an episode to learn from; None if there are none.
 
-    Steps 0, 1, 2, ... count as long as each has an outcome. Where the prefix ends before the
-    episode does, the next decision's observation is the successor. Where no successor was recorded,
-    the last step of the prefix gives its observation for that, and its own reward is not learned
+    Steps 0, 1, 2, ... count as long as each has an outcome. If these end before the episode does,
+    the observation of the next decision is the successor. If no successor was recorded, the
+    observation of the last step is used as the successor, and that step's reward is not learned
     from.
     """
     steps = _prefix(episode)
@@ -47,7 +47,7 @@ def sequence_of(episode: pb.Episode, encoder: ObservationEncoder, codec: ActionC
 
 
 def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:
-    """Steps 0, 1, 2, ... that have an outcome. The step with which a client gave up has none."""
+    """Steps 0, 1, 2, ... that have an outcome. The step in which a client gave up has none."""
     steps = []
     for number, step in enumerate(episode.steps):
         if step.step != number or not step.reported:
@@ -58,7 +58,7 @@ def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:
 
 
 def _successor(episode: pb.Episode, length: int, encoder: ObservationEncoder) -> np.ndarray | None:
-    """The row after the prefix [D]; None: it was not recorded."""
+    """The row after these steps [D]; None if it was not recorded."""
     if length < len(episode.steps):
         following = episode.steps[length]
         return _row(following, encoder) if following.step == length else None
@@ -69,9 +69,10 @@ def _successor(episode: pb.Episode, length: int, encoder: ObservationEncoder) ->
 
 
 def _row(step: pb.RecordedStep, encoder: ObservationEncoder) -> np.ndarray:
-    """The observation as networks take it [D].
+    """The observation as a row for the networks [D].
 
-    ValueError: it has another size than the policy's, or a number that is not finite.
+    Raises:
+        ValueError: it has another size than the policy's, or a number that is not finite.
     """
     row = np.frombuffer(step.observation, "<f4")
     if len(row) != encoder.observed:
@@ -111,5 +112,5 @@ def _sequence(
 
 
 def _served_type(codec: ActionCodec) -> str:
-    """The type of a recorded action: the normal sample u of a Box, else indices or bits."""
+    """The type of a recorded action: the normal sample u for a Box, else indices or bits."""
     return "<f4" if isinstance(codec, BoxCodec) else "<i8"

@@ -22,27 +22,28 @@ from policyd_trainer.spaces.restore import action_space
 
 ALGORITHM = "a2c"
 CLIP_RANGE = "0.2"
-#: Passes over a batch of clients' steps, which are dear: clipped ratios allow more than one. In
-#: docs/notes/learning-from-clients.md a bandit does not end within 1% of its optimum with one.
+#: Passes over a batch. Steps of clients are expensive, and clipped ratios allow more than one pass.
+#: In docs/notes/learning-from-clients.md a bandit does not reach within 1% of its optimum with one.
 EPOCHS = "4"
-#: On top of the preset of Box actions. The server draws each action anew, so noise that a state
-#: decides is no smoother here. Where all observations are alike, their scaled features are 0, and
-#: so would be the noise: nothing would be tried any more. docs/notes/learning-from-clients.md.
+#: Added to the preset of Box actions. The server draws each action anew, so noise that depends on
+#: the state (gSDE) is no smoother here. If all observations are equal, their scaled features are 0,
+#: and that noise would be 0 too: nothing new would be tried. See
+#: docs/notes/learning-from-clients.md.
 BOX_ACTIONS: Mapping[str, str] = {"use_sde": "false", "log_std_init": "-0.5", "minibatch_size": "512"}
-#: Numbers of one observation and of one action, at most.
+#: Most numbers of one observation and of one action.
 LARGEST = {"observation": 2**22, "action": 2**12}
 
 
 @dataclass(frozen=True)
 class Spaces:
-    """What the policy sees and does."""
+    """The observations and actions of a policy."""
 
     encoder: ObservationEncoder
     codec: ActionCodec
 
 
 def spaces_of(metadata: artifact_pb2.PolicyMetadata, config: TrainingConfig) -> Spaces:
-    """The spaces as the version describes them."""
+    """The spaces that the version's metadata describe."""
     codec = codec_for(action_space(metadata.action_space), GaussianOptions.of(config))
     mask_width = codec.mask_width if metadata.has_action_mask else 0
     encoder = encoder_of(metadata.observation_space, mask_width, scaled=config.normalize_observations)
@@ -57,11 +58,10 @@ def first_config(
     message: SpacesMessage,
     env_id: str = "",
 ) -> TrainingConfig:
-    """The configuration of an untrained version.
+    """The configuration of an untrained version: the preset for the spaces, with `settings` on top.
 
-    The preset that fits the spaces, and `settings` on top.
-
-    InvalidArgument: the settings or the spaces are none to learn with; it names the field.
+    Raises:
+        InvalidArgument: nothing can be learned with these settings or spaces. Names the field.
     """
     merged = {"clip_range": CLIP_RANGE, "n_epochs": EPOCHS, **settings}
     name, environment = algorithm or ALGORITHM, env_id or CLIENTS
@@ -78,14 +78,14 @@ def first_config(
 
 
 def _box_actions(settings: Mapping[str, str]) -> Mapping[str, str]:
-    """Defaults for Box actions; somebody who asks for gSDE gets the preset's own deviation."""
+    """Defaults for Box actions. With gSDE the preset's own log_std_init stays."""
     if settings.get("use_sde", "false") == "false":
         return BOX_ACTIONS
     return {name: text for name, text in BOX_ACTIONS.items() if name != "log_std_init"}
 
 
 def spaces_of_message(message: SpacesMessage, config: TrainingConfig) -> Spaces:
-    """The spaces that a request describes. InvalidArgument names the field."""
+    """The spaces that a request describes. Raises InvalidArgument, which names the field."""
     _check(message.observation, "observation")
     _check(message.action, "action")
     try:
@@ -100,7 +100,7 @@ def spaces_of_message(message: SpacesMessage, config: TrainingConfig) -> Spaces:
 
 
 def _check(space: artifact_pb2.Space, name: str) -> None:
-    """InvalidArgument: shapes, bounds and types do not agree, or it is too large."""
+    """Raises InvalidArgument if shapes, bounds and types disagree, or if the space is too large."""
     try:
         parts = spaces.leaves(space)
         for part in parts:
@@ -114,7 +114,7 @@ def _check(space: artifact_pb2.Space, name: str) -> None:
 
 
 def _check_leaf(part: spaces.Leaf) -> None:
-    """ValueError: what is wrong with it."""
+    """Raises ValueError that says what is wrong with the space."""
     if part.kind == "box":
         for bounds in (part.space.box.low, part.space.box.high):
             if len(bounds) not in (1, part.size):

@@ -30,33 +30,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class LearningState:
-    """Counts of one job, all attempts together."""
+    """The counters of one job over all its attempts."""
 
-    position: Position = field(default_factory=Position)  # behind the last episode that was used or dropped
-    steps: int = 0  # that were learned from
+    position: Position = field(default_factory=Position)  # after the last episode that was used or dropped
+    steps: int = 0  # steps learned from
     episodes: int = 0
     batches: int = 0
     published: int = 0  # batches when the last version was published
     versions: int = 0  # that this job published
-    version: int = 0  # the one that learning goes on from: the alias named it
-    newest: int = 0  # the newest that this job published; 0: none
+    version: int = 0  # the version that learning goes on from, which the alias named
+    newest: int = 0  # the newest version that this job published; 0: none
     dropped: Dropped = field(default_factory=Dropped)
-    before: Learned = field(default_factory=Learned)  # what earlier jobs of the policy learned from
+    before: Learned = field(default_factory=Learned)  # what earlier jobs of the policy had learned from
 
     @classmethod
     def after(cls, before: Learned) -> LearningState:
-        """A job that begins behind what earlier ones learned from."""
+        """The state of a job that begins where earlier jobs ended."""
         return cls(position=before.position, before=before)
 
     def learned(self) -> Learned:
-        """What all jobs of the policy learned from so far."""
+        """What all jobs of the policy have learned from so far."""
         before = self.before
         dropped = Dropped.of((*before.dropped, *self.dropped.messages())).messages()
         return Learned(self.position, before.episodes + self.episodes, before.steps + self.steps, dropped)
 
 
 def encode(learned: Learned) -> bytes:
-    """The content of a version's file."""
+    """Encodes it for a file of the version."""
     dropped = [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in learned.dropped]
     counts = {"steps": learned.steps, "episodes": learned.episodes}
     return json.dumps({"position": list(learned.position), **counts, "dropped": dropped}).encode()
@@ -65,7 +65,7 @@ def encode(learned: Learned) -> bytes:
 def learned_until(repository: ModelRepository, version: PublishedVersion, log: Path) -> Learned:
     """What a version was learned from.
 
-    Nothing where no job made it, or one that read another `log`.
+    Empty if no job made the version, or if its job read another `log`.
     """
     if FILE not in version.files:
         return Learned()
@@ -86,7 +86,7 @@ def save(folder: Path, state: LearningState, live: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> tuple[LearningState, dict[str, Any]] | None:
-    """The folder's checkpoint; None: there is none that this release reads."""
+    """The folder's checkpoint; None if there is none, or none that this release can read."""
     try:
         saved = pickle.loads((folder / CHECKPOINT).read_bytes())  # noqa: S301  this job wrote it
         if saved["format"] != FORMAT:

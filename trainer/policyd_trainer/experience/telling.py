@@ -11,13 +11,13 @@ from policy_api.v1.training_pb2 import LearningProgress, TrainingProgress
 from policyd_trainer.experience.state import LearningState
 from policyd_trainer.runs.reporting import INTERVAL, Reporter
 
-RETURNS = 100  # of the last episodes, whose mean is told
-PATIENCE = 2.0  # seconds without a batch after which the job is said to wait
+RETURNS = 100  # episodes whose mean return is reported
+PATIENCE = 2.0  # seconds without a batch after which the job is reported as waiting
 
 
 @dataclass
 class LearningClock:
-    """Tells how far the job is: with `max_steps` how much is left, else only what was done."""
+    """Reports progress: with `max_steps` the part that is left, else only what was done."""
 
     reporter: Reporter
     max_steps: int | None
@@ -25,15 +25,15 @@ class LearningClock:
     _returns: deque[float] = field(default_factory=lambda: deque(maxlen=RETURNS))
     _began: tuple[float, int] | None = None  # time and steps when this attempt began
     _last: tuple[int, float] = (0, float("-inf"))  # phase and time of the last report
-    _learned: float = float("-inf")  # when the last batch was
+    _learned: float = float("-inf")  # time of the last batch
 
     def learned(self, returns: Sequence[float]) -> None:
-        """A batch of episodes with these undiscounted returns was learned from."""
+        """Notes a batch of episodes with these undiscounted returns."""
         self._returns.extend(returns)
         self._learned = self.now()
 
     def wait(self, state: LearningState) -> None:
-        """There are no episodes to learn from yet."""
+        """Notes that there are no episodes to learn from yet."""
         if self.now() - max(self._learned, self._begin(state)[0]) >= PATIENCE:
             self.tell(state, TrainingProgress.WAITING)
 
@@ -44,9 +44,9 @@ class LearningClock:
         *,
         at_once: bool = False,
     ) -> None:
-        """Reports, unless the last report of this phase was a moment ago; `at_once`.
+        """Reports, unless the same phase was reported a moment ago.
 
-        In any case.
+        With `at_once` it always reports.
         """
         began, first_steps = self._begin(state)
         now = self.now()
