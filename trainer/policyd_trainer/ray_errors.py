@@ -7,9 +7,9 @@ MAX_CHARACTERS = 500
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error of Ray says, without the stack of its server and without actors' names.
+    """What an error of Ray says, in one line, without its server's stack and actors' names.
 
-    Ray's servers answer with whole tracebacks, whose frames are indented. The last line says why.
+    Ray's servers return whole tracebacks, whose frames are indented. The last line has the reason.
     """
     kept = [line.replace(_TRACEBACK, "").strip() for line in str(error).splitlines() if _says(line)]
     return "; ".join(filter(None, kept))[:MAX_CHARACTERS] or type(error).__name__

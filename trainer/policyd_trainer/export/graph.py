@@ -24,10 +24,10 @@ METADATA_KEY = "policy_metadata"
 def policy_model(
     specs: NetworkSpecs, snapshot: Snapshot, codec: ActionCodec, observation_shape: tuple[int, ...]
 ) -> onnx.ModelProto:
-    """The checked model of a policy.
+    """The checked ONNX model of a policy.
 
-    It maps observations [B, *shape] to what determines the distribution, and to the value [B] where
-    there is a critic.
+    It maps observations [B, *shape] to the tensors that determine the distribution, and to the
+    value [B] if there is a critic.
     """
     graph = GraphWriter()
     rows = OBSERVATIONS  # [B, D]
@@ -48,9 +48,9 @@ def policy_model(
 def expected_outputs(
     specs: NetworkSpecs, snapshot: Snapshot, codec: ActionCodec, observations: np.ndarray
 ) -> list[np.ndarray]:
-    """What the model should compute for observations [B, *shape]: the trainer's own numbers.
+    """What the trainer itself computes for observations [B, *shape], for the parity check.
 
-    They come from numpy, for images from torch.
+    The numbers come from numpy, for images from torch.
     """
     rows, actor = observations.reshape(len(observations), -1), specs.actor.without_mask()
     if snapshot.scaling is not None:
@@ -62,7 +62,7 @@ def expected_outputs(
 
 
 def _scaled(graph: GraphWriter, scaling: ObservationScaling, columns: int, rows: str) -> str:
-    """The running normalisation of rows, frozen."""
+    """Adds nodes that normalise rows with the moments of the export."""
     frozen = _first_columns(scaling, columns)
     centred = graph.add("Sub", rows, graph.constant(frozen.mean))
     scaled = graph.add("Mul", centred, graph.constant(frozen.inverse_std))
@@ -73,6 +73,6 @@ def _scaled(graph: GraphWriter, scaling: ObservationScaling, columns: int, rows:
 
 
 def _first_columns(scaling: ObservationScaling, columns: int) -> ObservationScaling:
-    """The scaling without the columns of an action mask."""
+    """The scaling of the first columns, without those of an action mask."""
     limit = scaling.limit if isinstance(scaling.limit, float) else scaling.limit[:columns]
     return ObservationScaling(scaling.mean[:columns], scaling.inverse_std[:columns], limit)

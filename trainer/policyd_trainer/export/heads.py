@@ -18,20 +18,20 @@ from policyd_trainer.spaces.boxes import BoxCodec
 
 
 class Head(Protocol):
-    """What a kind of distribution shows of the actor's outputs."""
+    """The output tensors of a kind of distribution, made from the actor's outputs."""
 
     def nodes(self, graph: GraphWriter, outputs: NetworkOutputs) -> None:
         """Adds the nodes that make the head's tensors."""
 
     def numbers(self, outputs: np.ndarray) -> list[np.ndarray]:
-        """The same tensors from the actor's outputs [B, O] in numpy."""
+        """The same tensors [B, ...] computed in numpy from the actor's outputs [B, O]."""
 
 
 @dataclass(frozen=True)
 class LogitsHead:
     """Logits and probabilities: softmax over each branch, or the logistic function of each bit."""
 
-    nvec: tuple[int, ...]  # choices of each branch; (): bits
+    nvec: tuple[int, ...]  # choices per branch; (): bits
 
     def nodes(self, graph: GraphWriter, outputs: NetworkOutputs) -> None:
         """Logits and probabilities, [B, O] each."""
@@ -54,12 +54,12 @@ class LogitsHead:
 
 @dataclass(frozen=True, eq=False)
 class MomentsHead:
-    """Mean and deviation of u; where actions are clipped, in the environment's units."""
+    """Mean and standard deviation of u; for clipped actions in the environment's units."""
 
     codec: BoxCodec
 
     def nodes(self, graph: GraphWriter, outputs: NetworkOutputs) -> None:
-        """Mean and deviation, [B, size] each."""
+        """Adds mean and standard deviation, [B, size] each."""
         assert outputs.std is not None, "a Gaussian's network has deviations"
         mean, std = outputs.body, outputs.std
         if self._in_units:
@@ -70,7 +70,7 @@ class MomentsHead:
         graph.add("Expand", std, graph.add("Shape", mean), name=STD)
 
     def numbers(self, outputs: np.ndarray) -> list[np.ndarray]:
-        """Mean and deviation, [B, size] each."""
+        """Mean and standard deviation, [B, size] each."""
         mean, std = self.codec.distribution.moments(np, outputs)
         if self._in_units:
             return [self.codec.middle + self.codec.half * mean, self.codec.half * std]
@@ -82,7 +82,7 @@ class MomentsHead:
 
 
 def head_for(codec: ActionCodec) -> Head:
-    """The head that the codec's description promises."""
+    """The head that matches the codec's description."""
     if isinstance(codec, BoxCodec):
         return MomentsHead(codec)
     described = codec.describe_distribution()

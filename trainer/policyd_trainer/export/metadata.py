@@ -14,7 +14,7 @@ from policyd_trainer.spaces.actions import ActionCodec
 from policyd_trainer.spaces.observations import ObservationEncoder
 
 FORMAT = 1
-LARGEST_STATISTICS = 4096  # numbers of an observation; those of an image would make megabytes of metadata
+LARGEST_STATISTICS = 4096  # most numbers of an observation with statistics; an image's would make megabytes
 PACKAGES = ("policyd", "torch", "gymnasium", "numpy", "onnx", "onnxruntime")
 
 
@@ -24,7 +24,7 @@ def describe(
     codec: ActionCodec,
     moments: RunningMoments | None,
 ) -> artifact_pb2.PolicyMetadata:
-    """Everything but the figures of training, evaluation and parity, which their phases add."""
+    """All metadata except figures of training, evaluation and parity, which are added later."""
     metadata = artifact_pb2.PolicyMetadata(
         format=FORMAT,
         policy=config.policy,
@@ -41,7 +41,7 @@ def describe(
         has_action_mask=encoder.mask_width > 0,
     )
     metadata.create_time.GetCurrentTime()
-    observed = encoder.observed  # the mask is no observation
+    observed = encoder.observed  # the mask is not part of the observation
     if moments is not None and observed <= LARGEST_STATISTICS:
         mean, std = moments.mean[:observed].tolist(), moments.std[:observed].tolist()
         statistics = artifact_pb2.ObservationStatistics(mean=mean, std=std, count=moments.count)
@@ -61,7 +61,7 @@ def _packages() -> dict[str, str]:
 
 @functools.cache
 def _git_commit() -> str:
-    """The checkout that this code runs from; empty elsewhere."""
+    """The git commit of the checkout that this code runs from; empty outside a checkout."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return ""

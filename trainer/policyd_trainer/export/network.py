@@ -21,8 +21,8 @@ from policyd_trainer.networks.spec import NetworkSpec
 class NetworkOutputs:
     """Names of a network's results in the graph."""
 
-    body: str  # of the perceptron [B, body.outputs]
-    std: str | None = None  # deviations of a Gaussian [B, A], or [A] where they are the same everywhere
+    body: str  # the perceptron's output [B, body.outputs]
+    std: str | None = None  # standard deviations of a Gaussian [B, A], or [A] if equal for all rows
 
 
 def network_nodes(graph: GraphWriter, spec: NetworkSpec, parameters: np.ndarray, rows: str) -> NetworkOutputs:
@@ -40,7 +40,7 @@ def network_nodes(graph: GraphWriter, spec: NetworkSpec, parameters: np.ndarray,
 
 
 def _perceptron(graph: GraphWriter, spec: MlpSpec, parameters: np.ndarray, inputs: str) -> tuple[str, str]:
-    """(input of the last layer, its output)."""
+    """Adds the perceptron. Returns the names of the last layer's input and of its output."""
     hidden = inputs
     layers = layer_views(spec, parameters)
     for weight, bias in layers[:-1]:
@@ -55,14 +55,14 @@ def _linear(graph: GraphWriter, weight: np.ndarray, bias: np.ndarray, inputs: st
 
 
 def _state_dependent(graph: GraphWriter, spec: NetworkSpec, log_std: np.ndarray, hidden: str) -> str:
-    """std_j = sqrt(sum_k (h_k s_kj)^2 + floor), as one product of h^2 with s^2."""
+    """Adds std_j = sqrt(sum_k (h_k s_kj)^2 + floor), as one product of h^2 with s^2."""
     variances = np.exp(2 * log_std).reshape(spec.latent, -1)  # [H, A]
     products = graph.add("MatMul", graph.add("Mul", hidden, hidden), graph.constant(variances))
     return graph.add("Sqrt", graph.add("Add", products, graph.number(VARIANCE_FLOOR)))
 
 
 def _features(graph: GraphWriter, spec: NetworkSpec, images: np.ndarray, rows: str) -> str:
-    """What the perceptron reads: the rows, choices one-hot, images after their convolutions."""
+    """Adds the perceptron's input: the rows, choices one-hot, images after their convolutions."""
     if spec.layout.has_only_numbers:
         return rows
     places = spec.layout.places()
@@ -96,7 +96,7 @@ def _divided(graph: GraphWriter, segment: Segment, columns: str) -> str:
 
 
 def _planes(graph: GraphWriter, segment: Segment, columns: str) -> str:
-    """Pixels [B, H W C] as [B, C, H, W]."""
+    """Adds pixels [B, H W C] as [B, C, H, W]."""
     height, width, channels = segment.image
     scaled = _divided(graph, segment, columns)
     if segment.channels_first:

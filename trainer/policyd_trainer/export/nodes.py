@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 18  # of the operators; ONNX Runtime has known it since 1.14
-IR_VERSION = 8  # of the file format that came with this opset
+OPSET = 18  # version of the operators; ONNX Runtime supports it since 1.14
+IR_VERSION = 8  # version of the file format that came with this opset
 
 
 class GraphWriter:
@@ -24,10 +24,7 @@ class GraphWriter:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Adds a node with one result.
-
-        `name` is what the result is called; empty: a name is made.
-        """
+        """Adds a node with one result, named `name`, or with a generated name if that is empty."""
         result = name or f"{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, list(inputs), [result], **attributes))
         return result
@@ -61,7 +58,7 @@ class GraphWriter:
     def model(
         self, inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]]
     ) -> onnx.ModelProto:
-        """The checked model. Shapes are without the batch, which stays free; everything is float32.
+        """The checked model. Shapes leave out the batch, which may have any size. All is float32.
 
         Raises:
             onnx.checker.ValidationError: the graph is not valid.

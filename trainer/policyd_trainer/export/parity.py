@@ -20,7 +20,7 @@ class ParityFailed(Internal):
 
 
 def runner(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """The model as a function of observations [B, *shape], by ONNX Runtime."""
+    """The model as a function of observations [B, *shape], computed by ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -31,7 +31,7 @@ def runner(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
 def largest_difference(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> float:
     """The largest |a - b| / max(1, |a|): absolute up to 1, relative above.
 
-    (In float32 a value of 500 has no fifth decimal place to compare.)
+    (A float32 near 500 has no fifth decimal place to compare.)
     """
     worst = 0.0
     for a, b in zip(expected, actual, strict=True):

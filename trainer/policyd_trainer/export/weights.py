@@ -21,10 +21,10 @@ def dump_weights(weights: Weights) -> bytes:
 
 
 def load_weights(content: bytes) -> Weights:
-    """The weights again.
+    """The weights that `dump_weights` wrote.
 
     Raises:
-        CorruptArtifact: this is no such file.
+        CorruptArtifact: the content is not such a file.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

@@ -13,19 +13,18 @@ import struct
 from ctypes import Array, c_ubyte
 from multiprocessing.context import BaseContext
 
-# In the environment of a process that was started by a guardian: the descriptor of the shared
-# memory.
+# A guardian puts the descriptor of the shared memory into this variable for the process it starts.
 VARIABLE = "POLICYD_BOARD"
 
-# The calls into an environment. A call is written down as its index; 0: none is running.
+# The calls into an environment. The board holds the index of the running one; 0: none.
 CALLS = (
     *("", "import", "constructor", "spaces", "first reset", "reset"),
     *("step", "action_masks", "render", "close", "pickle"),
 )
 
 _CALL, _STAGE, _CODE, _JSON, _COUNT = range(5)  # positions of the bytes
-_LIMIT = 8  # of a number with eight bytes: seconds
-_AFTER = 16  # where the command begins that is to run afterwards
+_LIMIT = 8  # the limit in seconds, eight bytes
+_AFTER = 16  # start of the command that is to run afterwards
 IDLE, RUNNING, REPORTED = range(3)  # stages of a run
 
 
@@ -39,34 +38,34 @@ class Board:
         """Uses shared memory from now on; -1: private memory."""
         self.is_shared = descriptor >= 0
         self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
-        self.bytes = memoryview(self._memory)  # bytes[0] is written around each call
+        self.bytes = memoryview(self._memory)  # bytes[0] is written before and after each call
 
     def write_to(self, memory: memoryview) -> None:
-        """Writes into memory that a process's owner can read, from now on."""
+        """From now on writes into memory that this process's owner can read."""
         self.bytes = memory.cast("B")
 
     @property
     def call(self) -> str:
-        """The call into the environment that is running; empty: none."""
+        """The call into the environment that is running; empty if none is."""
         return call_in(self.bytes)
 
     def begin(self, *, as_json: bool) -> None:
-        """The run begins; `as_json`: it tells machines about itself on standard output."""
+        """Notes that the run begins. `as_json`: whether it writes JSON to standard output."""
         self.bytes[_STAGE], self.bytes[_JSON] = RUNNING, as_json
 
     def watch(self, seconds: float) -> None:
-        """From now on somebody counts in this process, as long as it runs; 0: no more.
+        """Announces that this process counts from now on, for as long as it runs.
 
-        `seconds`: how long a call into the environment may take.
+        `seconds` is how long a call into the environment may take; 0 means that counting has ended.
         """
         struct.pack_into("d", self.bytes, _LIMIT, seconds)
 
     def count(self) -> None:
-        """Shows that the process runs."""
+        """Counts up by one, which shows that the process runs."""
         self.bytes[_COUNT] = (self.bytes[_COUNT] + 1) % 256
 
     def report(self, code: int) -> None:
-        """The result or the failure is told, and the process will end with `code`."""
+        """Notes that the result or failure was reported and the process will end with `code`."""
         self.bytes[_CODE] = code
         self.bytes[_STAGE] = REPORTED
 
@@ -77,11 +76,11 @@ class Board:
 
     @property
     def code(self) -> int:
-        """The exit code that was announced by `report`."""
+        """The exit code that `report` announced."""
         return self.bytes[_CODE]
 
     def run_after(self, command: list[str]) -> None:
-        """Has the guardian start `command` when this process and all below it have ended."""
+        """Makes the guardian start `command` after this process and its descendants ended."""
         text = json.dumps(command).encode()
         if len(text) + _AFTER < len(self.bytes):
             self.bytes[_AFTER : _AFTER + len(text)] = text
@@ -95,31 +94,31 @@ class Board:
 
     @property
     def as_json(self) -> bool:
-        """Whether the run tells machines about itself on standard output."""
+        """Whether the run writes JSON to standard output."""
         return bool(self.bytes[_JSON])
 
 
-BOARD = Board()  # a process has one
+BOARD = Board()  # one for each process
 
 
 def call_in(board: memoryview | Array[c_ubyte]) -> str:
-    """Returns the call into the environment that a board says is running; empty: none."""
+    """The call into the environment that is running according to a board; empty if none is."""
     return CALLS[board[_CALL]]
 
 
 def counted(board: memoryview | Array[c_ubyte]) -> int:
-    """Returns the count of a board's process: another number, as long as it runs."""
+    """The count of a board's process. It changes as long as the process runs."""
     return board[_COUNT]
 
 
 def limit_of(board: memoryview | Array[c_ubyte]) -> float:
-    """Returns the seconds that a call may take; 0: nobody counts."""
+    """The seconds that a call may take according to a board; 0 if nobody counts."""
     seconds: float = struct.unpack_from("d", board, _LIMIT)[0]
     return seconds
 
 
 def board_of_a_child(context: BaseContext) -> Array[c_ubyte]:
-    """Returns memory for a child of `multiprocessing`, to be passed to it as an argument.
+    """Memory that a child of `multiprocessing` gets as an argument, and this process can read.
 
     The child calls `BOARD.write_to(memoryview(array))`; this process reads it with `call_in`.
     """
@@ -127,15 +126,15 @@ def board_of_a_child(context: BaseContext) -> Array[c_ubyte]:
 
 
 def shared_memory() -> int:
-    """A descriptor of new shared memory."""
+    """Creates shared memory and returns its descriptor."""
     descriptor = os.memfd_create("policyd-board")
     os.ftruncate(descriptor, mmap.PAGESIZE)
     return descriptor
 
 
 def attach_inherited() -> bool:
-    """Uses the board of the guardian that started this process. False: no guardian did."""
-    given = os.environ.pop(VARIABLE, "")  # the environment's own processes are not told
+    """Uses the board of the guardian that started this process. Returns False if none did."""
+    given = os.environ.pop(VARIABLE, "")  # removed, so that processes of the environment do not see it
     if not given:
         return False
     BOARD.attach(int(given))

@@ -17,7 +17,7 @@ _PAUSE = 0.01
 
 
 def made(name: str) -> Path | None:
-    """A new cgroup below this process's own; None where none can be made."""
+    """Makes a cgroup below this process's own; None if that is not possible."""
     home = _own()
     if home is None:
         return None
@@ -34,16 +34,13 @@ def made(name: str) -> Path | None:
 
 
 def enter(path: Path) -> None:
-    """Moves this process into the cgroup; without effect where the kernel refuses."""
+    """Moves this process into the cgroup. Does nothing if the kernel refuses."""
     with suppress(OSError):
         (path / "cgroup.procs").write_text("0")
 
 
 def end(path: Path) -> list[int]:
-    """Kills every process in the cgroup and removes it.
-
-    Returns the processes that would not end.
-    """
+    """Kills every process in the cgroup and removes it. Returns the processes that did not end."""
     left: list[int] = []
     give_up = time.monotonic() + _DEADLINE
     with suppress(OSError):
@@ -55,7 +52,7 @@ def end(path: Path) -> list[int]:
 
 
 def named(name: str) -> list[Path]:
-    """The cgroups of this name that an earlier guardian left behind."""
+    """The cgroups with this name that an earlier guardian left behind."""
     home = _own()
     return [path for path in (home / name,) if path.is_dir()] if home is not None else []
 
@@ -65,10 +62,7 @@ def _members(path: Path) -> list[int]:
 
 
 def _own() -> Path | None:
-    """The folder of this process's cgroup in version 2.
-
-    None: there is none, or it cannot be written.
-    """
+    """The folder of this process's cgroup (version 2); None if none can be written."""
     with suppress(OSError, StopIteration):
         own = next(
             line[3:] for line in Path("/proc/self/cgroup").read_text().split("\n") if line[:3] == "0::"

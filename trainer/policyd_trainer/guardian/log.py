@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-LARGEST = 8 * 2**20  # bytes of a log file; the part before it is kept in one more file of this size
-OLDER = ".1"  # suffix of that file
+LARGEST = 8 * 2**20  # most bytes of a log file; one older file of this size is kept
+OLDER = ".1"  # suffix of the older file
 
 
 class BoundedLog:
-    """Appends to a file.
+    """Appends to a file of limited size.
 
-    A full one becomes FILE.1, in place of an older one, and a new one begins.
+    When it is full it is renamed to FILE.1, which replaces an older one, and a new file begins.
     """
 
     def __init__(self, path: Path, largest: int = LARGEST) -> None:

@@ -6,16 +6,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-NICENESS = 10  # the processor time of about a tenth, where others want it too
+NICENESS = 10  # about a tenth of the processor time if others want it too
 
 
 def run_after_others(autogroup: Path = Path("/proc/self/autogroup")) -> None:
-    """Lowers the priority of this process and of all that it starts from now on.
+    """Lowers the priority of this process and of all processes that it starts from now on.
 
-    Linux may share the processor among sessions first: sched(7), autogroup. Then niceness counts
-    inside a session only. So a process that leads a session lowers the session's priority too.
+    Linux may first share the processor among sessions (sched(7), autogroup). Niceness then counts
+    only inside a session, so a process that leads a session also lowers the session's priority.
     """
     os.nice(NICENESS)
     if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # the kernel has none, or the folder is read-only
+        with suppress(OSError):  # the kernel has no autogroups, or the folder is read-only
             autogroup.write_text(str(NICENESS))

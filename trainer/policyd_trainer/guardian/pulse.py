@@ -17,28 +17,28 @@ from pathlib import Path
 from policyd_trainer.guardian.board import call_in, counted, limit_of
 from policyd_trainer.guardian.tree import stat
 
-# How many times `step_timeout` the running call may take before the watchdog interrupts it: 1 for
-# all others. A module may take minutes to import, and a constructor or a first reset may start a
-# simulator.
+# The running call may take so many times `step_timeout` before the watchdog interrupts it; all
+# other calls once. A module may take minutes to import, and a constructor or a first reset may
+# start a simulator.
 PATIENCE: Mapping[str, float] = {"import": math.inf, "constructor": 10.0, "first reset": 10.0, "": 10.0}
-MARGIN = 10.0  # seconds more, for a machine that has much to do
-_LONGEST_LOOK = 1.0  # seconds between two looks that count: this process may have been stopped too
+MARGIN = 10.0  # extra seconds, for a busy machine
+_LONGEST_LOOK = 1.0  # seconds between two checks; after a longer gap this process itself was stopped
 
 
 class Pulse:
-    """Looks at one board again and again."""
+    """Checks one board again and again."""
 
     def __init__(self, board: memoryview | Array[c_ubyte], pid: int) -> None:
-        """`pid`: of the process that counts on the board."""
+        """`pid` is the process that counts on the board."""
         self._board, self._pid = board, pid
         self._count = counted(board)
-        self._silent = 0.0  # seconds without a change of the count
+        self._silent = 0.0  # seconds since the count changed
         self._looked = time.monotonic()
 
     def is_lost(self) -> bool:
-        """Whether the process has stood still for so long that it will not go on.
+        """Whether the process has not counted for so long that it will not go on.
 
-        False where nothing counts: no watchdog has begun, or it has ended.
+        False if nothing counts: no watchdog has begun, or it has ended.
         """
         now, count = time.monotonic(), counted(self._board)
         passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
@@ -47,19 +47,19 @@ class Pulse:
         limit = limit_of(self._board)
         if not limit:
             return False
-        # A watchdog ends the process itself `step_timeout` after it has interrupted the call.
+        # A watchdog itself ends the process, `step_timeout` after it has interrupted the call.
         return self._silent > limit * (self._patience() + 1) + MARGIN
 
     def _patience(self) -> float:
         """How many times `step_timeout` the running call may take.
 
-        No call needs that a signal stops the process.
+        It is 1 for a process that a signal has stopped, because no call needs that.
         """
         return 1.0 if is_stopped(self._pid) else PATIENCE.get(call_in(self._board), 1.0)
 
 
 def standstill(pid: int) -> str:
-    """Why a process stands still, to follow a subject."""
+    """Why a process does not run, as a phrase that follows a subject."""
     if is_stopped(pid):
         return "was stopped by a signal (SIGSTOP)"
     with suppress(OSError):
@@ -78,8 +78,9 @@ def is_stopped(pid: int) -> bool:
 
 
 def state(pid: int) -> str:
-    """The letter of a process's state in proc(5); T: a signal has stopped it.
+    """The letter of a process's state, see proc(5). T means that a signal has stopped it.
 
-    OSError: the process is gone.
+    Raises:
+        OSError: the process is gone.
     """
     return stat(pid)[0]

@@ -18,13 +18,14 @@ from policyd_trainer.guardian.board import BOARD, shared_memory
 from policyd_trainer.guardian.pulse import Pulse, standstill
 from policyd_trainer.guardian.watch import TRACE, during
 
-_LOOK = 0.5  # seconds between two looks
+_LOOK = 0.5  # seconds between two checks
 
 
 def start() -> None:
-    """Starts a sentinel for this process. It ends with this process.
+    """Starts a sentinel for this process. The sentinel ends with this process.
 
-    From now on this process writes to memory that both share. Enter a `Watchdog`: it counts there.
+    From now on this process writes its board to memory that both share. A `Watchdog`, while
+    entered, counts there.
     """
     memory = shared_memory()
     BOARD.attach(memory)
@@ -35,22 +36,25 @@ def start() -> None:
 
 
 def watch(parent: int) -> None:
-    """Returns when the parent has ended, or was ended."""
+    """Returns when the parent has ended by itself or was ended by this sentinel."""
     tree.signal_at_death_of_parent(signal.SIGKILL)
     pulse = Pulse(BOARD.bytes, parent)
     while os.getppid() == parent:
-        time.sleep(_LOOK)  # no event tells that a process stands still
+        time.sleep(_LOOK)  # no event says that a process does not run
         if pulse.is_lost():
             _end(parent)
             return
 
 
 def _end(parent: int) -> None:
-    """Ends the parent. Before that, faulthandler shows where it is, if the parent enabled it."""
+    """Ends the parent.
+
+    First, faulthandler prints the parent's stack, if the parent enabled it.
+    """
     sys.stderr.write(f"policyd: a rollout worker {standstill(parent)}{during(BOARD.call)}\n")
     sys.stderr.flush()
     os.kill(parent, signal.SIGABRT)
-    os.kill(parent, signal.SIGCONT)  # a stopped process takes no other signal
+    os.kill(parent, signal.SIGCONT)  # a stopped process handles no other signal
     time.sleep(TRACE)
     if os.getppid() == parent:
         os.kill(parent, signal.SIGKILL)

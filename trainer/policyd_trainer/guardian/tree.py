@@ -16,11 +16,11 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 DEADLINE = 5.0  # seconds that the kernel may take to end killed processes
-# Python starts one with a first child of `multiprocessing`. It ends after its owner, by itself.
+# Python starts one with the first child of `multiprocessing`. It ends by itself after its owner.
 _TRACKER = b"from multiprocessing.resource_tracker import"
-_STATE, _PARENT, _FLAGS, _THREADS = 0, 1, 6, 17  # places in what `stat` returns
+_STATE, _PARENT, _FLAGS, _THREADS = 0, 1, 6, 17  # indices into what `stat` returns
 _EXITING = 0x4  # PF_EXITING, a flag of the kernel for a thread that has begun to end
-_PAUSE = 0.01  # seconds between two looks at the tree
+_PAUSE = 0.01  # seconds between two checks of the tree
 
 _LIBC = ctypes.CDLL(None)  # loaded before any fork
 
@@ -36,16 +36,17 @@ def signal_at_death_of_parent(number: signal.Signals) -> None:
 
 
 def stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat (proc(5)) from the third, the state, on.
+    """The fields of /proc/PID/stat (proc(5)), from the third one, the state.
 
-    OSError: the process is gone.
+    Raises:
+        OSError: the process is gone.
     """
-    # pid (name) state parent ...: the name may hold spaces and brackets
+    # pid (name) state parent ...; the name may contain spaces and brackets
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def descendants(root: int) -> list[int]:
-    """Every process below `root`, zombies left out.
+    """Every process below `root`, except zombies.
 
     A process whose first thread has ended looks like a zombie. It counts while another thread runs.
     """
@@ -53,7 +54,7 @@ def descendants(root: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError):  # the process has just ended
             fields = stat(int(entry.name))
             if fields[_STATE] != "Z" or int(fields[_THREADS]) > 1:
                 children.setdefault(int(fields[_PARENT]), []).append(int(entry.name))
@@ -66,7 +67,7 @@ def descendants(root: int) -> list[int]:
 
 
 def describe(pid: int) -> str:
-    """A process in words: its command line, shortened, and its number."""
+    """A process in words: its shortened command line and its number."""
     with suppress(OSError):
         line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         return f"{line[:80] or 'a process'} (pid {pid})"
@@ -76,12 +77,12 @@ def describe(pid: int) -> str:
 def ends_by_itself(pid: int) -> bool:
     """Whether nobody left this process behind: it is Python's own, is ending, or has ended.
 
-    One that is ending has no command line any more, so that no other look would know it.
+    A process that is ending has no command line any more, so later checks could not recognise it.
     """
     try:
         if _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes():
             return True
-        # After the command line: what could not be read there can be told here.
+        # This comes after the command line: if that could not be read, the flags say why.
         fields = stat(pid)
         return bool(int(fields[_FLAGS]) & _EXITING) and int(fields[_THREADS]) == 1
     except OSError:
@@ -89,9 +90,10 @@ def ends_by_itself(pid: int) -> bool:
 
 
 def end_descendants() -> tuple[list[str], list[str]]:
-    """Kills everything below this process and waits.
+    """Kills every process below this one and waits for them.
 
-    Returns what was ended, without what ends by itself, and what would not end.
+    Returns the descriptions of those that it ended, without those that end by themselves, and of
+    those that did not end.
     """
     ended: dict[int, str] = {}
     give_up = time.monotonic() + DEADLINE
@@ -105,11 +107,11 @@ def end_descendants() -> tuple[list[str], list[str]]:
                 ended[pid] = describe(pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(_PAUSE)  # no event tells that the last of a changing set of processes has ended
+        time.sleep(_PAUSE)  # no event says that the last of a changing set of processes has ended
 
 
 def reap(child: int | None = None) -> int | None:
-    """Takes in every child that has ended.
+    """Collects the exit status of every child that has ended.
 
     Returns the wait status of `child` if it is among them.
     """

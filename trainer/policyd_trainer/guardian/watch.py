@@ -19,9 +19,9 @@ from policyd_trainer.guardian.board import BOARD, REPORTED, RUNNING, VARIABLE, s
 from policyd_trainer.guardian.log import BoundedLog
 from policyd_trainer.guardian.pulse import Pulse, standstill
 
-GRACE = 5.0  # seconds from the report of a result until the process is ended
-TRACE = 2.0  # seconds that a process which stood still has to show where
-_LOOK = 0.5  # seconds between two looks whether that time has passed
+GRACE = 5.0  # seconds from the report of a result until the process is killed
+TRACE = 2.0  # seconds for a process that hangs to print its stack
+_LOOK = 0.5  # seconds between two checks of these times
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 END_ALL = signal.SIGUSR1  # ends the guardian's process and everything below it at once
 
@@ -31,16 +31,16 @@ class End:
     """How a watched process ended."""
 
     code: int  # exit code; negative: the signal that ended it
-    call: str  # the call into the environment that was running; empty: none
-    stage: int  # of the run: IDLE, RUNNING or REPORTED
-    announced: int  # the exit code that it reported, where it did
-    ended: list[str] = field(default_factory=list)  # processes that it left behind
-    left: list[str] = field(default_factory=list)  # processes that would not end
-    standstill: str = ""  # why it was ended: it stood still; empty: it was not
+    call: str  # the call into the environment that was running; empty: none was
+    stage: int  # stage of the run: IDLE, RUNNING or REPORTED
+    announced: int  # the exit code that it reported, if it reported one
+    ended: list[str] = field(default_factory=list)  # processes that it left behind and that were killed
+    left: list[str] = field(default_factory=list)  # processes that could not be killed
+    standstill: str = ""  # why it hung, if it was ended for that; else empty
 
     @property
     def exit_code(self) -> int:
-        """For the guardian's own end: not 0 unless the run reported its result."""
+        """The guardian's own exit code: not 0 unless the run reported its result."""
         if self.stage == REPORTED:
             return self.announced
         if self.code < 0:
@@ -49,15 +49,15 @@ class End:
 
     @property
     def is_unreported(self) -> bool:
-        """Whether the process ended in the middle of its run, without saying why."""
+        """Whether the process ended during its run without a report of why."""
         return self.stage == RUNNING and self.code != 128 + signal.SIGTERM
 
     def message(self) -> str:
-        """In words."""
+        """The end in words."""
         return f"the training process {self.standstill or how(self.code)}{during(self.call)}"
 
     def failure(self) -> str:
-        """The WorkerEvent of a run that could not say itself why it failed, as JSON."""
+        """The WorkerEvent, as JSON, for a run that could not report its own failure."""
         reason = "ENVIRONMENT_HANGS" if self.standstill and self.call else "WORKER_DIED"
         return json.dumps({"failure": {"reason": reason, "message": self.message()}})
 
@@ -68,7 +68,7 @@ class End:
 
 
 def how(code: int) -> str:
-    """An exit code in words, to follow a subject."""
+    """An exit code in words, as a phrase that follows a subject."""
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name
@@ -77,31 +77,31 @@ def how(code: int) -> str:
 
 
 def during(call: str) -> str:
-    """Which call of the environment was running, to follow a sentence."""
+    """Which call into the environment was running, as a phrase that ends a sentence."""
     return f" in a call of the environment: {call}" if call else ""
 
 
 class Guardian:
-    """Watches one process."""
+    """Watches one process and ends it if it hangs."""
 
     def __init__(self, log: Path | None = None, group: Path | None = None) -> None:
-        """`log`: file for the process's standard error; None: it keeps this one's.
+        """`log` is the file for the process's standard error; None: that of the guardian.
 
-        `group`: its cgroup.
+        `group` is the process's cgroup.
         """
         self._group = group
         self._log = BoundedLog(log) if log is not None else None
         self._pipe = os.pipe() if log is not None else None
         self._child = 0
         self._reported: float | None = None  # when the result was first seen on the board
-        self._standstill, self._call = "", ""  # why the process was ended, and its call at that time
-        self._ended = 0.0  # when that was
+        self._standstill, self._call = "", ""  # why the process was ended, and in which call
+        self._ended = 0.0  # when it was ended
 
     def run(self, work: Callable[[], None]) -> End:
-        """Calls `work` in a forked process, which never returns, and waits for its end."""
+        """Calls `work` in a forked process and waits for its end."""
         tree.become_subreaper()
         wake, wake_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Signals wait until there is a process to forward them to.
+        # Signals wait until there is a process that they can be forwarded to.
         signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, END_ALL})
         self._child = os.fork()
         if self._child == 0:
@@ -126,7 +126,7 @@ class Guardian:
             os.close(self._pipe[1])
 
     def _wait(self, wake: int) -> int:
-        """Copies the log and forwards signals until the process has ended.
+        """Copies the process's output to the log and forwards signals until the process has ended.
 
         Returns its wait status.
         """
@@ -153,7 +153,7 @@ class Guardian:
             self._end_if_lost()
 
     def _copy(self) -> bool:
-        """Takes over what the process wrote; False: nothing can come any more."""
+        """Copies what the process wrote to the log. Returns False at the end of the pipe."""
         assert self._log is not None
         assert self._pipe is not None
         content = os.read(self._pipe[0], 65536)
@@ -163,7 +163,7 @@ class Guardian:
     def _end_if_reported(self) -> None:
         """Ends a process that has reported its result but does not exit.
 
-        Its threads or exit handlers may keep it.
+        Its threads or exit handlers may prevent the exit.
         """
         if BOARD.stage != REPORTED:
             return
@@ -172,19 +172,19 @@ class Guardian:
             self._kill_child()
 
     def _end_if_lost(self) -> None:
-        """Ends a process that stands still. Before that, faulthandler shows where it is.
+        """Ends a process that hangs. First, faulthandler prints its stack.
 
-        One that was stopped in a `close` goes on.
+        A process that a signal stopped in a call of `close` is continued instead.
         """
         if self._standstill:
             if time.monotonic() - self._ended > TRACE:
                 self._kill_child()
         elif BOARD.stage == RUNNING and self._pulse.is_lost():
-            if BOARD.call != "close":  # a close that hangs costs nothing: its watchdog sees to that
+            if BOARD.call != "close":  # a `close` that hangs does no harm: the watchdog handles it
                 self._standstill, self._call = standstill(self._child), BOARD.call
                 self._ended = time.monotonic()
                 os.kill(self._child, signal.SIGABRT)
-            os.kill(self._child, signal.SIGCONT)  # a stopped process takes no other signal
+            os.kill(self._child, signal.SIGCONT)  # a stopped process handles no other signal
 
     def _forward(self, number: int, _: object) -> None:
         if number == END_ALL:
@@ -216,7 +216,7 @@ class Guardian:
             sys.stderr.write(text)
             return
         os.set_blocking(self._pipe[0], False)
-        with suppress(BlockingIOError):  # of processes that cannot be ended it is still open
+        with suppress(BlockingIOError):  # held open by processes that could not be killed
             while self._copy():
                 pass
         self._log.write(text.encode())
@@ -224,7 +224,7 @@ class Guardian:
 
 
 def guarded(work: Callable[[], None]) -> int:
-    """Runs `work` in a process of its own, for a person. Returns the exit code."""
+    """Runs `work` in a process of its own, started from a terminal. Returns the exit code."""
     memory = shared_memory()
     BOARD.attach(memory)
     os.close(memory)
@@ -244,12 +244,12 @@ def _start(command: list[str]) -> None:
 
 
 def watch(parent: int, name: str, log: Path, command: list[str]) -> None:
-    """Runs `command` for a trainer.
+    """Runs `command` under a guardian for a trainer.
 
-    Its standard error goes to `log`, and its end to standard output.
+    The command's standard error goes to `log`. How it ended goes to standard output.
     """
     tree.signal_at_death_of_parent(END_ALL)
-    if os.getppid() != parent:  # it died before the kernel was told
+    if os.getppid() != parent:  # the trainer ended before the kernel was asked to signal that
         sys.exit(1)
     memory = shared_memory()
     BOARD.attach(memory)

@@ -20,7 +20,7 @@ from policyd_trainer.jobs.store import JobStore
 
 _LOG = logging.getLogger(__name__)
 
-_MIN_FRACTION = 1e-3  # below this an estimate would be noise
+_MIN_FRACTION = 1e-3  # below this fraction an estimate would be noise
 _PATIENCE = 12.0  # seconds that a guardian may take to end everything below it
 
 
@@ -28,46 +28,46 @@ _PATIENCE = 12.0  # seconds that a guardian may take to end everything below it
 class Ending:
     """How an attempt ended."""
 
-    last: WorkerEvent = field(default_factory=WorkerEvent)  # a result, a failure, or nothing: it died
-    exit_code: int | None = None  # None: together with an earlier trainer
+    last: WorkerEvent = field(default_factory=WorkerEvent)  # a result, a failure, or neither
+    exit_code: int | None = None  # None: it ended together with an earlier trainer
     call: str = ""  # the call into the environment that was running when the worker died
-    lost: str = ""  # why the launcher knows nothing more of the worker; empty: it ended by itself
+    lost: str = ""  # why the launcher lost contact with the worker; empty: it ended by itself
 
 
 class Attempt:
-    """Owns one worker."""
+    """Runs one attempt at a job: owns one worker."""
 
     def __init__(
         self, store: JobStore, launcher: Launcher, attempted: Attempted, worker: Worker | None = None
     ) -> None:
-        """`worker`: one that an earlier trainer started; None: it is to be started."""
+        """`worker` is one that an earlier trainer started; None: `run` starts one."""
         self._store, self._launcher, self._attempted = store, launcher, attempted
         self._job = attempted.job
         self._progress = AttemptProgress()
         self._worker = worker
         self._terminated = False
         self._exceeded: TrainingFailure | None = None
-        self._ending: WorkerEnding | None = None  # None: the guardian has not told
-        self._accounted: float | None = None  # until when its time is in the table; None: it does not run yet
+        self._ending: WorkerEnding | None = None  # None: the guardian has not reported it yet
+        self._accounted: float | None = None  # its run time is stored up to then; None: it does not run yet
         self._deadline: asyncio.TimerHandle | None = None
 
     def terminate(self) -> None:
         """Asks the worker to write a checkpoint and stop.
 
-        One that is yet to start stops at once.
+        A worker that has not started yet stops as soon as it starts.
         """
         self._terminated = True
         if self._worker is not None:
             self._worker.terminate()
 
     def kill(self) -> None:
-        """Ends the worker and everything that it started, at once."""
+        """Ends the worker and everything that it started, immediately."""
         if self._worker is not None:
             self._worker.end()
             asyncio.get_running_loop().call_later(_PATIENCE, self._worker.kill)
 
     async def run(self) -> Ending:
-        """Starts the worker where it does not run, and follows it to its end."""
+        """Starts the worker if it is not running, and follows it to its end."""
         job_id, table = self._job.job_id, self._store.table
         worker = self._worker = self._worker or await self._launcher.start(self._attempted)
         starting = asyncio.create_task(self._start_clock(worker))
@@ -93,7 +93,7 @@ class Attempt:
         return self._ended(last, code, worker.lost)
 
     async def release(self) -> None:
-        """The end is written down: frees what the launcher still keeps of the worker."""
+        """Frees what the launcher still keeps of the worker, once its end is stored."""
         if self._worker is not None:
             await self._worker.release()
 
@@ -127,9 +127,9 @@ class Attempt:
             self._exceed(failure)
 
     async def _start_clock(self, worker: Worker) -> None:
-        """Once the worker runs.
+        """Does what is due when the worker starts to run.
 
-        Notes its process, accounts for the time that it ran, sets the deadline.
+        Stores its process id, begins to count its run time, and sets the deadline.
         """
         job_id, table = self._job.job_id, self._store.table
         ran = await worker.started()
@@ -158,11 +158,11 @@ class Attempt:
 class AttemptProgress:
     """The progress of one attempt, as its worker reports it."""
 
-    first: TrainingProgress | None = None  # a resumed attempt does not begin at 0
+    first: TrainingProgress | None = None  # a resumed attempt does not start at 0
     last: TrainingProgress = field(default_factory=TrainingProgress)
 
     def update(self, reported: TrainingProgress) -> TrainingProgress:
-        """The report with a fraction that does not fall, and with an estimate where it has none."""
+        """The report with a fraction that never falls, and with an estimate if it has none."""
         self.first = self.first or reported
         progress = TrainingProgress()
         progress.CopyFrom(reported)
@@ -174,9 +174,9 @@ class AttemptProgress:
 
 
 def eta(first: TrainingProgress, now: TrainingProgress) -> float | None:
-    """Seconds to the end, if the job goes on at the mean rate since `first`.
+    """Seconds to the end, at the mean rate since `first`.
 
-    None: too early to say.
+    None if it is too early for an estimate.
     """
     seconds = (now.elapsed.ToNanoseconds() - first.elapsed.ToNanoseconds()) / 1e9
     done = now.fraction - first.fraction

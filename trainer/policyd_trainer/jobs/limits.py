@@ -14,21 +14,23 @@ MAX_PRIORITY = 100
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one trainer."""
+    """The limits of one trainer."""
 
     concurrency: int = 1  # jobs that run side by side
-    max_continuous: int = 4  # jobs that learn from experience and run beside those
+    max_continuous: int = 4  # jobs that learn from experience, in addition to those
     max_queued: int = 100  # jobs that wait
-    max_attempts: int = 3  # workers of a job, in sequence, of which none got further than those before
-    max_seconds: float | None = None  # of one job's workers, all attempts together; None: no limit
+    max_attempts: int = 3  # attempts in a row without progress; then the job fails
+    max_seconds: float | None = None  # run time of one job over all its attempts; None: no limit
     max_env_steps: int | None = None  # environment steps of one job's training; None: no limit
-    stop_seconds: float = 10.0  # for workers to write a checkpoint when the trainer stops
+    stop_seconds: float = 10.0  # time for workers to write a checkpoint when the trainer stops
 
     def applied(self, asked: JobLimits, *, continuous: bool = False) -> JobLimits:
-        """What holds for a job that asked for these.
+        """The limits of a job whose request asked for these.
 
-        A job without an end has no limits but those that it asked for. InvalidArgument: more than
-        the trainer allows.
+        A job without an end has only the limits that the request names.
+
+        Raises:
+            InvalidArgument: the request asks for more than the trainer allows.
         """
         seconds = seconds_of(asked)
         if continuous:
@@ -46,14 +48,14 @@ class Limits:
 
 
 def check_priority(priority: int) -> int:
-    """The priority itself; InvalidArgument."""
+    """Returns the priority. Raises InvalidArgument if it is out of range."""
     if abs(priority) > MAX_PRIORITY:
         raise InvalidArgument.of("priority", got=priority, wanted=f"-{MAX_PRIORITY} to {MAX_PRIORITY}")
     return priority
 
 
 def seconds_of(limits: JobLimits) -> float | None:
-    """The time limit; None: none."""
+    """The time limit in seconds; None if there is none."""
     return limits.time_limit.ToNanoseconds() / 1e9 if limits.HasField("time_limit") else None
 
 
@@ -66,7 +68,7 @@ def time_exceeded(limits: JobLimits) -> TrainingFailure:
 def steps_exceeded(limits: JobLimits, progress: TrainingProgress) -> TrainingFailure | None:
     """The failure of a job that took too many steps.
 
-    None: it did not, or it is at its end anyway.
+    None if it did not, or if it is at its end anyway.
     """
     if not limits.env_steps or progress.env_steps < limits.env_steps:
         return None

@@ -19,7 +19,7 @@ from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.orphans import kill_orphans
 from policyd_trainer.jobs.worker import LOG_FILE, MAX_LINE, guarded_command, parsed, worker_environment
 
-_LAST_LINES = 1.0  # seconds to read what is left in the pipe once the guardian has ended
+_LAST_LINES = 1.0  # seconds to read the rest of the pipe once the guardian has ended
 
 
 class LocalLauncher:
@@ -28,7 +28,7 @@ class LocalLauncher:
     outlives_trainer = False
 
     def check(self, resources: JobResources) -> None:
-        """Refuses any: all workers share the trainer's machine."""
+        """Refuses any resources: all workers share the trainer's machine."""
         if resources != JobResources():
             raise InvalidArgument.of(
                 "resources",
@@ -46,14 +46,14 @@ class LocalLauncher:
         return worker
 
     async def reattach(self, attempt: Attempted) -> None:
-        """Ends what a killed trainer's worker may have left behind."""
+        """Ends what the worker of a killed trainer may have left behind."""
         await asyncio.to_thread(kill_orphans, attempt.job.job_id)
 
     async def end_others(self) -> None:
-        """There are none."""
+        """Does nothing: there are no other workers."""
 
     async def close(self) -> None:
-        """Nothing is left."""
+        """Does nothing: there is nothing to free."""
 
 
 class LocalWorker:
@@ -66,14 +66,14 @@ class LocalWorker:
         self._log = Path(attempt.run_dir) / LOG_FILE
         self._began = time.monotonic()
         self._keeping: asyncio.Task[None] | None = None
-        self._told = False  # whether the guardian said how it ended
+        self._told = False  # whether the guardian reported how it ended
         self._stop_reading_at_exit()
 
     @classmethod
     async def start(cls, attempt: Attempted) -> LocalWorker:
         """Starts the attempt's command under a guardian."""
         job_id, log = attempt.job.job_id, Path(attempt.run_dir) / LOG_FILE
-        with await asyncio.to_thread(_open_log, log) as stderr:  # of the guardian itself
+        with await asyncio.to_thread(_open_log, log) as stderr:  # the guardian's own standard error
             process = await asyncio.create_subprocess_exec(
                 *guarded_command(job_id, log, attempt.command),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -91,15 +91,18 @@ class LocalWorker:
         return self._process.pid
 
     def keep_going(self) -> None:
-        """Continues the guardian from now on where it has been stopped."""
+        """From now on continues the guardian whenever a signal has stopped it."""
         self._keeping = asyncio.create_task(keep_going(self.pid, f"job {self._attempt.job.job_id}"))
 
     async def started(self) -> float:
-        """The seconds that all workers of the job have run; this one runs already."""
+        """The seconds that all workers of the job have run. This one is already running."""
         return self._attempt.ran + time.monotonic() - self._began
 
     async def events(self) -> AsyncIterator[WorkerEvent]:
-        """Yields what worker and guardian write to standard output. Other lines go to the log."""
+        """Yields the events that worker and guardian write to standard output.
+
+        Other lines go to the log.
+        """
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             if (event := parsed(line)) is not None:
@@ -110,11 +113,11 @@ class LocalWorker:
                     log.write(line)
 
     async def wait(self) -> int:
-        """Waits for the guardian's end, which is the last one. Returns its exit code."""
+        """Waits for the end of the guardian, which ends last. Returns its exit code."""
         code = await self._process.wait()
         if self._keeping is not None:
             self._keeping.cancel()
-        if not self._told:  # it was killed before it could end what it watched over
+        if not self._told:  # it was killed before it could end the processes that it watched
             await asyncio.to_thread(kill_orphans, self._attempt.job.job_id)
         return code
 
@@ -123,18 +126,18 @@ class LocalWorker:
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Ends the worker and everything that it started, at once."""
+        """Ends the worker and everything that it started, immediately."""
         self._signal(END_ALL)
 
     def kill(self) -> None:
-        """Ends the guardian itself, where `end` did not help. Then the worker dies with it."""
+        """Ends the guardian itself, if `end` did not help. The worker then dies with it."""
         self._signal(signal.SIGKILL)
 
     async def release(self) -> None:
-        """Nothing is kept."""
+        """Does nothing: nothing is kept."""
 
     def _stop_reading_at_exit(self) -> None:
-        # A process that could not be ended would hold standard output open, and events() with it.
+        # A process that could not be killed would keep standard output open, and events() waiting.
         loop = asyncio.get_running_loop()
         assert self._process.stdout is not None
         end_of_file = self._process.stdout.feed_eof

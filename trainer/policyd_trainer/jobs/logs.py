@@ -10,20 +10,22 @@ from policyd_trainer.jobs import states
 from policyd_trainer.jobs.runs import Runs
 from policyd_trainer.jobs.store import JobStore
 
-LOOK_SECONDS = 0.5  # between two looks at a log that is followed
+LOOK_SECONDS = 0.5  # seconds between two reads of a log that is followed
 
 
 class JobLogs:
-    """Reads the logs that the runs keep."""
+    """Reads the logs of the runs."""
 
     def __init__(self, store: JobStore, runs: Runs) -> None:
         self._store, self._runs = store, runs
 
     async def read(self, job_id: str, *, follow: bool) -> AsyncIterator[bytes]:
-        """Yields the log in pieces; with `follow` also what is added, until the job has ended.
+        """Yields the log in pieces.
+
+        With `follow` it also yields what is added, until the job has ended.
 
         Raises:
-            NotFound: no such job, or its log is gone.
+            NotFound: there is no such job, or its log is gone.
             Unavailable: the trainer is shutting down, or the logs cannot be reached.
         """
         job = await self._store.read(self._store.table.get, job_id)

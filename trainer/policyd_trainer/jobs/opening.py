@@ -13,7 +13,11 @@ from policyd_trainer.jobs.table import JobTable
 
 
 def open_table(engine: sa.Engine) -> JobTable:
-    """The jobs' table. FailedPrecondition: the database is damaged, or of a later release."""
+    """Opens the table of jobs.
+
+    Raises:
+        FailedPrecondition: the database is damaged, or belongs to a later release.
+    """
     try:
         table = JobTable(engine)
         if engine.dialect.name == "sqlite":
@@ -30,7 +34,7 @@ def open_table(engine: sa.Engine) -> JobTable:
 
 
 def _check_pages(engine: sa.Engine) -> None:
-    """Reads the whole file, so that damage shows at the start and not in the middle of a job."""
+    """Reads the whole file, so that damage shows at the start instead of during a job."""
     with engine.connect() as connection:
         found = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
     if found != "ok":

@@ -13,18 +13,22 @@ MAX_NAME = 256  # characters
 
 @dataclass(frozen=True)
 class Origin:
-    """Kept with the job, so that a trainer that takes it over logs and traces it alike."""
+    """Who and what asked for a job.
+
+    It is kept with the job, so that a trainer that takes the job over logs and traces it in the
+    same way.
+    """
 
     call_id: str = ""  # `x-request-id`
-    traceparent: str = ""  # W3C; empty: it was not traced
-    requested_by: str = ""  # for people; empty: nobody said who asked
+    traceparent: str = ""  # W3C; empty: the call was not traced
+    requested_by: str = ""  # for people; empty: the caller is not known
 
     @classmethod
     def current(cls, actor: str = "", on_behalf_of: str = "") -> Origin:
-        """The call that this code runs in.
+        """The origin of jobs that this call asks for.
 
-        `actor` is what the request says of itself. `on_behalf_of` is the caller's name as the
-        server that forwarded the call knows it.
+        `actor` is the name that the request gives. `on_behalf_of` is the caller's name as the
+        server knows it that forwarded the call.
         """
         return cls(log.request_id.get(), trace_context.traceparent.get(), _asked_by(actor, on_behalf_of))
 
@@ -39,4 +43,4 @@ def _asked_by(actor: str, on_behalf_of: str) -> str:
     if on_behalf_of and own:
         who = f"{on_behalf_of} through {own}"
     said = f"{who} ({actor})" if who and actor else who or actor
-    return shown(said, MAX_NAME)[: 2 * MAX_NAME]  # escapes are longer than what they stand for
+    return shown(said, MAX_NAME)[: 2 * MAX_NAME]  # escapes are longer than the characters they replace

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from policyd_trainer.guardian import cgroup
 
-JOB_VARIABLE = "POLICYD_JOB_ID"  # in a worker's environment: marks its processes
+JOB_VARIABLE = "POLICYD_JOB_ID"  # set for a worker and all processes that it starts
 _DEADLINE = 5.0  # seconds that the kernel may take to end a killed process
 
 
@@ -27,16 +27,16 @@ def group_name(job_id: str) -> str:
 
 
 def kill_orphans(job_id: str) -> int:
-    """Ends the processes of a job and waits for that.
+    """Ends the processes of a job and waits for their end.
 
-    Returns the number of those that the mark showed.
+    Returns how many processes had the job's mark.
     """
     for group in cgroup.named(group_name(job_id)):
         cgroup.end(group)
     marker = f"{JOB_VARIABLE}={job_id}".encode()
     killed = 0
     for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):  # no process, it ended, or it is not ours to look at
+        with suppress(OSError, ValueError):  # not a process, or it has ended, or it belongs to somebody else
             pid = int(entry.name)
             if marker in (entry / "environ").read_bytes().split(b"\0"):
                 _kill(pid)

@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from policyd.errors import FailedPrecondition, Unavailable
 
-# Any number will do, as long as nothing else in the database takes the same advisory lock.
+# Any number will do that nothing else in the database uses for an advisory lock.
 _ADVISORY_LOCK = 0x706F6C6963796400
 PATIENCE_SECONDS = 2
 
-# Raises FailedPrecondition where the lock was lost. Blocking.
+# Raises FailedPrecondition if the lock was lost. It blocks.
 Confirm = Callable[[], None]
 
 
@@ -25,14 +25,16 @@ Confirm = Callable[[], None]
 def owned(engine: sa.Engine) -> Iterator[Confirm]:
     """Holds the table's lock.
 
-    FailedPrecondition: another trainer has it. Unavailable: nothing answers.
+    Raises:
+        FailedPrecondition: another trainer has it.
+        Unavailable: the database does not respond.
     """
     if engine.dialect.name == "postgresql":
         with _owned_postgres(engine) as confirm:
             yield confirm
     else:
         with _owned_file(Path(f"{engine.url.database}.lock")):
-            yield lambda: None  # the kernel keeps it as long as this process lives
+            yield lambda: None  # the kernel keeps the lock as long as this process lives
 
 
 @contextmanager
@@ -55,8 +57,8 @@ def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
             raise _taken(engine.url.render_as_string(hide_password=True))
 
         def confirm() -> None:
-            # Whoever has the lock by now may have taken up our jobs: taking it again would not make
-            # it whole.
+            # Another trainer may have the lock by now and have taken over our jobs. Taking the lock
+            # again would not undo that.
             try:
                 connection.execute(sa.select(1))
             except DBAPIError as error:
@@ -71,9 +73,9 @@ def _owned_postgres(engine: sa.Engine) -> Iterator[Confirm]:
 
 
 def _locked(connection: sa.Connection) -> bool:
-    """Whether it was had in time.
+    """Tries to take the lock for a while. Returns whether it has it.
 
-    The database notices a moment later that its last holder was killed.
+    The database notices only a moment later that the last holder was killed.
     """
     connection.execute(sa.text(f"SET lock_timeout = '{PATIENCE_SECONDS}s'"))
     try:

@@ -35,9 +35,9 @@ def to_job(row: sa.RowMapping) -> TrainingJob:
 
 
 def _parse(text: str, message: Message, what: str) -> None:
-    """Fills the message.
+    """Fills the message from the text.
 
-    One damaged value does not hide the other jobs: it stays as far as it was read.
+    A damaged value does not hide the other jobs: its message keeps what could be read.
     """
     try:
         json_format.Parse(text, message, ignore_unknown_fields=True)
@@ -46,17 +46,17 @@ def _parse(text: str, message: Message, what: str) -> None:
 
 
 def to_json(message: Message) -> str:
-    """The text that a column holds for a message."""
+    """The text that stores a message in a column."""
     return json_format.MessageToJson(message, indent=None, preserving_proto_field_name=True)
 
 
 def harmless(failure: TrainingFailure) -> TrainingFailure:
-    """The failure, to be shown anywhere: its texts are lines without control characters."""
+    """The failure, safe to show anywhere: its texts are lines without control characters."""
     kept = TrainingFailure(reason=escaped(failure.reason), message=escaped(failure.message))
     kept.log_tail.extend(escaped(line.expandtabs()) for line in failure.log_tail)
     return kept
 
 
 def columns(**messages: Message | None) -> dict[str, Any]:
-    """Column values of the messages that there are."""
+    """Column values of those messages that are given."""
     return {name: to_json(message) for name, message in messages.items() if message is not None}

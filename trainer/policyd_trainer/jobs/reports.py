@@ -13,12 +13,12 @@ from policy_api.v1.training_pb2 import TrainingResult
 from policyd_trainer.guardian.watch import END_ALL
 from policyd_trainer.report.start import report_command
 
-DEADLINE = 320.0  # seconds; the command gives up by itself before
+DEADLINE = 320.0  # seconds; the command itself gives up earlier
 _LOG = logging.getLogger(__name__)
 
 
 class Reports:
-    """Owns the processes that draw. Runs in one event loop."""
+    """Owns the processes that draw reports. Runs in one event loop."""
 
     def __init__(self, repository: str) -> None:
         self._repository = repository
@@ -26,15 +26,15 @@ class Reports:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, result: TrainingResult) -> None:
-        """Has the report of a job's version drawn, when it is its turn."""
+        """Queues the drawing of the report for a job's version."""
         task = asyncio.create_task(self._draw(result.policy, result.version))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self, seconds: float) -> None:
-        """Lets the reports end within `seconds`, then kills.
+        """Gives the reports `seconds` to end, then kills them.
 
-        `policyd-trainer report` makes up for them.
+        `policyd-trainer report` can draw them later.
         """
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
@@ -57,7 +57,7 @@ class Reports:
                 errors = b"it took too long"
             finally:
                 with suppress(ProcessLookupError):
-                    process.send_signal(END_ALL)  # to its guardian, which ends all that it started
+                    process.send_signal(END_ALL)  # the guardian then ends all that it started
                 await process.wait()
         if process.returncode:
             last = errors.decode(errors="replace").strip()[-2000:]

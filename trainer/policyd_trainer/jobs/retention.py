@@ -17,14 +17,14 @@ _DAY = 86_400.0  # seconds
 
 
 class Retention:
-    """Looks through all runs. What belongs to no job of the table stays."""
+    """Removes old runs. What belongs to no job of the table stays."""
 
     def __init__(self, store: JobStore, runs: Runs, days: float) -> None:
-        """`days` after its end, what is left of a job's run is removed."""
+        """`days` after a job has ended, the rest of its run is removed."""
         self._store, self._runs, self._seconds = store, runs, days * _DAY
 
     async def run(self) -> None:
-        """Sweeps for ever, from the start on."""
+        """Sweeps again and again, starting at once."""
         while True:
             try:
                 await self.sweep()
@@ -33,7 +33,12 @@ class Retention:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def sweep(self) -> int:
-        """Removes what is due; how many. OSError; Unavailable: database or store do not answer."""
+        """Removes what is due and returns how many.
+
+        Raises:
+            OSError: a file cannot be removed.
+            Unavailable: the database or the store does not respond.
+        """
         due = [job_id for job_id in await asyncio.to_thread(self._runs.job_ids) if await self._is_due(job_id)]
         for job_id in due:
             await asyncio.to_thread(self._runs.remove, job_id)

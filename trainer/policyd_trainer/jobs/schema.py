@@ -17,14 +17,14 @@ _SCRIPTS = Path(__file__).with_name("migrations")
 
 metadata = sa.MetaData()
 
-# Messages are JSON of the contract's protos; times are seconds since 1970, UTC.
+# Messages are stored as JSON of the contract's protos; times are seconds since 1970, UTC.
 jobs = sa.Table(
     "jobs",
     metadata,
-    # Order of creation. SQLite counts rows in INTEGER only.
+    # The order of creation. SQLite generates numbers only for INTEGER.
     sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("job_id", sa.String(96), nullable=False, unique=True),
-    sa.Column("request_id", sa.String(128), unique=True),  # NULL: not idempotent
+    sa.Column("request_id", sa.String(128), unique=True),  # NULL: the request had no id
     sa.Column("policy", sa.String(63), nullable=False, index=True),
     sa.Column("state", sa.Integer, nullable=False, index=True),  # TrainingJob.State
     sa.Column("spec", sa.Text, nullable=False),  # TrainingSpec
@@ -35,7 +35,7 @@ jobs = sa.Table(
     sa.Column("start_time", sa.Double),
     sa.Column("end_time", sa.Double),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # workers started
-    # Workers started since one last got further than any before.
+    # Workers started since one last got further than any before it.
     sa.Column("fruitless_attempts", sa.Integer, nullable=False, default=0),
     sa.Column("furthest", sa.Double, nullable=False, default=0.0),  # the largest fraction so far
     sa.Column("worker_group", sa.Integer),  # process id of the last worker's guardian
@@ -43,12 +43,12 @@ jobs = sa.Table(
     sa.Column("limits", sa.Text),  # JobLimits
     sa.Column("resources", sa.Text),  # JobResources
     sa.Column("run_seconds", sa.Double, nullable=False, default=0.0, server_default="0"),  # of all workers
-    # The call that asked for it: its id in the logs, and its place in a trace (W3C).
+    # The call that asked for the job: its id in the logs, and its place in a trace (W3C).
     sa.Column("call_id", sa.String(64), nullable=False, default="", server_default=""),
     sa.Column("traceparent", sa.String(64), nullable=False, default="", server_default=""),
     sa.Column("requested_by", sa.String(512), nullable=False, default="", server_default=""),
-    # 1: it learns from clients' episodes, without an end. Such jobs have workers of their own
-    # number.
+    # 1: the job learns from clients' episodes, without an end. Such jobs have their own limit on
+    # how many run.
     sa.Column("continuous", sa.Integer, nullable=False, default=0, server_default="0"),
 )
 
@@ -56,16 +56,17 @@ jobs = sa.Table(
 def open_engine(url: str) -> sa.Engine:
     """An engine for `sqlite:///FILE` or `postgresql://...`.
 
-    InvalidArgument: no such kind of database.
+    Raises:
+        InvalidArgument: it is another kind of database.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
-        unshown = f"{len(url)} characters that are none"  # there may be a password among them
+        unshown = f"{len(url)} characters that are none"  # the text may contain a password
         raise InvalidArgument.of("jobs", got=unshown, wanted="a database URL") from None
     if parsed.get_backend_name() == "postgresql":
-        # Of a database in SQL_ASCII (a cluster without a locale makes them) psycopg reads bytes
-        # unless told.
+        # From a database with the encoding SQL_ASCII (clusters without a locale create those)
+        # psycopg reads bytes unless it is told otherwise.
         text = {"client_encoding": "utf8"}
         driver = parsed.set(drivername="postgresql+psycopg")
         return sa.create_engine(driver, pool_pre_ping=True, connect_args=text)
@@ -80,13 +81,13 @@ def open_engine(url: str) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged job survives a power failure
+    cursor.execute("PRAGMA synchronous=FULL")  # a confirmed job survives a power failure
     cursor.execute("PRAGMA busy_timeout=5000")
     cursor.close()
 
 
 def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Upgrades the table to `revision`, in one transaction where the database can.
+    """Upgrades the table to `revision`, in one transaction if the database can do that.
 
     Only the trainer that owns the table calls it.
     """

@@ -16,7 +16,7 @@ from policyd_trainer.jobs.store import JobStore
 
 
 class Settlement:
-    """Moves jobs on, by what their workers said and by what was published."""
+    """Moves jobs to their next state, by how their workers ended and what was published."""
 
     def __init__(self, store: JobStore, repository: ModelRepository, runs: Runs, max_attempts: int) -> None:
         self._store = store
@@ -27,15 +27,15 @@ class Settlement:
     async def settle(self, job_id: str, ending: Ending, *, uncounted: bool = False) -> None:
         """Ends the job or queues it again.
 
-        `uncounted`: the trainer is stopping, the job is not to blame.
+        `uncounted`: the attempt does not count as fruitless, because the trainer is stopping.
         """
         if not await self._moved_on(job_id, ending, uncounted=uncounted):
-            await self.finish_cancel(job_id)  # the only state that it cannot be moved on from
+            await self.finish_cancel(job_id)  # only a job in CANCELLING cannot be moved on
         job = await self._store.read(self._store.table.get, job_id)
         await asyncio.to_thread(self._clean_up, job)
 
     async def finish_cancel(self, job_id: str) -> None:
-        """CANCELLING to CANCELLED, or to SUCCEEDED where its version is out already."""
+        """Moves CANCELLING to CANCELLED, or to SUCCEEDED if the job has already published."""
         table, repository = self._store.table, self._repository
         job = await self._store.read(table.get, job_id)
         find = last_of_continuous if states.is_continuous(job.spec) else find_of_job
@@ -66,17 +66,17 @@ class Settlement:
 
     def _clean_up(self, job: TrainingJob) -> None:
         self._repository.sweep()
-        if job.state in (states.SUCCEEDED, states.CANCELLED):  # a failed job's checkpoint stays too
+        if job.state in (states.SUCCEEDED, states.CANCELLED):  # the checkpoint of a failed job is kept, too
             self._runs.keep_log(job.job_id)
 
 
 def find_of_job(repository: ModelRepository, job: TrainingJob) -> PublishedVersion | None:
-    """The version that a job published; None: none."""
+    """The version that a job published; None if there is none."""
     return repository.find_job(job.spec.policy, job.job_id)
 
 
 def last_of_continuous(repository: ModelRepository, job: TrainingJob) -> PublishedVersion | None:
-    """The newest version that a continuous job published; None: none.
+    """The newest version that a continuous job published; None if there is none.
 
     Each of its versions has a job id of its own: the job's, a dot, and the number of its last
     batch.
@@ -107,7 +107,7 @@ def result_of(published: PublishedVersion, state: AliasState, alias: str) -> Tra
 
 
 def worker_died(ending: Ending, attempts: int, log_tail: list[str]) -> TrainingFailure:
-    """The failure of a job whose workers died and got no further."""
+    """The failure of a job whose workers died again and again without progress."""
     if ending.lost:
         told = f"was lost: {ending.lost}"
     elif ending.exit_code is None:

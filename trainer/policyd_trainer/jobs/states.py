@@ -18,7 +18,7 @@ CANCELLED = TrainingJob.CANCELLED
 
 TERMINAL: frozenset[State] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
-# Target: the states that it may be reached from.
+# target state -> the states that it may be reached from
 SOURCES: Mapping[State, frozenset[State]] = {
     QUEUED: frozenset({RUNNING}),
     RUNNING: frozenset({QUEUED}),

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class JobStore:
-    """One thread, so that what one caller writes the next one reads."""
+    """Calls the table in one thread, so that what one caller writes the next one reads."""
 
     def __init__(self, table: JobTable) -> None:
         self.table = table
@@ -29,27 +29,29 @@ class JobStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs-table")
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method of the table. Unavailable: the database does not answer."""
+        """Calls a method of the table. Raises Unavailable if the database does not respond."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
         except (OperationalError, InterfaceError) as error:
             raise Unavailable(f"the jobs' database does not answer: {error.orig}") from error
-        except DatabaseError as error:  # its file was damaged while the trainer ran
+        except DatabaseError as error:  # the database file was damaged while the trainer ran
             raise FailedPrecondition(
                 f"the jobs' database cannot be used: {error.orig}", reason="JOBS_ARE_DAMAGED"
             ) from error
 
     async def change(self, job_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method of the table that changes the job, and tells its watchers."""
+        """Calls a method of the table that changes the job, and notifies its watchers."""
         result = await self.read(function, *args, **kwargs)
         self._changes.tell(job_id)
         return result
 
     async def watch(self, job_id: str) -> AsyncIterator[TrainingJob]:
-        """The job now and after each change, until it has ended.
+        """Yields the job now and after each change, until it has ended.
 
-        NotFound; Unavailable: the trainer stops.
+        Raises:
+            NotFound: there is no such job.
+            Unavailable: the trainer is stopping.
         """
         with self._changes.watch(job_id) as changed:
             seen: TrainingJob | None = None
@@ -67,7 +69,7 @@ class JobStore:
 
     @property
     def is_closing(self) -> bool:
-        """Whether watchers have been told that the trainer stops."""
+        """Whether watchers have been notified that the trainer is stopping."""
         return self._changes.closed
 
     def queue_moved(self) -> None:
@@ -79,7 +81,7 @@ class JobStore:
         self._changes.close()
 
     def close(self) -> None:
-        """Waits for the calls that run."""
+        """Waits for the running calls to end."""
         self._thread.shutdown()
 
 
@@ -92,7 +94,7 @@ class Changes:
 
     @contextmanager
     def watch(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that each later change of the job sets, and the end of everything too."""
+        """An event that is set after each later change of the job, and when the trainer stops."""
         event = asyncio.Event()
         self._watchers[job_id].add(event)
         try:
@@ -103,16 +105,16 @@ class Changes:
                 del self._watchers[job_id]
 
     def tell(self, job_id: str) -> None:
-        """The job changed."""
+        """Wakes the job's watchers, because the job has changed."""
         for event in self._watchers.get(job_id, ()):
             event.set()
 
     def tell_all(self) -> None:
-        """Any job may have changed."""
+        """Wakes all watchers, because any job may have changed."""
         for job_id in list(self._watchers):
             self.tell(job_id)
 
     def close(self) -> None:
-        """Nothing changes any more: wakes all watchers, who see `closed`."""
+        """Wakes all watchers for the last time. They see `closed`."""
         self.closed = True
         self.tell_all()

@@ -26,16 +26,16 @@ from policyd_trainer.jobs.worker import train_command
 
 _LOG = logging.getLogger(__name__)
 Span = Callable[[str, str], AbstractContextManager[None]]
-_RETRY_SECONDS = 1.0  # between tries to reach a database that does not answer
+_RETRY_SECONDS = 1.0  # seconds between attempts to reach a database that does not respond
 
 
-def untraced(job_id: str, parent: str) -> AbstractContextManager[None]:  # noqa: ARG001 -- nobody is told
-    """The span where nothing is traced."""
+def untraced(job_id: str, parent: str) -> AbstractContextManager[None]:  # noqa: ARG001  nothing is traced
+    """A span that records nothing."""
     return nullcontext()
 
 
 class Supervisor:
-    """Owns the workers. Runs in one event loop."""
+    """Runs the jobs: owns their workers. Runs in one event loop."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Supervisor:
         span: Span = untraced,
         launcher: Launcher | None = None,
     ) -> None:
-        """`span`: what a worker's run is traced by; of a job's id and the trace that asked for it.
+        """`span(job_id, parent)` traces a worker's run; `parent` is the trace that asked for it.
 
-        `launcher`: starts the workers, and is closed by `stop`; None: on this machine.
+        `launcher` starts the workers, and `stop` closes it. None: workers run on this machine.
         """
         self._launcher: Launcher = launcher or LocalLauncher()
         self._store = store
@@ -62,19 +62,24 @@ class Supervisor:
         self._reports = Reports(repository.location)
         self._attempts: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._continuous: set[asyncio.Task[None]] = set()  # those of them that have no end
+        self._continuous: set[asyncio.Task[None]] = set()  # those tasks that have no end
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
     @property
     def runs(self) -> Runs:
-        """The workers' checkpoints and logs."""
+        """The place of the workers' checkpoints and logs."""
         return self._runs
 
     async def create(self, request: CreateTrainingJobRequest, on_behalf_of: str = "") -> TrainingJob:
-        """Queues a job, once per request id. InvalidArgument, AlreadyExists, Exhausted.
+        """Queues a job, once per request id.
 
-        `on_behalf_of`: the caller's name, as the server that forwarded the request knows it.
+        `on_behalf_of` is the caller's name, as the server knows it that forwarded the request.
+
+        Raises:
+            InvalidArgument: a field is wrong.
+            AlreadyExists: the request id belongs to another spec.
+            Exhausted: the queue is full.
         """
         self._launcher.check(request.resources)
         job = await self._store.read(
@@ -92,9 +97,10 @@ class Supervisor:
         return job
 
     async def cancel(self, job_id: str) -> TrainingJob:
-        """Asks for the end of a job; its worker is ended with everything that it started.
+        """Asks for the end of a job. Its worker is ended with everything that it started.
 
-        NotFound.
+        Raises:
+            NotFound: there is no such job.
         """
         job = await self._store.change(job_id, self._store.table.request_cancel, job_id)
         if job.state == states.CANCELLING and job_id in self._attempts:
@@ -103,7 +109,7 @@ class Supervisor:
         return job
 
     async def run(self) -> None:
-        """Takes over an earlier trainer's jobs, then runs queued jobs until stopped."""
+        """Takes over the jobs of an earlier trainer, then runs queued jobs until it is stopped."""
         await self._recover()
         while not self._stopping.is_set():
             self._wake.clear()
@@ -121,7 +127,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Lets the workers write a checkpoint and queues their jobs again.
 
-        Workers that outlive the trainer go on; the next trainer follows them.
+        Workers that can outlive the trainer go on, and the next trainer follows them.
         """
         self._stopping.set()
         self._wake.set()
@@ -146,7 +152,10 @@ class Supervisor:
             await asyncio.wait(self._tasks)
 
     async def _next(self) -> TrainingJob | None:
-        """The next job that may run now. A job without an end takes no other job's turn."""
+        """The next job that may run now.
+
+        Jobs without an end do not count among the limited number of other jobs.
+        """
         continuous = len(self._continuous)
         if len(self._tasks) - continuous < self._limits.concurrency and (job := await self._claim()):
             return job
@@ -180,17 +189,17 @@ class Supervisor:
             self._attempts[job.job_id] = attempt
             if self._stopping.is_set():
                 attempt.terminate()
-            log.request_id.set(attempted.origin.call_id)  # of this task
+            log.request_id.set(attempted.origin.call_id)  # for the logs of this task
             with self._span(job.job_id, attempted.origin.traceparent):
                 ending = await attempt.run()
-        except Exception:  # noqa: BLE001 -- the database or the disk: the worker is gone, the job is not
+        except Exception:  # noqa: BLE001  the database or the disk failed; the job is kept
             _LOG.exception("job %s: the attempt was broken off", job.job_id)
         finally:
             followed = self._attempts.pop(job.job_id, None)
         await self._settle(job.job_id, ending)
         if followed is not None:
             await followed.release()
-        is_report_due = ending.last.HasField("result") and not is_continuous(job.spec)  # no curve was drawn
+        is_report_due = ending.last.HasField("result") and not is_continuous(job.spec)  # those draw no curve
         if is_report_due and not self._stopping.is_set():
             self._reports.start(ending.last.result)
 
@@ -210,7 +219,7 @@ class Supervisor:
             except Exception:  # noqa: BLE001 -- as above
                 _LOG.exception("job %s: its end cannot be recorded", job_id)
                 if self._stopping.is_set():
-                    return None  # the next trainer finds it as it is
+                    return None  # the job stays as it is for the next trainer
             await self._pause()
 
     async def _recover(self) -> None:

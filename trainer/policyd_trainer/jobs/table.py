@@ -30,23 +30,23 @@ from policyd_trainer.jobs.records import columns, harmless, to_job, to_json
 from policyd_trainer.jobs.schema import jobs, migrate
 from policyd_trainer.jobs.states import is_continuous
 
-# How much further (of the whole job, or batches of one without an end) a worker must get for its
-# attempt to count as fruitful.
+# How much further a worker must get for its attempt to count as fruitful: a share of the whole job,
+# or batches if the job has no end.
 _PROGRESS = 0.01
 _IN_TURN = (jobs.c.priority.desc(), jobs.c.number)  # the order of the queue
 
 
 @dataclass(frozen=True)
 class Bookkeeping:
-    """Of one job's workers."""
+    """What the table keeps about one job's workers."""
 
-    worker_group: int | None  # process id of the last guardian, on the machine that it runs on
-    fruitless_attempts: int  # started since one last got further than any before
-    run_seconds: float  # of all of them
+    worker_group: int | None  # process id of the last worker's guardian, on its machine
+    fruitless_attempts: int  # started since a worker last got further than any before it
+    run_seconds: float  # over all workers
 
 
 class JobTable:
-    """Every job there ever was, in a database."""
+    """All jobs that were ever created, in a database."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -63,9 +63,11 @@ class JobTable:
         resources: JobResources | None = None,
         origin: Origin = NOWHERE,
     ) -> TrainingJob:
-        """A new QUEUED job, or the one that `request_id` made before.
+        """Stores a new QUEUED job, or returns the one that `request_id` created before.
 
-        AlreadyExists: that one has another spec. Exhausted: `max_queued` jobs are waiting.
+        Raises:
+            AlreadyExists: that job has another spec.
+            Exhausted: `max_queued` jobs are waiting.
         """
         if (before := self._by_request(request_id)) is not None:
             return _same_spec(before, spec)
@@ -86,16 +88,16 @@ class JobTable:
         return self.get(job_id)
 
     def get(self, job_id: str) -> TrainingJob:
-        """The job. NotFound."""
+        """The job. Raises NotFound if there is none."""
         found = self._select(sa.select(jobs).where(jobs.c.job_id == job_id))
         if not found:
             raise NotFound(f"no job {job_id!r}")
         return self._placed(found)[0]
 
     def page(self, *, policy: str, size: int, before: int | None) -> tuple[list[TrainingJob], int | None]:
-        """Up to `size` jobs, newest first, created before number `before`.
+        """Up to `size` jobs created before number `before`, newest first.
 
-        And `before` of the next page.
+        Also returns `before` for the next page.
         """
         query = sa.select(jobs).order_by(jobs.c.number.desc()).limit(size + 1)
         if policy:
@@ -112,13 +114,13 @@ class JobTable:
         return self._select(sa.select(jobs).where(jobs.c.state.in_(wanted)).order_by(jobs.c.number))
 
     def count(self, state: states.State) -> int:
-        """Number of jobs in a state."""
+        """How many jobs are in a state."""
         with self._engine.connect() as connection:
             query = sa.select(sa.func.count()).where(jobs.c.state == state)
             return connection.execute(query).scalar_one()
 
     def counts(self) -> dict[states.State, int]:
-        """Number of jobs by state; states without any are left out."""
+        """How many jobs are in each state. States without jobs are left out."""
         with self._engine.connect() as connection:
             query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
             return {row[0]: row[1] for row in connection.execute(query)}
@@ -128,9 +130,9 @@ class JobTable:
         return self._select(sa.select(jobs).where(jobs.c.end_time > moment).order_by(jobs.c.end_time))
 
     def claim(self, *, continuous: bool = False) -> TrainingJob | None:
-        """Makes the first QUEUED job of the highest priority RUNNING. None: nothing is queued.
+        """Makes the first QUEUED job of the highest priority RUNNING; None if nothing is queued.
 
-        `continuous`: of the jobs that learn from experience; else of the others.
+        `continuous`: whether to choose among the jobs that learn from experience, or the others.
         """
         first = sa.select(jobs).where(jobs.c.state == states.QUEUED, jobs.c.continuous == int(continuous))
         for job in self._select(first.order_by(*_IN_TURN).limit(1)):
@@ -144,12 +146,12 @@ class JobTable:
         return None
 
     def worker_started(self, job_id: str, group: int) -> None:
-        """Remembers the process id of the guardian of the job's worker."""
+        """Stores the process id of the guardian of the job's worker."""
         with self._engine.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(worker_group=group))
 
     def bookkeeping(self, job_id: str) -> Bookkeeping:
-        """What only the supervisor wants to know of a job."""
+        """What only the supervisor needs to know about a job."""
         query = sa.select(jobs.c.worker_group, jobs.c.fruitless_attempts, jobs.c.run_seconds)
         with self._engine.connect() as connection:
             row = connection.execute(query.where(jobs.c.job_id == job_id)).one()
@@ -164,9 +166,9 @@ class JobTable:
             return Origin(*connection.execute(query).one())
 
     def progressed(self, job_id: str, progress: TrainingProgress, ran: float = 0.0) -> None:
-        """Stores progress, and the seconds that the worker ran since the last.
+        """Stores progress, and the seconds that the worker ran since the last call.
 
-        An attempt that gets further than any before it counts as the first again.
+        If an attempt gets further than any before it, the count of fruitless attempts starts again.
         """
         reached = max(progress.fraction, float(progress.learning.batches))
         further = jobs.c.furthest + _PROGRESS < reached
@@ -180,21 +182,25 @@ class JobTable:
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(values))
 
     def ran(self, job_id: str, seconds: float) -> None:
-        """Adds to the time that the job's workers ran."""
+        """Adds to the time that the job's workers have run."""
         added = {"run_seconds": jobs.c.run_seconds + seconds}
         with self._engine.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(added))
 
     def requeue(self, job_id: str, *, uncounted: bool = False) -> bool:
-        """RUNNING to QUEUED: another attempt follows.
+        """Moves RUNNING to QUEUED: another attempt follows.
 
-        `uncounted`: this one does not count as fruitless.
+        `uncounted`: this attempt does not count as fruitless.
         """
         spared = {"fruitless_attempts": jobs.c.fruitless_attempts - 1} if uncounted else {}
         return self._move(job_id, states.QUEUED, spared)
 
     def request_cancel(self, job_id: str) -> TrainingJob:
-        """QUEUED to CANCELLED, RUNNING to CANCELLING; other states stay. NotFound."""
+        """Moves QUEUED to CANCELLED and RUNNING to CANCELLING; other states stay.
+
+        Raises:
+            NotFound: there is no such job.
+        """
         while (job := self.get(job_id)).state in (states.QUEUED, states.RUNNING):
             target = states.CANCELLED if job.state == states.QUEUED else states.CANCELLING
             if self._move(job_id, target, _end_time(target), source=job.state):
@@ -206,7 +212,10 @@ class JobTable:
         return self._end(job_id, states.SUCCEEDED, columns(result=result))
 
     def fail(self, job_id: str, failure: TrainingFailure) -> bool:
-        """Ends the job without one; not where it is being cancelled."""
+        """Ends the job without a version.
+
+        Returns False, and does nothing, if it is being cancelled.
+        """
         return self._end(job_id, states.FAILED, columns(failure=harmless(failure)))
 
     def cancelled(self, job_id: str) -> bool:
@@ -230,7 +239,7 @@ class JobTable:
             return connection.execute(query.values({"state": target} | values)).rowcount == 1
 
     def _placed(self, found: list[TrainingJob]) -> list[TrainingJob]:
-        """The jobs. Those that are queued get their place and the jobs that the queue waits for.
+        """The jobs, where each queued one has its place and the jobs that it waits for.
 
         Jobs without an end have a queue of their own.
         """
@@ -245,7 +254,7 @@ class JobTable:
         return found
 
     def _place(self, queued: list[TrainingJob], queue: sa.Select[Any]) -> None:
-        """Gives jobs of one queue their places. `queue`: the ids of all its jobs."""
+        """Sets the places of jobs in one queue. `queue` selects the ids of all its jobs."""
         waiting = queue.where(jobs.c.state == states.QUEUED).order_by(*_IN_TURN)
         running = queue.where(jobs.c.state.in_((states.RUNNING, states.CANCELLING)))
         with self._engine.connect() as connection:

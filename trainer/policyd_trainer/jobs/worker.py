@@ -14,13 +14,13 @@ from policyd_trainer.jobs.orphans import JOB_VARIABLE, group_name
 from policyd_trainer.jobs.records import to_json
 from policyd_trainer.jobs.states import is_continuous
 
-CALL_VARIABLE = "POLICYD_REQUEST_ID"  # in a worker's environment: the id of the call that asked for the job
-MAX_LINE = 64 * 2**20  # bytes; a result lists the return of each evaluation episode
-LOG_FILE = "worker.log"  # in the run's folder: what worker and environment wrote to stdout and stderr
+CALL_VARIABLE = "POLICYD_REQUEST_ID"  # for a worker: the id of the call that asked for the job
+MAX_LINE = 64 * 2**20  # bytes; a result has the return of each evaluation episode
+LOG_FILE = "worker.log"  # in the run's folder: stdout and stderr of worker and environment
 
 
 def train_command(job: TrainingJob, *, repository: str, run_dir: Path | str) -> list[str]:
-    """The command line that works on a job."""
+    """The command line that trains for a job."""
     spec = job.spec
     arguments = ["--policy", spec.policy, "--env", spec.env_id, "--algorithm", spec.algorithm]
     arguments += ["--seed", str(spec.seed), "--repository", str(repository)]
@@ -33,7 +33,7 @@ def train_command(job: TrainingJob, *, repository: str, run_dir: Path | str) -> 
 def learn_command(
     job: TrainingJob, *, repository: str, run_dir: Path | str, experience: Path | None = None
 ) -> list[str]:
-    """The command line that works on a job which learns from experience.
+    """The command line for a job that learns from experience.
 
     `experience`: see `learn --help`.
     """
@@ -51,14 +51,14 @@ def learn_command(
 def command_of(
     job: TrainingJob, *, repository: str, run_dir: Path | str, experience: Path | None = None
 ) -> list[str]:
-    """The command line that works on a job, by what it learns from."""
+    """The command line for a job, which depends on what the job learns from."""
     if is_continuous(job.spec):
         return learn_command(job, repository=repository, run_dir=run_dir, experience=experience)
     return train_command(job, repository=repository, run_dir=run_dir)
 
 
 def _common(job: TrainingJob, run_dir: Path | str) -> list[str]:
-    """Settings, promotion, and where progress and checkpoints go."""
+    """Options for settings, promotion, progress and checkpoints."""
     promotion = job.spec.promotion
     arguments = []
     for name, value in sorted(job.spec.settings.items()):
@@ -73,20 +73,20 @@ def _common(job: TrainingJob, run_dir: Path | str) -> list[str]:
 
 
 def guarded_command(job_id: str, log: Path, command: Sequence[str]) -> list[str]:
-    """The command line of a guardian over `command`, to be started by this process."""
+    """The command line of a guardian for `command`. This process has to start it."""
     guardian = [sys.executable, "-P", "-m", "policyd_trainer.guardian"]
     return [*guardian, str(os.getpid()), group_name(job_id), str(log), *command]
 
 
 def worker_environment(job_id: str, call_id: str) -> dict[str, str]:
-    """Variables that a worker has beside those of the machine."""
+    """The variables that a worker has in addition to those of the machine."""
     return {JOB_VARIABLE: job_id, CALL_VARIABLE: call_id}
 
 
 def parsed(line: bytes | str) -> WorkerEvent | None:
-    """The event of a line; None.
+    """The event of a line; None if the line is something else.
 
-    It is something else, which only happened to be on standard output.
+    Other output may get into standard output.
     """
     try:
         event = json_format.Parse(line, WorkerEvent(), ignore_unknown_fields=True)

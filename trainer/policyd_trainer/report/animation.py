@@ -20,16 +20,16 @@ from policyd_trainer.environments.make import EnvironmentInfo
 from policyd_trainer.evaluation.figures import first_seed
 from policyd_trainer.rollouts.policy import ActingPolicy
 
-WIDTH = 320  # pixels at most
-FRAMES = 120  # at most; a longer episode is shown in larger steps
-STEPS = 2000  # of the episode that are filmed
+WIDTH = 320  # most pixels
+FRAMES = 120  # most frames; a longer episode is shown in larger steps
+STEPS = 2000  # most steps of the episode that are filmed
 FRAME_MS = 40
 
 logger = logging.getLogger(__name__)
 
 
 class _Film:
-    """Keeps every `stride`-th frame; when there are too many, every second one is dropped."""
+    """Keeps every `stride`-th frame; if there are too many, it drops every second one."""
 
     def __init__(self) -> None:
         self.frames: list[Image.Image] = []
@@ -38,7 +38,7 @@ class _Film:
 
     @property
     def due(self) -> bool:
-        """Whether the next frame is wanted."""
+        """Whether the next frame is to be kept."""
         return self._step % self._stride == 0
 
     def step(self, frame: np.ndarray | None) -> None:
@@ -54,7 +54,7 @@ class _Film:
             self._stride *= 2
 
     def gif(self) -> bytes:
-        """All frames, then a pause, and again."""
+        """All frames, then a pause, in an endless loop."""
         buffer = io.BytesIO()
         first, *rest = (frame.quantize(64) for frame in self.frames)
         durations = [FRAME_MS] * len(rest) + [1000]
@@ -63,13 +63,13 @@ class _Film:
 
 
 def film(config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy) -> tuple[bytes, str]:
-    """The GIF and a note for people.
+    """The GIF, and a note for people.
 
-    No bytes where the environment does not render, and the note says so.
+    If the environment does not render, the GIF is empty and the note says so.
     """
     try:
         environment = make_one(config, render_mode="rgb_array")
-    except Exception as error:  # noqa: BLE001  somebody else's code, and only a picture is lost
+    except Exception as error:  # noqa: BLE001  any error of a user's code; only a picture is lost
         logger.info("%s does not render: %s", config.env_id, error)
         return b"", f"{config.env_id} does not render."
     try:

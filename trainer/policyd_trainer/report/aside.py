@@ -20,24 +20,24 @@ from policyd_trainer.guardian.board import BOARD, board_of_a_child, call_in
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.report.subject import Subject
 
-SECONDS = 60.0  # that one part may take
-GOODBYE = 5.0  # seconds until a process that closed its pipe has ended
+SECONDS = 60.0  # seconds that one part may take
+GOODBYE = 5.0  # seconds in which a process that closed its pipe must end
 
 
 @dataclass(frozen=True)
 class Part:
-    """A picture and what people should know of it."""
+    """A picture, and a note for people."""
 
-    content: bytes = b""  # PNG or GIF; empty: there is none, and the note says why
+    content: bytes = b""  # PNG or GIF; empty: the note says why
     note: str = ""
 
 
 def made(name: str, make: Callable[[Subject], Part], subject: Subject, seconds: float = SECONDS) -> Part:
-    """Calls `make`, a function of a module, aside.
+    """Calls `make`, a module's function, in a process of its own.
 
-    A part without content says why it is missing.
+    If a part has no content, its note says why.
     """
-    # The server imports what the parts need once, and forks for each of them.
+    # The server imports what the parts need once, and forks for each part.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["policyd_trainer.report.build"])
     ours, theirs = context.Pipe(duplex=False)
@@ -60,14 +60,14 @@ def made(name: str, make: Callable[[Subject], Part], subject: Subject, seconds: 
 
 def _make(pipe: Connection, board: Array[c_ubyte], make: Callable[[Subject], Part], subject: Subject) -> None:
     os.setsid()
-    os.dup2(2, 1)  # standard output says where the report is, and nothing else
+    os.dup2(2, 1)  # standard output is for the report's address only
     BOARD.write_to(memoryview(board))
     try:
         part = make(subject)
-    except BaseException as error:  # noqa: BLE001  it is told, and the process ends
+    except BaseException as error:  # noqa: BLE001  the error is sent, and the process ends
         part = Part(note=f"It is missing: {type(error).__name__}: {error}")
     pipe.send(part)
-    os._exit(0)  # whatever the environment registered to run at exit
+    os._exit(0)  # skips what the environment registered to run at exit
 
 
 def _missing(name: str, why: str) -> Part:
@@ -78,6 +78,6 @@ def _end(process: BaseProcess) -> None:
     if process.pid is None:
         return
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # the session that it leads
+        os.killpg(process.pid, signal.SIGKILL)  # the process leads a session of its own
     process.kill()
     process.join(GOODBYE)

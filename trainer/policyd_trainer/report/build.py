@@ -21,7 +21,7 @@ EPISODE = "episode.gif"
 def build(subject: Subject) -> dict[str, bytes]:
     """report.html and the pictures that it shows, by file name.
 
-    What cannot be drawn is left out.
+    Pictures that cannot be drawn are left out.
     """
     metadata = subject.metadata
     shown = Pictures(
@@ -54,7 +54,7 @@ def _episode(subject: Subject) -> Part:
 
 
 def _actions(subject: Subject) -> Part:
-    """The environment's actions in the states that each way of playing visits."""
+    """The environment's actions in the states that greedy and sampled episodes visit."""
     player = Player.of(subject)
     greedy, sampled = (player.visited(subject, deterministic=mode) for mode in (True, False))
     policy, to_environment = player.policy, player.info.codec.to_environment
@@ -65,6 +65,6 @@ def _actions(subject: Subject) -> Part:
 
 
 def _preset(config: TrainingConfig) -> dict[str, str]:
-    """The settings that the run would have had if nobody had set any."""
+    """The settings that the run would have had without any settings of its own."""
     chosen = {"preset": config.preset}
     return resolve_config(config.policy, config.env_id, config.algorithm, config.seed, chosen).settings()

@@ -24,7 +24,7 @@ from policyd_trainer.report.page import NEWEST, link
 from policyd_trainer.report.subject import Subject
 from policyd_trainer.runs import mlflow_log
 
-DEADLINE = 300  # seconds after which a report is given up
+DEADLINE = 300  # seconds until the drawing is given up
 logger = logging.getLogger(__name__)
 
 
@@ -41,9 +41,9 @@ logger = logging.getLogger(__name__)
 def report(repository: Path | str, policy: str, version: int) -> None:
     """Draw the report of a published version.
 
-    Prints where the report is. A version that has a report keeps it.
+    Prints where the report is. If the version already has a report, it is kept.
     """
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     signal.alarm(DEADLINE)
     try:
@@ -54,7 +54,11 @@ def report(repository: Path | str, policy: str, version: int) -> None:
 
 
 def ensure_report(repository: ModelRepository, policy: str, version: int) -> str:
-    """Where the report is; draws it if the version has none. PolicydError: it cannot be drawn."""
+    """Returns where the report is. Draws it if the version has none.
+
+    Raises:
+        PolicydError: it cannot be drawn.
+    """
     published = repository.read(policy, version)
     with report_locked(repository, published):
         if REPORT not in {*published.files, *repository.added_files(published)}:
@@ -69,7 +73,7 @@ def ensure_report(repository: ModelRepository, policy: str, version: int) -> str
 
 
 def _link_from(repository: ModelRepository, before: PublishedVersion, version: int) -> None:
-    """Gives the report of the version before a link to `version`, which it did not know of."""
+    """Adds a link to `version` to the report of the version before it, which is older."""
     with report_locked(repository, before):
         if REPORT not in repository.added_files(before):
             return

@@ -18,9 +18,9 @@ ENTROPY, VARIANCE = "train/entropy_loss", "train/explained_variance"
 
 
 def draw(curve: Curve, episodes: EpisodeLog, metadata: artifact_pb2.PolicyMetadata) -> bytes:
-    """Draws return over environment steps with the evaluation's intervals.
+    """Draws the return over environment steps, with the intervals of the evaluation.
 
-    Entropy and value fit are below it, on axes of their own.
+    Entropy and explained variance are below it, on axes of their own.
     """
     has_critic = bool(curve.series(VARIANCE)[0])
     figure = Figure(figsize=(9, 7.5 if has_critic else 6.2), layout="constrained")

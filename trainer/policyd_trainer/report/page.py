@@ -40,7 +40,7 @@ NEWEST = '<span id="after">the newest version when this was drawn</span>'
 
 @dataclass(frozen=True)
 class Pictures:
-    """PNG, and GIF for the episode."""
+    """The pictures of a report: PNG, and GIF for the episode."""
 
     learning_curve: Part
     returns: Part
@@ -55,7 +55,7 @@ def page(
     verdict: GateVerdict | None,
     pictures: Pictures,
 ) -> str:
-    """The page. `preset`: the settings that a run without settings of its own would have had."""
+    """The HTML page. `preset`: the settings of a run that sets nothing itself."""
     title = f"{metadata.policy} version {place.version}: {metadata.algorithm} on {metadata.env_id}"
     made = metadata.create_time.ToJsonString()[:19].replace("T", " ")
     body = [
@@ -117,7 +117,7 @@ def _provenance(metadata: PolicyMetadata) -> list[str]:
 
 
 def _settings(settings: Mapping[str, str], preset: Mapping[str, str]) -> list[str]:
-    """What somebody set, beside the preset's value; everything else folded."""
+    """The settings that differ from the preset, beside its value. All others are folded."""
     own = {name: value for name, value in settings.items() if preset.get(name) != value}
     rest = sorted((name, value) for name, value in settings.items() if name not in own)
     differing = [
@@ -180,7 +180,7 @@ def _table(rows: Rows, *, code: bool = False) -> str:
 
 
 def _image(part: Part, kind: str, description: str) -> str:
-    """The picture, and below it or in its place what is to be said of it."""
+    """The picture with its note below it, or only the note if there is no picture."""
     shown = []
     if part.content:
         data = base64.b64encode(part.content).decode()

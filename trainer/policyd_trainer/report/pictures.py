@@ -16,15 +16,15 @@ from policy_api.v1.gate_pb2 import DifferenceInterval, GateConfig, GateVerdict, 
 from policyd.counted import counted
 
 NEW, OLD = "tab:blue", "tab:orange"
-PARTS = 8  # branches or elements of an action that are shown at most
+PARTS = 8  # most branches or elements of an action that are shown
 COLUMNS = 4  # of them side by side
-LABELLED = 16  # alternatives that have a label each and a common scale from 0 to 1
+LABELLED = 16  # with at most so many alternatives, each has a label and the scale is 0 to 1
 
 
 def returns(metadata: PolicyMetadata, verdict: GateVerdict | None) -> bytes:
     """Histograms of episode returns, greedy and sampled.
 
-    With the champion's where the gate compared them.
+    The champion's are added if the gate compared them.
     """
     compared = verdict is not None and bool(verdict.greedy.champion or verdict.sampled.champion)
     figure = _figure(9, 5.2 if compared else 3.6)
@@ -44,7 +44,7 @@ def returns(metadata: PolicyMetadata, verdict: GateVerdict | None) -> bytes:
 def actions(space: Space, greedy: np.ndarray, sampled: np.ndarray) -> bytes:
     """How often each action is taken in the states that episodes visit.
 
-    Greedy and sampled episodes, [V, ...] each.
+    `greedy` and `sampled` are the actions, [V, ...] each.
     """
     counts = f"{len(greedy)} of the greedy and {len(sampled)} of the sampled evaluation's states"
     greedy, sampled = greedy.reshape(len(greedy), -1), sampled.reshape(len(sampled), -1)
@@ -94,16 +94,16 @@ def _histograms(axes: Axes, series: Sequence[tuple[str, list[float], str]]) -> N
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Bin edges; at least a little wide, where all values are the same."""
+    """The edges of the bins, with some width even if all values are equal."""
     low, high = float(values.min()), float(values.max())
     margin = 0.5 * max(1.0, abs(high) * 0.02) if high - low < 1e-9 else 0.0
     return np.linspace(low - margin, high + margin, 26)
 
 
 def _differences(axes: Axes, verdict: GateVerdict) -> None:
-    """The intervals of the mean difference.
+    """Draws the intervals of the mean difference.
 
-    The one that decided is thick, the accepted loss is dashed.
+    The interval that decided is thick, and the accepted loss is dashed.
     """
     rows: list[tuple[str, DifferenceInterval, float]] = [
         ("sampled", verdict.sampled.difference, 1.5),

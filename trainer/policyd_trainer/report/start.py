@@ -7,15 +7,18 @@ from pathlib import Path
 
 from policyd_trainer.guardian.board import BOARD
 
-NICENESS = 10  # what serves and learns goes first
+NICENESS = 10  # serving and learning take precedence
 
 
 def start_report(repository: Path | str, policy: str, version: int) -> None:
-    """Has the guardian start the command when the run has ended. It ends at its own deadline."""
+    """Makes the guardian start the command when the run has ended.
+
+    The command ends at its own deadline.
+    """
     BOARD.run_after(report_command(repository, policy, version))
 
 
 def report_command(repository: Path | str, policy: str, version: int) -> list[str]:
-    """The command line of the report."""
+    """The command line that draws the report."""
     where = ["--repository", str(repository), "--policy", policy, "--version", str(version)]
     return ["nice", "-n", str(NICENESS), sys.executable, "-m", "policyd_trainer", "report", *where]

@@ -21,13 +21,13 @@ from policyd_trainer.rollouts.policy import ActingPolicy
 from policyd_trainer.runs import curve
 from policyd_trainer.runs.curve import Curve
 
-EPISODES = 20  # played again in each mode at most, to see which states they visit
-VISITED = 500  # of these states that are kept
+EPISODES = 20  # most episodes that are played again in each mode, to see which states they visit
+VISITED = 500  # most of these states that are kept
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a version stands among the policy's versions."""
+    """The version's neighbours among the policy's versions."""
 
     version: int
     digest: str  # SHA-256 of model.onnx
@@ -37,19 +37,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Subject:
-    """A published version, read. Nothing of its environment has run."""
+    """A published version that has been read. No code of its environment has run."""
 
     config: TrainingConfig
     model: bytes  # of model.onnx
     metadata: PolicyMetadata
     verdict: GateVerdict | None  # None: no promotion was asked for
     curve: Curve
-    episodes: EpisodeLog  # of training; empty where an older release trained it
+    episodes: EpisodeLog  # of the training; empty if an older release trained it
     place: Place
 
     @classmethod
     def of(cls, repository: ModelRepository, published: PublishedVersion) -> Subject:
-        """Reads a version. PolicydError: it is damaged."""
+        """Reads a version.
+
+        Raises:
+            PolicydError: it is damaged.
+        """
         metadata = published.metadata
         config = resolve_config(
             metadata.policy, metadata.env_id, metadata.algorithm, metadata.seed, dict(metadata.settings)
@@ -65,29 +69,33 @@ class Subject:
 
     @property
     def replayed(self) -> int:
-        """Episodes that are played again in each mode: as the budget allows, at least one."""
+        """How many episodes are played again in each mode: what the budget allows, at least one."""
         budget = Budget.of(self.config)
         budget.length = self.metadata.evaluation.greedy.mean_length
-        budget.spent = int(budget.steps * GATE)  # the report's part is kept for it
+        budget.spent = int(budget.steps * GATE)  # the rest of the budget is for the report
         wanted = min(EPISODES, self.config.evaluation_episodes)
         return max(1, budget.episodes(wanted, runs=2, until=REPORT))
 
 
 @dataclass(frozen=True)
 class Player:
-    """The environment and the policy of a subject, which acts by the model that servers load."""
+    """The environment of a subject, and its policy, run by the model that servers load."""
 
     info: EnvironmentInfo
     policy: ActingPolicy
 
     @classmethod
     def of(cls, subject: Subject) -> Player:
-        """Makes the environment. PolicydError: it is not here, or is not what it was."""
+        """Makes the environment.
+
+        Raises:
+            PolicydError: it is not installed, or has changed.
+        """
         info = inspect(subject.config)
         return cls(info, served_policy(subject.model, subject.metadata.distribution, info))
 
     def visited(self, subject: Subject, *, deterministic: bool) -> np.ndarray:
-        """An even sample of what the evaluation's first episodes observe [V, D]."""
+        """A uniform sample of what the evaluation's first episodes observe [V, D]."""
         first = subject.metadata.evaluation.first_seed
         environments = make_seeded(subject.config, self.info, range(first, first + subject.replayed))
         reservoir, limit = Reservoir(VISITED, first), subject.config.episode_step_limit
@@ -106,7 +114,7 @@ class Player:
 
 
 def place_of(published: PublishedVersion, versions: list[int]) -> Place:
-    """Where the version stands among `versions`, which ascend."""
+    """Where the version is among `versions`, which are in ascending order."""
     before = [number for number in versions if number < published.version]
     after = [number for number in versions if number > published.version]
     return Place(

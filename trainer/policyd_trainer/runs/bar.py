@@ -13,10 +13,10 @@ from policyd_trainer.runs.reporting import TextReporter
 
 
 class BarReporter:
-    """A live bar on the console with return, env-steps/s and ETA; the result below it."""
+    """A live bar on the console with return, env-steps/s and ETA, and the result below it."""
 
     def __init__(self, console: Console) -> None:
-        # A message may hold brackets, which would otherwise be taken for the console's markup.
+        # A message may contain brackets, which the console would take for markup.
         def write(line: str) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -40,7 +40,7 @@ class BarReporter:
         self._bar.stop()
 
     def progress(self, progress: TrainingProgress) -> None:
-        """Moves the bar."""
+        """Updates the bar."""
         self._bar.update(
             self._task,
             completed=progress.fraction,
@@ -51,13 +51,13 @@ class BarReporter:
         )
 
     def result(self, result: TrainingResult) -> None:
-        """Fills the bar and says what came of it."""
+        """Fills the bar and shows the result."""
         self._bar.update(self._task, completed=1.0, description="done")
         self._bar.stop()
         self._text.result(result)
 
     def failure(self, failure: TrainingFailure) -> None:
-        """Says why it failed."""
+        """Shows why the run failed."""
         self._bar.stop()
         self._text.failure(failure)
 

@@ -11,7 +11,7 @@ from policyd_trainer.runs.reporting import SILENCE, Clock
 
 @contextmanager
 def beating(clock: Clock) -> Iterator[None]:
-    """While entered, a thread repeats the last report whenever a second was silent."""
+    """While entered, a thread repeats the last report after each second without a report."""
     over = threading.Event()
 
     def beat() -> None:

@@ -27,20 +27,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class RunState:
-    """What of a run is kept besides the loop's own state."""
+    """What a checkpoint keeps besides the loop's own state."""
 
     selection: Selection
     curve: Curve
-    candidates: int = 0  # weights that were offered to the selection
-    seconds: float = 0.0  # of training, all attempts together
-    pending: tuple[Candidate, ...] = ()  # offered, and being scored by another process
+    candidates: int = 0  # how many were offered to the selection
+    seconds: float = 0.0  # of training, over all attempts
+    pending: tuple[Candidate, ...] = ()  # offered, but not yet scored by the other process
 
 
 def save(directory: Path, config: TrainingConfig, loop: Loop, state: RunState) -> None:
     """Replaces the directory's checkpoint, atomically and durably.
 
     Raises:
-        Diverged: the parameters are not finite; the checkpoint before stays.
+        Diverged: the parameters are not finite. The previous checkpoint stays.
     """
     loop.check_finite()
     content = pickle.dumps(
@@ -51,9 +51,9 @@ def save(directory: Path, config: TrainingConfig, loop: Loop, state: RunState) -
 
 
 def load(directory: Path, config: TrainingConfig, loop: Loop) -> RunState | None:
-    """Puts the directory's checkpoint into a fresh loop.
+    """Loads the directory's checkpoint into a fresh loop.
 
-    None where there is none that this release reads.
+    Returns None if there is none, or none that this release can read.
 
     Raises:
         FailedPrecondition: the checkpoint is of a run with another configuration.
@@ -68,7 +68,7 @@ def load(directory: Path, config: TrainingConfig, loop: Loop) -> RunState | None
     if saved["format"] != FORMAT:
         logger.warning("%s is of another release; the run starts anew", directory / FILE)
         return None
-    if type(config).model_validate(saved["config"]) != config:  # settings that came later have their defaults
+    if type(config).model_validate(saved["config"]) != config:  # newer settings have their defaults
         raise FailedPrecondition(f"{directory} holds the checkpoint of a run with other settings")
     loop.restore(saved["loop"])
     state: RunState = saved["state"]

@@ -39,8 +39,8 @@ from policyd_trainer.runs.phases import RunOptions, execute
 from policyd_trainer.runs.reporting import JsonReporter, Reporter, TextReporter
 from policyd_trainer.runs.training import Stopped
 
-STEP_TIMEOUT = 60.0  # seconds, where no setting says it
-LONGEST_MESSAGE = 10_000  # characters of a failure's message
+STEP_TIMEOUT = 60.0  # seconds, if no setting says otherwise
+LONGEST_MESSAGE = 10_000  # most characters of a failure's message
 STOPPED = 143  # exit code after SIGTERM
 SAME_SIGNAL = 1.0  # seconds in which a signal may arrive twice: from the terminal and from the guardian
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def train(**arguments: Any) -> None:
 
     With --promote the new version may become the champion.
     """
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw look for no screen
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     BOARD.begin(as_json=arguments["progress"] == "json")
     trace_crashes()
     logging.basicConfig(
@@ -109,16 +109,17 @@ def train(**arguments: Any) -> None:
     if arguments["request_id"]:
         logger.info("request id %s", arguments["request_id"])
     if isinstance(repository := arguments["repository"], Path):
-        arguments["repository"] = repository.absolute()  # environments may change the folder
+        arguments["repository"] = repository.absolute()  # environments may change the working folder
     with _run_dir(arguments["run_dir"]) as run_dir, reporter_of(arguments["progress"]) as reporter:
         code = _run({**arguments, "run_dir": run_dir}, reporter)
     leave(code)
 
 
 def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
-    """Exit code: 0 after a result, 1 after a failure, 143 after SIGTERM. Raises nothing at all.
+    """Runs the training and catches every error.
 
-    Each end is on the board before the environments are freed, which may never return.
+    Returns the exit code: 0 after a result, 1 after a failure, 143 after SIGTERM. The board has
+    each end before the environments are freed, because freeing them may hang.
     """
     try:
         settings = parse_settings(arguments["settings"])
@@ -140,9 +141,9 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
     except MemoryError as error:
         message = f"it does not fit into memory ({error}); try fewer n_envs or n_steps"
         return _failed(reporter, "OUT_OF_MEMORY", message)
-    except Exception as error:  # noqa: BLE001  it is logged there
+    except Exception as error:  # noqa: BLE001  the error is logged there
         return _failed_unexpectedly(reporter, arguments["env_id"], error)
-    except BaseException as error:  # outside of the calls that are watched, in a property for example
+    except BaseException as error:  # raised outside of the watched calls, in a property for example
         with contextlib.suppress(Exception):
             logger.exception("the run was ended from within")
         told = f"its code raised {shown(error)}, which would have ended the process"
@@ -152,7 +153,10 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
 
 
 def _failed_unexpectedly(reporter: Reporter, env_id: str, error: Exception) -> int:
-    """In code of ours: an error of ours, unless the environment has changed what that code uses."""
+    """Reports an error that no code expected.
+
+    It is an internal error, unless the environment has changed what the trainer's code uses.
+    """
     changed = meddling.found()
     meddling.undo()
     with contextlib.suppress(Exception):  # an environment may have broken what logging needs
@@ -168,7 +172,10 @@ def _failed_unexpectedly(reporter: Reporter, env_id: str, error: Exception) -> i
 
 
 def _failed(reporter: Reporter, reason: str, message: str) -> int:
-    """`message` may hold text of the environment's: of any length, in lines, and not UTF-8."""
+    """Reports a failure. Returns the exit code.
+
+    `message` may contain an environment's own text: long, with several lines, and not UTF-8.
+    """
     told = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
     told = escaped(told.encode(errors="replace").decode())
     reporter.failure(TrainingFailure(reason=reason, message=told))
@@ -177,7 +184,7 @@ def _failed(reporter: Reporter, reason: str, message: str) -> int:
 
 
 def watchdog_of(env_id: str, reporter: Reporter, seconds: float = STEP_TIMEOUT) -> Watchdog:
-    """Ends the process when a call into the environment takes longer than so many seconds."""
+    """Ends the process when a call into the environment takes longer than `seconds`."""
 
     def last_words(message: str) -> None:
         reporter.failure(TrainingFailure(reason=EnvironmentHangs.reason, message=message))
@@ -191,7 +198,11 @@ def _options(arguments: Mapping[str, Any]) -> RunOptions:
 
 
 def promotion_of(arguments: Mapping[str, Any]) -> Promotion:
-    """What --promote, --alias, --min-return and --gate say. InvalidArgument names the option."""
+    """The promotion that --promote, --alias, --min-return and --gate describe.
+
+    Raises:
+        InvalidArgument: names the option.
+    """
     alias = validate_alias_name(arguments["alias"])
     gate = Gate.of(_parse_gate(arguments["gate"]), "--gate")
     return Promotion(arguments["promote"], alias, arguments["min_return"], gate)
@@ -207,7 +218,11 @@ def _parse_gate(text: str) -> GateConfig:
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """The settings by name, their values JSON. InvalidArgument: a pair is none."""
+    """The settings by name, each value as JSON.
+
+    Raises:
+        InvalidArgument: a pair is not NAME=VALUE.
+    """
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -219,7 +234,10 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or SIGINT came; another one a second later ends the process as usual."""
+    """Yields a function that says whether SIGTERM or SIGINT came.
+
+    Another signal a second later ends the process as usual.
+    """
     received: list[float] = []
 
     def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal's signature
@@ -230,7 +248,7 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
 
     def stop_requested() -> bool:
         for number in before:
-            if signal.getsignal(number) is not receive:  # an environment has put its own there
+            if signal.getsignal(number) is not receive:  # an environment has set a handler of its own
                 signal.signal(number, receive)
         return bool(received)
 
@@ -253,7 +271,7 @@ def _run_dir(given: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def reporter_of(kind: str) -> Iterator[Reporter]:
-    """What `--progress` asks for: `bar`, `json` or `none`."""
+    """The reporter that `--progress` asks for: `bar`, `json` or `none`."""
     if kind == "json":
         yield JsonReporter(own_stdout(), guardians_stdout)
     elif kind == "none":

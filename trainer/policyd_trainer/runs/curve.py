@@ -11,7 +11,7 @@ import numpy as np
 
 from policyd_trainer.algorithms.interface import Loop
 
-FILE = "learning_curve.json"  # beside the model
+FILE = "learning_curve.json"  # published beside the model
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Curve:
 
     @classmethod
     def from_json(cls, content: bytes) -> Curve:
-        """The points again."""
+        """The points that `to_json` wrote."""
         return cls([Point(**point) for point in json.loads(content)])
 
     def series(self, name: str) -> tuple[list[int], list[float]]:
@@ -48,9 +48,9 @@ class Curve:
 
 
 def measure(loop: Loop, wall_time: float, env_steps_per_second: float) -> Point:
-    """The figures now, under stable-baselines3's names.
+    """The figures at this moment, under stable-baselines3's names.
 
-    Losses of the last batch, after its update.
+    Losses are those of the last batch, after its update.
     """
     scalars = {"time/fps": env_steps_per_second, "train/learning_rate": loop.rates().learning_rate}
     scalars["train/n_updates"] = float(loop.updates)
@@ -58,6 +58,6 @@ def measure(loop: Loop, wall_time: float, env_steps_per_second: float) -> Point:
     if episodes.mean_return is not None and episodes.mean_length is not None:
         scalars["rollout/ep_rew_mean"] = episodes.mean_return
         scalars["rollout/ep_len_mean"] = episodes.mean_length
-    with np.errstate(all="ignore"):  # of a diverging run they overflow
+    with np.errstate(all="ignore"):  # in a run that diverges they overflow
         scalars |= loop.losses()
     return Point(loop.counters.env_steps, wall_time, scalars)

@@ -14,11 +14,11 @@ from typing import IO, Any, cast
 
 from policyd_trainer.guardian.board import BOARD
 
-_FIRST = 64  # the smallest descriptor for the protocol, out of the way of what closes "all" descriptors
+_FIRST = 64  # the smallest descriptor for the protocol: code that closes "all" descriptors seldom gets there
 
 
 def trace_crashes() -> None:
-    """Writes a traceback to standard error when the process crashes.
+    """Writes a traceback to standard error if the process crashes.
 
     The environment's C code may crash it, for example.
     """
@@ -29,12 +29,11 @@ def trace_crashes() -> None:
 def own_stdout() -> IO[str]:
     """Returns a stream to standard output, which only the caller has from now on.
 
-    For all other code, standard output is standard error.
-
-    So nothing that an environment prints, or that its child processes print, gets among the events.
+    For all other code, standard output is then standard error. So the output of an environment or
+    of its child processes does not get among the events.
     """
     stream = sys.stdout
-    if stream is not sys.__stdout__:  # somebody's own stream, of a test for example
+    if stream is not sys.__stdout__:  # a stream of the caller, for example of a test
         return cast("IO[str]", stream)
     assert stream is not None, "a process with this command has one"
     stream.flush()
@@ -44,9 +43,9 @@ def own_stdout() -> IO[str]:
 
 
 def guardians_stdout() -> IO[str] | None:
-    """Opens the standard output of the guardian, where an environment has closed `own_stdout`.
+    """Opens the guardian's standard output, for use after an environment closed `own_stdout`.
 
-    None: there is no guardian.
+    None if there is no guardian.
     """
     if not BOARD.is_shared:
         return None
@@ -54,9 +53,10 @@ def guardians_stdout() -> IO[str] | None:
 
 
 def own_stream(number: int, current: Any) -> IO[str]:
-    """A stream to descriptor `number` that stays open whatever becomes of `current`.
+    """A stream to descriptor `number`, which stays open even if `current` is closed.
 
-    `current` is sys.stdout, say.
+    `current` is sys.stdout or sys.stderr. If that is not the interpreter's own stream, it is
+    returned itself; if it is None, a buffer is.
     """
     if current is None or current not in (sys.__stdout__, sys.__stderr__):
         return current if current is not None else io.StringIO()
@@ -66,7 +66,7 @@ def own_stream(number: int, current: Any) -> IO[str]:
 def leave(code: int) -> None:
     """Ends the process with `code`, which is not 0 unless a result was reported.
 
-    What was registered to run at exit is run. Threads that never stop are not waited for. The
+    Exit handlers are run, but threads that never stop are not waited for. The
     guardian ends the process if that takes too long. Without a guardian, the process ends as usual.
     """
     BOARD.report(code)

@@ -22,8 +22,8 @@ from policyd_trainer.arrays import resolve_device
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.make import EnvironmentInfo
 
-FILE = "device.json"  # in the run's folder: what was chosen, so that a resumed run goes on there
-PROBE = 1.0  # seconds that each candidate learns, at least
+FILE = "device.json"  # in the run's folder: the device that was chosen, for a resumed run
+PROBE = 1.0  # least seconds that each candidate learns
 WARM = 4  # rollouts before that: imports, allocations, the recording of the graph
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def start_loop(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> 
     """The loop of a fresh run.
 
     Raises:
-        InvalidArgument: the device is not there, or a rollout cannot be dealt evenly.
+        InvalidArgument: the machine does not have the device, or a rollout cannot be dealt evenly.
         EnvironmentFailed: the environments cannot be made or reset.
     """
     device = _chosen(config, info, run_dir)
@@ -42,7 +42,7 @@ def start_loop(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> 
 
 
 def is_for_device(config: TrainingConfig) -> bool:
-    """Whether the engine of `device` learns this; others have rollouts of no fixed size."""
+    """Whether the engine in `device` can learn this. Its rollouts have a fixed size."""
     fits = config.algorithm == "a2c" and config.critic_gradient == "semi" and config.engine == "auto"
     return fits and config.rollout_workers in (0, "auto")
 
@@ -50,14 +50,14 @@ def is_for_device(config: TrainingConfig) -> bool:
 def faster(candidates: Mapping[str, Start], seconds: float = PROBE) -> tuple[str, dict[str, float]]:
     """The candidate that learns from the most environment steps per second, and all speeds.
 
-    Each learns for a while and is thrown away. Of equals the first one wins.
+    Each learns for a while and is then dropped. Of equal speeds the first one wins.
     """
     speeds = {name: _speed(begin, seconds) for name, begin in candidates.items()}
     return max(speeds, key=lambda name: speeds[name]), speeds
 
 
 def _chosen(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> str:
-    """`cpu` or `cuda`; measured once a run."""
+    """`cpu` or `cuda`. It is measured once per run."""
     device = resolve_device(config.device)
     if config.device != "auto" or device == "cpu":
         return device
@@ -65,7 +65,7 @@ def _chosen(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> str
     if file.exists():
         return str(json.loads(file.read_text())["device"])
     if config.needs_device_engine or not is_for_device(config):
-        # Nothing to compare with: populations learn on the device, images by convolutions.
+        # No comparison is needed: populations and images always learn on the device.
         device = "cuda" if config.needs_device_engine or info.encoder.layout.has_images else "cpu"
         speeds: dict[str, float] = {}
     else:
@@ -80,7 +80,7 @@ def _chosen(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> str
 
 
 def describe(device: str, speeds: Mapping[str, float]) -> str:
-    """The probe in words."""
+    """The result of the measurement in words."""
     if not speeds:
         return f"device: {device}, without a probe"
     measured = ", ".join(f"{name} {speed:,.0f} env-steps/s" for name, speed in speeds.items())
@@ -102,7 +102,7 @@ def _loop(config: TrainingConfig, info: EnvironmentInfo, device: str) -> Loop:
 
 
 def _speed(begin: Start, seconds: float) -> float:
-    """Environment steps per second, the loop's beginning and the first rollouts not counted."""
+    """Environment steps per second, without the loop's start and its first rollouts."""
     loop = begin()
     try:
         steps = loop.run()

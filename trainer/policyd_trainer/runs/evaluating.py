@@ -13,7 +13,7 @@ from policyd_trainer.evaluation.figures import first_seed, return_figures
 from policyd_trainer.evaluation.reservoir import Reservoir
 from policyd_trainer.evaluation.selection import Selection, Snapshot
 
-VISITED = 500  # observations kept of the greedy episodes, and as many of the sampled ones
+VISITED = 500  # observations kept of the greedy episodes, and the same number of the sampled ones
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Evaluated:
 
     snapshot: Snapshot
     evaluation: artifact_pb2.Evaluation
-    greedy: np.ndarray  # [V, D], an even sample of what the greedy episodes observed
-    sampled: np.ndarray  # [V, D], the same of the sampled ones
+    greedy: np.ndarray  # [V, D], a uniform sample of what the greedy episodes observed
+    sampled: np.ndarray  # [V, D], the same for the sampled ones
 
 
 def evaluate(
@@ -32,9 +32,9 @@ def evaluate(
     selection: Selection,
     last: Snapshot,
 ) -> Evaluated:
-    """Chooses the weights, then plays them greedy and sampled.
+    """Chooses the weights, then plays the policy greedy and sampled.
 
-    The episodes took no part in the choice.
+    The choice used other episodes.
     """
     chosen = evaluator.choose(selection, last)
     first = first_seed(config.seed, "evaluation")

@@ -26,7 +26,7 @@ from policyd_trainer.runs import curve, tensorboard
 from policyd_trainer.runs.checkpoint import RunState
 from policyd_trainer.runs.evaluating import Evaluated
 
-RANDOM = 1000  # observations of the parity check from all over the space
+RANDOM = 1000  # random observations for the parity check
 
 Files = dict[str, Path | bytes]
 
@@ -41,10 +41,10 @@ def export(
     lineage: artifact_pb2.Lineage | None,
     run_dir: Path,
 ) -> tuple[Files, artifact_pb2.PolicyMetadata]:
-    """The model with its description inside, weights, curve and evaluation.
+    """The files of a version: the model with its description, weights, curve and evaluation.
 
     Raises:
-        ParityFailed: ONNX Runtime does not compute what the trainer does.
+        ParityFailed: ONNX Runtime computes other outputs than the trainer.
     """
     chosen = evaluated.snapshot
     metadata = describe(config, info.encoder, info.codec, chosen.moments)
@@ -86,12 +86,12 @@ def _parity(
 
 
 def _observations(config: TrainingConfig, info: EnvironmentInfo, visited: np.ndarray) -> Iterator[np.ndarray]:
-    """Random and visited ones [B, *shape] float32, of images a few at a time."""
+    """Random and visited observations [B, *shape] float32. Images come a few at a time."""
     rng = np.random.default_rng(first_seed(config.seed, "parity"))
     some, shape = most_rows(visited), info.encoder.shape
     for start in range(0, RANDOM, some):
         yield info.encoder.random(rng, min(some, RANDOM - start)).reshape(-1, *shape)
-    observed = visited[:, : info.encoder.observed]  # without the mask, which the graph does not take
+    observed = visited[:, : info.encoder.observed]  # without the mask, which is no input of the graph
     for start in range(0, len(observed), some):
         yield observed[start : start + some].astype(np.float32).reshape(-1, *shape)
 

@@ -15,15 +15,15 @@ logger = logging.getLogger(__name__)
 
 
 def fitted(config: TrainingConfig, settings: Mapping[str, str], *, look: bool = False) -> TrainingConfig:
-    """Returns `config`, or the same `settings` on the preset that the spaces ask for.
+    """Returns `config`, or one with the preset that fits the environment's spaces.
 
-    Where only one environment can live at a time, one is trained on, if `settings` do not ask for
-    more. Only the preset `auto` is free to choose. The same environment and settings give the same
-    configuration. With `look` the environment is made even where nothing is to choose.
+    Only the preset `auto` is replaced. If only one environment can exist at a time, the run uses
+    one, unless `settings` ask for more. The same environment and settings give the same
+    configuration. With `look` the environment is made even if there is nothing to choose.
 
     Raises:
-        PolicydError: as `inspect`.
-        InvalidArgument: `settings` ask for more environments than can live.
+        PolicydError: the same errors as `inspect`.
+        InvalidArgument: `settings` ask for more environments than can exist.
     """
     if config.preset != "auto" or presets.has_row(config.env_id, config.algorithm):
         if look:
@@ -40,7 +40,7 @@ def fitted(config: TrainingConfig, settings: Mapping[str, str], *, look: bool = 
 
 
 def _alone(config: TrainingConfig, settings: Mapping[str, str], why: str) -> dict[str, str]:
-    """Settings with which one environment learns from batches of the same size."""
+    """Settings for a single environment, with batches of the same size."""
     if "n_envs" in settings:
         wanted = f"1: only one {config.env_id} can live at a time ({why})"
         raise InvalidArgument.of("settings[n_envs]", got=config.n_envs, wanted=wanted)

@@ -24,16 +24,16 @@ from policyd_trainer.config import TrainingConfig
 from policyd_trainer.runs.curve import Curve
 
 VARIABLE = "MLFLOW_TRACKING_URI"
-BATCH = 1000  # metrics in one request at most
-LONGEST_PARAMETER = 500  # characters that MLflow stores
+BATCH = 1000  # most metrics in one request
+LONGEST_PARAMETER = 500  # most characters of a parameter that MLflow stores
 logger = logging.getLogger(__name__)
 
 
 def require() -> None:
-    """Looks before the run whether MLflow could be used, if it is to be used.
+    """Checks before the run that MLflow can be used, if the variable asks for it.
 
     Raises:
-        FailedPrecondition: the variable is set and the package is not installed.
+        FailedPrecondition: the variable is set, but the package is not installed.
     """
     if os.environ.get(VARIABLE) and importlib.util.find_spec("mlflow") is None:
         raise FailedPrecondition(
@@ -44,7 +44,7 @@ def require() -> None:
 def log_run(
     config: TrainingConfig, curve: Curve, repository: ModelRepository, published: PublishedVersion
 ) -> None:
-    """Logs a published version; does nothing where the variable is not set."""
+    """Logs a published version. Does nothing if the variable is not set."""
     if not os.environ.get(VARIABLE):
         return
     except_loopback()
@@ -68,7 +68,7 @@ def _log(
     )
     tags = {"policyd.version": str(published.version), "policyd.digest": published.digest}
     if client.search_runs([experiment_id], f"tags.`policyd.digest` = '{published.digest}'", max_results=1):
-        return  # this attempt repeats one that came as far as this
+        return  # an earlier attempt has already logged it
     run = client.create_run(experiment_id, tags=tags, run_name=f"{config.policy}-{published.version}")
     run_id = run.info.run_id
     client.log_batch(run_id, params=_parameters(mlflow.entities, config))

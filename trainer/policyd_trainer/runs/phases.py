@@ -45,15 +45,15 @@ class RunOptions:
 def execute(
     config: TrainingConfig, options: RunOptions, reporter: Reporter, stop_requested: Callable[[], bool]
 ) -> TrainingResult:
-    """Trains, publishes and, where asked, promotes.
+    """Trains, publishes and, if asked for, promotes.
 
     Raises:
-        PolicydError: with the reason why not.
-        Stopped: `stop_requested` said so; running it again with the same run_dir goes on.
+        PolicydError: the run failed, with the reason.
+        Stopped: `stop_requested` returned true. Another run with the same run_dir goes on.
     """
     mlflow_log.require()
     repository = ModelRepository(options.repository)
-    repository.prepare()  # nobody trains for hours to be refused then
+    repository.prepare()  # an error here comes before hours of training
     run = _Run(config, options, repository, Clock(reporter, config.total_timesteps), stop_requested)
     with beating(run.clock):
         published = repository.find_job(config.policy, options.job_id) if options.job_id else None
@@ -77,12 +77,12 @@ class _Run:
         self._reserve_for_the_gate()
 
     def _each_step(self) -> None:
-        """Before each step of the judging: stops where asked to, and tells how far it is."""
+        """Runs before each step of evaluation and gate: stops if asked to, reports progress."""
         self._stop_if_asked()
         self.clock.beat()
 
     def _reserve_for_the_gate(self) -> None:
-        """Leaves room for the gate's fewest episodes, if there is something to compare with."""
+        """Reserves budget for the gate's fewest episodes, if there is a champion."""
         promotion, policy = self.options.promotion, self.config.policy
         if promotion.promote and promotion.alias in self.repository.aliases(policy).aliases:
             self.budget.reserved = judging.RUNS * judging.FEWEST
@@ -100,7 +100,7 @@ class _Run:
                 config, loop, evaluator, self.clock, self.options.run_dir, self.stop_requested
             )
             last = training.run()
-            loop.close()  # of some environments only one can live
+            loop.close()  # some environments can exist only once
             self.budget.played(loop.episodes.mean_length or self.budget.length)
             self._enter(TrainingProgress.EVALUATING, 0.9)
             evaluated = evaluate(config, evaluator, training.state.selection, last)
@@ -136,7 +136,7 @@ class _Run:
 
     def _promote(self, published: PublishedVersion, result: TrainingResult) -> None:
         verdict = self.repository.verdict(published.policy, published.version)
-        if verdict is None:  # published by a run that did not ask for promotion
+        if verdict is None:  # an earlier run published it without asking for promotion
             verdict = self._judge_again(published)
         outcome = promote(self.repository, published, verdict, lambda: self._judge_again(published))
         result.promoted, result.generation = outcome.promoted, outcome.generation

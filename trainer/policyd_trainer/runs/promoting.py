@@ -10,12 +10,12 @@ from policyd.errors import Conflict
 from policyd.repository import AliasState, ModelRepository, PublishedVersion
 
 ACTOR = "trainer"
-MAX_ROUNDS = 10  # champions that may change while the gate measures, before it gives up
+MAX_ROUNDS = 10  # it gives up if the champion changes so often while the gate measures
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """What came of it."""
+    """The result of a promotion."""
 
     promoted: bool
     reason: str
@@ -29,10 +29,10 @@ def promote(
     verdict: GateVerdict,
     judge_again: Callable[[], GateVerdict],
 ) -> Promoted:
-    """Points the alias at the version if the gate says so and still names what was measured.
+    """Points the alias to the version if the gate allows it.
 
-    Where somebody promoted another version meanwhile, the gate runs again, against that one.
-    Promoting what was promoted before changes nothing, whatever was done to the alias since.
+    If somebody has promoted another version meanwhile, the gate runs again, against that version.
+    A version that was promoted before is not promoted again, even if the alias has moved since.
     """
     alias = verdict.alias
     for _ in range(MAX_ROUNDS):

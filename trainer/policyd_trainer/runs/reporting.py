@@ -15,41 +15,41 @@ from policy_api.v1.training_pb2 import TrainingFailure, TrainingProgress, Traini
 from policyd.counted import counted
 from policyd_trainer.evaluation.budget import Budget
 
-INTERVAL = 0.25  # seconds between two reports of the same phase
-SILENCE = 1.0  # seconds without a step after which the last report is told again, with a new ETA
-OVERDUE = 0.1  # of the time without a step: what is left at least, for nobody knows
+INTERVAL = 0.25  # shortest time between two reports of the same phase, in seconds
+SILENCE = 1.0  # seconds without a step after which the last report is repeated, with a new ETA
+OVERDUE = 0.1  # the ETA is at least this share of the time without a step
 
 
 class Reporter(Protocol):
-    """Where progress and the end of a run are shown."""
+    """Shows the progress and the end of a run."""
 
     def progress(self, progress: TrainingProgress) -> None:
-        """How far it is."""
+        """Shows progress."""
 
     def result(self, result: TrainingResult) -> None:
-        """It succeeded."""
+        """Shows the result of a run that succeeded."""
 
     def failure(self, failure: TrainingFailure) -> None:
-        """It failed."""
+        """Shows why a run failed."""
 
 
 @dataclass
 class JsonReporter:
-    """One WorkerEvent a line."""
+    """Writes one WorkerEvent per line, as JSON."""
 
     stream: IO[str]
-    reopen: Callable[[], IO[str] | None] = lambda: None  # where an environment has closed the stream
+    reopen: Callable[[], IO[str] | None] = lambda: None  # a new stream if an environment closed this one
 
     def progress(self, progress: TrainingProgress) -> None:
-        """How far it is."""
+        """Writes progress."""
         self._write(WorkerEvent(progress=progress))
 
     def result(self, result: TrainingResult) -> None:
-        """The last line."""
+        """Writes the result, as the last line."""
         self._write(WorkerEvent(result=result))
 
     def failure(self, failure: TrainingFailure) -> None:
-        """The last line."""
+        """Writes the failure, as the last line."""
         self._write(WorkerEvent(failure=failure))
 
     def _write(self, event: WorkerEvent) -> None:
@@ -69,20 +69,20 @@ class JsonReporter:
 
 @dataclass
 class TextReporter:
-    """The result in plain words, without progress."""
+    """Writes the result in plain words, without progress."""
 
     write: Callable[[str], None]
 
     def progress(self, progress: TrainingProgress) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def result(self, result: TrainingResult) -> None:
-        """Version, evaluation, promotion."""
+        """Writes version, evaluation and promotion."""
         self.write(f"published {result.policy} version {result.version} in {result.version_path}")
         for name in ("greedy", "sampled"):
             figures = getattr(result.evaluation, name)
             if not figures.episodes:
-                continue  # learned from clients, without an environment here
+                continue  # a job that learns from clients has no evaluation if it has no environment
             interval = f"95% interval {figures.ci_low:.2f} to {figures.ci_high:.2f}"
             self.write(
                 f"{name}: mean return {figures.mean:.2f} over "
@@ -91,33 +91,33 @@ class TextReporter:
         self.write(result.promotion_reason)
 
     def failure(self, failure: TrainingFailure) -> None:
-        """One line."""
+        """Writes one line."""
         self.write(f"failed: {failure.message} [{failure.reason}]")
 
 
-# Where each phase begins and ends, as parts of the whole job.
+# Where each phase begins and ends, as shares of the whole job.
 SPANS: Mapping[TrainingProgress.Phase.ValueType, tuple[float, float]] = {
     TrainingProgress.EVALUATING: (0.9, 0.95),
     TrainingProgress.COMPARING: (0.97, 0.98),
 }
-AFTERWARDS = 2.0  # seconds that exporting and publishing take, about
+AFTERWARDS = 2.0  # about how many seconds exporting and publishing take
 
 
 @dataclass
 class Clock:
-    """Progress messages at a bearable rate, with the loop's speed and the estimated end."""
+    """Limits how often progress is reported, and adds the loop's speed and the estimated end."""
 
     reporter: Reporter
     total_env_steps: int
     now: Callable[[], float] = time.monotonic
-    budget: Budget = field(default_factory=Budget)  # of what judges the policy
+    budget: Budget = field(default_factory=Budget)  # of selection, evaluation and gate
     _last: TrainingProgress = field(default_factory=TrainingProgress)
     _reported: float = float("-inf")
-    _first: tuple[float, int] | None = None  # (time, env steps) at the attempt's begin
-    _aside: float = 0.0  # seconds that were not the loop's
-    _entered: int = 0  # steps of judging when the phase began
-    _told: float = 0.0  # time of the last report with news
-    _lock: threading.RLock = field(default_factory=threading.RLock)  # `repeat` has a thread of its own
+    _first: tuple[float, int] | None = None  # (time, env steps) when the attempt began
+    _aside: float = 0.0  # seconds spent outside the loop
+    _entered: int = 0  # budget steps spent when the phase began
+    _told: float = 0.0  # time of the last report with new figures
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # `repeat` runs in a thread of its own
 
     def due(self, phase: TrainingProgress.Phase.ValueType) -> bool:
         """Whether a report would be shown: the phase is new, or the last report was a while ago."""
@@ -125,7 +125,7 @@ class Clock:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Time spent in this block does not count as the loop's.
+        """Time spent in this block does not count as time of the loop.
 
         Use it around evaluations and checkpoints.
         """
@@ -173,10 +173,10 @@ class Clock:
         )
         progress.elapsed.FromNanoseconds(int(elapsed * 1e9))
         if mean_return is None and self._last.HasField("mean_return"):
-            mean_return = self._last.mean_return  # of training, which is over
+            mean_return = self._last.mean_return  # the training is over, so its last mean is kept
         if mean_return is not None:
             progress.mean_return = mean_return
-        moved = env_steps > self._last.env_steps  # not while candidates are evaluated
+        moved = env_steps > self._last.env_steps  # steps stand still while candidates are evaluated
         if phase == TrainingProgress.TRAINING and moved and elapsed > self._aside:
             progress.env_steps_per_second = (env_steps - first_steps) / (elapsed - self._aside)
         else:
@@ -189,7 +189,7 @@ class Clock:
     def beat(self) -> None:
         """Reports the progress of an evaluation.
 
-        It is of candidates during training, or a phase of its own.
+        The evaluation is one of candidates during training, or a phase of its own.
         """
         phase = self._last.phase
         if not phase or not self.due(phase):
@@ -202,10 +202,10 @@ class Clock:
         self.tell(phase, fraction, self._last.env_steps, None)
 
     def repeat(self) -> None:
-        """Tells the last report again if nothing was told for a while: the time goes on.
+        """Repeats the last report, with the new time, if there was none for a while.
 
-        A single step, a comparison or an upload may take minutes. The ETA counts down, and where
-        it was too short it grows again, by a part of the time that has passed.
+        A single step, a comparison or an upload may take minutes. The ETA counts down. If it was
+        too short it grows again, by a share of the time that has passed.
         """
         with self._lock:
             now = self.now()
@@ -224,7 +224,7 @@ class Clock:
     def _eta(self, progress: TrainingProgress, env_steps: int, elapsed: float) -> float | None:
         """Seconds to the end.
 
-        What is left of training and of judging, at the speed of all steps so far.
+        That is the rest of training and evaluation, at the speed of all steps so far.
         """
         steps = env_steps + self.budget.spent
         if steps <= 0 or elapsed <= 0:

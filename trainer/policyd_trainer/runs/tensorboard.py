@@ -14,7 +14,7 @@ FILE = "events.out.tfevents.policyd"
 
 
 class EventFile:
-    """Appends points to one event file. A resumed run writes it anew from its curve."""
+    """Appends points to one event file. A resumed run writes the file again from its curve."""
 
     def __init__(self, path: Path, points: list[Point]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

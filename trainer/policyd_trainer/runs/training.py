@@ -22,14 +22,14 @@ from policyd_trainer.runs.curve import Curve, Point, measure
 from policyd_trainer.runs.reporting import Clock
 from policyd_trainer.runs.tensorboard import FILE, EventFile
 
-SHARE = 0.9  # of the whole job's fraction
-POINTS = 200  # of the curve, about
+SHARE = 0.9  # of the fraction of the whole job
+POINTS = 200  # about how many points a curve has
 LONGEST_GAP = 5.0  # seconds between two points of the curve
 logger = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
-    """Somebody asked the run to stop; a checkpoint is written."""
+    """The run was asked to stop, and has written a checkpoint."""
 
 
 @dataclass
@@ -43,13 +43,13 @@ class Training:
     run_dir: Path
     stop_requested: Callable[[], bool] = lambda: False
     state: RunState = field(init=False)
-    beside: BesideScorer | None = None  # scores candidates meanwhile; None: they are scored in between
+    beside: BesideScorer | None = None  # scores candidates in another process; None: this process does
 
     def run(self) -> Snapshot:
-        """Trains to the end and returns the last weights, of a population those of the best member.
+        """Trains to the end and returns the last weights (of a population, the best member's).
 
         Raises:
-            Stopped: `stop_requested` said so.
+            Stopped: `stop_requested` returned true.
             Diverged: a gradient is not finite; the last checkpoint stays as it is.
         """
         saved = checkpoint.load(self.run_dir, self.config, self.loop)
@@ -67,7 +67,7 @@ class Training:
 
     def _train(self, events: EventFile) -> None:
         began, began_steps, before = time.monotonic(), self.loop.counters.env_steps, self.state.seconds
-        last_saved = float("-inf")  # the first update is saved at once
+        last_saved = float("-inf")  # so the first update is saved at once
         for _ in self.loop.run():
             now = time.monotonic()
             self.state.seconds = before + now - began
@@ -96,7 +96,7 @@ class Training:
         checkpoint.save(self.run_dir, self.config, self.loop, self.state)
 
     def _last(self) -> Snapshot:
-        """The last weights, of a population the best by score.
+        """The last weights; of a population, those of the member with the best score.
 
         The best few are scored again later.
         """
@@ -140,14 +140,18 @@ class Training:
         events.add(point)
 
     def _candidate_due(self) -> bool:
-        """At equal distances, the last weights excepted: they are judged anyway."""
+        """Whether it is time for a candidate.
+
+        They come at equal distances. The last weights are not among them, because they are
+        evaluated anyway.
+        """
         if self.config.seeds > 1:
-            return False  # every member's last weights are candidates
+            return False  # there, every member's last weights are candidates
         due = int(self.loop.progress * self.config.candidates)
         return self.state.candidates < due < self.config.candidates
 
     def _begin_scoring(self) -> None:
-        """Starts the process that scores candidates, where that is wanted, and offers again."""
+        """Starts the process that scores candidates, if configured. Offers pending ones again."""
         is_wanted = self.config.score_beside and self.config.candidates > 1 and self.config.seeds == 1
         if is_wanted and self.state.candidates < self.config.candidates:
             self.beside = BesideScorer(self.config, self.state.selection, self.evaluator.budget)
@@ -171,18 +175,18 @@ class Training:
             self._scored(self.beside.gather)
 
     def _scored(self, scoring: Callable[[], object]) -> None:
-        """Scores, unless only one environment can live: then no candidates are compared."""
+        """Scores candidates. If only one environment can exist, no candidates are compared."""
         try:
             scoring()
         except EnvironmentFailed as error:
             if self.config.n_envs > 1:
-                raise  # it is not for want of a second instance
+                raise  # then a second environment can exist
             logger.info("no candidates are compared: %s", error.message)
             self.state.candidates = self.config.candidates
 
 
 def snapshots(loop: Loop) -> list[Snapshot]:
-    """What would be exported now, one for each member of a population."""
+    """The policies that would be exported now, one for each member of a population."""
     env_steps = loop.counters.env_steps
     return [
         Snapshot(env_steps, each.weights.actor, each.weights.critic, each.moments, member)

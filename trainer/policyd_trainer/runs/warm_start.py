@@ -17,7 +17,7 @@ from policyd_trainer.export.weights import FILE, load_weights
 def warm_start(
     repository: ModelRepository, config: TrainingConfig, loop: Loop
 ) -> artifact_pb2.Lineage | None:
-    """Puts the weights that `init_from` names into a fresh loop; None where it names nothing.
+    """Loads the weights that `init_from` names into a fresh loop; None if it names nothing.
 
     Raises:
         InvalidArgument: `init_from` names no version.
@@ -39,9 +39,9 @@ def warm_start(
 
 
 def moments_of(statistics: artifact_pb2.ObservationStatistics, fresh: RunningMoments) -> RunningMoments:
-    """The moments that a version's statistics were taken from, for rows as those of `fresh`."""
+    """The moments from which a version's statistics were taken, for rows like those of `fresh`."""
     moments = fresh.copy()
-    observed = len(statistics.mean)  # an action mask behind it is not scaled
+    observed = len(statistics.mean)  # columns after it are the action mask, which is not scaled
     moments.mean[:observed] = statistics.mean
     moments.squares[:observed] = np.array(statistics.std) ** 2 * statistics.count
     moments.count = statistics.count

@@ -46,26 +46,26 @@ from policyd_trainer.service.servicer import TrainingServicer
 
 _LOG = logging.getLogger(__name__)
 _SERVICE = training_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name
-_CONFIRM_SECONDS = 1.0  # between looks whether the jobs are still owned
-_CALLS_SECONDS = 2.0  # for calls that run when the trainer stops
+_CONFIRM_SECONDS = 1.0  # seconds between checks that this trainer still owns the jobs
+_CALLS_SECONDS = 2.0  # seconds for the running calls when the trainer stops
 
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What `policyd-trainer serve` was told."""
+    """The options of `policyd-trainer serve`."""
 
-    listen: str  # HOST:PORT, port 0: any; or unix:/path; several with commas
+    listen: str  # HOST:PORT, where port 0 means any; or unix:/path; several with commas
     repository: Path | str  # a folder, or a URL of object storage
     experience: (
         Path | None
     )  # the server's folder of recorded experience; None: `experience` in the repository
-    runs: Runs  # the workers' checkpoints and logs
+    runs: Runs  # place of the workers' checkpoints and logs
     launcher: Launcher  # starts the workers
     jobs: str  # URL of the jobs' database
-    allow_env: tuple[str, ...]  # patterns; none: Gymnasium's own environments
+    allow_env: tuple[str, ...]  # patterns; empty: Gymnasium's own environments
     limits: Limits
     ceilings: Ceilings  # the largest settings of a job
-    keep_failed_days: float  # before the folder of a failed job is removed
+    keep_failed_days: float  # until the folder of a failed job is removed
     port_file: Path | None  # where the bound address is written
     trace: str | None  # http://HOST:4317 of an OpenTelemetry collector; None: not traced
     metrics: str | None  # HOST:PORT of /metrics; None: not measured
@@ -73,10 +73,10 @@ class ServeSettings:
 
     @property
     def disk(self) -> Path:
-        """A folder on the disk that fills up.
+        """A folder on the disk that may fill up.
 
-        Of the repository, of checkpoints beside object storage, or of temporary files where both
-        are in object storage.
+        It is the repository; if that is object storage, the checkpoints; if these are too, the
+        folder for temporary files.
         """
         for place in (self.repository, self.runs.of("")):
             if isinstance(place, Path):
@@ -87,7 +87,8 @@ class ServeSettings:
 async def serve(settings: ServeSettings) -> None:
     """Serves until SIGTERM or SIGINT.
 
-    FailedPrecondition: the address or the jobs' table is taken or lost.
+    Raises:
+        FailedPrecondition: the address or the table of jobs is in use, or the table was lost.
     """
     with ExitStack() as stack:
         engine = open_engine(settings.jobs)
@@ -160,13 +161,17 @@ async def _run(
 
 
 def _bound(server: grpc.aio.Server, settings: ServeSettings, address: str) -> str:
-    """The address with the port that it was given. FailedPrecondition: it cannot be had."""
+    """Binds the address, and returns it with its real port.
+
+    Raises:
+        FailedPrecondition: it cannot be bound.
+    """
     port = settings.security.bind(server, address)
     return address if listen_address.unix_path(address) else f"{address.rpartition(':')[0]}:{port}"
 
 
 async def _until_lost(confirm: Confirm) -> None:
-    """Ends with an error when this trainer no longer owns the jobs."""
+    """Raises an error when this trainer no longer owns the jobs."""
     while True:
         await asyncio.sleep(_CONFIRM_SECONDS)
         await asyncio.to_thread(confirm)
@@ -175,9 +180,9 @@ async def _until_lost(confirm: Confirm) -> None:
 async def _shut_down(
     server: grpc.aio.Server, checks: health.aio.HealthServicer, store: JobStore, supervisor: Supervisor
 ) -> None:
-    """Says so, lets calls end, then workers.
+    """Announces the shutdown, lets calls end, then ends the workers.
 
-    At most _CALLS_SECONDS + limits.stop_seconds and a moment.
+    It takes little more than _CALLS_SECONDS + limits.stop_seconds.
     """
     _LOG.info("shutting down")
     await checks.enter_graceful_shutdown()

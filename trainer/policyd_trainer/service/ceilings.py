@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from policyd.errors import InvalidArgument
 from policyd_trainer.config import TrainingConfig
 
-RENDER_MODES = (None, "rgb_array", "ansi")  # those that open no window
+RENDER_MODES = (None, "rgb_array", "ansi")  # the modes that open no window
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Ceilings:
     max_step_timeout: float = 3600.0  # step_timeout, seconds
 
     def check(self, config: TrainingConfig) -> None:
-        """InvalidArgument: a setting is larger than allowed, or asks for a window."""
+        """Raises InvalidArgument if a setting is larger than allowed, or would open a window."""
         for name in ("total_timesteps", "evaluation_steps"):
             self._require(config, name, self.max_env_steps)
         for name in ("n_envs", "evaluation_envs"):

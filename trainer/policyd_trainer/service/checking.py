@@ -22,18 +22,18 @@ from policyd_trainer.config import TrainingConfig
 from policyd_trainer.guardian.watch import how
 from policyd_trainer.runs.fitting import fitted
 
-SECONDS = 20.0  # that a check may take
-MEMORY = 2**30  # bytes that a check may take
+SECONDS = 20.0  # seconds that a check may take
+MEMORY = 2**30  # bytes that a check may use
 _FIELD = "spec.settings"
 _AT_ONCE = 2  # checks side by side
 
 
 class Checker:
-    """Owns the processes that check. Used in one event loop."""
+    """Owns the processes that check environments. Is used in one event loop."""
 
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self._seconds, self._memory = seconds, memory
-        # A server that has imported what checks need, and forks for each of them. It ends with this
+        # This server process imports what checks need, and forks for each check. It ends with this
         # process.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__])
@@ -42,11 +42,11 @@ class Checker:
         self._closed = False
 
     async def check(self, config: TrainingConfig, settings: Mapping[str, str]) -> None:
-        """Makes the environment of `config` and looks at it.
+        """Makes the environment of `config` and inspects it.
 
         Raises:
-            PolicydError: as `fitted`.
-            InvalidArgument: that takes too long or too much memory, or ends the process.
+            PolicydError: the same errors as `fitted`.
+            InvalidArgument: the check takes too long or too much memory, or ends its process.
             Unavailable: the trainer is shutting down.
         """
         async with self._turn:
@@ -69,7 +69,7 @@ class Checker:
             raise error
 
     def close(self) -> None:
-        """Ends every check. Those who wait for one are told that the trainer stops."""
+        """Ends every check. Its callers get Unavailable."""
         self._closed = True
         for process in self._running:
             _kill(process)
@@ -94,9 +94,9 @@ class Checker:
 
 
 def _check(pipe: Connection, config: TrainingConfig, settings: dict[str, str], memory: int) -> None:
-    """In the process that checks."""
+    """Runs in the process that checks."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM):  # of the trainer's group: the trainer decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the trainer's group; the trainer decides
         signal.signal(number, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -105,7 +105,7 @@ def _check(pipe: Connection, config: TrainingConfig, settings: dict[str, str], m
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe.send(_outcome(config, settings, memory))
-    os._exit(0)  # whatever the environment registered to run at exit
+    os._exit(0)  # skips what the environment registered to run at exit
 
 
 def _outcome(config: TrainingConfig, settings: dict[str, str], memory: int) -> PolicydError | None:
@@ -117,7 +117,7 @@ def _outcome(config: TrainingConfig, settings: dict[str, str], memory: int) -> P
         return error
     except MemoryError:
         return _too_large(memory)
-    except BaseException as error:  # noqa: BLE001  it is told, and the process ends
+    except BaseException as error:  # noqa: BLE001  the error is sent, and the process ends
         return _refused(f"failed with {type(error).__name__}: {error}")
     return None
 
@@ -140,7 +140,7 @@ def _kill(process: BaseProcess) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)  # where it had no session of its own yet
+            os.kill(process.pid, signal.SIGKILL)  # if it had no session of its own yet
 
 
 def _end(process: BaseProcess) -> None:

@@ -31,7 +31,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
-    """One option with its environment variable: --a-flag and POLICYD_A_FLAG."""
+    """One option --a-flag with its environment variable POLICYD_A_FLAG."""
     variable = f"POLICYD_{flag.removeprefix('--').upper().replace('-', '_')}"
     return click.option(flag, envvar=variable, show_envvar=True, show_default=True, help=text, **more)
 
@@ -187,7 +187,7 @@ def serve(
 
 
 def _jobs_beside(repository: Path | str) -> str:
-    """The job table, unless an option says where: in the repository's folder."""
+    """Where the table of jobs is unless an option says otherwise: in the repository's folder."""
     if not isinstance(repository, Path):
         raise click.UsageError(f"{repository.partition('?')[0]} holds no job table: give --jobs URL")
     repository.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ def _jobs_beside(repository: Path | str) -> str:
 
 
 def _runs_beside(repository: Path | str, launcher: str) -> Path | str:
-    """The checkpoints, unless an option says where: beside the versions."""
+    """Where checkpoints are unless an option says otherwise: beside the versions."""
     if isinstance(repository, Path):
         return repository / "runs"
     if launcher == "local":

@@ -12,9 +12,9 @@ import gymnasium
 
 from policyd.errors import InvalidArgument, PermissionDenied
 
-OWN = "gymnasium"  # the pattern that stands for Gymnasium's own environments
+OWN = "gymnasium"  # the pattern for Gymnasium's own environments
 _OWN_CODE = "gymnasium.envs."
-# Gymnasium's wrappers that only change numbers; others write files, or open windows.
+# Gymnasium's wrappers that only change numbers. Other wrappers write files or open windows.
 _WRAPPERS = frozenset(
     f"gymnasium.wrappers:{name}"
     for name in (
@@ -28,20 +28,25 @@ _WRAPPERS = frozenset(
 
 
 class AllowList:
-    """Patterns of `EnvId`, `module:EnvId` and `module:Wrapper`, as fnmatch reads them.
+    """Patterns of `EnvId`, `module:EnvId` and `module:Wrapper`, in the syntax of fnmatch.
 
-    `gymnasium` stands for Gymnasium's own environments, which are also what no patterns mean. Its
-    wrappers that only change numbers are always allowed.
+    The pattern `gymnasium` means Gymnasium's own environments. An empty list means the same.
+    Gymnasium's wrappers that only change numbers are always allowed.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self._patterns = tuple(patterns) or (OWN,)
 
     def check(self, env_id: str) -> None:
-        """PermissionDenied: not on the list. InvalidArgument: no environment has this name."""
+        """Checks an environment.
+
+        Raises:
+            PermissionDenied: it is not on the list.
+            InvalidArgument: no environment has this name.
+        """
         if not env_id:
             raise InvalidArgument.of("spec.env_id", got="nothing", wanted="an environment")
-        if ":" not in env_id:  # a spec with a module would be imported here
+        if ":" not in env_id:  # gymnasium.spec would import the module of others
             _require_known(env_id)
         if not self._allows(env_id):
             raise PermissionDenied(
@@ -50,7 +55,11 @@ class AllowList:
             )
 
     def check_wrappers(self, entry_points: Sequence[str]) -> None:
-        """PermissionDenied: importing one runs code, so the list decides."""
+        """Checks wrappers. Importing one runs its code, so the list decides about them, too.
+
+        Raises:
+            PermissionDenied: a wrapper is not on the list.
+        """
         for entry_point in entry_points:
             if not (self.is_own_wrapper(entry_point) or self._matches(entry_point)):
                 raise PermissionDenied(
@@ -61,7 +70,7 @@ class AllowList:
 
     @staticmethod
     def is_own_wrapper(entry_point: str) -> bool:
-        """Whether it is one of Gymnasium's that only change numbers."""
+        """Whether it is one of Gymnasium's wrappers that only change numbers."""
         return entry_point in _WRAPPERS
 
     def _matches(self, name: str) -> bool:
@@ -72,7 +81,7 @@ class AllowList:
 
     @staticmethod
     def is_own(env_id: str) -> bool:
-        """Whether it is one of the environments that Gymnasium brings."""
+        """Whether it is one of Gymnasium's own environments."""
         return ":" not in env_id and str(gymnasium.registry[env_id].entry_point).startswith(_OWN_CODE)
 
 

@@ -23,12 +23,15 @@ LOOK_SECONDS = 2.0
 
 _LOG = logging.getLogger(__name__)
 
-# Seconds: from a smoke test to a night.
+# Seconds, from a short test to a whole night.
 DURATIONS = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0, 86400.0)
 
 
 class JobMetrics:
-    """Reads the jobs' table. What ended before this trainer started is counted by state only."""
+    """Metrics from the table of jobs.
+
+    Jobs that ended before this trainer started count by state only.
+    """
 
     def __init__(self, store: JobStore, repository: Path, registry: CollectorRegistry) -> None:
         self._store = store
@@ -42,7 +45,7 @@ class JobMetrics:
             buckets=DURATIONS,
             registry=registry,
         )
-        for state in states.TERMINAL:  # from the start, at 0: an increase needs something before it
+        for state in states.TERMINAL:  # from the start, at 0: an increase needs a value before it
             self._duration.labels(TrainingJob.State.Name(state))
         policy = ("policy",)
         self._steps = Gauge("policyd_job_env_steps", "Of running jobs.", policy, registry=registry)
@@ -55,7 +58,7 @@ class JobMetrics:
         self._size = Gauge("policyd_repository_size_bytes", "Of its file system.", registry=registry)
 
     async def look(self) -> None:
-        """Brings the metrics up to date."""
+        """Updates the metrics."""
         counts = await self._store.read(self._store.table.counts)
         for state in states.SOURCES:
             self._jobs.labels(TrainingJob.State.Name(state)).set(counts.get(state, 0))
@@ -78,7 +81,7 @@ class JobMetrics:
                 self._return.labels(policy).set(progress.mean_return)
 
     def _note_ended(self, job: TrainingJob) -> None:
-        end = job.end_time.ToNanoseconds() / 1e9 + 1e-6  # a double is no finer
+        end = job.end_time.ToNanoseconds() / 1e9 + 1e-6  # the precision of a double
         self._seen_until = max(self._seen_until, end)
         if job.HasField("start_time"):
             begin = job.start_time.ToNanoseconds() / 1e9
@@ -86,23 +89,23 @@ class JobMetrics:
 
 
 class TrainerMetrics:
-    """Made where metrics are asked for; without, nothing is measured."""
+    """All metrics of a trainer. It is made only if metrics are asked for."""
 
     def __init__(self, store: JobStore, repository: Path, certificate: Path | None = None) -> None:
-        """`certificate`: what the trainer shows its server, if it speaks TLS."""
+        """`certificate` is the one that the trainer shows its server, if it uses TLS."""
         self.registry = CollectorRegistry()
         self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
         self.rpc = RpcMetrics(self.registry)
         self._jobs = JobMetrics(store, repository, self.registry)
 
     async def run(self) -> None:
-        """Brings all up to date for ever; a table that does not answer is asked again."""
+        """Updates all metrics for ever. If the table does not respond it tries again."""
         while True:
             self.rpc.flush()
             if self._expiry is not None:
                 self._expiry.look()
             try:
                 await self._jobs.look()
-            except Exception:  # noqa: BLE001 -- the database or the disk; what runs goes on
+            except Exception:  # noqa: BLE001  the database or the disk failed; running jobs go on
                 _LOG.exception("the jobs' table cannot be read for metrics")
             await asyncio.sleep(LOOK_SECONDS)

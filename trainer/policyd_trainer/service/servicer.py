@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class TrainingServicer(TrainingServiceServicer):
-    """Answers from the store; the supervisor changes what runs."""
+    """Responds from the store. The supervisor changes what runs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class TrainingServicer(TrainingServiceServicer):
     async def WatchTrainingJob(
         self, request: pb.WatchTrainingJobRequest, context: Context
     ) -> AsyncIterator[pb.WatchTrainingJobResponse]:
-        """The job now and at each change."""
+        """Yields the job now and at each change."""
         async for job in self._store.watch(request.job_id):
             yield pb.WatchTrainingJobResponse(job=job)
 
@@ -92,7 +92,7 @@ class TrainingServicer(TrainingServiceServicer):
     async def ReadTrainingJobLog(
         self, request: pb.ReadTrainingJobLogRequest, context: Context
     ) -> AsyncIterator[pb.ReadTrainingJobLogResponse]:
-        """The job's log, and what is added to it."""
+        """Yields the job's log, and then what is added to it."""
         async for content in self._logs.read(request.job_id, follow=request.follow):
             yield pb.ReadTrainingJobLogResponse(content=content)
 
@@ -104,7 +104,7 @@ class TrainingServicer(TrainingServiceServicer):
         return pb.CancelTrainingJobResponse(job=await self._supervisor.cancel(request.job_id))
 
     async def _check(self, request: pb.CreateTrainingJobRequest) -> None:
-        """Raises what is wrong with a request to train."""
+        """Raises InvalidArgument or PermissionDenied if a request to train is wrong."""
         config = await asyncio.to_thread(check_create, request, self._environments, self._ceilings)
         if config is not None:
             await self._checker.check(config, request.spec.settings)

@@ -20,16 +20,16 @@ from policyd_trainer.service.environments import AllowList
 MAX_REQUEST_ID = 128
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
-_PAGE_TOKEN = re.compile(r"[0-9]{1,18}")  # a job's number, which any database takes
+_PAGE_TOKEN = re.compile(r"[0-9]{1,18}")  # a job's number; any database can store it
 
 
 def check_create(
     request: CreateTrainingJobRequest, environments: AllowList, ceilings: Ceilings
 ) -> TrainingConfig | None:
-    """What of the request can be checked without making the environment.
+    """Checks what can be checked without making the environment.
 
-    Returns the configuration whose environment is to be made and looked at. None: it is somebody's
-    own, whose worker finds out, for making it runs its code.
+    Returns the configuration if its environment is one of Gymnasium's, for the check that makes it.
+    Returns None for any other: making it runs its code, so its worker does that.
 
     Raises:
         InvalidArgument: names the field.
@@ -51,7 +51,11 @@ def check_create(
 
 
 def check_spec(spec: TrainingSpec) -> TrainingConfig:
-    """The run that it describes. InvalidArgument names the field."""
+    """The configuration of the run that the spec describes.
+
+    Raises:
+        InvalidArgument: names the field.
+    """
     settings = dict(spec.settings)
     if spec.init_from:
         settings["init_from"] = spec.init_from
@@ -65,10 +69,13 @@ def check_spec(spec: TrainingSpec) -> TrainingConfig:
 
 
 def settings_of(spec: TrainingSpec) -> dict[str, str]:
-    """Every setting that the run would have, by name, each value JSON.
+    """Every setting that the run would have, by name, each value as JSON.
 
-    Of a job that learns from experience: its own settings and those that were given; the others are
-    those of the version that it starts from. InvalidArgument names the field.
+    For a job that learns from experience these are its own settings and those that were given. The
+    others come from the version that it starts from.
+
+    Raises:
+        InvalidArgument: names the field.
     """
     if spec.source != TrainingSpec.EXPERIENCE:
         return check_spec(spec).settings()
@@ -81,9 +88,15 @@ def settings_of(spec: TrainingSpec) -> dict[str, str]:
 
 
 def check_learning(spec: TrainingSpec, environments: AllowList, ceilings: Ceilings) -> TrainingConfig | None:
-    """A job that learns from experience. Whether the policy has a version, its worker finds out.
+    """Checks a job that learns from experience.
 
-    Returns as `check_create`. InvalidArgument names the field; PermissionDenied: the environment.
+    Its worker finds out whether the policy has a version.
+
+    Returns the same as `check_create`.
+
+    Raises:
+        InvalidArgument: names the field.
+        PermissionDenied: the environment is not allowed.
     """
     if spec.init_from:
         wanted = "none with source EXPERIENCE: promotion.alias names the version to start from"
@@ -123,7 +136,7 @@ def _check_promotion(spec: TrainingSpec) -> None:
 
 
 def page_of(request: ListTrainingJobsRequest) -> tuple[int, int | None]:
-    """Page size and the number before which the page lies."""
+    """The page's size, and the job number that it comes before."""
     if not 0 <= request.page_size <= MAX_PAGE:
         raise InvalidArgument.of("page_size", got=request.page_size, wanted=f"1 to {MAX_PAGE}, or 0")
     if request.page_token and not _PAGE_TOKEN.fullmatch(request.page_token):

@@ -43,9 +43,9 @@ def tune(
     """Search for good settings of an algorithm on an environment.
 
     Prints the best settings. Training uses the seeds 0 to 99 only. After an interruption the same
-    command continues: finished trials count, the interrupted one is repeated.
+    command continues: finished trials count, and the interrupted one is repeated.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an interruption is no warning
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an interruption is not worth a warning
     task = Task(env_id, algorithm, _settings(pairs))
     study = open_study(path, task)
     try:

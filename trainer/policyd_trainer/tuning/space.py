@@ -27,7 +27,7 @@ import optuna
 
 
 def suggest(trial: optuna.Trial, algorithm: str) -> dict[str, str]:
-    """Settings for one trial: names and JSON values, as resolve_config takes them."""
+    """The settings of one trial: names and JSON values, as `resolve_config` takes them."""
     rate = trial.suggest_float("learning_rate", 3e-4, 4e-3, log=True)
     values: dict[str, object] = {
         "gamma": 1 - trial.suggest_float("one_minus_gamma", 5e-4, 2e-2, log=True),

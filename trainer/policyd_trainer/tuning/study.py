@@ -11,10 +11,10 @@ from policyd_trainer.tuning.trials import REPORTS, Task, objective
 
 
 def open_study(path: Path, task: Task) -> optuna.Study:
-    """The study of this environment and algorithm in an SQLite file; resumed where it is there.
+    """The study of this environment and algorithm in an SQLite file; an existing one is resumed.
 
-    Pruning: a trial whose training return is under the median of the others at the same part of the
-    run stops, after a third of it at the earliest (returns rise late in tasks like LunarLander).
+    Pruning: a trial stops if its training return is below the median of the others at the same part
+    of the run, but not in the first third (returns rise late in tasks like LunarLander).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -24,21 +24,21 @@ def open_study(path: Path, task: Task) -> optuna.Study:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=REPORTS // 3),
     )
-    # Another seed each time: the same one would begin with the same random trials again.
+    # A new seed each time: with the same seed, the same random trials would come again.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
     return study
 
 
 def finished(study: optuna.Study) -> int:
-    """Trials that ran to their end or were pruned; not those that an interruption cut off."""
+    """The number of trials that ended or were pruned. Those that were interrupted do not count."""
     return len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def search(study: optuna.Study, task: Task, *, trials: int, timeout: float | None) -> None:
-    """Runs trials until the study has so many finished ones.
+    """Runs trials until the study has `trials` finished ones.
 
-    The file has what was found after each; one that raised counts as failed, and another takes its
-    place.
+    Each trial is stored in the file when it ends. A trial that raised counts as failed, and another
+    one replaces it.
     """
     missing = trials - finished(study)
     if missing > 0:

@@ -22,17 +22,17 @@ from policyd_trainer.evaluation.selection import Snapshot
 from policyd_trainer.runs.fitting import fitted
 from policyd_trainer.tuning.space import suggest
 
-REPORTS = 20  # times along a run that a trial may be pruned
-TUNING_SEEDS = 100  # trials use the seeds below this; presets are judged on seeds from 1000 on
+REPORTS = 20  # how often along a run a trial may be pruned
+TUNING_SEEDS = 100  # trials use smaller seeds; presets are evaluated on seeds from 1000 on
 
 
 @dataclass(frozen=True)
 class Task:
-    """What settings are searched for."""
+    """The task that settings are searched for."""
 
     env_id: str
     algorithm: str
-    settings: Mapping[str, str]  # fixed by the caller, over the preset
+    settings: Mapping[str, str]  # set by the caller, and override the preset
 
 
 def objective(task: Task, trial: optuna.Trial) -> float:

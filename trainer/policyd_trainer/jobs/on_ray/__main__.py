@@ -18,15 +18,18 @@ from policyd_trainer.runs.ending import own_stdout
 
 
 def main() -> None:
-    """Ends with its parent, and at once: what Ray would tidy up are actors, which are to go on."""
+    """Runs the bridge, and ends at once when its parent ends.
+
+    Ray's own cleanup would end the actors, which are to go on.
+    """
     signal_at_death_of_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer
-    out = own_stdout()  # what Ray prints goes to standard error
+    out = own_stdout()  # Ray's own output goes to standard error
     asyncio.run(_serve_and_exit(out))
 
 
 async def _serve_and_exit(out: IO[str]) -> None:
-    """Does not wait for calls that hang in threads."""
+    """Serves, then exits without waiting for calls that hang in threads."""
     try:
         await serve(sys.argv[1], sys.argv[2], out)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:

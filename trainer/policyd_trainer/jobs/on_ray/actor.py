@@ -25,31 +25,34 @@ from policyd_trainer.jobs.worker import LOG_FILE, MAX_LINE, guarded_command, par
 from policyd_trainer.rollouts.cluster import ADDRESS, NODE
 
 POLL_SECONDS = 20.0  # longest wait for the next line
-UPLOAD_SECONDS = 1.0  # between two uploads of a run's files, at least
-TRIES = 3  # to reach object storage, each of about 20 seconds
+UPLOAD_SECONDS = 1.0  # shortest time between two uploads of a run's files
+TRIES = 3  # attempts to reach object storage, each of about 20 seconds
 
 
 class JobActor:
-    """Runs the command and keeps its lines until the trainer has them. Ray calls the methods."""
+    """Runs the command and keeps its lines until the trainer has them.
+
+    Ray calls the methods.
+    """
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = Order(**order)
         self._lines: list[tuple[int, str]] = []  # numbered from 1
         self._count = 0
-        self._progress = 0  # number of the last line that tells progress: only the newest is kept
+        self._progress = 0  # number of the last line with progress: only the newest is kept
         self._code: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._began = time.monotonic()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None  # of the guardian, until it ends
-        self._log = Path(os.devnull)  # until the run's folder is there
-        self._mirror: Mirror | None = None  # None: all machines share the folder
+        self._keeping: asyncio.Task[None] | None = None  # keeps the guardian going until it ends
+        self._log = Path(os.devnull)  # until the run's folder exists
+        self._mirror: Mirror | None = None  # None: all machines share the run's folder
 
     async def begin(self) -> tuple[int, float]:
         """Starts the command, once.
 
-        Returns the guardian's process id and the seconds that the job ran.
+        Returns the guardian's process id and the seconds that the job has run.
         """
         if self._task is None:
             self._began = time.monotonic()
@@ -58,9 +61,9 @@ class JobActor:
         return self._process.pid if self._process is not None else 0, ran
 
     async def lines(self, seen: int) -> tuple[list[tuple[int, str]], int | None]:
-        """Lines after number `seen`, as soon as there is one.
+        """The lines after number `seen`, as soon as there is one, and the guardian's exit code.
 
-        And the guardian's exit code once it ended.
+        The exit code is None until the guardian has ended.
         """
         deadline = time.monotonic() + POLL_SECONDS
         while not (new := [line for line in self._lines if line[0] > seen]) and self._code is None:
@@ -72,7 +75,7 @@ class JobActor:
         return new, self._code
 
     async def send_signal(self, number: int) -> None:
-        """Sends a signal to the guardian; without effect once it has ended."""
+        """Sends a signal to the guardian. Does nothing once the guardian has ended."""
         if self._process is not None and self._process.returncode is None:
             os.kill(self._process.pid, signal.Signals(number))
 
@@ -81,7 +84,7 @@ class JobActor:
         if run_dir is None:
             return None
         self._log = run_dir / LOG_FILE
-        # The same command, with this machine's Python and folder.
+        # the same command, but with this machine's Python and folder
         command = [sys.executable, *(str(run_dir) if x == order.run_dir else x for x in order.command[1:])]
         variables = _cluster()
         with await asyncio.to_thread(self._log.open, "ab") as stderr:
@@ -98,9 +101,9 @@ class JobActor:
         return self._process
 
     async def _run_dir(self) -> Path | None:
-        """The run's folder with what the run has kept.
+        """The run's folder, with the files that the run has kept.
 
-        None: there is none, and the attempt has ended.
+        None if it cannot be had; the attempt has then ended.
         """
         where = self._order.run_dir
         if "://" not in where:
@@ -112,7 +115,7 @@ class JobActor:
         try:
             self._mirror = await asyncio.to_thread(Mirror.of, where)
             await asyncio.to_thread(_tried, self._mirror.fetch)
-        except Unavailable:  # no fault of the job: it is tried again, like one that was lost
+        except Unavailable:  # not the job's fault: it is tried again, like a job whose machine was lost
             self._end(1)
         except PolicydError as error:
             self._refuse(error.reason, f"on the machine {socket.gethostname()}: {error.message}")
@@ -134,7 +137,7 @@ class JobActor:
             told = told or event.HasField("ending")
             self._add(line.decode(), is_progress=event.HasField("progress"))
         code = await process.wait()
-        if not told:  # it was killed before it could end what it watched over
+        if not told:  # it was killed before it could end the processes that it watched
             await asyncio.to_thread(kill_orphans, self._order.job_id)
         uploading.cancel()
         await asyncio.wait({uploading})
@@ -142,7 +145,7 @@ class JobActor:
         self._end(code)
 
     async def _upload_for_ever(self) -> None:
-        """Keeps the copy in object storage fresh, in at most a tenth of the time."""
+        """Keeps the copy in object storage up to date, in at most a tenth of the time."""
         if self._mirror is None:
             return
         while True:
@@ -155,7 +158,7 @@ class JobActor:
 
     def _upload_the_rest(self) -> None:
         if self._mirror is not None:
-            with suppress(PolicydError):  # the run is over: only its log and its checkpoint are older
+            with suppress(PolicydError):  # the run is over: only its log and its checkpoint may be older
                 _tried(self._mirror.upload)
             self._mirror.close()
 
@@ -181,7 +184,7 @@ class JobActor:
 
 
 def _tried(call: Callable[[], None]) -> None:
-    """Calls again while the store is away; the client itself has tried for seconds each time."""
+    """Calls again while the store is unavailable. Each call itself retries for some seconds."""
     for _ in range(TRIES - 1):
         with suppress(Unavailable):
             return call()
@@ -189,7 +192,10 @@ def _tried(call: Callable[[], None]) -> None:
 
 
 def _cluster() -> dict[str, str]:
-    """Tells the worker where the cluster is and which of its machines this is, for rollouts."""
+    """Variables that tell the worker the cluster's address and this machine's name in it.
+
+    Rollout workers need both.
+    """
     if not ray.is_initialized():
         return {}
     return {ADDRESS: ray.get_runtime_context().gcs_address, NODE: ray.util.get_node_ip_address()}

@@ -20,15 +20,15 @@ from policyd_trainer.jobs.on_ray.actor import JobActor
 from policyd_trainer.jobs.worker import MAX_LINE
 from policyd_trainer.ray_errors import in_one_line
 
-_CALLS = 8  # that an actor answers at once: a waiting `lines`, signals
-_PACE = 0.5  # seconds between two looks at one actor: 100 jobs cost half a core
-_PAUSE = 1.0  # seconds before an actor is asked again that could not be reached
-_LOOK = 2.0  # seconds between two looks at the cluster
-_PATIENCE = 30.0  # seconds for its answer
+_CALLS = 8  # calls that an actor runs at once: a waiting `lines`, signals
+_PACE = 0.5  # seconds between two calls to one actor: 100 jobs cost half a core
+_PAUSE = 1.0  # seconds before a new call to an actor that could not be reached
+_LOOK = 2.0  # seconds between two checks of the cluster
+_PATIENCE = 30.0  # seconds that the cluster may take to respond
 
 
 class Bridge:
-    """Follows actors. One task for each."""
+    """Follows actors, each in a task of its own."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
@@ -36,11 +36,11 @@ class Bridge:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, orders: asyncio.StreamReader) -> None:
-        """Until the trainer closes its end."""
+        """Runs until the trainer closes its end."""
         self._say(ready=True, nodes=sum(node["Alive"] for node in ray.nodes()))
         async for line in orders:
             order = json.loads(line)
-            if order["do"] == "sweep":  # before anything is started that it does not know
+            if order["do"] == "sweep":  # comes before any order to start an actor
                 await self._sweep(order["keep"])
                 continue
             task = asyncio.create_task(self._obey(order))
@@ -61,7 +61,7 @@ class Bridge:
             self._say(name=name, gone=in_one_line(error))
 
     async def _follow(self, name: str, order: Mapping[str, Any]) -> None:
-        """Finds the actor, or starts it where that was asked for, and passes on its lines."""
+        """Finds the actor, or starts it if the order says so, and passes on its lines."""
         actor = await asyncio.to_thread(_found, name)
         if actor is None and order["start"] is not None:
             actor = await asyncio.to_thread(_started, name, order["start"], order["resources"])
@@ -78,7 +78,7 @@ class Bridge:
                 seen = number
                 self._say(name=name, number=number, line=line)
             if code is None:
-                await asyncio.sleep(_PACE)  # meanwhile only the newest progress is kept
+                await asyncio.sleep(_PACE)  # meanwhile the actor keeps only the newest progress
         self._say(name=name, ended=code)
 
     async def _sweep(self, keep: Collection[str]) -> None:
@@ -102,7 +102,7 @@ class Bridge:
 
 
 async def _reached(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of an actor, asked again while it cannot be reached: the network may come back."""
+    """The response of an actor. Repeats the call while the actor cannot be reached."""
     while True:
         try:
             return await call()
@@ -118,7 +118,7 @@ def _found(name: str) -> Any | None:
 
 
 def _started(name: str, order: dict[str, Any], resources: Mapping[str, Any]) -> Any:
-    """A new actor, which outlives this process.
+    """A new actor, which goes on after this process has ended.
 
     It waits in the cluster until there is room for it.
     """
@@ -130,7 +130,11 @@ def _started(name: str, order: dict[str, Any], resources: Mapping[str, Any]) -> 
 
 
 async def serve(address: str, namespace: str, out: IO[str]) -> None:
-    """Connects and obeys. ConnectionError: there is no cluster at the address, or it was lost."""
+    """Connects to the cluster and carries out orders.
+
+    Raises:
+        ConnectionError: there is no cluster at the address, or it was lost.
+    """
     ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader(limit=MAX_LINE)
@@ -142,10 +146,11 @@ async def serve(address: str, namespace: str, out: IO[str]) -> None:
 
 
 async def _until_lost() -> None:
-    """Ends with an error when the cluster does not answer any more.
+    """Raises an error when the cluster no longer responds.
 
-    Ray's client may lose its connection and leave calls waiting for ever, also where it has
-    connected again: to a new head, which knows nothing of them. The next bridge begins anew.
+    Ray's client may lose its connection and leave calls waiting for ever. That happens also if it
+    has connected again, to a new head that knows nothing of these calls. The next bridge starts
+    afresh.
     """
     while True:
         await asyncio.sleep(_LOOK)

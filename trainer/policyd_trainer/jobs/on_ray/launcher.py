@@ -25,20 +25,23 @@ from policyd_trainer.jobs.worker import MAX_LINE
 
 _LOG = logging.getLogger(__name__)
 _AGAIN = 2.0  # seconds before the bridge is started again
-_GOODBYE = 5.0  # seconds that it has to end by itself
+_GOODBYE = 5.0  # seconds that the bridge has to end by itself
 # Ray ends a process that has lost its cluster for so many seconds; Ray's own default is 60.
 _LOST_SECONDS = "10"
 
 
 class RayLauncher:
-    """Starts workers as actors of a Ray cluster. Owns the bridge. Runs in one event loop."""
+    """Starts workers as actors of a Ray cluster, through a bridge process that it owns.
+
+    Is used in one event loop.
+    """
 
     outlives_trainer = True
 
     def __init__(self, address: str, namespace: str) -> None:
-        """`address`: ray://HOST:10001, or HOST:6379 on a machine of the cluster.
+        """`address` is ray://HOST:10001, or HOST:6379 on a machine of the cluster.
 
-        `namespace`: of the actors; each table of jobs has its own.
+        `namespace` is that of the actors. Each table of jobs has its own.
         """
         self._address, self._namespace = address, namespace
         self._workers: dict[str, RayWorker] = {}
@@ -48,14 +51,14 @@ class RayLauncher:
         self._keeper: asyncio.Task[None] | None = None
 
     def check(self, resources: JobResources) -> None:
-        """InvalidArgument: a negative number, or one that is none."""
+        """Raises InvalidArgument for an amount that is negative or not a number."""
         for name in ("cpus", "gpus", "memory_bytes"):
             value = getattr(resources, name)
             if not math.isfinite(value) or value < 0:
                 raise InvalidArgument.of(f"resources.{name}", got=value, wanted="a number, 0 or above")
 
     async def start(self, attempt: Attempted) -> RayWorker:
-        """Asks for a new actor, now or as soon as the cluster can be reached."""
+        """Asks the cluster for a new actor, as soon as the cluster can be reached."""
         if isinstance(attempt.run_dir, Path):
             await asyncio.to_thread(_mark_as_shared, attempt.run_dir)
         return self._follow(attempt, is_new=True)
@@ -71,7 +74,7 @@ class RayLauncher:
         self._sweep()
 
     async def close(self) -> None:
-        """Ends the bridge. Actors go on."""
+        """Ends the bridge. The actors go on."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
@@ -95,26 +98,26 @@ class RayLauncher:
             self._send({"do": "sweep", "keep": list(self._workers)})
 
     def _send(self, order: Mapping[str, Any]) -> None:
-        """Gives an order to the bridge.
+        """Sends an order to the bridge.
 
-        While there is none it is lost: a new bridge is told what counts.
+        If there is no bridge the order is lost. A new bridge gets the orders that still matter.
         """
         if self._ready and self._bridge is not None and self._bridge.stdin is not None:
             with suppress(OSError, RuntimeError):
                 self._bridge.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _keep(self) -> None:
-        """Has a bridge at all times."""
+        """Starts a new bridge whenever there is none."""
         told = ""
         while True:
             why = await self._serve()
-            if why != told:  # once for each reason, not every two seconds
+            if why != told:  # once for each reason, instead of every two seconds
                 _LOG.warning("the Ray cluster at %s cannot be used; trying again: %s", self._address, why)
             told = why
             await asyncio.sleep(_AGAIN)
 
     async def _serve(self) -> str:
-        """One bridge, from its start to its end. Returns why it ended."""
+        """Runs one bridge from its start to its end. Returns why it ended."""
         bridge = self._bridge = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "policyd_trainer.jobs.on_ray", self._address, self._namespace),
             stdin=asyncio.subprocess.PIPE,
@@ -153,12 +156,12 @@ def _mark_as_shared(run_dir: Path) -> None:
 
 def _environment() -> dict[str, str]:
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": _LOST_SECONDS}
-    # A call without a connection would start a cluster of its own, here, and run the job there.
+    # Without a connection, a call would start a new cluster on this machine and run the job there.
     return quiet | os.environ | {"RAY_ENABLE_AUTO_CONNECT": "0"}
 
 
 async def _last_line(bridge: asyncio.subprocess.Process) -> str:
-    """The last thing that it said before it ended."""
+    """The last line that the bridge wrote before it ended."""
     assert bridge.stderr is not None
     last = "it said nothing"
     async for line in bridge.stderr:
@@ -167,7 +170,7 @@ async def _last_line(bridge: asyncio.subprocess.Process) -> str:
 
 
 async def _ended(bridge: asyncio.subprocess.Process) -> None:
-    """Hangs up, then waits, then kills."""
+    """Closes the bridge's input, waits for its end, and kills it if it does not end."""
     if bridge.stdin is not None:
         bridge.stdin.close()
     try:

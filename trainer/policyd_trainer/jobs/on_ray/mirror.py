@@ -15,32 +15,39 @@ from policyd.repository.object_client import ObjectClient
 from policyd.repository.object_url import open_objects
 from policyd.repository.staging import staging_directory, sweep
 
-LARGEST = 2**33  # bytes of one file
+LARGEST = 2**33  # most bytes of one file
 _SCRATCH = f"policyd-runs-{os.getuid()}"  # in the folder for temporary files
 
 
 class Mirror:
-    """Owns a scratch folder. Safe for threads."""
+    """Copies a run's files between object storage and a scratch folder of its own. Thread-safe."""
 
     def __init__(self, client: ObjectClient) -> None:
-        """`client`: the run's own prefix. Folders of dead processes are removed first."""
+        """`client` has the run's own prefix. Removes the folders of dead processes first."""
         self._client = client
         self._stack = ExitStack()
         self._turn = threading.Lock()  # one upload at a time
         root = Path(tempfile.gettempdir()) / _SCRATCH
         sweep(root)
         self.folder = self._stack.enter_context(staging_directory(root))
-        self._uploaded: dict[str, tuple[int, int, int]] = {}  # by name: inode, size, time of modification
+        self._uploaded: dict[str, tuple[int, int, int]] = {}  # name -> inode, size, modification time
 
     @classmethod
     def of(cls, url: str) -> Mirror:
-        """The mirror of a run at a URL. InvalidArgument; FailedPrecondition: no package for it."""
+        """The mirror of a run at a URL.
+
+        Raises:
+            InvalidArgument: the URL is wrong.
+            FailedPrecondition: the package for it is not installed.
+        """
         return cls(open_objects(url))
 
     def fetch(self) -> None:
-        """Brings what the run has kept into the folder.
+        """Downloads the run's files into the folder.
 
-        Unavailable; FailedPrecondition: this machine may not read it.
+        Raises:
+            Unavailable: the storage cannot be reached.
+            FailedPrecondition: this machine may not read it.
         """
         for name, _ in self._client.entries(""):
             if _is_name(name) and (found := self._client.get(name, LARGEST)) is not None:
@@ -52,13 +59,15 @@ class Mirror:
     def upload(self) -> None:
         """Uploads the files that have changed since the last time, each as a whole.
 
-        Unavailable; FailedPrecondition: this machine may not write it.
+        Raises:
+            Unavailable: the storage cannot be reached.
+            FailedPrecondition: this machine may not write it.
         """
         with self._turn:
             for path in sorted(self.folder.rglob("*")):
                 name = str(path.relative_to(self.folder))
                 if path.is_file() and not path.is_symlink() and _is_name(name):
-                    with suppress(FileNotFoundError):  # it has just been removed
+                    with suppress(FileNotFoundError):  # the run has just removed it
                         self._upload(name, path)
 
     def _upload(self, name: str, path: Path) -> None:
@@ -73,11 +82,11 @@ class Mirror:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """Taken before the content is read: what changes meanwhile is uploaded once more."""
+    """Identifies a file's content. It is taken before reading: later changes are uploaded again."""
     seen = path.stat()
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
 def _is_name(name: str) -> bool:
-    """Whether it is a run's file: no file that is being written, and none outside the folder."""
+    """Whether it is the name of a finished file of the run, directly in the folder."""
     return bool(name) and not any(part.startswith(".") for part in name.split("/"))

@@ -14,20 +14,20 @@ from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.on_ray.order import Order
 from policyd_trainer.jobs.worker import parsed
 
-_LOST = 1  # exit code of an attempt of which nothing more is heard
-Send = Callable[[Mapping[str, Any]], None]  # gives an order to the bridge; without effect while there is none
+_LOST = 1  # exit code of an attempt that cannot be reached any more
+Send = Callable[[Mapping[str, Any]], None]  # sends an order to the bridge; does nothing while there is none
 
 
 def actor_name(attempted: Attempted) -> str:
     """The name of an attempt's actor.
 
-    Each attempt has another, so that one never follows an older.
+    Each attempt has its own name, so that none follows the actor of an older attempt.
     """
     return f"{attempted.job.job_id}.{attempted.job.attempts}"
 
 
 class RayWorker:
-    """A worker that runs, or waits for room, on the cluster. Survives the bridge's end."""
+    """A worker that runs on the cluster, or waits there for room. It survives the bridge's end."""
 
     def __init__(
         self, attempted: Attempted, send: Send, *, is_new: bool, release: Callable[[str], None]
@@ -36,20 +36,20 @@ class RayWorker:
         self.lost = ""
         self.pid: int | None = None
         self._attempted, self._send, self._release = attempted, send, release
-        self._is_new = is_new  # until the cluster has it
-        self._seen = 0  # lines
+        self._is_new = is_new  # until the cluster has the actor
+        self._seen = 0  # number of lines received
         self._events: asyncio.Queue[WorkerEvent | None] = asyncio.Queue()
         self._started: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._wanted: signal.Signals | None = None  # asked for before it ran
+        self._wanted: signal.Signals | None = None  # a signal that was asked for before the worker ran
 
     @property
     def has_ended(self) -> bool:
-        """Whether its end is known."""
+        """Whether it is known that the worker has ended."""
         return self._code.done()
 
     def follow(self) -> None:
-        """Has the bridge follow the actor: a new bridge, too."""
+        """Makes the bridge follow the actor. A new bridge needs this again."""
         start = asdict(self._order()) if self._is_new else None
         resources = ray_options(self._attempted.job.resources)
         self._send(
@@ -57,7 +57,7 @@ class RayWorker:
         )
 
     def hear(self, said: Mapping[str, Any]) -> None:
-        """Takes what the bridge says of the actor."""
+        """Handles a message of the bridge about the actor."""
         if self.has_ended:
             return
         if "started" in said:
@@ -81,7 +81,7 @@ class RayWorker:
         return await asyncio.shield(self._started)
 
     async def events(self) -> AsyncIterator[WorkerEvent]:
-        """Yields what worker and guardian write to standard output."""
+        """Yields the events that worker and guardian write to standard output."""
         while (event := await self._events.get()) is not None:
             yield event
 
@@ -96,7 +96,7 @@ class RayWorker:
     def end(self) -> None:
         """Ends the worker and everything that it started.
 
-        One that waits for room leaves the queue.
+        A worker that waits for room is removed from the queue.
         """
         self._signal(END_ALL)
 
@@ -137,7 +137,7 @@ class RayWorker:
 
 
 def ray_options(resources: JobResources) -> dict[str, Any]:
-    """What Ray calls what a job needs."""
+    """The resources of a job, under Ray's names."""
     return {
         "num_cpus": resources.cpus or 1,
         "num_gpus": resources.gpus,

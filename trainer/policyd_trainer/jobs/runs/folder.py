@@ -12,7 +12,7 @@ from policyd_trainer.guardian.log import OLDER
 from policyd_trainer.jobs.runs.interface import TAIL_BYTES, last_lines
 from policyd_trainer.jobs.worker import LOG_FILE
 
-PIECE = 65_536  # bytes that are read at once
+PIECE = 65_536  # bytes read at once
 
 
 class FolderRuns:
@@ -22,23 +22,23 @@ class FolderRuns:
         self._root = root
 
     def of(self, job_id: str) -> Path:
-        """See Runs."""
+        """See `Runs`."""
         return self._root / job_id
 
     def job_ids(self) -> list[str]:
-        """See Runs."""
+        """See `Runs`."""
         return [entry.name for entry in self._root.iterdir() if entry.is_dir()] if self._root.is_dir() else []
 
     def has_log(self, job_id: str) -> bool:
-        """See Runs."""
+        """See `Runs`."""
         return (self._root / job_id / LOG_FILE).exists()
 
     def log(self, job_id: str) -> FolderLogReader:
-        """See Runs."""
+        """See `Runs`."""
         return FolderLogReader(self._root / job_id / LOG_FILE)
 
     def log_tail(self, job_id: str) -> list[str]:
-        """See Runs."""
+        """See `Runs`."""
         log = self._root / job_id / LOG_FILE
         with suppress(FileNotFoundError), log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))
@@ -46,7 +46,7 @@ class FolderRuns:
         return []
 
     def keep_log(self, job_id: str) -> None:
-        """See Runs."""
+        """See `Runs`."""
         run_dir = self._root / job_id
         if not run_dir.is_dir():
             return
@@ -59,14 +59,14 @@ class FolderRuns:
                 with suppress(OSError):
                     entry.unlink()
         with suppress(OSError):
-            run_dir.rmdir()  # where there was no log
+            run_dir.rmdir()  # there was no log
 
     def remove(self, job_id: str) -> None:
-        """See Runs. OSError."""
+        """See `Runs`. Raises OSError if that fails."""
         shutil.rmtree(self._root / job_id)
 
     def name_once(self, key: str, name: str) -> str:
-        """See Runs."""
+        """See `Runs`."""
         file = self._root / key
         if not file.exists():
             self._root.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class FolderRuns:
 
 
 class FolderLogReader:
-    """Reads a file that grows, and that a new one may take the place of."""
+    """Reads a file that grows, and that a new file may replace."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,7 +83,7 @@ class FolderLogReader:
         self._older = path.with_name(path.name + OLDER)
 
     def next(self) -> bytes:
-        """See LogReader."""
+        """See `LogReader`."""
         if self._descriptor is None and not self._open():
             return b""
         assert self._descriptor is not None
@@ -94,13 +94,13 @@ class FolderLogReader:
         return content
 
     def close(self) -> None:
-        """See LogReader."""
+        """See `LogReader`."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _open(self) -> bool:
-        first, self._older = self._older, self._path  # the older part is read once, at the beginning
+        first, self._older = self._older, self._path  # the older part is read once, before the file
         for path in dict.fromkeys((first, self._path)):
             with suppress(FileNotFoundError):
                 self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

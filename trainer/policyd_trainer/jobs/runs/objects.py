@@ -14,50 +14,50 @@ from policyd_trainer.guardian.log import OLDER
 from policyd_trainer.jobs.runs.interface import TAIL_BYTES, last_lines
 from policyd_trainer.jobs.worker import LOG_FILE
 
-PIECE = 2**20  # bytes that are read at once
+PIECE = 2**20  # bytes read at once
 _LONGEST_NAME = 1000  # bytes
 
 
 class ObjectRuns:
-    """One prefix per job. Safe for threads."""
+    """One prefix of object storage per job. Thread-safe."""
 
     def __init__(self, client: ObjectClient) -> None:
         self._client = client
 
     def of(self, job_id: str) -> str:
-        """See Runs."""
+        """See `Runs`."""
         return child(self._client.location, job_id)
 
     def job_ids(self) -> list[str]:
-        """See Runs."""
+        """See `Runs`."""
         return sorted(
             {job_id for key, _ in self._client.entries("") if (job_id := key.partition("/")[0]) != key}
         )
 
     def has_log(self, job_id: str) -> bool:
-        """See Runs."""
+        """See `Runs`."""
         return self._client.size(f"{job_id}/{LOG_FILE}") is not None
 
     def log(self, job_id: str) -> ObjectLogReader:
-        """See Runs."""
+        """See `Runs`."""
         return ObjectLogReader(self._client, f"{job_id}/{LOG_FILE}")
 
     def log_tail(self, job_id: str) -> list[str]:
-        """See Runs."""
+        """See `Runs`."""
         key = f"{job_id}/{LOG_FILE}"
         size = self._client.size(key) or 0
         return last_lines(self._client.part(key, max(0, size - TAIL_BYTES), size)) if size else []
 
     def keep_log(self, job_id: str) -> None:
-        """See Runs."""
+        """See `Runs`."""
         self._remove(job_id, (LOG_FILE, LOG_FILE + OLDER))
 
     def remove(self, job_id: str) -> None:
-        """See Runs."""
+        """See `Runs`."""
         self._remove(job_id, ())
 
     def name_once(self, key: str, name: str) -> str:
-        """See Runs."""
+        """See `Runs`."""
         if self._client.create(key, name.encode()):
             return name
         found = self._client.get(key, _LONGEST_NAME)
@@ -71,18 +71,18 @@ class ObjectRuns:
 
 
 class ObjectLogReader:
-    """Reads an object that is replaced by a longer one, or by the first part of the next file.
+    """Reads an object that is replaced by a longer one, or by the start of the next file.
 
-    A file that was begun anew is shorter than what was read; the rest of the old one is in FILE.1.
+    An object shorter than what was read is a new file. The rest of the old one is in FILE.1.
     """
 
     def __init__(self, client: ObjectClient, key: str) -> None:
         self._client, self._key = client, key
-        self._old: str | None = key + OLDER  # what is read before `key`
+        self._old: str | None = key + OLDER  # is read before `key`
         self._offset = 0  # in the object that is being read
 
     def next(self) -> bytes:
-        """See LogReader."""
+        """See `LogReader`."""
         if self._old is not None:
             if content := self._piece(self._old):
                 return content
@@ -94,7 +94,7 @@ class ObjectLogReader:
         return self._piece(self._key, size)
 
     def close(self) -> None:
-        """See LogReader. Nothing is held."""
+        """See `LogReader`. Does nothing."""
 
     def _piece(self, key: str, size: int | None = None) -> bytes:
         size = self._client.size(key) if size is None else size

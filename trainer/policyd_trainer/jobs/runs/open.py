@@ -9,7 +9,12 @@ from policyd_trainer.jobs.runs.interface import Runs
 
 
 def open_runs(where: Path | str) -> Runs:
-    """Runs in a folder or at a URL. InvalidArgument; FailedPrecondition: no package for it."""
+    """The runs in a folder or at a URL.
+
+    Raises:
+        InvalidArgument: the URL is wrong.
+        FailedPrecondition: the package for it is not installed.
+    """
     if isinstance(where, Path):
         return FolderRuns(where)
     from policyd.repository.object_url import open_objects  # noqa: PLC0415 -- an extra

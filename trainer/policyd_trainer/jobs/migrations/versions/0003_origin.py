@@ -8,6 +8,6 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Adds the columns; of jobs that exist nothing is known."""
+    """Adds the columns. They stay empty for existing jobs."""
     op.add_column("jobs", sa.Column("call_id", sa.String(64), nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("traceparent", sa.String(64), nullable=False, server_default=""))

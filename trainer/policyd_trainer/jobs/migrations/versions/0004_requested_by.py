@@ -8,5 +8,5 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Adds the column; of jobs that exist nobody knows."""
+    """Adds the column. It stays empty for existing jobs."""
     op.add_column("jobs", sa.Column("requested_by", sa.String(512), nullable=False, server_default=""))

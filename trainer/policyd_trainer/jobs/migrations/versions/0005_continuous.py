@@ -8,5 +8,5 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Adds the column; jobs that exist have an end."""
+    """Adds the column. Existing jobs have an end."""
     op.add_column("jobs", sa.Column("continuous", sa.Integer, nullable=False, server_default="0"))

@@ -8,5 +8,5 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Adds the column; jobs that exist need nothing in particular."""
+    """Adds the column. Existing jobs need no particular resources."""
     op.add_column("jobs", sa.Column("resources", sa.Text))
