@@ -15,11 +15,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompiledPackage(NamedTuple):
-    """A package with Cython modules. Builds run at the top of the sources."""
+    """A package with Cython modules. Builds run in the top folder of the sources."""
 
     folder: Path
     name: str
-    takes: str  # what has to be installed
+    takes: str  # what must be installed to compile it
     libraries: tuple[str, ...] = ()
     work: str = "serving"  # what is slower without it
 
@@ -29,7 +29,7 @@ class CompiledPackage(NamedTuple):
         return sorted(self.folder.glob("*.pyx"))
 
     def sources(self, module: Path) -> list[str]:
-        """What a module is compiled from: itself, and the C that it includes from `core`."""
+        """The sources of a module: its own, and the C files that it includes from `core`."""
         core = sorted((self.folder / "core").glob("*.c")) if '"core/' in module.read_text() else []
         return [str(module), *map(str, core)]
 
@@ -57,7 +57,7 @@ PACKAGES = (
     ),
 )
 
-#: The folder on the path of an editable install: a link to each package that is imported.
+#: The folder on the path of an editable install. It has a link to each package.
 EDITABLE = Path(".editable")
 SOURCES = (
     Path("policyd"),
@@ -68,16 +68,16 @@ SOURCES = (
 
 
 class CompiledHook(BuildHookInterface[Any]):
-    """Runs before each wheel is built, editable ones included."""
+    """Compiles before each wheel is built, also before an editable one."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds what it could compile to the wheel, which then fits one platform only."""
+        """Adds what could be compiled to the wheel, which is then for one platform only."""
         if version == "editable":
             link_packages()
         for package in PACKAGES:
             for stale in package.folder.glob("*.so"):
                 stale.unlink()
-            if not package.modules:  # the trainer's image brings no server, and not these packages
+            if not package.modules:  # the trainer's image has no server, and so not these packages
                 continue
             if (problem := _problem_of(package)) is not None:
                 missing = f"{package.folder} is left out and {package.work} will be slower"
@@ -91,7 +91,8 @@ class CompiledHook(BuildHookInterface[Any]):
 def link_packages() -> None:
     """Links the four packages into one folder.
 
-    Type checkers read paths and no import hooks, and the top of the checkout holds other folders.
+    Type checkers read folders on the path, and do not run import hooks. The top of the checkout has
+    other folders, so it cannot be on the path.
     """
     EDITABLE.mkdir(exist_ok=True)
     for source in SOURCES:
@@ -101,7 +102,7 @@ def link_packages() -> None:
 
 
 def _problem_of(package: CompiledPackage) -> Exception | None:
-    """Why the package could not be compiled; None: it was."""
+    """Why the package could not be compiled; None if it was."""
     try:
         from setuptools.errors import BaseError, CCompilerError  # noqa: PLC0415
     except ImportError as error:
@@ -114,14 +115,14 @@ def _problem_of(package: CompiledPackage) -> Exception | None:
 
 
 def compile_in_place(package: CompiledPackage) -> None:
-    """Cython to C to shared libraries beside their sources.
+    """Translates Cython to C and compiles shared libraries beside their sources.
 
-    All, or none and an error of setuptools.
+    Either all modules are compiled, or none and an error of setuptools is raised.
     """
     from Cython.Build import cythonize  # noqa: PLC0415
     from setuptools import Distribution, Extension  # noqa: PLC0415
 
-    # The same numbers on every processor: no fused multiply-add.
+    # So all processors compute the same numbers: no fused multiply-add.
     flags = ["-O3", "-g0", "-ffp-contract=off", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
     with tempfile.TemporaryDirectory() as folder:
         extensions = [

@@ -36,14 +36,14 @@ def file_map() -> str:
 
 
 def _folders(package: Path) -> Iterator[Path]:
-    """The package and the folders below it that hold files of their own; migrations are data."""
+    """The package and those folders below it that hold files. Migrations count as data."""
     for folder in [package, *sorted(path for path in package.rglob("*") if path.is_dir())]:
         if "migrations" not in folder.parts and _files(folder):
             yield folder
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files that people write; code that is generated from .proto files is not listed."""
+    """The files that people write. Code generated from .proto files is left out."""
     found = (path for kind in KINDS for path in folder.glob(kind) if "_pb2" not in path.stem)
     return sorted(path for path in found if path.stem != "__init__")
 
@@ -56,7 +56,7 @@ def _section(folder: Path) -> str:
 
 
 def _name(path: Path) -> str:
-    """The module's name; with its ending if it is not Python."""
+    """The module's name. Files that are not Python keep their ending."""
     return path.stem if path.suffix == ".py" else path.name
 
 
@@ -65,7 +65,7 @@ def _entry(name: str, text: str) -> str:
 
 
 def _first_sentence(path: Path) -> str:
-    """The first sentence of a file's docstring, on one line; empty where the file is missing."""
+    """The first sentence of a file's docstring, on one line; empty if the file is missing."""
     if not path.exists():
         return ""
     text = path.read_text()
@@ -79,13 +79,13 @@ def _docstring(suffix: str, text: str) -> str:
     if suffix == ".proto":
         comment = itertools.takewhile(lambda line: line.startswith("//"), text.splitlines())
         return "\n".join(line.removeprefix("//").strip() for line in comment)
-    if suffix == ".pyx":  # Cython is not Python; its docstring stands at the top all the same
+    if suffix == ".pyx":  # Cython is not Python, but its docstring is at the top, too
         return text.partition('"""')[2].partition('"""')[0]
     return ast.get_docstring(ast.parse(text)) or ""
 
 
 def main() -> int:
-    """Rewrites or compares the map; returns the exit code."""
+    """Rewrites or compares the map. Returns the exit code."""
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]

@@ -40,7 +40,7 @@ def faults(text: str) -> Iterator[tuple[int, str]]:
 
 
 def cells(row: str) -> list[str]:
-    """The cells of a table row as a reader sees them: without the targets of links."""
+    """The cells of a table row as a reader sees them, without the targets of links."""
     return [LINK.sub(r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))]
 
 

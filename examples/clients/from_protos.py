@@ -19,7 +19,7 @@ from policy_api.v1 import policy_pb2, policy_pb2_grpc
 
 
 def act(address: str, policy: str, observation: list[float]) -> dict[str, object]:
-    """One action for one observation, sampled with seed 7."""
+    """Returns one action for one observation, sampled with seed 7."""
     request = policy_pb2.ActRequest(policy=policy, seed=7)
     request.observations.raw = struct.pack(f"<{len(observation)}f", *observation)
     with grpc.insecure_channel(address) as channel:

@@ -14,11 +14,11 @@ from policyd import PolicyClient
 
 
 def episode(client: PolicyClient, policy: str, env_id: str, seed: int) -> tuple[float, int]:
-    """Plays one episode; its return, and the version that answered all of it."""
+    """Plays one episode. Returns its return, and the version that acted in all of it."""
     environment = gymnasium.make(env_id)
     first_action = int(getattr(environment.action_space, "start", 0))
     observation, _ = environment.reset(seed=seed)
-    version: int | None = None  # the first answer decides: what is promoted meanwhile waits
+    version: int | None = None  # from the first response, so that all of the episode has one version
     total, step, done = 0.0, 0, False
     while not done:
         batch = np.asarray(observation)[None]  # [1, ...]

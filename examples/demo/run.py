@@ -15,12 +15,12 @@ from policyd.errors import PolicydError
 
 
 def main() -> int:
-    """Runs the demo in a folder of its own; the exit code."""
+    """Runs the demo in a folder of its own. Returns the exit code."""
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with policyctl's output
     for name in [name for name in os.environ if name.startswith("POLICYD_")]:
-        del os.environ[name]  # settings of some other trainer and server
+        del os.environ[name]  # they may belong to another trainer and server
     home = Path(".demo").resolve()
     home.mkdir(exist_ok=True)
     stack = Stack(StackSettings(Path(tempfile.mkdtemp(prefix="run-", dir=home))))

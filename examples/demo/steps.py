@@ -26,11 +26,11 @@ STATE = np.array([[0.0, 0.0, 0.02, -0.1]], dtype=np.float32)  # [1, 4]: nearly u
 
 
 class DemoFailure(Exception):
-    """A step that did not happen."""
+    """A step of the demo failed."""
 
 
 class Demo:
-    """Runs against a stack that has no policy yet."""
+    """Runs the demo against a stack that has no policy yet."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -104,13 +104,16 @@ class Demo:
         print(f"The whole report: {version / 'report.html'}")
 
     def _report(self, version: Path) -> None:
-        """The trainer draws it beside; this waits for it, and draws what did not come."""
+        """Waits for the report, which the trainer draws in the background.
+
+        Draws it itself if it does not appear.
+        """
         ends = time.monotonic() + REPORT_SECONDS
         while not (version / "report.html").exists():
             self._stack.check()
             if time.monotonic() > ends:
                 self._draw(version)
-            time.sleep(0.05)  # another process's file
+            time.sleep(0.05)  # another process writes the file
 
     def _draw(self, version: Path) -> None:
         repository = str(self._stack.settings.repository)
@@ -137,7 +140,7 @@ class Demo:
         return document
 
     def _printed(self, process: subprocess.Popen[bytes]) -> bytes:
-        """Returns what it prints. ProcessFailure as soon as the trainer or the server has ended."""
+        """Returns the process's output. Raises ProcessFailure if the trainer or the server ends."""
         while True:
             try:
                 return process.communicate(timeout=0.5)[0]
@@ -146,9 +149,9 @@ class Demo:
 
 
 def _detail(stdout: bytes) -> str:
-    """How the job ended and the end of its log, where policyctl printed it."""
+    """How the job ended, and the end of its log, if policyctl printed them."""
     if not stdout.strip():
-        return ""  # its line stands on stderr already
+        return ""  # stderr already has its line
     outcome = json.loads(stdout)
     log = outcome["job"].get("failure", {}).get("log_tail", [])
     return "\n".join([f": {outcome['message']}", *(f"  {line}" for line in log)])

@@ -29,7 +29,7 @@ from examples.one_page.reinforce import PolicyNetwork, update
 
 
 class Critic(nn.Module):
-    """Observations [..., size] to V(s) [..., 1], the return that is expected from there on."""
+    """Maps observations [..., size] to V(s) [..., 1], the return that is expected from s on."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Critic(nn.Module):
 
 @dataclass(frozen=True)
 class Transition:
-    """One step: in `state` the action was taken, which gave `reward` and led to `next_state`."""
+    """One step: the action taken in `state` gave `reward` and led to `next_state`."""
 
     state: Tensor  # [size]
     action: Tensor  # []

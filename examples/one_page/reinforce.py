@@ -25,7 +25,7 @@ from torch.distributions import Categorical
 
 
 class PolicyNetwork(nn.Module):
-    """Observations [batch, size] to the probabilities of the actions [batch, actions]."""
+    """Maps observations [batch, size] to the probabilities of the actions [batch, actions]."""
 
     def __init__(self, size: int, actions: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class PolicyNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Episode:
-    """What one episode of T steps showed."""
+    """The record of one episode of T steps."""
 
     observations: Tensor  # [T, size]: s_0 to s_{T-1}
     actions: Tensor  # [T]: a_0 to a_{T-1}
@@ -53,7 +53,7 @@ def play(environment: gymnasium.Env, policy: PolicyNetwork, seed: int | None = N
     observations, actions, rewards, done = [], [], [], False
     while not done:
         state = torch.as_tensor(np.asarray(observation))
-        with torch.no_grad():  # playing needs no gradient; `episode_loss` looks at the same states again
+        with torch.no_grad():  # playing needs no gradient; `episode_loss` computes the same states again
             action = Categorical(policy(state)).sample()
         observation, reward, terminated, truncated, _ = environment.step(int(action))
         observations.append(state)
@@ -64,7 +64,7 @@ def play(environment: gymnasium.Env, policy: PolicyNetwork, seed: int | None = N
 
 
 def discounted_return(rewards: list[float], gamma: float) -> float:
-    """R = gamma * r_0 + gamma^2 * r_1 + ...: the course counts steps from 1."""
+    """R = gamma * r_0 + gamma^2 * r_1 + ... The course counts steps from 1."""
     return sum(gamma ** (t + 1) * reward for t, reward in enumerate(rewards))
 
 

@@ -30,7 +30,7 @@ from examples.stack.processes import START_SECONDS
 def up(
     folder: Path, listen: str, trainer: str, metrics: str, start_seconds: float, port_file: Path | None
 ) -> None:
-    """Start trainer and server, say how to talk to them, stop both in order on Ctrl-C."""
+    """Start trainer and server, say how to reach them, stop both in order on Ctrl-C."""
     settings = StackSettings(folder.resolve(), listen, trainer, metrics, start_seconds)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -38,7 +38,7 @@ def up(
             click.echo(_help(stack))
             if port_file is not None:
                 port_file.write_text(stack.server_address)
-            while True:  # until a signal, or one of them ends
+            while True:  # until a signal comes, or one of them ends
                 stack.check()
                 time.sleep(0.2)
     except ProcessFailure as failure:

@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Seconds.
-START_SECONDS = 120.0  # a slow disk and many policies take long
+START_SECONDS = 120.0  # a slow disk or many policies take long
 STOP_DEADLINE = 10.0
 _POLL = 0.05
 
 
 class ProcessFailure(Exception):
-    """A process did not start, or ended by itself. The message ends with its log's last lines."""
+    """A process did not start, or it ended by itself. The message has its log's last lines."""
 
 
 class ServiceProcess:
-    """A service in a process group of its own; it ends when this process does.
+    """A service in a process group of its own. It ends when this process does.
 
-    `command` is run with `--port-file FILE` added. It writes the address that it listens on there.
+    It runs `command` with `--port-file FILE`. The service writes its address into that file.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ServiceProcess:
         self._port_file = folder / f"{name}.port"
         self._port_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            self._begin = log.tell()  # of what this start writes: earlier ones are in the file too
+            self._begin = log.tell()  # the file also has the output of earlier starts
             self._popen = subprocess.Popen(
                 _ending_with_parent([*command, "--port-file", str(self._port_file)]),
                 env={**os.environ, **(variables or {})},
@@ -53,7 +53,11 @@ class ServiceProcess:
         return self._popen.pid
 
     def address(self, seconds: float = START_SECONDS) -> str:
-        """HOST:PORT as soon as it listens; ProcessFailure if it does not come to that in time."""
+        """Waits until the service listens, and returns HOST:PORT.
+
+        Raises:
+            ProcessFailure: it does not listen in time.
+        """
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self.check()
@@ -64,19 +68,19 @@ class ServiceProcess:
         raise ProcessFailure(self._failure(f"did not listen within {seconds:g} s"))
 
     def check(self) -> None:
-        """ProcessFailure if the process has ended."""
+        """Raises ProcessFailure if the process has ended."""
         code = self._popen.poll()
         if code is not None:
             raise ProcessFailure(self._failure(f"ended with {_ending(code)}"))
 
     def stop(self) -> int:
-        """Asks the process to end, kills its group after the deadline; its exit code."""
+        """Asks the process to end. Kills its group after the deadline. Returns the exit code."""
         try:
             self._popen.terminate()
             return self._popen.wait(STOP_DEADLINE)
         except subprocess.TimeoutExpired:
             return self._kill()
-        except BaseException:  # a second Ctrl-C while we wait
+        except BaseException:  # a second Ctrl-C during the wait
             self._kill()
             raise
 
@@ -95,7 +99,7 @@ class ServiceProcess:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """The line that says why: the first error of this start, or else the last line."""
+    """The line that gives the reason: the first error of this start, or else the last line."""
     written = [line.strip() for line in lines if line.strip()]
     errors = [line for line in written if re.search(r"\b(ERROR|CRITICAL|[Ee]rror|\w+Error)\b", line)]
     return next(iter(errors or written[-1:]), "")
@@ -106,10 +110,11 @@ def _ending(code: int) -> str:
 
 
 def _ending_with_parent(command: Sequence[str]) -> list[str]:
-    """The command, made to get SIGTERM when this process dies, where util-linux can do that.
+    """The command, with util-linux's setpriv before it: the kernel then signals a parent's death.
 
-    By another program and not by a function in the child: between fork and exec the threads of
-    gRPC that are in this process would have to survive the fork, and do not always.
+    If this process dies, the command gets SIGTERM. A program does that, and not a function between
+    fork and exec: the threads of gRPC in this process would have to survive the fork, and they
+    sometimes do not.
     """
     setpriv = shutil.which("setpriv") if sys.platform.startswith("linux") else None
     return [setpriv, "--pdeathsig", "TERM", "--", *command] if setpriv else list(command)

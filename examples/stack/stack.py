@@ -16,20 +16,20 @@ from examples.stack.processes import START_SECONDS, ServiceProcess
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Where the stack lives and listens; port 0 takes a free one."""
+    """Where the stack keeps its files and listens. Port 0 takes a free port."""
 
-    #: Repository, jobs, logs and port files lie below it.
+    #: Repository, jobs, logs and port files are in this folder.
     folder: Path
     server_listen: str = "127.0.0.1:0"
     trainer_listen: str = "127.0.0.1:0"
     metrics_listen: str = "127.0.0.1:0"
-    #: Seconds in which each of the two must listen.
+    #: Seconds in which each of the two processes must listen.
     start_seconds: float = START_SECONDS
-    #: More command-line arguments of the trainer, such as an allow-list.
+    #: More command-line arguments for the trainer, such as an allow-list.
     trainer_arguments: tuple[str, ...] = ()
-    #: More command-line arguments of the server, such as `--http`.
+    #: More command-line arguments for the server, such as `--http`.
     server_arguments: tuple[str, ...] = ()
-    #: More environment variables of both; they win.
+    #: More environment variables for both. They override the machine's.
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -39,7 +39,7 @@ class StackSettings:
 
 
 class Stack:
-    """Runs while its `with` block does."""
+    """A trainer and a server that run during a `with` block."""
 
     def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
@@ -51,8 +51,9 @@ class Stack:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
             starting.callback(self.close)
-            # Where the server finds the trainer is known before either runs: both start at once.
-            # A socket's path has to be short, and the stack's folder may lie deep.
+            # Where the server finds the trainer is decided before either runs, because both start
+            # at once.
+            # A socket's path has a length limit, and the stack's folder may be deep.
             folder = self._running.enter_context(tempfile.TemporaryDirectory(prefix="policyd-"))
             self._trainer_socket = f"unix:{folder}/trainer"
             trainer, server = self._begin_trainer(), self._begin_server()
@@ -81,7 +82,7 @@ class Stack:
             "trainer",
             *("policyd_trainer", "serve", "--listen", listen, "--repository", str(at.repository)),
             *("--jobs", f"sqlite:///{at.folder / 'jobs.db'}", *at.trainer_arguments),
-            POLICYD_METRICS="",  # the variable's address is the server's
+            POLICYD_METRICS="",  # the variable's address is meant for the server
         )
 
     def _begin_server(self) -> ServiceProcess:
@@ -102,12 +103,12 @@ class Stack:
         self.server_address = server.address(self.settings.start_seconds)
 
     def check(self) -> None:
-        """ProcessFailure if one of the two has ended."""
+        """Raises ProcessFailure if one of the two has ended."""
         self.trainer.check()
         self.server.check()
 
     def close(self) -> None:
-        """Stops the server, then the trainer. A running job goes on when a trainer starts again."""
+        """Stops the server, then the trainer. A running job goes on at the trainer's next start."""
         self._running.close()
 
     def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:

@@ -19,7 +19,7 @@ Observation = NDArray[np.float32]
 class Corridor(gymnasium.Env[Observation, np.int64]):
     """Observation [2]: the position from -1 (left end) to 1, and the goal's side, -1 or 1.
 
-    Actions -1, 0, 1: step left, stay, step right. Terminates at the goal.
+    The actions are -1, 0 and 1: step left, stay, step right. An episode terminates at the goal.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  (Gymnasium's form)
@@ -41,7 +41,7 @@ class Corridor(gymnasium.Env[Observation, np.int64]):
         return self._observation(), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Moves by `action`, or now and then the other way."""
+        """Moves by `action`; with probability SLIP the other way."""
         slipped = self.np_random.random() < SLIP
         self._cell = int(np.clip(self._cell + (-int(action) if slipped else int(action)), 0, LENGTH - 1))
         arrived = self._cell == self._goal

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from corridor.env import GOAL_REWARD, LENGTH, SLIP, STEP_REWARD
 
-LIMIT = 100  # steps of an episode, as __init__ registers it
+LIMIT = 100  # steps of an episode, the same as `__init__` registers
 
 
 class CorridorOnDevice:
     """M corridors. Their state is in tensors that `step` changes in place.
 
-    `step` only computes: it never looks at a number on the host. So it may say `is_capturable`, and
-    on a GPU the trainer records it as a part of a CUDA graph.
+    `step` uses tensor operations only, and reads no number on the host. So the class can set
+    `is_capturable`, and on a GPU the trainer records `step` as a part of a CUDA graph.
     """
 
     is_capturable = True
@@ -36,7 +36,7 @@ class CorridorOnDevice:
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Puts all goals and walkers in place; observations [M, 2]."""
+        """Puts all goals and walkers in place. Returns the observations [M, 2]."""
         del options
         if seed is not None:
             torch.manual_seed(seed)
@@ -44,7 +44,7 @@ class CorridorOnDevice:
         return self._observation(), {}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
-        """Moves each walker by -1, 0 or 1, or now and then the other way [M]."""
+        """Moves each walker by -1, 0 or 1; with probability SLIP the other way. All are [M]."""
         slipped = torch.rand(self.num_envs, device=self.device) < SLIP
         moved = self._cell + actions * (1 - 2 * slipped.long())
         self._cell.copy_(moved.clamp(0, LENGTH - 1))
@@ -57,17 +57,17 @@ class CorridorOnDevice:
         return self._observation(), rewards, terminated, truncated, {"final_obs": final}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What checkpoints keep."""
+        """The tensors that checkpoints keep."""
         return {"cell": self._cell, "goal": self._goal, "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> Tensor:
-        """Goes back to such a state; observations [M, 2]."""
+        """Goes back to such a state. Returns the observations [M, 2]."""
         for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
         return self._observation()
 
     def _begin(self, ended: Tensor) -> None:
-        """New episodes where the old ones ended."""
+        """Starts new episodes where the old ones ended."""
         draws = torch.rand(2, self.num_envs, device=self.device)
         goal = (draws[0] < 0.5).long() * (LENGTH - 1)
         cell = 1 + (draws[1] * (LENGTH - 2)).long()
