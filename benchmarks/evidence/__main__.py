@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Arrays are small: BLAS's threads would wait for each other. Read once, at numpy's import.
+# The arrays are small: threads of BLAS would only wait for each other. numpy reads this at import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
@@ -27,7 +27,10 @@ from benchmarks.evidence.worlds import WRONG
 @click.option("--picture", type=click.Path(path_type=Path), default=None, help="Draws the canaries' ends.")
 @click.option("--only", type=click.Choice(["all", "logs", "canaries"]), default="all")
 def main(logs: int, count: int, seed: int, picture: Path | None, only: str) -> None:
-    """Exit code 1: an estimate or a canary is wrong more often than it may be."""
+    """Measure how often estimates and canaries are right.
+
+    Exit code 1: an estimate or a canary is wrong more often than it may be.
+    """
     good = True
     if only != "canaries":
         good &= _logs(logs, seed)
@@ -51,7 +54,7 @@ def _logs(count: int, seed: int) -> bool:
 
 
 def _well(found: Coverage, count: int) -> bool:
-    """As the claims want: caught, distrusted, or covered in 93 to 97%."""
+    """Whether the scenario's claim holds: caught, distrusted, or covered in 93 to 97%."""
     if found.scenario in WRONG:
         return found.caught >= 0.99 * count
     if found.scenario.distrusted:

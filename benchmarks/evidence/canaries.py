@@ -17,8 +17,8 @@ from policyd.evidence.sequential import Arms, difference_bounds
 
 TRAFFIC = 20_000  # episodes planned, the champion's included
 LOOK = 50  # episodes from look to look
-SILENCE = 500  # episodes that begin until an episode without an outcome is given up
-DELAY = 100.0  # mean delay of an outcome besides the episode's own length, exponential
+SILENCE = 500  # an episode without an outcome is given up after so many later ones have begun
+DELAY = 100.0  # mean of an exponential delay of outcomes, in addition to the episode's length
 MISSING = 0.1
 STEPS = Steps(first=0.05, last=0.5)
 RUNNING, PROMOTED, ROLLED_BACK = 0, 1, 2
@@ -26,9 +26,10 @@ RUNNING, PROMOTED, ROLLED_BACK = 0, 1, 2
 
 @dataclass(frozen=True)
 class Case:
-    """A champion and a canary: the episode goes on with this probability, `length` steps at most.
+    """A champion and a canary, each with its probability to survive a step.
 
-    The return is the number of steps survived, which at length 1 is a click that comes or does not.
+    An episode has at most `length` steps. Its return is the number of steps survived. With length 1
+    that is a click, or none.
     """
 
     name: str
@@ -44,15 +45,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How 1,000 canaries ended."""
+    """How K canaries of one case ended."""
 
     case: Case
     ends: np.ndarray  # [K]
-    served: np.ndarray  # [K], episodes that the canary answered
-    planned: float  # episodes that it would have answered to the end
+    served: np.ndarray  # [K], episodes in which the canary acted
+    planned: float  # episodes in which a canary that is never stopped acts
 
     def share(self, end: int) -> float:
-        """The share of canaries that ended so."""
+        """The share of canaries with this end."""
         return float((self.ends == end).mean())
 
 
@@ -72,7 +73,7 @@ def cases() -> list[Case]:
 
 
 def simulate(case: Case, count: int, seed: int, chunk: int = 100) -> Outcomes:
-    """`count` canaries of a case."""
+    """Simulates `count` canaries of a case, `chunk` at a time."""
     parts = [
         _chunk(case, min(chunk, count - start), np.random.default_rng([seed, case.length, start]))
         for start in range(0, count, chunk)
@@ -104,12 +105,12 @@ class _Sums:
 
 
 def _chunk(case: Case, k: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Ends [k] and episodes served [k] of k canaries."""
+    """Simulates k canaries. Returns their ends [k] and the episodes that they served [k]."""
     mine = np.zeros((k, TRAFFIC), np.bool_)
-    returns, known = np.zeros((k, TRAFFIC)), np.zeros((k, TRAFFIC))  # known: when all before are known, too
+    returns, known = np.zeros((k, TRAFFIC)), np.zeros((k, TRAFFIC))  # known: when it and all before are known
     reported = rng.random((k, TRAFFIC)) >= MISSING
     ends, served = np.zeros(k, np.int64), np.zeros(k)
-    compared = np.zeros(k, np.int64)  # episodes of the traffic that were compared, in their order
+    compared = np.zeros(k, np.int64)  # how many episodes were compared, in their order
     arms = {name: (_Sums(k), _Sums(k)) for name in ("returns", "reported")}
     for begin in range(0, TRAFFIC, LOOK):
         now, block = begin + LOOK, slice(begin, begin + LOOK)
@@ -144,7 +145,7 @@ def _chunk(case: Case, k: int, rng: np.random.Generator) -> tuple[np.ndarray, np
 
 
 def _judged(arms: dict[str, tuple[_Sums, _Sums]]) -> np.ndarray:
-    """What policyd.evidence.canary.judge says, for all canaries."""
+    """The verdict of policyd.evidence.canary.judge for each canary."""
     (champion, canary), (theirs, mine) = arms["returns"], arms["reported"]
     low, high = difference_bounds(champion.arms(), canary.arms(), RETURNS_ERROR)
     _, silent = difference_bounds(theirs.arms(), mine.arms(), REPORTED_ERROR)
@@ -153,7 +154,7 @@ def _judged(arms: dict[str, tuple[_Sums, _Sums]]) -> np.ndarray:
 
 
 def _draw(survival: Floats, length: int, rng: np.random.Generator) -> Floats:
-    """Steps survived, `length` at most: geometric, cut."""
+    """Steps survived: geometric, but at most `length`."""
     steps = np.floor(np.log(rng.random(survival.shape)) / np.log(survival))
     return np.minimum(steps, length)
 
@@ -163,7 +164,7 @@ def _mean(survival: float, length: int) -> float:
 
 
 def _planned() -> float:
-    """Episodes of a canary that is never stopped, in expectation and without delay."""
+    """The expected number of episodes of a canary that is never stopped, without delay."""
     served = 0.0
     for _ in range(TRAFFIC):
         served += STEPS.share(int(served))

@@ -17,12 +17,12 @@ NAMES = ("ips", "self_normalised_ips", "doubly_robust", "difference", "sequence"
 
 @dataclass
 class Coverage:
-    """Of one scenario's logs."""
+    """What the estimates said about one scenario's logs."""
 
     scenario: Scenario
     verdicts: Counter[str] = field(default_factory=Counter)
-    held: Counter[str] = field(default_factory=Counter)  # by interval, of logs with a verdict
-    caught: int = 0  # logs whose mean weight told that the probabilities are wrong
+    held: Counter[str] = field(default_factory=Counter)  # per interval: logs with a verdict that it held
+    caught: int = 0  # logs whose mean weight showed that the probabilities are wrong
     widths: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NAMES})
 
     @property
@@ -32,7 +32,7 @@ class Coverage:
 
 
 def measure(count: int, seed: int) -> Iterator[Coverage]:
-    """`count` logs of each scenario."""
+    """Measures `count` logs of each scenario."""
     for scenario in (*COVERED, *LONG, *WRONG):
         known = scenario in COVERED
         target = true_return(scenario, scenario.target) if known else 0.0

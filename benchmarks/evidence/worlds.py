@@ -12,27 +12,27 @@ from policyd.evidence.logs import NORMAL_POWERS, POWERS, Logs
 
 OBSERVED, ACTIONS = 3, 4
 _rng = np.random.default_rng(7)
-_DRIFT = 0.3 * _rng.standard_normal((ACTIONS, OBSERVED))  # where each action leads
-_TASTE = _rng.standard_normal((ACTIONS, OBSERVED))  # the actions' rewards
+_DRIFT = 0.3 * _rng.standard_normal((ACTIONS, OBSERVED))  # how each action changes the state
+_TASTE = _rng.standard_normal((ACTIONS, OBSERVED))  # how each action's reward depends on the state
 _BASE = _rng.standard_normal((OBSERVED, ACTIONS))
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Softmax of linear logits, or a normal of linear mean."""
+    """A softmax of linear logits, or a normal distribution with a linear mean."""
 
-    weights: Floats  # [OBSERVED, ACTIONS], or [OBSERVED, 1] of a continuous action
+    weights: Floats  # [OBSERVED, ACTIONS], or [OBSERVED, 1] for a continuous action
     temperature: float = 1.0
-    std: float = 0.0  # above 0: continuous
+    std: float = 0.0  # above 0: a continuous action
 
     def log_probs(self, states: Floats) -> Floats:
-        """[N, ACTIONS]."""
+        """The log-probabilities of all actions [N, ACTIONS]."""
         logits = states @ self.weights / self.temperature
         normalised: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return normalised
 
     def log_density(self, states: Floats, u: Floats) -> Floats:
-        """[N] of u [N]."""
+        """The log-density [N] of the actions u [N]."""
         mean = (states @ self.weights)[:, 0]
         density: Floats = -0.5 * ((u - mean) / self.std) ** 2 - np.log(self.std * np.sqrt(2 * np.pi))
         return density
@@ -47,12 +47,12 @@ class Scenario:
     episodes: int
     acted: Policy
     target: Policy
-    recorded: Policy | None = None  # whose probabilities the log claims; None: those of `acted`
-    distrusted: bool = False  # the only right verdict is CANNOT_TELL
+    recorded: Policy | None = None  # the policy whose probabilities the log claims; None: `acted`
+    distrusted: bool = False  # whether CANNOT_TELL is the only right verdict
 
 
 def _towards(weights: Floats, amount: float) -> Floats:
-    """Weights that choose what pays a little more often."""
+    """Changes the weights towards actions with higher rewards."""
     return weights + amount * _TASTE.T
 
 
@@ -95,7 +95,7 @@ WRONG = (
 
 
 def draw(scenario: Scenario, rng: np.random.Generator, episodes: int = 0) -> Logs:
-    """A log of the scenario."""
+    """Draws a log of the scenario."""
     n, acted, target = episodes or scenario.episodes, scenario.acted, scenario.target
     recorded = scenario.recorded or (replace(acted, temperature=1.0) if acted.temperature != 1 else acted)
     if scenario.name.endswith("older version's"):
@@ -142,7 +142,7 @@ def draw(scenario: Scenario, rng: np.random.Generator, episodes: int = 0) -> Log
 
 
 def true_return(scenario: Scenario, policy: Policy, episodes: int = 400_000) -> float:
-    """Mean return of a policy that acts itself, by so many episodes in the same world."""
+    """The mean return of a policy, from `episodes` episodes that it plays in the same world."""
     rng = np.random.default_rng(1)
     chunk = max(1000, 200_000 // scenario.horizon)
     own = replace(scenario, acted=policy, target=policy, recorded=policy, name="")
@@ -151,7 +151,7 @@ def true_return(scenario: Scenario, policy: Policy, episodes: int = 400_000) -> 
 
 
 def _returns(scenario: Scenario, rng: np.random.Generator, n: int) -> Floats:
-    """Without what an estimate needs besides, and without the rewards' noise."""
+    """Returns without the rewards' noise, and without the records that an estimate needs."""
     policy, total = scenario.acted, np.zeros(n)
     states = rng.standard_normal((n, OBSERVED))
     for _ in range(scenario.horizon):

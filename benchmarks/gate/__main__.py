@@ -12,7 +12,7 @@ import click
 from benchmarks.gate.scenarios import ERRORS, GAINS, Scenario, of_environment
 from benchmarks.gate.trials import Tally, trials
 
-ALLOWED = 0.05  # false promotions
+ALLOWED = 0.05  # share of false promotions that is allowed
 _ROW = "| {:<32} | {:>8} | {:>8} | {:>7} | {:>6} | {:>6} | {:>7} |"
 _HEAD = ("scenario", "promoted", "at most", "allowed", "kept", "median", "seconds")
 
@@ -44,7 +44,7 @@ def main(count: int, seed: int, env_ids: tuple[str, ...], max_episodes: int, onl
 
 
 def _scenarios(env_ids: tuple[str, ...], seed: int, max_episodes: int) -> Iterator[Scenario]:
-    """All of them, with `max_episodes` where a scenario does not say."""
+    """All scenarios, with `max_episodes` unless a scenario sets its own."""
     of_environments = [scenario for env_id in env_ids for scenario in of_environment(env_id, seed)]
     for scenario in (*ERRORS, *of_environments, *GAINS):
         config = {"max_episodes": max_episodes, **scenario.config}
@@ -52,7 +52,7 @@ def _scenarios(env_ids: tuple[str, ...], seed: int, max_episodes: int) -> Iterat
 
 
 def _row(scenario: Scenario, tally: Tally, seconds: float) -> str:
-    """`at most`: the upper end of the rate's 95% interval."""
+    """One table row. Its `at most` is the upper end of the rate's 95% interval."""
     return _ROW.format(
         scenario.name,
         f"{tally.promoted / tally.count:.2%}",

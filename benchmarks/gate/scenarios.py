@@ -12,28 +12,28 @@ import numpy as np
 from policy_api.v1.gate_pb2 import GateConfig
 from policyd_trainer.gate.intervals import Floats
 
-# Returns of so many episodes, [n].
+# Draws the returns of so many episodes, [n].
 Draw = Callable[[np.random.Generator, int], Floats]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is compared."""
+    """A challenger and a champion whose true difference is known."""
 
     name: str
     challenger: Draw
     champion: Draw
-    promotable: bool = False  # whether to promote the challenger is right
-    config: Mapping[str, Any] = field(default_factory=dict)  # of GateConfig
+    promotable: bool = False  # whether it is right to promote the challenger
+    config: Mapping[str, Any] = field(default_factory=dict)  # fields of GateConfig
 
 
 def normal(mean: float, std: float) -> Draw:
-    """Bell-shaped returns."""
+    """Normally distributed returns."""
     return lambda rng, n: rng.normal(mean, std, n)
 
 
 def failing(rate: float, worst: float = 50.0, best: float = 500.0) -> Draw:
-    """CartPole's way: the best return, but for a share of episodes that end anywhere before."""
+    """As in CartPole: the best return, except for a share of episodes that end earlier."""
 
     def draw(rng: np.random.Generator, n: int) -> Floats:
         return np.where(rng.random(n) < rate, rng.uniform(worst, best, n), best)
@@ -42,15 +42,15 @@ def failing(rate: float, worst: float = 50.0, best: float = 500.0) -> Draw:
 
 
 def breaking(rate: float, best: float = 500.0) -> Draw:
-    """The best return, but for a share of episodes that return nothing at all.
+    """The best return, except for a share of episodes that return 0.
 
-    Unseen, then all is lost.
+    Until a comparison has seen such an episode, both policies look perfect.
     """
     return lambda rng, n: np.where(rng.random(n) < rate, 0.0, best)
 
 
 def drawn_from(pool: Floats, shift: float = 0.0) -> Draw:
-    """Returns that were seen, each as likely as any other."""
+    """Returns drawn from those that were seen, each with the same probability."""
     return lambda rng, n: rng.choice(pool, n) + shift
 
 
@@ -61,7 +61,7 @@ def not_worse(margin: float) -> dict[str, Any]:
 
 PERFECT = normal(500, 1e-9)
 
-# Each lies at the border of what may be promoted, or on its wrong side.
+# Each challenger is exactly as good as the limit for a promotion, or worse.
 ERRORS = (
     Scenario("equal", normal(200, 50), normal(200, 50)),
     Scenario("equal, noisier", normal(200, 120), normal(200, 10)),
@@ -75,7 +75,7 @@ ERRORS = (
         "equal, short", normal(200, 50), normal(200, 50), config={"block_episodes": 10, "max_episodes": 100}
     ),
 )
-# Each is right to promote, the sooner the better.
+# Each challenger is to be promoted, as soon as possible.
 GAINS = (
     Scenario("solved against untrained", PERFECT, normal(9, 1), True),
     Scenario("250 against 150, noisy", normal(250, 40), normal(150, 100), True),

@@ -18,41 +18,41 @@ from policyd_trainer.gate.judging import PROMOTING
 
 @dataclass
 class Tally:
-    """Of one scenario's trials."""
+    """The results of one scenario's trials."""
 
     outcomes: Counter[int] = field(default_factory=Counter)
-    episodes: list[int] = field(default_factory=list)  # until each decision
+    episodes: list[int] = field(default_factory=list)  # episodes until each decision
 
     @property
     def count(self) -> int:
-        """Trials."""
+        """The number of trials."""
         return len(self.episodes)
 
     @property
     def promoted(self) -> int:
-        """Trials that promoted the challenger."""
+        """The number of trials that promoted the challenger."""
         return sum(self.outcomes[kind] for kind in PROMOTING)
 
     @property
     def kept(self) -> int:
-        """Trials that found the challenger worse."""
+        """The number of trials that found the challenger worse."""
         return self.outcomes[GateVerdict.OUTCOME_WORSE]
 
     @property
     def highest_rate(self) -> float:
-        """Upper end of the 95% interval of the promotions' rate (Clopper and Pearson, 1934)."""
+        """The upper end of the 95% interval of the promotion rate (Clopper and Pearson, 1934)."""
         if self.promoted == self.count:
             return 1.0
         return float(beta.ppf(0.975, self.promoted + 1, self.count - self.promoted))
 
     @property
     def median_episodes(self) -> float:
-        """Paired episodes until a decision."""
+        """The median number of paired episodes until a decision."""
         return median(self.episodes)
 
 
 def trials(scenario: Scenario, count: int, *, seed: int, resamples: int = 1000) -> Tally:
-    """Independent comparisons; trial i of a seed is always the same."""
+    """Runs independent comparisons. Trial i of a seed is always the same."""
     gate = Gate.of(GateConfig(**scenario.config))
     tally = Tally()
     for trial in range(count):

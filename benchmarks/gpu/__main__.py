@@ -16,12 +16,12 @@ import torch  # noqa: E402
 
 from benchmarks.gpu import cells, checks, report  # noqa: E402
 
-LAST_CELL = 20.0  # seconds kept of the time for the cell that is running when it is over
-WRITING = 5.0  # seconds kept for the files and the chart
+LAST_CELL = 20.0  # seconds reserved for the cell that runs when the time is over
+WRITING = 5.0  # seconds reserved for the files and the chart
 
 
 def main() -> int:
-    """Exit code 0, or 1 where a check does not hold."""
+    """Returns exit code 0, or 1 if a check does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run to its end?")
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 class Bench:
-    """One run. Whatever hangs in it, `end_at` writes down what was found and ends the process."""
+    """One run of the benchmark. If a measurement hangs, `end_at` still writes the results."""
 
     def __init__(self, out: Path, device: torch.device, quick: bool) -> None:
         self.began = time.monotonic()
@@ -45,12 +45,12 @@ class Bench:
         self._machine = report.machine(device)
         self._checks: list[dict[str, object]] = []
         self._findings = cells.Findings([name for name, _ in cells.cells(self._sizes, device)])
-        self._writing = threading.Lock()  # the first writes, and nobody after it
+        self._writing = threading.Lock()  # taken once: only the first caller writes
 
     def run(self, deadline: float) -> None:
-        """The checks, then each cell. No cell begins after `deadline`."""
+        """Runs the checks, then each cell. No cell begins after `deadline`."""
         if self._quick:
-            torch.set_num_threads(1)  # small tensors
+            torch.set_num_threads(1)  # the tensors are small
         print(", ".join(f"{name}: {value}" for name, value in self._machine.items()), flush=True)
         if self._device.type != "cuda":
             print("There is no GPU here: these are a CPU's figures, and say nothing about one.", flush=True)

@@ -20,24 +20,24 @@ SOLVED = 475.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large and how long."""
+    """How large the cells are, and how long they run."""
 
     envs: tuple[int, ...] = (1024, 4096, 65536)
-    middle: int = 4096  # for everything but CartPole's three sizes
+    middle: int = 4096  # environments of every cell but CartPole's three sizes
     images: int = 512
     population: int = 64
     population_envs: int = 64  # of each member
     wide: int = 1024  # units of the large network
-    seconds: float = 2.0  # of one measurement
+    seconds: float = 2.0  # seconds of one measurement
     solve_envs: int = 1024
-    patience: float = 30.0  # seconds to 475
+    patience: float = 30.0  # seconds in which CartPole must reach a return of 475
 
 
 QUICK = Sizes((32, 64), 64, 4, 3, 16, 32, 0.05, 32, 1.0)
 
 
 def cells(sizes: Sizes, device: torch.device) -> list[tuple[str, Callable[[], Cell]]]:
-    """(name, measurement) of each."""
+    """The name and the measurement of each cell."""
     trained = [(f"CartPole N={n}", partial(_trained, "CartPole-v1", n, sizes, device)) for n in sizes.envs]
     middle = sizes.middle
     large = {"hidden_sizes": [sizes.wide] * 4, "critic_hidden_sizes": [sizes.wide] * 4}
@@ -64,15 +64,15 @@ TOO_LATE = "the time was over"
 
 @dataclass
 class Findings:
-    """What was measured so far. Another thread may read it at any time."""
+    """The results so far. Another thread may read them at any time."""
 
     names: list[str]  # of all cells
     results: dict[str, Cell] = field(default_factory=dict)
-    omitted: dict[str, str] = field(default_factory=dict)  # why a cell was not run
+    omitted: dict[str, str] = field(default_factory=dict)  # why a cell did not run
     running: str = ""
 
     def cut(self) -> None:
-        """Names what has no result and no reason yet."""
+        """Gives a reason for each cell that has neither a result nor a reason yet."""
         if self.running and self.running not in self.results:
             self.omitted[self.running] = "not run to its end: the time was over"
         for name in self.names:
@@ -81,7 +81,7 @@ class Findings:
 
 
 def run(sizes: Sizes, device: torch.device, deadline: float, findings: Findings) -> None:
-    """Fills in the findings. No cell begins after `deadline`, which is in `time.monotonic`."""
+    """Runs the cells. No cell begins after `deadline`, in seconds of `time.monotonic`."""
     for name, measured in cells(sizes, device):
         if time.monotonic() > deadline:
             findings.omitted[name] = TOO_LATE
@@ -92,7 +92,7 @@ def run(sizes: Sizes, device: torch.device, deadline: float, findings: Findings)
             found = measured()
         except ImportError as error:
             findings.omitted[name] = str(error)
-        except RuntimeError as error:  # out of memory, for instance: the other cells still count
+        except RuntimeError as error:  # out of memory, for instance; the other cells still count
             findings.omitted[name] = f"failed: {str(error).splitlines()[0]}"
         else:
             findings.results[name] = found
@@ -113,7 +113,7 @@ def _short(value: object) -> str:
 
 
 def _trained(env_id: str, n_envs: int, sizes: Sizes, device: torch.device, **settings: Any) -> Cell:
-    """The environment alone, acting in it, and learning, in environment steps per second."""
+    """Environment steps per second: of the environment alone, with acting, and with learning."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     loop = task(env_id, n_envs, **settings).on_device(device)
@@ -130,7 +130,7 @@ def _trained(env_id: str, n_envs: int, sizes: Sizes, device: torch.device, **set
 
 
 def _uncaptured(sizes: Sizes, device: torch.device) -> Cell:
-    """Our own operations without a graph: what the graph brings."""
+    """The same operations without a CUDA graph, which shows what the graph gains."""
     loop = task("CartPole-v1", sizes.middle).on_device(device, capture=False)
     return {"training": _learning(loop, sizes, device)}
 
@@ -149,11 +149,11 @@ def _host(env_id: str, n_envs: int, sizes: Sizes) -> Cell:
 
 
 def _population(sizes: Sizes, device: torch.device) -> Cell:
-    """How much longer one rollout and update of all members takes than of one."""
+    """How much longer a rollout and update takes for all members than for one."""
     found = {}
     for seeds in (1, sizes.population):
         loop = task("CartPole-v1", sizes.population_envs, seeds=seeds).on_device(device)
-        found[seeds] = _learning(loop, sizes, device)  # steps of one member
+        found[seeds] = _learning(loop, sizes, device)  # steps per second of one member
     alone, together = found[1], found[sizes.population]
     return {"training": together * sizes.population, "one": alone, "times_one": alone / together}
 
@@ -174,7 +174,7 @@ def _jax(sizes: Sizes) -> Cell:
 
 
 def _solved(sizes: Sizes, device: torch.device) -> Cell:
-    """Seconds of learning until 20 sampled episodes return 475; judging is not counted."""
+    """Seconds of learning until 20 sampled episodes return 475, without the evaluation."""
     loop = task("CartPole-v1", sizes.solve_envs).on_device(device)
     seconds, best = 0.0, 0.0
     while seconds < sizes.patience:

@@ -13,11 +13,11 @@ import torch
 from benchmarks.gpu.tasks import Task, task
 
 ROLLOUTS = 5
-TOLERANCE = 5e-3  # of weights after six rollouts, between sums in different orders
+TOLERANCE = 5e-3  # largest difference of weights after six rollouts, for sums in different orders
 
 
 def run(device: torch.device) -> Iterator[dict[str, object]]:
-    """Each check's name, whether it holds, and what was seen."""
+    """Yields each check's name, whether it holds, and what was seen."""
     small = task("CartPole-v1", 32, seeds=2)
     yield _agree("devices agree", small, device)
     yield _agree("devices agree, Pendulum", task("Pendulum-v1", 32), device)
@@ -27,7 +27,7 @@ def run(device: torch.device) -> Iterator[dict[str, object]]:
 
 
 def _agree(name: str, each: Task, device: torch.device) -> dict[str, object]:
-    """The CPU's weights and the device's after the same rollouts, from the same random numbers."""
+    """Checks that CPU and device get the same weights from the same random numbers."""
     found = []
     for place in (torch.device("cpu"), device):
         loop = each.on_device(place)
@@ -40,7 +40,7 @@ def _agree(name: str, each: Task, device: torch.device) -> dict[str, object]:
 
 
 def _graph(each: Task, device: torch.device) -> dict[str, object]:
-    """A recorded rollout and update give what eager ones give."""
+    """Checks that a recorded rollout and update give the same as eager ones."""
     if device.type != "cuda":
         return {"check": "graph is eager", "holds": None, "seen": "not run: there is no GPU"}
     found = []
@@ -54,7 +54,7 @@ def _graph(each: Task, device: torch.device) -> dict[str, object]:
 
 
 def _anew(each: Task, device: torch.device) -> dict[str, object]:
-    """Two rollouts draw different actions, replayed graphs too."""
+    """Checks that two rollouts draw different actions, also from a replayed graph."""
     loop = each.on_device(device)
     seen = []
     for _ in range(ROLLOUTS):
@@ -66,7 +66,7 @@ def _anew(each: Task, device: torch.device) -> dict[str, object]:
 
 
 def _pytest(device: torch.device) -> dict[str, object]:
-    """The tests marked gpu, where pytest and Gymnasium are there."""
+    """Runs the tests marked gpu, if pytest and Gymnasium are installed."""
     missing = [name for name in ("pytest", "gymnasium") if not _is_there(name)]
     if missing or device.type != "cuda":
         why = f"{' and '.join(missing)} missing" if missing else "there is no GPU"

@@ -17,7 +17,7 @@ from policyd_trainer.environments.forms.cartpole import CartPole
 
 
 class EagerLoop:
-    """CartPole with the task's settings."""
+    """CartPole with the task's settings, as an ordinary PyTorch program."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         config = self._config = task.config
@@ -30,7 +30,7 @@ class EagerLoop:
         self._observations, _ = self._envs.reset(seed=0)
 
     def advance(self) -> None:
-        """One rollout and its update."""
+        """Does one rollout and its update."""
         observations, actions, advantages, targets = self._collect()
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         size = self._config.minibatch_size or len(advantages)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 
 class Catch:
-    """M games of 84 x 84 pixels. Rewards 1 for a catch and -1 for a miss, which ends the episode.
+    """M games of 84 x 84 pixels. A catch gives 1 and a miss -1; either ends the episode.
 
-    The ball's column comes from the number of the game and of the episode, without a generator.
+    The ball's column follows from the numbers of the game and of the episode, without a random
+    number.
     """
 
     size, cells, actions = 84, 12, 3
@@ -28,13 +29,13 @@ class Catch:
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        """The first images [M, 84, 84]."""
+        """Returns the first images [M, 84, 84]."""
         del seed, options
         self._row.zero_()
         return self._image(), {}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
-        """Moves the paddle to the left, not at all or to the right; the ball falls by a cell."""
+        """Moves the paddle left, not at all, or right. The ball falls by one cell."""
         self._paddle.copy_((self._paddle + actions - 1).clamp(0, self.cells - 1))
         self._row += 1
         final = self._image()

@@ -15,13 +15,13 @@ WARM = 4  # calls before a measurement: allocations, the recording of the graph
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done everything."""
+    """Waits until the device has done everything."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def speed(call: Callable[[], object], steps: int, device: torch.device, seconds: float) -> float:
-    """Environment steps per second of a call that takes `steps` of them."""
+    """Environment steps per second of a call that takes `steps` steps."""
     for _ in range(WARM):
         call()
     wait(device)
@@ -36,7 +36,10 @@ def speed(call: Callable[[], object], steps: int, device: torch.device, seconds:
 
 
 def environment_speed(program: Program, steps: int, device: torch.device, seconds: float) -> float:
-    """Of the environments alone, with the same actions in each step, as a graph on a GPU."""
+    """Steps per second of the environments alone, with the same actions in each step.
+
+    On a GPU they run as a CUDA graph.
+    """
     actions = program.storage.actions[:, 0].flatten(0, 1).clone()
 
     def roll() -> None:
@@ -49,7 +52,7 @@ def environment_speed(program: Program, steps: int, device: torch.device, second
 
 
 def recorded(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    """The call as a CUDA graph; on a CPU the call itself."""
+    """The call as a CUDA graph. On a CPU it is the call itself."""
     if device.type != "cuda":
         return call
     stream = torch.cuda.Stream(device)
@@ -65,7 +68,7 @@ def recorded(call: Callable[[], object], device: torch.device) -> Callable[[], o
 
 
 def sampled_return(loop: DeviceLoop, episodes: int = 20) -> float:
-    """Mean return of the first episode, sampled, of each of the first environments."""
+    """The mean return of sampled actions, over the first episode of the first environments."""
     program = loop.program
     saved = {name: tensor.clone() for name, tensor in loop._tensors().items()}  # noqa: SLF001
     state = program.stepper.snapshot()

@@ -18,7 +18,7 @@ WIDTH, BAR, LEFT, RIGHT = 900, 26, 260, 150
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine of the measurement."""
     described: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         "processor": platform.processor() or platform.machine(),
@@ -34,7 +34,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def ratios(results: dict[str, dict[str, Any]], middle: int) -> dict[str, float]:
-    """Our training speed at the middle size over each other loop's in the same run."""
+    """Our training speed at the middle size, divided by that of each other loop in this run."""
     ours = results.get(f"CartPole N={middle}", {}).get("training")
     names = {
         "eager torch loop": f"eager torch loop N={middle}",
@@ -56,7 +56,7 @@ def write(folder: Path, content: dict[str, Any]) -> list[Path]:
 
 
 def chart(results: dict[str, dict[str, Any]], device: str) -> str:
-    """Bars of environment steps per second with training, on a logarithmic scale."""
+    """A bar chart of environment steps per second with training, on a logarithmic scale."""
     rows = [(name, cell["training"]) for name, cell in results.items() if cell.get("training")]
     low = 10 ** math.floor(math.log10(min((speed for _, speed in rows), default=1.0)))
     high = 10 ** math.ceil(math.log10(max((speed for _, speed in rows), default=10.0)))

@@ -33,33 +33,33 @@ from policyd_trainer.rollouts.collector import LocalCollector
 LIMITS = {"CartPole-v1": 500, "Pendulum-v1": 200}
 FORMS: dict[str, Any] = {"CartPole-v1": CartPole, "Pendulum-v1": Pendulum}
 ROWS = {"CartPole-v1": 4, "Pendulum-v1": 3}
-TORQUE = 2.0  # Pendulum's largest
+TORQUE = 2.0  # Pendulum's largest torque
 
 
 @dataclass(frozen=True)
 class Task:
-    """One environment with the settings to learn it with."""
+    """One environment, with the settings to train on it."""
 
-    env_id: str  # `CartPole-v1`, `Pendulum-v1` or `Catch`, which are images
+    env_id: str  # `CartPole-v1`, `Pendulum-v1` or `Catch`, whose observations are images
     config: TrainingConfig
 
     @property
     def distribution(self) -> Distribution:
-        """Of its actions."""
+        """The distribution of its actions."""
         if self.env_id == "Pendulum-v1":
             return DiagonalGaussian(1)
         return Categorical(Catch.actions if self.env_id == "Catch" else 2)
 
     @property
     def layout(self) -> RowLayout:
-        """Of its observations."""
+        """The layout of its observations."""
         if self.env_id != "Catch":
             return RowLayout.of_numbers(ROWS[self.env_id])
         size = Catch.size
         return RowLayout((Segment("image", size * size, image=(size, size, 1), divisor=255.0),))
 
     def make(self, placement: Placement) -> Stepper:
-        """Its environments on a device."""
+        """Makes its environments on a device."""
         device = placement.device
         if self.env_id == "Catch":
             return VectorStepper(Catch(placement.total, device), shifted(0, device), device)
@@ -73,14 +73,14 @@ class Task:
         return VectorStepper(environments, actions, device)
 
     def on_device(self, device: torch.device, *, capture: bool = True) -> DeviceLoop:
-        """Its loop on a device."""
+        """Its training loop on a device."""
         specs = network_specs(self.config, self.layout, self.distribution)
         dtype = np.uint8 if self.env_id == "Catch" else np.float32
         task = DeviceTask(specs, self.distribution, self.make, dtype)
         return DeviceLoop(self.config, task, device, capture=capture)
 
     def on_cpu(self) -> TrainingLoop:
-        """Its loop by the numpy engine: what a run on a CPU takes."""
+        """Its training loop with the numpy engine, as a run on a CPU would use."""
         config, size = self.config, ROWS[self.env_id]
         specs = network_specs(config, self.layout, self.distribution)
         learner = build_learner(config, specs, self.distribution, "cpu")
@@ -94,13 +94,13 @@ class Task:
 
 
 class _Codec:
-    """Stored actions to the environment's, in numpy."""
+    """Converts stored actions to the environment's, in numpy."""
 
     def __init__(self, env_id: str) -> None:
         self._scale = TORQUE if env_id == "Pendulum-v1" else None
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
-        """[N, ...]."""
+        """Converts stored actions [N, ...] to the environment's [N, ...]."""
         if self._scale is None:
             return actions
         scaled: np.ndarray = (actions * self._scale).clip(-self._scale, self._scale)
@@ -108,7 +108,7 @@ class _Codec:
 
 
 def task(env_id: str, n_envs: int, n_steps: int = 16, minibatches: int = 4, **settings: Any) -> Task:
-    """A task with the settings of the CartPole preset, but for what is given."""
+    """A task with the settings of the CartPole preset, except for those that are given."""
     name = env_id if env_id in LIMITS else "CartPole-v1"
     chosen = {
         "n_envs": n_envs,

@@ -23,9 +23,9 @@ from benchmarks.live.worlds import TASKS, Task, optimum
 BAD = Misbehaviour(vanish=0.1, twice=0.05, late=30.0)
 LAGS = (0, 1, 4, 16)
 KINDS: tuple[lag.Kind, ...] = ("weighted", "clip", "vtrace", "none")
-PART = 0.8  # of the seeds have to hold
-LOST_WITH_CAPS = 0.05  # of the optimum, at most, while a tenth of the callers lies
-LOST_WITHOUT = 0.2  # at least
+PART = 0.8  # share of the seeds for which a claim must hold
+LOST_WITH_CAPS = 0.05  # most of the optimum that may be lost while a tenth of the callers lies
+LOST_WITHOUT = 0.2  # least of the optimum that must be lost without caps
 
 Command = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def main() -> None:
 @click.option("--bad-network", is_flag=True, help="10% vanish, 5% come twice, up to 30 s late.")
 @_options("seeds", "first", "decisions", "set", "picture", "json")
 def learn(name: str, *, bad_network: bool, **asked: Any) -> None:
-    """32 clients over gRPC, a server, a trainer and a continuous job."""
+    """Learn from 32 clients over gRPC: a server, a trainer and a continuous job."""
     task = _task(name, asked)
     found = []
     for seed in range(asked["first_seed"], asked["first_seed"] + asked["seeds"]):
@@ -79,7 +79,7 @@ def learn(name: str, *, bad_network: bool, **asked: Any) -> None:
 @click.option("--correction", type=click.Choice(list(KINDS)), default=KINDS[0])
 @_options("seeds", "first", "decisions", "set", "picture", "json")
 def lab(name: str, *, age: int, correction: lag.Kind, **asked: Any) -> None:
-    """The learner alone: clients in this process, no server, no files."""
+    """Run the learner alone: clients in this process, no server, no files."""
     task = _task(name, asked)
     seeds = range(asked["first_seed"], asked["first_seed"] + asked["seeds"])
     found = [lag.run(task, seed, task.decisions, lag=age, kind=correction) for seed in seeds]
@@ -91,7 +91,7 @@ def lab(name: str, *, age: int, correction: lag.Kind, **asked: Any) -> None:
 @main.command("lag")
 @_options("seeds", "first", "decisions", "set", "picture", "json")
 def lags(**asked: Any) -> None:
-    """CartPole by clients whose versions are 0, 1, 4 and 16 updates old, with each correction."""
+    """Learn CartPole from versions 0, 1, 4 and 16 updates old, with each correction."""
     task = _task("cartpole", asked)
     found = [
         lag.run(task, seed, task.decisions, lag=age, kind=kind)
@@ -114,7 +114,7 @@ def lags(**asked: Any) -> None:
 @click.option("--late", type=click.FloatRange(0.1), default=BAD.late, help="Seconds.")
 @_options("first", "json")
 def networks(*, episodes: int, late: float, **asked: Any) -> None:
-    """The same episodes over a clean and over a bad network: the batches, byte for byte."""
+    """Compare the batches of the same episodes over a good and a bad network, byte for byte."""
     with tempfile.TemporaryDirectory(prefix="policyd-live-") as folder:
         bad = replace(BAD, late=late)
         found = network.compare(TASKS["cartpole"], asked["first_seed"], Path(folder), bad, episodes)
@@ -126,7 +126,7 @@ def networks(*, episodes: int, late: float, **asked: Any) -> None:
 @main.command("forgers")
 @_options("seeds", "first", "decisions", "set", "json")
 def lying(**asked: Any) -> None:
-    """A tenth of the callers lies about a bandit, with caps on and off."""
+    """Let a tenth of the callers lie about a bandit, with caps on and off."""
     task = _task("bandit", asked)
     seeds = range(asked["first_seed"], asked["first_seed"] + asked["seeds"])
     found = [one for seed in seeds for one in forgers.measure(task, seed, task.decisions)]
@@ -138,7 +138,7 @@ def lying(**asked: Any) -> None:
 @main.command("endings")
 @_options("json")
 def ends(**asked: Any) -> None:
-    """Truncated against terminated episodes: the critic's values against the exact ones."""
+    """Compare the critic's values with the exact ones, for truncated and terminated episodes."""
     found = endings.measure(0)
     _end(found, ("end", "right", "learned", "error"), asked, good=all(one.error < 0.05 for one in found))
 
@@ -147,7 +147,7 @@ def ends(**asked: Any) -> None:
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=30.0)
 @_options("json")
 def soaked(*, minutes: float, **asked: Any) -> None:
-    """Acting, reporting and learning at full rate: memory, open files and disk must not grow."""
+    """Act, report and learn at full rate: memory, open files and disk must not grow."""
     with tempfile.TemporaryDirectory(prefix="policyd-live-") as folder:
         found = soak.soak(TASKS["bandit"], Path(folder), minutes)
     good = all(one.growth <= soak.MOST_GROWTH for one in found)
@@ -170,7 +170,7 @@ def _draw(asked: dict[str, Any], curves: dict[str, list[Any]], target: float, ti
 
 
 def _end(found: Sequence[Any], columns: Sequence[str], asked: dict[str, Any], *, good: bool) -> None:
-    """Prints what was found, and ends the process."""
+    """Prints the results, and ends the process."""
     rows = [asdict(one) for one in found if is_dataclass(one) and not isinstance(one, type)]
     if asked["as_json"]:
         click.echo(json.dumps({"holds": good, "optimum": optimum(), "runs": rows}))

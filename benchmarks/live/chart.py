@@ -13,7 +13,7 @@ COLOURS = ("#1f4e79", "#2a7f62", "#b23a48", "#b8860b", "#6a4c93", "#444444", "#8
 
 
 def draw(curves: Mapping[str, Sequence[Curve]], target: float, path: Path, title: str) -> None:
-    """One colour a name, one line a seed: the mean return of the last 100 episodes."""
+    """Draws the mean return of the last 100 episodes: one colour per name, one line per seed."""
     mpl.use("Agg")
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()

@@ -33,13 +33,16 @@ SETTINGS = {
 
 
 class Walk(gym.Env[np.ndarray, Any]):
-    """Shows its place [1]; every action does the same."""
+    """Shows its place [1]. Every action moves to the next place."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
     def __init__(self, *, ends: bool) -> None:
-        """`ends`: whether it ends behind the last place; else it goes round and is cut."""
+        """With `ends` the walk terminates after the last place.
+
+        Otherwise it goes round and is truncated.
+        """
         self._ends, self._place, self._steps = ends, 0, 0
 
     def reset(
@@ -48,13 +51,13 @@ class Walk(gym.Env[np.ndarray, Any]):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002 -- Gymnasium's
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Anywhere."""
+        """Starts at a random place."""
         super().reset(seed=seed)
         self._place, self._steps = int(self.np_random.integers(STEPS)), 0
         return seen(self._place)[0], {}
 
     def step(self, _: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One reward."""
+        """Goes to the next place. The reward is 1."""
         self._steps += 1
         if self._ends:
             self._place += 1
@@ -64,18 +67,18 @@ class Walk(gym.Env[np.ndarray, Any]):
 
 
 def seen(*places: int) -> np.ndarray:
-    """What is observed at these places [B, 1]."""
+    """The observations at these places [B, 1]."""
     return np.array(places, np.float32)[:, None] / STEPS * 2 - 1
 
 
 @dataclass
 class Values:
-    """What the critic learned of the ten states, and what is right."""
+    """The critic's values of the ten states, and the exact ones."""
 
     end: str
     right: list[float]
     learned: list[float]
-    error: float  # the largest relative one
+    error: float  # the largest relative error
 
 
 def measure(seed: int, decisions: int = 150_000) -> list[Values]:

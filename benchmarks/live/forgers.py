@@ -18,20 +18,20 @@ from benchmarks.live.worlds import ARMS, Task, contexts, optimum, win_chances
 from policyd_trainer.experience.selection import Candidate, Dropped, within_shares
 
 CALLERS = 10
-EAGER = 10  # times as many episodes as an honest caller
-LIE = 10.0  # the most that a range which nobody set right would take
-FAR = 1e30  # what a liar claims to have observed
+EAGER = 10  # the liar reports so many times the episodes of an honest caller
+LIE = 10.0  # the reward that a liar reports where the range of rewards is not limited
+FAR = 1e30  # the observation that a liar reports
 CAP = 0.1
 
 
 @dataclass
 class Moved:
-    """Where the policy went."""
+    """What the policy learned in one case."""
 
     case: str
     seed: int
-    value: float  # expected reward of the policy, by the world's truth
-    lost: float  # part of the optimum
+    value: float  # expected reward of the policy in the true world
+    lost: float  # lost share of the optimum
     favoured: float  # probability of the arm that the liar wants
     dropped: dict[str, int]
 
@@ -46,7 +46,7 @@ class LyingLab(Lab):
         self.dropped = Dropped()
 
     def chosen(self, found: list[Candidate]) -> list[Candidate]:
-        """Gives each episode to a caller, who tells its reward, and applies the caps."""
+        """Gives each episode to a caller, who reports its reward, and applies the caps."""
         told = [self._told(candidate) for candidate in found]
         return within_shares(told, CAP if self._capped else 0, 0, self.dropped)
 
@@ -63,14 +63,18 @@ class LyingLab(Lab):
 
 
 def worst() -> int:
-    """The arm that is best in the fewest contexts."""
+    """The arm that is best in the fewest contexts, which the liar favours."""
     chances = win_chances(contexts(200))
     best = np.bincount(chances.argmax(axis=1), minlength=len(ARMS))
     return int(best.argmin())
 
 
 def measure(task: Task, seed: int, decisions: int) -> list[Moved]:
-    """Four policies: all callers honest, a liar under caps, one from afar, a liar without caps."""
+    """Learns four policies.
+
+    The cases: all callers honest, a liar under caps, a liar with far observations under caps, and a
+    liar without caps.
+    """
     cases = {
         "honest": (False, True, False),
         "liar, caps on": (True, True, False),

@@ -28,21 +28,21 @@ CLIENTS = 32
 
 @dataclass
 class Player:
-    """One client: its world, and the episode that it plays."""
+    """One client: its world, and the episode that it is playing."""
 
     world: gym.Env[Any, Any]
-    version: int = -1  # that acts until the episode's end
+    version: int = -1  # the version that acts in this episode
     observation: Any = None
     steps: list[pb.RecordedStep] = field(default_factory=list)
 
 
 class Lab:
-    """One policy and its clients. One version acts in an episode, as with the client library."""
+    """One policy and its clients. One version acts in a whole episode, as in the client library."""
 
     def __init__(
         self, task: Task, seed: int, *, lag: int = 0, correction: Correction = WEIGHTED, batch_steps: int = 0
     ) -> None:
-        """`lag`: how many versions behind the newest one the clients' actions come from."""
+        """`lag` is how many versions older than the newest the clients' version is."""
         settings = dict(task.settings)
         own, rest = LearnConfig.split(settings)
         config = first_config(task.name, task.algorithm, seed, rest, task.spaces)
@@ -56,7 +56,7 @@ class Lab:
         self.decisions = 0
 
     def batches(self) -> Iterator[list[Candidate]]:
-        """Plays and learns for ever; gives each batch after it was learned from."""
+        """Plays and learns for ever. Yields each batch after learning from it."""
         found: list[Candidate] = []
         while True:
             found += self._step()
@@ -68,11 +68,11 @@ class Lab:
                 found = []
 
     def chosen(self, found: list[Candidate]) -> list[Candidate]:
-        """What of the episodes is learned from: all."""
+        """The episodes to learn from: here, all."""
         return found
 
     def _step(self) -> list[Candidate]:
-        """One step of every client; the episodes that ended."""
+        """Does one step of every client. Returns the episodes that ended."""
         for player in self._players:
             if not player.steps and player.observation is None:
                 player.version = max(0, len(self._versions) - 1 - self._lag)

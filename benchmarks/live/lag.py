@@ -13,7 +13,7 @@ from benchmarks.live.worlds import Task
 from policyd_trainer.experience.batches import Correction
 
 Kind = Literal["weighted", "clip", "vtrace", "none"]
-RECENT = 100  # episodes whose mean return is the curve
+RECENT = 100  # episodes that a point of the curve covers
 
 
 @dataclass
@@ -27,13 +27,13 @@ class Run:
     batch_steps: int
     reached: int | None = None  # decisions until a version reached the target
     final: float = 0.0  # mean return of the last version's sampled actions
-    curve: list[tuple[int, float]] = field(default_factory=list)  # decisions, mean of the last returns
+    curve: list[tuple[int, float]] = field(default_factory=list)  # (decisions, mean of the last returns)
 
 
 def run(
     task: Task, seed: int, decisions: int, *, lag: int = 0, kind: Kind = "weighted", batch_steps: int = 0
 ) -> Run:
-    """Learns with so many decisions; versions near the target are evaluated."""
+    """Learns from `decisions` decisions. Versions near the target are evaluated."""
     lab = Lab(task, seed, lag=lag, correction=Correction(kind), batch_steps=batch_steps)
     found = Run(task.name, seed, lag, kind, batch_steps)
     recent: list[float] = []

@@ -28,22 +28,22 @@ from policyd_trainer.experience.learning import config_of
 from policyd_trainer.experience.sequences import Sequence, sequence_of
 from policyd_trainer.experience.spaces import Spaces, spaces_of
 
-#: Seconds beyond the latest report until a silent episode is cut, so that a busy machine cuts none.
+#: A silent episode is cut so many seconds after the latest report, which a busy machine keeps, too.
 SPARE = 120
 
 
 @dataclass
 class Compared:
-    """What the two logs hold."""
+    """How the two logs differ."""
 
-    episodes: int  # that were played
+    episodes: int  # episodes that were played
     vanished: int
-    repeated: int  # outcomes that came again
+    repeated: int  # outcomes that were sent again
     whole: int  # episodes that both logs hold to their end
-    cut: int  # of which the bad network's log holds a beginning
-    nothing: int  # of which it holds nothing to learn from
-    different: int  # whose bytes differ, beginnings against beginnings
-    same_batch: bool  # whether the rollouts of the whole ones are equal, byte for byte
+    cut: int  # episodes of which the bad network's log has only the beginning
+    nothing: int  # episodes of which that log has nothing to learn from
+    different: int  # episodes with different bytes; beginnings are compared with beginnings
+    same_batch: bool  # whether the rollouts of the whole episodes are equal, byte for byte
     seconds: float = 0.0
 
 
@@ -83,7 +83,7 @@ def _play(task: Task, seed: int, folder: Path, bad: Misbehaviour, episodes: int)
 
 
 def sequences(task: Task, repository: Path) -> dict[str, Sequence | None]:
-    """What of each sealed episode can be learned from, by name."""
+    """What can be learned from each sealed episode, by its name."""
     version = ModelRepository(repository).read(task.name, 1)
     spaces: Spaces = spaces_of(version.metadata, config_of(version.metadata, {}))
     log = read_sealed(repository / "experience" / "episodes" / task.name)
@@ -109,7 +109,7 @@ def _compared(clean: dict[str, Sequence | None], bad: dict[str, Sequence | None]
 
 
 def _is_beginning(part: Sequence, whole: Sequence) -> bool:
-    """Whether a sequence is the other's beginning, byte for byte, with the right successor."""
+    """Whether `part` is the beginning of `whole`, byte for byte, with the right successor."""
     k = len(part)
     columns = ("observations", "actions", "log_probs", "rewards", "versions")
     same = all(getattr(part, name).tobytes() == getattr(whole, name)[:k].tobytes() for name in columns)
@@ -120,7 +120,7 @@ def _is_beginning(part: Sequence, whole: Sequence) -> bool:
 
 
 def _bytes(log: dict[str, Sequence | None], names: list[str]) -> list[bytes]:
-    """Every array of the batch of these episodes."""
+    """The bytes of every array of the batch of these episodes."""
     rollout = rollout_of([sequence for name in names if (sequence := log[name]) is not None])
     log_probs = [sequence.log_probs for name in names if (sequence := log[name]) is not None]
     arrays = [value for value in vars(rollout).values() if isinstance(value, np.ndarray)]

@@ -20,26 +20,26 @@ from policyd.client.episodes import AsyncEpisode
 from policyd.errors import FailedPrecondition, Retryable
 
 CLIENTS = 32
-TICK = 0.05  # seconds between two looks at what a slow network has to deliver
-RECENT = 100  # episodes whose mean return is watched
+TICK = 0.05  # seconds between two deliveries of the slow network
+RECENT = 100  # episodes that the mean return covers
 
 
 @dataclass(frozen=True)
 class Misbehaviour:
-    """What a bad network does; the default is a good one."""
+    """What a bad network does. The default is a good network."""
 
-    vanish: float = 0.0  # of the episodes: the client goes away in their midst
-    twice: float = 0.0  # of the outcomes: they come again
-    late: float = 0.0  # seconds; each outcome comes after an even share of it, in any order
+    vanish: float = 0.0  # share of the episodes in which the client disappears before the end
+    twice: float = 0.0  # share of the outcomes that are sent twice
+    late: float = 0.0  # largest delay of an outcome, in seconds; delays are uniform, so the order changes
 
 
 @dataclass
 class Tally:
-    """What the clients have seen."""
+    """What the clients have counted."""
 
     decisions: int = 0
     vanished: int = 0
-    repeated: int = 0  # outcomes that the server knew already
+    repeated: int = 0  # outcomes that the server already had
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @property
@@ -49,7 +49,7 @@ class Tally:
 
 
 class Network:
-    """Delivers outcomes late, twice and in any order, and counts what the server says."""
+    """Delivers outcomes late, twice and in any order, and counts the repeated ones."""
 
     def __init__(self, client: AsyncPolicyClient, policy: str, bad: Misbehaviour, seed: int) -> None:
         self._client, self._policy, self._bad = client, policy, bad
@@ -59,20 +59,20 @@ class Network:
         self.repeated = 0
 
     def send(self, outcomes: Iterable[pb.Outcome]) -> None:
-        """Takes outcomes, which it delivers some time later."""
+        """Takes outcomes, to deliver them later."""
         now = time.monotonic()
         for outcome in outcomes:
             for _ in range(1 + (self._rng.random() < self._bad.twice)):
                 self._under_way.append((now + self._rng.uniform(0, self._bad.late), outcome))
 
     async def deliver(self) -> None:
-        """Delivers everything at its time, until `end` was called and nothing is under way."""
+        """Delivers everything when it is due, until `end` was called and nothing is left."""
         while self._under_way or not self._ending:
             await self._deliver_due(time.monotonic())
             await asyncio.sleep(TICK)
 
     def end(self) -> None:
-        """Nothing more is sent."""
+        """Says that nothing more will be sent."""
         self._ending = True
 
     async def _deliver_due(self, now: float) -> None:
@@ -93,29 +93,32 @@ class Network:
 
 
 class SlowEpisode(AsyncEpisode):
-    """An episode whose outcomes go through a network."""
+    """An episode that sends its outcomes through a slow network."""
 
     def __init__(self, episode: AsyncEpisode, network: Network) -> None:
         super().__init__(episode._connection, episode._state)  # noqa: SLF001
         self._network = network
 
     async def flush(self, patience: float = 0.0) -> None:  # noqa: ARG002
-        """Gives what waits to the network, and waits for nothing."""
+        """Gives the waiting outcomes to the network. Waits for nothing."""
         waiting, self._state.waiting = self._state.waiting, []
         self._network.send(waiting)
 
 
 class Players:
-    """Clients that play until `enough` says so, or for ever."""
+    """Clients that play until `enough` returns true, or for ever."""
 
     def __init__(self, address: str, task: Task, seed: int, bad: Misbehaviour | None = None) -> None:
         self._address, self._task, self._seed = address, task, seed
         self._bad = bad or Misbehaviour()
         self.tally = Tally()
-        self._begun = 0  # episodes
+        self._begun = 0  # number of episodes
 
     async def play(self, clients: int, enough: Callable[[], bool], episodes: int | None = None) -> None:
-        """Plays with so many clients at once; with `episodes` so many, each by its own seed."""
+        """Plays with `clients` clients at once.
+
+        With `episodes` it plays that many, each with its own seed.
+        """
         async with AsyncExitStack() as stack:
             players = []
             for number in range(clients):
@@ -144,7 +147,7 @@ class Players:
     async def _episode(
         self, client: AsyncPolicyClient, network: Network, world: Any, number: int | None
     ) -> None:
-        """One episode of all agents; with a `number` it is named and seeded by that."""
+        """Plays one episode of all agents. A `number` gives it its name and seed."""
         rng = np.random.default_rng([self._seed, number or self._begun, 5])
         leaves = int(rng.integers(1, 40)) if rng.random() < self._bad.vanish else None
         observation, _ = world.reset(seed=None if number is None else self._seed * 100_000 + number)
@@ -180,5 +183,5 @@ async def _reward(
         await episode.reward(
             reward, terminated=terminated, truncated=truncated, observation=observation if truncated else None
         )
-    except FailedPrecondition:  # the recorder restarted and lost a decision that nothing was reported of
+    except FailedPrecondition:  # the recorder restarted and lost a decision that had no report yet
         return

@@ -23,20 +23,20 @@ from policyd_trainer.evaluation.selection import Snapshot
 from policyd_trainer.experience.learning import LivePolicy, config_of
 from policyd_trainer.experience.spaces import spaces_of
 
-EPISODES = 100  # of one evaluation
-NEAR = 0.9  # of the target: only then versions are evaluated
+EPISODES = 100  # episodes of one evaluation
+NEAR = 0.9  # share of the target above which versions are evaluated
 LOOK_SECONDS = 0.5
 
 
 @dataclass
 class Learned:
-    """How one run went."""
+    """The result of one run."""
 
     task: str
     seed: int
     target: float
     reached: int | None = None  # decisions until a version reached the target
-    confirmed: float | None = None  # that version's mean return over fresh episodes
+    confirmed: float | None = None  # that version's mean return over new episodes
     decisions: int = 0
     seconds: float = 0.0
     recent: float = 0.0  # mean return of the clients' last episodes
@@ -44,12 +44,12 @@ class Learned:
     vanished: int = 0
     repeated: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    curve: list[tuple[int, float]] = field(default_factory=list)  # decisions, mean of the last 100 returns
+    curve: list[tuple[int, float]] = field(default_factory=list)  # (decisions, mean of the last 100 returns)
 
 
 @contextmanager
 def learning(task: Task, seed: int, folder: Path, **config: Any) -> Iterator[tuple[Stack, str]]:
-    """The stack with a job that learns the task, as `policyctl learn --spaces` starts it."""
+    """Starts the stack with a job that learns the task, as `policyctl learn --spaces` does."""
     settings = StackSettings(folder, variables={"POLICYD_WORKERS": "1"})
     with Stack(settings) as stack, PolicyClient(stack.server_address) as client:
         spec = TrainingSpec(
@@ -72,7 +72,7 @@ def _until(holds: Any, seconds: float = 120.0) -> None:
 
 
 def learn(task: Task, seed: int, folder: Path, bad: Misbehaviour, clients: int = CLIENTS) -> Learned:
-    """Plays until a version reaches the target or the decisions are spent."""
+    """Plays until a version reaches the target, or until the decisions are used up."""
     config: dict[str, Any] = {}
     with learning(task, seed, folder, **config) as (stack, _):
         return asyncio.run(_learn(task, seed, stack, bad, clients))
@@ -107,25 +107,25 @@ async def _learn(task: Task, seed: int, stack: Stack, bad: Misbehaviour, clients
 
 
 class Judge:
-    """Plays published versions by sampling their actions, apart from the clients."""
+    """Evaluates published versions with sampled actions, independently of the clients."""
 
     def __init__(self, task: Task, repository: ModelRepository) -> None:
         self._task, self._repository = task, repository
         self._judged = 0
 
     def version(self) -> int:
-        """What the champion is."""
+        """The number of the champion."""
         return self._repository.aliases(self._task.name).aliases["champion"]
 
     def newest(self, seed: int) -> float:
-        """The mean return of the champion; -inf where it was judged before."""
+        """The mean return of the champion; -inf if this version was evaluated before."""
         if (number := self.version()) == self._judged:
             return float("-inf")
         self._judged = number
         return self._score(seed * 7 + 1)
 
     def again(self, seed: int) -> float:
-        """The mean return of the version that was judged last, over other episodes."""
+        """The mean return, over other episodes, of the version that was evaluated last."""
         return self._score(seed * 7 + 2)
 
     def _score(self, seed: int) -> float:
@@ -137,7 +137,7 @@ class Judge:
 
 
 def score(task: Task, live: LivePolicy, snapshot: Snapshot, seed: int, episodes: int = EPISODES) -> float:
-    """The mean return of sampled actions; of the bandit: the expected reward, exactly."""
+    """The mean return of sampled actions. For the bandit it is the exact expected reward."""
     if task.name == "bandit":
         return expected_wins(live, snapshot)
     rng, codec = np.random.default_rng(seed), live.spaces.codec
@@ -163,7 +163,7 @@ def score(task: Task, live: LivePolicy, snapshot: Snapshot, seed: int, episodes:
 
 
 def expected_wins(live: LivePolicy, snapshot: Snapshot) -> float:
-    """What the bandit's policy wins in the mean over all contexts."""
+    """The mean expected reward of the bandit's policy over all contexts."""
     rows = contexts(200)
     policy = snapshot.policy(live.specs, live.spaces.codec.distribution)
     logits = policy.outputs(rows if policy.scaling is None else policy.scaling(rows))

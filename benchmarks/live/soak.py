@@ -31,12 +31,12 @@ CALLERS = 4
 ROWS = 32  # episodes in one message
 LOOK_SECONDS = 5.0
 RETENTION = 60  # seconds, the least that is allowed
-MOST_GROWTH = 1.05  # of the last third's mean over the second third's
+MOST_GROWTH = 1.05  # largest mean of the last third, divided by that of the second
 
 
 @dataclass
 class Kept:
-    """What one part of the system holds, look by look."""
+    """The use of one resource by one part of the system, over time."""
 
     part: str
     numbers: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def growth(self) -> float:
-        """The last third's mean over the second third's: the first is for warming up."""
+        """The mean of the last third, divided by that of the second: the first is a warm-up."""
         return self.thirds[2] / max(1e-9, self.thirds[1])
 
 
@@ -59,12 +59,12 @@ class Soaked:
     part: str
     thirds: list[float]
     growth: float
-    episodes: int  # that were acknowledged in all
+    episodes: int  # acknowledged episodes in all
     seconds: float
 
 
 def soak(task: Task, folder: Path, minutes: float) -> list[Soaked]:
-    """Memory and open files of both services' processes, and the disk, in thirds of the time."""
+    """Measures memory and open files of both services, and the disk, in thirds of the time."""
     config: dict[str, Any] = {"retention": Duration(seconds=RETENTION), "silence": Duration(seconds=60)}
     kept: dict[str, Kept] = {}
     began = time.monotonic()
@@ -102,7 +102,7 @@ class Caller:
             while not self._stop.is_set():
                 try:
                     self._play(channel, rng)
-                except grpc.RpcError:  # what was decided is cut later
+                except grpc.RpcError:  # the episode's decisions are cut later
                     self._stop.wait(0.1)
 
     def _play(self, channel: grpc.Channel, rng: np.random.Generator) -> None:
@@ -125,7 +125,7 @@ class Caller:
 
 
 def _look(stack: Stack) -> dict[str, float]:
-    """What is held now, in MiB, and the number of open files."""
+    """The use at this moment: MiB, and the number of open files."""
     found: dict[str, float] = {}
     for service in (stack.server, stack.trainer):
         pids = [service.pid, *descendants(service.pid)]
@@ -138,7 +138,7 @@ def _look(stack: Stack) -> dict[str, float]:
 
 
 def _memory(pid: int) -> float:
-    """Proportional set size of a process, in MiB; 0: it has ended."""
+    """Proportional set size of a process, in MiB; 0 if it has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -153,9 +153,9 @@ def _files(pid: int) -> int:
 
 
 def _disk(folder: Path) -> float:
-    """Bytes of the files below a folder, in MiB."""
+    """Size of the files below a folder, in MiB."""
     total = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):  # it has just gone
+        with suppress(OSError):  # the file has just been removed
             total += path.stat().st_size if path.is_file() else 0
     return total / 2**20

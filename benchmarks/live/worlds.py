@@ -13,12 +13,12 @@ import numpy as np
 from policy_api.v1.training_pb2 import Spaces
 from policyd.gym_spaces import describe
 
-ARMS = np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9], [0.2, 0.2]])  # [A, 2], the directions arms like
+ARMS = np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9], [0.2, 0.2]])  # [A, 2], the direction of each arm
 STEEPNESS = 3.0
 
 
 class Bandit(gym.Env[np.ndarray, Any]):
-    """One step: an arm wins more often, the more the context points its way."""
+    """One step. The probability that an arm wins grows as the context points in its direction."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
     action_space = gym.spaces.Discrete(len(ARMS))
@@ -29,39 +29,39 @@ class Bandit(gym.Env[np.ndarray, Any]):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002 -- Gymnasium's
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Another context, evenly from the square."""
+        """Draws a new context, uniformly from the square."""
         super().reset(seed=seed)
         self._context = self.np_random.uniform(-1, 1, 2).astype(np.float32)
         return self._context, {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """A reward of 0 or 1, and the end."""
+        """The reward is 0 or 1, and the episode ends."""
         wins = self.np_random.random() < win_chances(self._context[None])[0, action]
         return self._context, float(wins), True, False, {}
 
 
 def win_chances(contexts: np.ndarray) -> np.ndarray:
-    """How often each arm wins [B, A] in contexts [B, 2]."""
+    """The probability that each arm wins [B, A] in contexts [B, 2]."""
     chances: np.ndarray = 1 / (1 + np.exp(-STEEPNESS * contexts @ ARMS.T))
     return chances
 
 
 def contexts(count: int) -> np.ndarray:
-    """The middles of count x count equal squares [count^2, 2]: means over them are integrals."""
+    """The centres of count x count equal squares [count^2, 2]. Means over them are integrals."""
     side = (np.arange(count) + 0.5) / count * 2 - 1
     return np.stack(np.meshgrid(side, side), -1).reshape(-1, 2).astype(np.float32)
 
 
 @cache
 def optimum() -> float:
-    """What the best arm of each context wins in the mean."""
+    """The mean, over contexts, of the best arm's probability to win."""
     return float(win_chances(contexts(400)).max(axis=1).mean())
 
 
 class TwoAgents(gym.Env[np.ndarray, Any]):
-    """Two agents on one line of nine places want to meet; each sees itself and the other.
+    """Two agents on a line of nine places want to meet. Each sees itself and the other.
 
-    Both get -0.1 a step and 1 when they meet. The episode is cut after 20 steps.
+    Both get -0.1 per step, and 1 when they meet. The episode is truncated after 20 steps.
     """
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -74,14 +74,14 @@ class TwoAgents(gym.Env[np.ndarray, Any]):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002 -- Gymnasium's
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Both somewhere, not together."""
+        """Puts both at different places."""
         super().reset(seed=seed)
         self._places = self.np_random.choice(9, 2, replace=False)
         self._steps = 0
         return self._seen(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """`action` [2]: where each goes. The observation is [2, 2], a row an agent."""
+        """`action` [2] says where each goes. The observation is [2, 2], one row per agent."""
         self._places = (self._places + np.asarray(action) - 1).clip(0, 8)
         self._steps += 1
         met = bool(self._places[0] == self._places[1])
@@ -94,18 +94,18 @@ class TwoAgents(gym.Env[np.ndarray, Any]):
 
 @dataclass(frozen=True)
 class Task:
-    """A world, and when it counts as learned."""
+    """A world, and the return at which it counts as learned."""
 
     name: str
     make: Callable[[], gym.Env[Any, Any]]
-    target: float  # of the mean return of sampled actions
-    decisions: int  # within which the target is to be reached
+    target: float  # mean return of sampled actions
+    decisions: int  # the target must be reached within so many decisions
     algorithm: str = "a2c"
-    settings: Mapping[str, str] = field(default_factory=dict)  # on top of what `policyctl learn` chooses
+    settings: Mapping[str, str] = field(default_factory=dict)  # override what `policyctl learn` chooses
 
     @property
     def spaces(self) -> Spaces:
-        """What the policy sees and does."""
+        """The policy's observations and actions."""
         world = self.make()
         return Spaces(
             observation=describe(world.observation_space), action=describe(world.action_space, "action space")

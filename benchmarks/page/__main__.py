@@ -21,7 +21,7 @@ from policyd import PolicyClient
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
-RATE = 200.0  # requests per second, far below what saturates a core
+RATE = 200.0  # requests per second, far fewer than a core can serve
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[tuple[Running, int]]:
-    """One worker with metrics and a page."""
+    """Runs one worker with metrics and a page."""
     publish(folder / "repository")
     grpc, http, metrics = free_port(), free_port(), free_port()
     command = [sys.executable, "-m", "policyd_server", "--repository", str(folder / "repository")]
@@ -71,7 +71,7 @@ def _server(folder: Path) -> Iterator[tuple[Running, int]]:
 
 
 def _await_port(port: int) -> None:
-    """Until something listens there."""
+    """Waits until something listens on the port."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -85,7 +85,10 @@ def _await_port(port: int) -> None:
 
 
 def _measured(server: Running, seconds: float) -> tuple[float, float, float]:
-    """p50 and p99 of requests for one action at a steady rate, in ms; CPU time of the server, s."""
+    """Measures requests for one action at a steady rate.
+
+    Returns p50 and p99 in ms, and the CPU seconds of the server.
+    """
     row = observations(1)
     taken: list[float] = []
     with PolicyClient(server.address) as client:
@@ -104,7 +107,7 @@ def _measured(server: Running, seconds: float) -> tuple[float, float, float]:
 
 @contextmanager
 def _open_pages(port: int, pages: int) -> Iterator[list[int]]:
-    """Holds event streams of the section Now open, as that many visible tabs do."""
+    """Holds open the event streams of the section Now, as that many visible tabs do."""
     command = [sys.executable, "-m", "benchmarks.page.readers", str(port), str(pages)]
     received = [0]
     with subprocess.Popen(
@@ -112,7 +115,7 @@ def _open_pages(port: int, pages: int) -> Iterator[list[int]]:
     ) as readers:
         assert readers.stdin is not None
         assert readers.stdout is not None
-        readers.stdout.readline()  # all have answered
+        readers.stdout.readline()  # all streams have sent something
         yield received
         readers.stdin.close()
         received[0] = int(readers.stdout.readline())

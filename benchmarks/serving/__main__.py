@@ -19,12 +19,12 @@ _CELL = re.compile(r"b(\d+) c=(\d+)(?: m=(\d+))?")
 
 
 class CellType(click.ParamType[Cell]):
-    """A cell as tables name it: "b1 c=8" or "b1 c=8 m=32"."""
+    """A cell in the notation of the tables: "b1 c=8" or "b1 c=8 m=32"."""
 
     name = "CELL"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Cell:
-        """The cell. A wrong one is a usage error."""
+        """The cell. A wrong text is a usage error."""
         found = _CELL.fullmatch(str(value))
         numbers = [int(number) for number in found.groups("1")] if found else [0]
         if 0 in numbers:

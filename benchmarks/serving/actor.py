@@ -20,12 +20,12 @@ from benchmarks.serving.results import ActorMeasurement
 from policyd import PolicyClient
 
 IN_C, UNARY, STREAM = "h2load (C)", "PolicyClient.act", "pinned stream"
-PART = "actor loop"  # of a run, in `Failure`
+PART = "actor loop"  # the name of this part of a run, in `Failure`
 WARM_UP_CALLS = 100
 
 
 def measure(running: Running, answer_bytes: int, number: int, seconds: float) -> list[ActorMeasurement]:
-    """One round of each way."""
+    """Measures one round of each way to ask."""
     load = h2load.run(
         running.url,
         ACT.method,

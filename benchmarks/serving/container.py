@@ -22,12 +22,12 @@ START_SECONDS = 60.0
 
 
 def image() -> str:
-    """The image that docker-compose builds. POLICYD_BENCH_IMAGE names another one."""
+    """The image that docker-compose builds, or the one that POLICYD_BENCH_IMAGE names."""
     return os.environ.get("POLICYD_BENCH_IMAGE", f"policyd-server:{version('policyd')}")
 
 
 def is_there() -> bool:
-    """Whether an engine answers and has the image."""
+    """Whether an engine responds and has the image."""
     if shutil.which("docker") is None:
         return False
     look = ["docker", "image", "inspect", image()]
@@ -35,7 +35,7 @@ def is_there() -> bool:
 
 
 def start(folder: Path, repository: Path) -> Running:
-    """Starts the image with one worker. HTTP and metrics are on, as in the image, on free ports."""
+    """Starts the image with one worker, with HTTP and metrics on free ports."""
     folder.mkdir()
     mounted = folder / "repository"
     shutil.copytree(repository, mounted)
@@ -52,7 +52,7 @@ def start(folder: Path, repository: Path) -> Running:
 
 
 def _process(name: str, running: Running) -> int:
-    """The container's first process."""
+    """The process id of the container's first process."""
     deadline = time.monotonic() + START_SECONDS
     look = ["docker", "inspect", "-f", "{{.State.Pid}}", name]
     while True:
@@ -62,4 +62,4 @@ def _process(name: str, running: Running) -> int:
         if running.exited() or time.monotonic() > deadline:
             running.stop()
             raise InvalidAnswer(f"the container did not start: {Path(running.log.name).read_text()[-2000:]}")
-        time.sleep(0.1)  # the engine tells of its containers only when it is asked
+        time.sleep(0.1)  # the engine reports on containers only when asked

@@ -26,7 +26,7 @@ IMAGE = "policyd image"
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where servers keep their files, and the model that all of them serve."""
+    """Where the servers keep their files, and the model that all of them serve."""
 
     folder: Path
     repository: Path
@@ -36,7 +36,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server: how it is started and asked. `kind` is ours, limit or peer."""
+    """A server, how to start it, and how to call it. `kind` is ours, limit or peer."""
 
     name: str
     kind: str
@@ -45,7 +45,7 @@ class Contestant:
 
 
 def ours(*flags: str, secured: Secured | None = None) -> Callable[[Path, Workplace], Running]:
-    """How this server is started with more flags."""
+    """How to start this server with more flags."""
 
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
@@ -63,7 +63,7 @@ def ours(*flags: str, secured: Secured | None = None) -> Callable[[Path, Workpla
 
 
 def _in_c(*, policy: bool, processes_of_it: int = 1) -> Callable[[Path, Workplace], Running]:
-    """The limit in C: with the policy, in one or two processes, or only the echo."""
+    """How to start the limit in C: with the policy, in one or two processes, or as an echo only."""
 
     def start(folder: Path, place: Workplace) -> Running:
         folder.mkdir()
@@ -122,10 +122,10 @@ CONTESTANTS = {
 
 
 def ready(contestant: Contestant, running: Running, place: Workplace, batches: list[int]) -> dict[int, int]:
-    """Waits for the first answer, checks one of each batch size, returns the bytes of each.
+    """Waits for the first response, checks one of each batch size, returns the bytes of each.
 
     Raises:
-        InvalidAnswer: the server ended, did not answer in time, or answered something else.
+        InvalidAnswer: the server ended, did not respond in time, or sent a wrong response.
     """
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -134,11 +134,11 @@ def ready(contestant: Contestant, running: Running, place: Workplace, batches: l
         except grpc.RpcError as error:
             if running.exited() or time.monotonic() > deadline:
                 raise InvalidAnswer(f"{contestant.name}: {error}\n{_tail(running)}") from None
-            time.sleep(0.2)  # servers of others offer no event to wait for
+            time.sleep(0.2)  # servers of others have no event to wait for
 
 
 def available() -> tuple[str, ...]:
-    """Every contestant that can stand here; the image takes a container engine."""
+    """The contestants that this machine can run. The image needs a container engine."""
     return tuple(name for name in CONTESTANTS if name != IMAGE or container.is_there())
 
 
@@ -159,7 +159,7 @@ def _channel(running: Running) -> grpc.Channel:
 
 
 def expected_by(model: bytes) -> Callable[[int], np.ndarray]:
-    """What ONNX Runtime itself answers in this process."""
+    """What ONNX Runtime computes in this process, for comparison."""
     session = own_session(model)
     return lambda batch: np.asarray(session.run(["action_probs"], {"observations": observations(batch)})[0])
 

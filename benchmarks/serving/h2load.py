@@ -18,7 +18,7 @@ from benchmarks.serving.protocols import InvalidAnswer
 
 
 class NoAnswer(InvalidAnswer):
-    """The time was too short for a single answer."""
+    """No response came in the measured time."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
+        """Responses per second."""
         return self.requests / self.seconds
 
     def percentile(self, percent: float) -> float:
-        """Latency in milliseconds that `percent` of the answers stayed within."""
+        """The latency in milliseconds that `percent` percent of the responses did not exceed."""
         return float(np.percentile(self.latencies_ms, percent))
 
 
 def install() -> None:
-    """Installs Debian's nghttp2-client where h2load is missing."""
+    """Installs Debian's nghttp2-client if h2load is missing."""
     if shutil.which("h2load"):
         return
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "nghttp2-client"]):
@@ -59,14 +59,14 @@ def run(
     in_flight: int = 1,
     headers: Sequence[str] = (),
 ) -> Load:
-    """Sends `message` on each connection and checks the size of every answer.
+    """Sends `message` on each connection and checks the size of every response.
 
-    `url`: of the server. `in_flight`: requests on each connection at a time. `headers`: more of
-    them, as `NAME: VALUE`.
+    `url` is the server's. `in_flight` is the number of requests on each connection at a time.
+    `headers` are more headers, as `NAME: VALUE`.
 
     Raises:
-        InvalidAnswer: an answer failed, or the bytes that came are not `answer_bytes` times the
-            answers.
+        InvalidAnswer: a request failed, or the bytes received are not `answer_bytes` times the
+            number of responses.
     """
     frame = b"\0" + struct.pack(">I", len(message)) + message
     flags = ["-m", str(in_flight)]
@@ -86,7 +86,7 @@ def run_http(
     seconds: float,
     answer_bytes: int,
 ) -> Load:
-    """The same over HTTP/1.1."""
+    """Does the same over HTTP/1.1."""
     flags = ["--h1", *(part for item in headers.items() for part in ("-H", ": ".join(item)))]
     return _load(f"http://{address}{path}", body, flags, connections, seconds, answer_bytes)
 
@@ -100,7 +100,7 @@ def _load(
     size: int,
     in_flight: int = 1,
 ) -> Load:
-    """One run of h2load; `size`: of the body of each answer."""
+    """Does one run of h2load. `size` is the size of each response's body."""
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder) / "data", Path(folder) / "log"
         data.write_bytes(body)
@@ -126,7 +126,7 @@ def _load(
 
 
 def parse(output: str) -> tuple[int, int, int]:
-    """(answers, successful ones, bytes of their data) from what h2load printed."""
+    """(responses, successful ones, bytes of their data), from h2load's output."""
     requests = re.search(r"(\d+) done, (\d+) succeeded", output)
     traffic = re.search(r"\((\d+)\) data", output)
     if requests is None or traffic is None:

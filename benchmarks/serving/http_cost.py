@@ -35,18 +35,18 @@ LENGTH = "Inference-Header-Content-Length"
 
 @dataclass
 class Cell:
-    """A way of asking one server, and what came of its rounds."""
+    """One way to call a server, and the results of its rounds."""
 
     name: str
     running: Running
-    load: Callable[[int, float], Load]  # connections, seconds
-    rates: list[float] = field(default_factory=list)  # answers per second
+    load: Callable[[int, float], Load]  # takes connections and seconds
+    rates: list[float] = field(default_factory=list)  # responses per second
     p50: list[float] = field(default_factory=list)  # milliseconds
     p99: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)  # seconds a request, of all the server's processes
+    cpu: list[float] = field(default_factory=list)  # seconds per request, over all of the server's processes
 
     def measure(self, connections: int, seconds: float) -> None:
-        """One round."""
+        """Measures one round."""
         before = self.running.cpu_seconds()
         load = self.load(connections, seconds)
         self.cpu.append((self.running.cpu_seconds() - before) / load.requests)
@@ -62,7 +62,7 @@ class Cell:
 @click.option("--rows", type=click.IntRange(1), default=1, help="Of each request.")
 @click.option("--triton/--no-triton", default=True, help="Also Triton's HTTP (1 GB to install).")
 def main(rounds: int, seconds: float, connections: int, rows: int, triton: bool) -> None:
-    """Rate, latency and CPU time per request of each way to ask."""
+    """Measure rate, latency and CPU time per request for each way to ask."""
     processes.stop_in_order()
     h2load.install()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder, ExitStack() as stack:
@@ -79,7 +79,7 @@ def main(rounds: int, seconds: float, connections: int, rows: int, triton: bool)
 
 
 def _own(place: Workplace, rows: int, stack: ExitStack) -> list[Cell]:
-    """Our server: gRPC, and HTTP in each of its forms."""
+    """Our server: gRPC, and each form of HTTP."""
     start = ours("--workers", "1", "--http", "127.0.0.1:0")
     running = start(place.folder / "server", place)
     stack.callback(running.stop)
@@ -113,7 +113,7 @@ def _triton(place: Workplace, rows: int, stack: ExitStack) -> list[Cell]:
 
 
 def _infer_cells(name: str, running: Running, rows: int) -> list[Cell]:
-    """The Open Inference Protocol with JSON, and with binary tensors both ways."""
+    """The Open Inference Protocol with JSON, and with binary tensors in both directions."""
     tensor: dict[str, Any] = {
         "name": "observations",
         "datatype": "FP32",
@@ -133,7 +133,7 @@ def _infer_cells(name: str, running: Running, rows: int) -> list[Cell]:
 
 
 def _http_cell(name: str, running: Running, path: str, body: bytes, headers: Mapping[str, str]) -> Cell:
-    """A cell that sends one body again and again; the size of its answer is looked up once."""
+    """A cell that sends the same body again and again. It looks up the response's size once."""
     size = len(_first_answer(running, path, body, headers))
 
     def load(connections: int, seconds: float) -> Load:
@@ -151,7 +151,7 @@ def _http_cell(name: str, running: Running, path: str, body: bytes, headers: Map
 
 
 def _first_answer(running: Running, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """The answer once the server gives one."""
+    """The first response, as soon as the server sends one."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         connection = http.client.HTTPConnection(running.http, timeout=10)
@@ -168,11 +168,11 @@ def _first_answer(running: Running, path: str, body: bytes, headers: Mapping[str
             connection.close()
         if running.exited() or time.monotonic() > deadline:
             raise InvalidAnswer(f"{path}: {problem}")
-        time.sleep(0.2)  # servers of others offer no event to wait for
+        time.sleep(0.2)  # servers of others have no event to wait for
 
 
 def report(cells: list[Cell]) -> None:
-    """One line a cell; ratios are medians over the rounds, each against gRPC in the same round."""
+    """One line per cell. Ratios are medians over rounds, each against gRPC in the same round."""
     for cell in cells:
         ratio = statistics.median(a / b for a, b in zip(cell.rates, cells[0].rates, strict=True))
         click.echo(

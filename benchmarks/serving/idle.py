@@ -27,17 +27,17 @@ from policy_api.v1.policy_pb2_grpc import PolicyServiceStub
 from policyd.repository import ModelRepository
 
 ANSWER_SECONDS = 60.0
-NOBODY = "127.0.0.1:1"  # a trainer of this machine is none of the server's
+NOBODY = "127.0.0.1:1"  # so the server does not find a trainer that runs on this machine
 
 
 @dataclass
 class Measured:
-    """Of one server."""
+    """The figures of one server."""
 
     start_seconds: float
-    cpu_share: float = 0.0  # of a core, while nobody asks
+    cpu_share: float = 0.0  # of a core, without any request
     resident_mb: list[float] = field(default_factory=list)
-    promotion_ms: list[float] = field(default_factory=list)  # until the promoted version answers
+    promotion_ms: list[float] = field(default_factory=list)  # until the promoted version responds
 
 
 @click.command(context_settings={"show_default": True})
@@ -46,7 +46,7 @@ class Measured:
 @click.option("--seconds", type=click.FloatRange(1), default=60.0, help="Without a request.")
 @click.option("--promotions", type=click.IntRange(1), default=20, help="By this process, not the server.")
 def main(policies: tuple[int, ...], workers: int, seconds: float, promotions: int) -> None:
-    """One line for each number of policies."""
+    """Print one line for each number of policies."""
     processes.stop_in_order()
     for count in policies:
         measured = measure(count, workers, seconds, promotions)
@@ -60,7 +60,7 @@ def main(policies: tuple[int, ...], workers: int, seconds: float, promotions: in
 
 
 def measure(policies: int, workers: int, seconds: float, promotions: int) -> Measured:
-    """Starts a server on a new repository and stops it."""
+    """Starts a server on a new repository, measures and stops it."""
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         repository = publish(folder / "repository")
@@ -72,7 +72,7 @@ def measure(policies: int, workers: int, seconds: float, promotions: int) -> Mea
         stack.callback(running.stop)
         measured = Measured(time.perf_counter() - begin)
         before = running.cpu_seconds()
-        time.sleep(seconds)  # what is measured
+        time.sleep(seconds)  # the server is measured meanwhile
         measured.cpu_share = (running.cpu_seconds() - before) / seconds
         measured.promotion_ms = _promote(running, repository, promotions)
         measured.resident_mb = [size / 1e6 for size in sorted(running.peak_memory().values(), reverse=True)]
@@ -84,7 +84,7 @@ def _nothing(_batch: int) -> np.ndarray:
 
 
 def _copy(repository: ModelRepository, policy: str) -> None:
-    """The first version under another name."""
+    """Publishes the first version again under another name."""
     metadata = repository.read(POLICY, 1).metadata
     metadata.policy = policy
     repository.publish(policy, {"model.onnx": repository.read_model(POLICY, 1)}, metadata=metadata)
@@ -92,7 +92,7 @@ def _copy(repository: ModelRepository, policy: str) -> None:
 
 
 def _promote(running: Running, repository: ModelRepository, promotions: int) -> list[float]:
-    """Milliseconds from each promotion in the repository until its version answers."""
+    """Milliseconds from each promotion in the repository until the new version responds."""
     request = ActRequest.FromString(ACT.request(1))
     with grpc.insecure_channel(running.address) as channel:
         act: Callable[..., object] = PolicyServiceStub(channel).Act

@@ -37,7 +37,7 @@ TOLERANCE = 1e-4
 
 
 def part(batch: int) -> str:
-    """How this part of a run is called."""
+    """The name of this part of a run."""
     return f"image policy, b{batch}"
 
 
@@ -58,7 +58,7 @@ def frames(batch: int) -> np.ndarray:
 def measure(
     name: str, running: Running, session: Any, batch: int, number: int, seconds: float
 ) -> ImageMeasurement:
-    """One round. InvalidAnswer: the probabilities are not those of the model."""
+    """Measures one round. Raises InvalidAnswer if the probabilities are not those of the model."""
     request = ActRequest(
         policy=POLICY, typed_observations=frames(batch).tobytes(), seed=7
     ).SerializeToString()
@@ -81,7 +81,7 @@ def _in_process(session: Any, batch: int, seconds: float) -> float:
 
 
 def _checked(running: Running, session: Any, request: bytes, batch: int) -> int:
-    """The bytes of an answer that was compared with the model's own."""
+    """The size in bytes of a response that was compared with the model's own outputs."""
     with grpc.insecure_channel(running.address) as channel:
         call: Any = channel.unary_unary(ACT.method)
         answer: bytes = call(request, timeout=30)
@@ -111,7 +111,7 @@ def made(metadata: artifact_pb2.PolicyMetadata, seed: int = 0) -> bytes:
 
 
 def described() -> artifact_pb2.PolicyMetadata:
-    """What the model says about itself."""
+    """The model's metadata."""
     box = artifact_pb2.BoxSpace(shape=SHAPE, dtype="uint8", low=[0.0], high=[255.0])
     return artifact_pb2.PolicyMetadata(
         format=1,

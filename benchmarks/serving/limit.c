@@ -1,4 +1,4 @@
-/* The limit: the least that a gRPC server can do with nghttp2, in one thread a process.
+/* The limit: the least that a gRPC server can do with nghttp2, in one thread per process.
  *
  *   limit PORT_FILE                            sends back the bytes that came
  *   limit PORT_FILE MODEL LIBONNXRUNTIME       answers Act with ONNX Runtime and the same sampling
@@ -28,7 +28,7 @@
 #define INPUTS 8
 #define ACTIONS 4
 
-/* --- ONNX Runtime: places in OrtApi, which its C API keeps from version to version --- */
+/* --- ONNX Runtime: indices into OrtApi, which do not change from version to version --- */
 
 enum { CREATE_ENV = 3, CREATE_SESSION = 7, RUN = 9, CREATE_OPTIONS = 10, INTRA_THREADS = 24, INTER_THREADS = 25,
        TENSOR_WITH_DATA = 49, CPU_MEMORY = 69, API_VERSION = 16 };
@@ -62,7 +62,7 @@ static void *tensor(float *data, int64_t rows, int64_t columns) {
     return made;
 }
 
-static void *tensors[MOST_ROWS + 1][3]; /* by rows: made once */
+static void *tensors[MOST_ROWS + 1][3]; /* [rows]: each is made once */
 
 static void compute(int rows) {
     static const char *in[] = {"observations"}, *out[] = {"action_probs", "value"};
@@ -110,7 +110,7 @@ static void put_number(bytes *b, uint64_t number) {
 
 static int width(uint64_t number) { int size = 1; while (number >>= 7) size++; return size; }
 
-static void put_array(bytes *b, int field, size_t size) { /* its head */
+static void put_array(bytes *b, int field, size_t size) { /* writes the header only */
     put_number(b, (uint64_t)(field << 3 | 2));
     put_number(b, 1 + (uint64_t)width(size) + size);
     put_number(b, 1 << 3 | 2);
@@ -125,7 +125,7 @@ static uint64_t number_at(const uint8_t **at) {
     }
 }
 
-#include "limit_fields.h" /* numbers of fields out of the contract, written when this is built */
+#include "limit_fields.h" /* field numbers of the contract; limit.py writes it */
 
 typedef struct { struct client *from; int32_t stream; int rows, first; uint64_t seed; bytes in, out; size_t sent; } call;
 typedef struct client { int descriptor; nghttp2_session *session; bytes out; size_t written; } client;
@@ -194,7 +194,7 @@ static void answer_gathered(void) {
     gathered_count = gathered_rows = 0;
 }
 
-static void take(call *c) { /* a whole request */
+static void take(call *c) { /* c has a whole request */
     if (session == NULL) {
         c->out = c->in;
         c->in = (bytes){0};
@@ -209,7 +209,7 @@ static void take(call *c) { /* a whole request */
         const uint8_t *inside = at;
         at += number;
         if (tag != (FIELD_OBSERVATIONS << 3 | 2)) continue;
-        inside++; /* raw's tag */
+        inside++; /* skips the tag of `raw` */
         size_t size = number_at(&inside);
         c->rows = (int)(size / (4 * INPUTS));
         if (gathered_rows + c->rows > MOST_ROWS || gathered_count == MOST_ROWS) answer_gathered();
@@ -245,7 +245,7 @@ static int closed(nghttp2_session *s, int32_t stream, uint32_t error, void *user
     (void)error, (void)user;
     call *c = nghttp2_session_get_stream_user_data(s, stream);
     for (int place = 0; place < gathered_count; place++)
-        if (gathered[place] == c) exit(1); /* a client that cancels is not for this server */
+        if (gathered[place] == c) exit(1); /* clients of the benchmark never cancel */
     free(c->in.data), free(c->out.data), free(c);
     return 0;
 }
@@ -258,12 +258,12 @@ static void flush(client *c) {
             memcpy(more(&c->out, (size_t)size), from, (size_t)size);
         if (c->written == c->out.size) break;
         ssize_t sent = send(c->descriptor, c->out.data + c->written, c->out.size - c->written, MSG_NOSIGNAL);
-        if (sent <= 0) return; /* tried again at the next turn */
+        if (sent <= 0) return; /* the loop tries again */
         if ((c->written += (size_t)sent) == c->out.size) c->out.size = c->written = 0;
     }
 }
 
-/* A socket of its own at a port that others may share; 0: a free one, which is written there. */
+/* Opens a socket at a port that others may share. Port 0 takes a free one and writes it there. */
 static int listen_at(in_port_t *port) {
     int listening = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = *port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -322,7 +322,7 @@ int main(int count, char **arguments) {
                 ready[clients++] = c;
                 continue;
             }
-            answer_gathered(); /* its calls may be among them */
+            answer_gathered(); /* its own calls may be gathered */
             nghttp2_session_del(c->session), close(c->descriptor), free(c->out.data), free(c);
         }
         answer_gathered();

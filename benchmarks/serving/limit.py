@@ -13,14 +13,14 @@ import onnxruntime
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse
 
 SOURCE = Path(__file__).with_name("limit.c")
-# Of the answer, under its own name.
+# Fields of the response, each under its own name.
 ANSWERED = (
     *("policy", "version", "digest", "batch_size", "seed", "actions", "action_probs", "log_probs", "values"),
 )
 
 
 def build(folder: Path) -> Path:
-    """The program. It takes gcc and libnghttp2-dev."""
+    """Compiles the program. Needs gcc and libnghttp2-dev."""
     program = folder / "limit"
     if not program.exists():
         (folder / "limit_fields.h").write_text(_fields())

@@ -46,7 +46,7 @@ CELLS = (Cell(1, 1), Cell(1, 8), Cell(1, 32), Cell(64, 32), Cell(1024, 8), Cell(
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. Lists say which; `runs` rounds of cells of `seconds` each."""
+    """What to measure: `runs` rounds, where each cell takes `seconds`."""
 
     contestants: tuple[str, ...] = field(default_factory=available)
     cells: tuple[Cell, ...] = CELLS
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass
 class Server:
-    """A contestant that stands, and how many bytes its answers have."""
+    """A contestant that is running, and the size of its responses."""
 
     contestant: Contestant
     running: Running
@@ -122,7 +122,10 @@ def _standing(plan: Plan, place: Workplace) -> Iterator[list[Server]]:
 
 @contextmanager
 def _images(plan: Plan, place: Workplace, results: Results) -> Iterator[Callable[[int], None]]:
-    """What measures a round of the image policy. It has a server of its own: memory counts."""
+    """Yields the measurement of one round of the image policy.
+
+    The image policy has a server of its own, because memory is measured.
+    """
     if not plan.images:
         yield lambda _: None
         return
@@ -145,7 +148,7 @@ def _images(plan: Plan, place: Workplace, results: Results) -> Iterator[Callable
 
 @contextmanager
 def _noting(results: Results, name: str, number: int, part: str) -> Iterator[None]:
-    """A part of the run that fails is noted, and the run goes on."""
+    """Notes that a part of the run failed, and the run goes on."""
     try:
         yield
     except (InvalidAnswer, SubprocessError, grpc.RpcError, PolicydError, TimeoutError) as error:
@@ -166,7 +169,7 @@ def _cell(server: Server, cell: Cell, number: int, seconds: float) -> Measuremen
             headers=server.running.headers,
         )
 
-    with suppress(h2load.NoAnswer):  # on a machine that is busy with other things
+    with suppress(h2load.NoAnswer):  # happens on a machine that is busy with other things
         load(WARM_UP_SECONDS)
     cpu, machine, started = server.running.cpu_seconds(), processes.machine_busy_seconds(), time.monotonic()
     done = load(seconds)
@@ -200,7 +203,7 @@ def _streams(servers: list[Server], number: int, plan: Plan, results: Results) -
 
 
 def _has_stream(server: Server) -> bool:
-    """The limits serve unary calls only; MLServer streams only for runtimes that generate."""
+    """Whether the server streams. The limits serve unary calls only, MLServer only generated text."""
     contestant = server.contestant
     return server.is_plain and contestant.kind != "limit" and contestant.name != "MLServer"
 
@@ -221,7 +224,7 @@ def _swaps(servers: list[Server], number: int, results: Results) -> None:
 
 
 def _onnxruntime(session: Any, plan: Plan, results: Results) -> None:
-    """Times the model alone in this process: one median a round and batch size."""
+    """Times the model alone in this process: one median per round and batch size."""
     for batch in plan.batches:
         rows = {"observations": observations(batch)}
         times = []

@@ -30,9 +30,9 @@ WITH = ("--metrics", "127.0.0.1:0")
 @click.option("--seconds", type=click.FloatRange(0.2), default=1.0, help="Of load a round.")
 @click.option("--connections", type=click.IntRange(1), default=8, help="Each with one request of one row.")
 def main(transport: str, rounds: int, seconds: float, connections: int) -> None:
-    """CPU time of the server a request, with metrics over without.
+    """Measure the server's CPU time per request with metrics, divided by that without.
 
-    Median and quartiles of the rounds.
+    Prints the median and the quartiles over the rounds.
     """
     processes.stop_in_order()
     h2load.install()
@@ -60,7 +60,7 @@ def main(transport: str, rounds: int, seconds: float, connections: int) -> None:
 
 
 def _cost(running: Running, answer_bytes: int, connections: int, seconds: float) -> float:
-    """CPU seconds a request."""
+    """CPU seconds per request."""
     before = running.cpu_seconds()
     load = h2load.run(
         running.url,

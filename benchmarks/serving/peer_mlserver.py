@@ -24,7 +24,7 @@ class PolicyRuntime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Observations in, probabilities and values out."""
+        """Computes probabilities and values for observations."""
         observations = NumpyCodec.decode_input(payload.inputs[0])
         results = self._session.run(OUTPUTS, {"observations": observations})
         outputs = [

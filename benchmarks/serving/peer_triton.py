@@ -3,7 +3,7 @@
 import os
 import sys
 
-sys.path.insert(0, os.environ["BENCHMARK_PACKAGES"])  # the stub looks into no environment
+sys.path.insert(0, os.environ["BENCHMARK_PACKAGES"])  # the stub uses no virtual environment
 
 import numpy as np
 import onnxruntime
@@ -13,7 +13,7 @@ OUTPUTS = ["action_probs", "value"]
 
 
 class TritonPythonModel:
-    """The policy in ONNX Runtime; a group of requests that Triton hands over becomes one call."""
+    """The policy in ONNX Runtime. The requests that Triton passes together become one call."""
 
     def initialize(self, _args: dict[str, str]) -> None:
         """Opens the model that BENCHMARK_MODEL names."""
@@ -22,7 +22,7 @@ class TritonPythonModel:
         self._session = onnxruntime.InferenceSession(os.environ["BENCHMARK_MODEL"], options)
 
     def execute(self, requests: list) -> list:
-        """One ONNX Runtime call for all requests, then each its own rows."""
+        """Makes one ONNX Runtime call for all requests, then gives each its own rows."""
         inputs = [pb_utils.get_input_tensor_by_name(r, "observations").as_numpy() for r in requests]
         joined = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
         results = self._session.run(OUTPUTS, {"observations": joined})

@@ -27,7 +27,7 @@ REQUIREMENTS = {
 
 
 def install(peer: str) -> Path:
-    """The folder of the peer's environment, made where it is missing."""
+    """The folder of the peer's environment. Makes it if it is missing."""
     folder = CACHE / peer
     done = folder / "installed"
     wanted = "\n".join(REQUIREMENTS[peer])
@@ -70,7 +70,7 @@ def start_mlserver(folder: Path, model: Path) -> Running:
 
 
 def start_triton(folder: Path, model: Path, *, dynamic_batching: bool) -> Running:
-    """Triton's server binary with its Python backend calling ONNX Runtime."""
+    """Triton's server binary. Its Python backend calls ONNX Runtime."""
     packages = _packages(install("triton"))
     triton = packages / "pytriton/tritonserver"
     port, http = processes.free_port(), processes.free_port()
@@ -112,7 +112,7 @@ def _triton_config(*, dynamic_batching: bool) -> str:
 
 
 def _place_stub(environment: Path) -> None:
-    """Puts the stub of this Python's version where the backend looks for it, as PyTriton does."""
+    """Puts the stub for this Python version where the backend looks for it, as PyTriton does."""
     triton = _packages(environment) / "pytriton/tritonserver"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = triton / "python_backend_stubs" / version / "triton_python_backend_stub"

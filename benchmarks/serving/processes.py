@@ -25,29 +25,29 @@ STOP_SECONDS = 15.0
 
 @dataclass
 class Running:
-    """One or more started processes with their descendants; each leads a session of its own."""
+    """One or more started processes with their descendants, each in a session of its own."""
 
     processes: list[subprocess.Popen[bytes]]
     log: IO[bytes]
     address: str = ""
-    http: str = ""  # HOST:PORT where it answers HTTP
-    authority: Path | None = None  # of its certificate, where it speaks TLS
-    token: str = ""  # that it wants to see
-    roots: list[int] = field(default_factory=list)  # of processes that others started for it
+    http: str = ""  # HOST:PORT for HTTP; empty: none
+    authority: Path | None = None  # certificate of its authority, if it uses TLS
+    token: str = ""  # token that callers need
+    roots: list[int] = field(default_factory=list)  # processes that others started for it
     _peaks: dict[int, int] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        """Where it answers gRPC."""
+        """The address for gRPC."""
         return f"{'http' if self.authority is None else 'https'}://{self.address}"
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """What a request carries besides gRPC's own headers."""
+        """The headers of a request in addition to gRPC's own."""
         return (f"authorization: Bearer {self.token}",) if self.token else ()
 
     def pids(self) -> list[int]:
-        """The processes and all that descend from them."""
+        """The processes and all their descendants."""
         children: dict[int, list[int]] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             fields = _fields(stat)
@@ -59,11 +59,11 @@ class Running:
         return found
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of all processes that live."""
+        """User and system time of all living processes so far, in seconds."""
         return sum(map(_cpu_seconds, self.pids()))
 
     def peak_memory(self) -> dict[int, int]:
-        """Largest resident set of each process so far, in bytes."""
+        """The largest resident set of each process so far, in bytes."""
         for pid in self.pids():
             for line in _lines(Path(f"/proc/{pid}/status")):
                 if line.startswith("VmHWM:"):
@@ -75,20 +75,20 @@ class Running:
         return any(process.poll() is not None for process in self.processes)
 
     def stop(self) -> None:
-        """SIGTERM, a grace period, then SIGKILL to what is left of each session."""
+        """Sends SIGTERM, waits, then sends SIGKILL to what is left of each session."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-            with suppress(ProcessLookupError):  # what a leader leaves that crashed, too
+            with suppress(ProcessLookupError):  # also what a crashed leader left behind
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.log.close()
 
 
 def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = None, cwd: Path) -> Running:
-    """Starts each command in a session of its own, output to `log`."""
+    """Starts each command in a session of its own. Output goes to `log`."""
     stream = log.open("wb")
     environment = {**os.environ, **(env or {})}
     return Running(
@@ -110,7 +110,7 @@ def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = 
 def stop_in_order() -> None:
     """From now on SIGTERM and SIGINT raise SystemExit, once.
 
-    What stands is stopped on the way out.
+    Running servers are stopped on the way out.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -131,15 +131,15 @@ def free_port() -> int:
 
 
 def machine_busy_seconds() -> float:
-    """CPU time that the whole machine has used, in core-seconds."""
+    """CPU time of the whole machine so far, in core-seconds."""
     numbers = [int(word) for word in _lines(Path("/proc/stat"))[0].split()[1:9]]
     user, nice, system, _idle, _iowait, irq, softirq, steal = numbers
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 def _cpu_seconds(pid: int) -> float:
-    """User and system time of all threads so far, to the nanosecond; 0: the process has ended."""
-    clock = ~pid << 3 | 2  # as clock_getcpuclockid of Linux has it
+    """User and system time of all threads so far, to the nanosecond; 0 if the process has ended."""
+    clock = ~pid << 3 | 2  # the formula of clock_getcpuclockid on Linux
     try:
         return time.clock_gettime(clock)
     except OSError:
@@ -154,5 +154,5 @@ def _fields(stat: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()
-    except OSError:  # the process ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return []

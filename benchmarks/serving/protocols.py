@@ -20,16 +20,19 @@ TOLERANCE = 1e-4
 
 
 class InvalidAnswer(Exception):
-    """A contestant answered, but not what the policy says."""
+    """A contestant sent a response that is not what the policy computes."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Unary method, bidirectional method or None, request bytes, and the check of an answer."""
+    """How to call a contestant and check its responses.
+
+    A unary method, a bidirectional method or None, the bytes of a request, and the check.
+    """
 
     method: str
     request: Callable[[int], bytes]
-    check: Callable[[bytes, np.ndarray], None]  # (answer, expected action_probs [batch, 4])
+    check: Callable[[bytes, np.ndarray], None]  # (response, expected action_probs [batch, 4])
     stream_method: str | None = None
     stream_request: Callable[[int], bytes] | None = None
 

@@ -33,22 +33,22 @@ from policyd.repository.records import MODEL
 class Measured:
     """The rounds of one kind of request."""
 
-    rates: list[float] = field(default_factory=list)  # answers per second
+    rates: list[float] = field(default_factory=list)  # responses per second
     p50: list[float] = field(default_factory=list)  # milliseconds
-    cpu: list[float] = field(default_factory=list)  # seconds a request, of all the server's processes
+    cpu: list[float] = field(default_factory=list)  # seconds per request, over all of the server's processes
 
 
 def _plain(request: ActRequest) -> None:
-    """Raw observations alone."""
+    """Sends raw observations only."""
     request.ClearField("policy")
 
 
 def _policy(_: ActRequest) -> None:
-    """The policy's name beside them."""
+    """Adds the policy's name."""
 
 
 def _named(request: ActRequest) -> None:
-    """A decision for each row."""
+    """Adds a named decision for each row."""
     for row in range(len(request.observations.raw) // (4 * OBSERVATION_SIZE)):
         request.decisions.add(episode_id="6f1c3a52-6a08-4c1e-9b6e-2f3f8b0f6d11", step=row, subject="player")
 
@@ -62,7 +62,7 @@ KINDS: dict[str, Callable[[ActRequest], None]] = {"plain": _plain, "policy": _po
 @click.option("--connections", type=click.IntRange(1), default=8, help="Each with one request.")
 @click.option("--rows", type=click.IntRange(1), default=1, help="Of each request.")
 def main(rounds: int, seconds: float, connections: int, rows: int) -> None:
-    """Rate, median latency and CPU time a request: named decisions over plain requests."""
+    """Measure rate, latency and CPU time per request: named decisions against plain requests."""
     processes.stop_in_order()
     h2load.install()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder, ExitStack() as stack:
@@ -91,7 +91,7 @@ def record(address: str) -> None:
 
 
 def message(kind: str, rows: int) -> bytes:
-    """The request of one kind; its seed keeps every answer equally long."""
+    """A request of one kind. Its seed keeps all responses equally long."""
     request = ActRequest.FromString(ACT.request(rows))
     request.seed = 1 << 62
     KINDS[kind](request)
@@ -117,9 +117,9 @@ def measure(into: Measured, running: Running, data: bytes, connections: int, sec
 
 
 def report(measured: dict[str, Measured]) -> None:
-    """One line a kind.
+    """Prints one line per kind.
 
-    Ratios are medians over the rounds, each round against the plain one beside it.
+    Ratios are medians over the rounds, each against the plain requests of the same round.
     """
     plain = measured["plain"]
     for kind, found in measured.items():

@@ -34,7 +34,7 @@ def markdown(results: Results) -> str:
 
 
 def write_json(results: Results, path: Path) -> None:
-    """Every measurement, and the targets judged from them."""
+    """Writes every measurement, and which targets are met."""
     judged = [
         {"claim": t.claim, "value": t.value, "bound": t.bound, "met": t.met, "failed": t.failed}
         for t in targets(results)
@@ -83,7 +83,7 @@ _QUANTITIES = (
 
 
 def _by_cell(results: Results, title: str, text: Callable[[list[Measurement]], str]) -> str:
-    """A row for each contestant, a column for each cell."""
+    """A table with a row for each contestant and a column for each cell."""
     grid = results.grid()
 
     def entry(name: str, cell: Cell) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-SWAPS = "swaps"  # the part of a run, in `Failure`
+SWAPS = "swaps"  # the name of this part of a run, in `Failure`
 
 
 class Cell(NamedTuple):
@@ -25,12 +25,12 @@ class Measurement:
     contestant: str
     cell: Cell
     round: int
-    rate: float  # answers a second
+    rate: float  # responses per second
     p50_ms: float
     p99_ms: float
-    cpu_per_1000: float  # server's CPU seconds per 1,000 answers
-    client_cores: float  # h2load
-    other_cores: float  # everything else on the machine
+    cpu_per_1000: float  # server's CPU seconds per 1,000 responses
+    client_cores: float  # cores that h2load used
+    other_cores: float  # cores that everything else on the machine used
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class StreamMeasurement:
     contestant: str
     in_flight: int
     round: int
-    rate: float  # answers a second
+    rate: float  # responses per second
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ImageMeasurement:
 class ActorMeasurement:
     """One actor that waits for each action before it asks for the next."""
 
-    way: str  # how it asks
+    way: str  # how it calls the server
     round: int
     p50_ms: float
     p99_ms: float
@@ -66,7 +66,7 @@ class ActorMeasurement:
 
 @dataclass(frozen=True)
 class SwapMeasurement:
-    """Latency under load without and with versions being swapped."""
+    """Latency under load, without and with swaps of the version."""
 
     contestant: str
     round: int
@@ -78,7 +78,7 @@ class SwapMeasurement:
 
 @dataclass(frozen=True)
 class Failure:
-    """A measurement that gave no figure: nothing came in its time, or not an answer."""
+    """A measurement without a figure: no response came in time, or a wrong one."""
 
     contestant: str
     round: int
@@ -99,14 +99,14 @@ class Results:
     swaps: list[SwapMeasurement] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     memory: dict[str, list[int]] = field(default_factory=dict)  # peak bytes of each process
-    onnxruntime_ms: dict[int, list[float]] = field(default_factory=dict)  # batch -> one median a round
+    onnxruntime_ms: dict[int, list[float]] = field(default_factory=dict)  # batch -> one median per round
 
     def names(self, kind: str | None = None) -> list[str]:
-        """Contestants, of one kind where it is given."""
+        """The names of the contestants, all or of one kind."""
         return [name for name, own in self.kinds.items() if kind in (None, own)]
 
     def grid(self) -> list[Cell]:
-        """Every cell that anybody answered in: one request in flight first, then ascending."""
+        """Every cell with a response: one request in flight first, then ascending."""
         return sorted({m.cell for m in self.cells}, key=lambda cell: (cell.in_flight, cell))
 
     def of(self, contestant: str, cell: Cell) -> list[Measurement]:
@@ -114,13 +114,13 @@ class Results:
         return [m for m in self.cells if (m.contestant, m.cell) == (contestant, cell)]
 
     def failed(self, names: Collection[str], parts: Collection[str]) -> int:
-        """How many measurements of these contestants and these parts of the run gave no figure."""
+        """How many measurements of these contestants and parts of the run gave no figure."""
         return sum(f.contestant in names and f.part in parts for f in self.failures)
 
     def ratio(self, ours: str, other: str, cell: Cell, value: Callable[[Measurement], float]) -> float | None:
-        """Median over the rounds of value(ours) / value(other), paired within each round.
+        """The median over the rounds of value(ours) / value(other), paired within each round.
 
-        Rounds in which one of them failed are left out; `failed` counts them.
+        Rounds in which one of the two failed are left out. `failed` counts them.
         """
         others = {m.round: value(m) for m in self.of(other, cell)}
         pairs = [value(m) / others[m.round] for m in self.of(ours, cell) if m.round in others]
@@ -132,22 +132,22 @@ class Results:
 
 
 def label(cell: Cell) -> str:
-    """How a cell is called in tables; m: requests in flight on each connection."""
+    """The label of a cell in tables, where m is the number of requests in flight per connection."""
     more = f" m={cell.in_flight}" if cell.in_flight > 1 else ""
     return f"b{cell.batch} c={cell.connections}{more}"
 
 
 def rate(measurement: Measurement) -> float:
-    """Answers a second."""
+    """Responses per second."""
     return measurement.rate
 
 
 def p99(measurement: Measurement) -> float:
-    """99th percentile of the latency, ms."""
+    """The 99th percentile of the latency, in ms."""
     return measurement.p99_ms
 
 
 def median(values: Iterable[float]) -> float:
-    """The median; NaN of nothing."""
+    """The median; NaN if there are no values."""
     found = list(values)
     return statistics.median(found) if found else float("nan")

@@ -12,24 +12,24 @@ SECRETS = Path(__file__).parents[2] / "deploy/secrets"
 
 @dataclass(frozen=True)
 class Secrets:
-    """The files of a folder that `deploy/secrets` has filled."""
+    """The files that `deploy/secrets` wrote into a folder."""
 
     folder: Path
 
     @classmethod
     def made(cls, folder: Path) -> Secrets:
-        """A new authority, a certificate for 127.0.0.1 and a token for each role. Takes openssl."""
+        """Makes an authority, a certificate for 127.0.0.1, and a token per role. Needs openssl."""
         subprocess.run([str(SECRETS), str(folder)], check=True, capture_output=True)
         return cls(folder)
 
     @property
     def authority(self) -> Path:
-        """Certificate of the authority."""
+        """The certificate of the authority."""
         return self.folder / "ca.crt"
 
     @property
     def token(self) -> str:
-        """Of a caller with the role act."""
+        """The token of a caller with the role act."""
         return (self.folder / "clients/act.token").read_text()
 
     @property
@@ -47,7 +47,7 @@ class Secrets:
         return {**self.tls, "POLICYD_CALLERS": str(self.folder / "server/callers.yaml")}
 
 
-# How a server is made secure: its environment, and the token that its clients show.
+# How a server is secured: its environment, and the token of its clients.
 Secured = Callable[[Secrets], tuple[dict[str, str], str]]
 
 

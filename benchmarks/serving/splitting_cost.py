@@ -23,7 +23,7 @@ from policyd import PolicyClient
 from policyd.repository import ModelRepository
 from policyd.repository.records import MODEL
 
-# The kind of request, the share of version 2, and the share that it shadows.
+# The kind of request, the share of version 2, and the share of requests that it shadows.
 KINDS = {
     "plain": ("plain", 0.0, 0.0),
     "split": ("plain", 0.3, 0.0),
@@ -38,7 +38,7 @@ KINDS = {
 @click.option("--seconds", type=click.FloatRange(0.2), default=1.0, help="Of load a round.")
 @click.option("--connections", type=click.IntRange(1), default=8, help="Each with one request.")
 def main(rounds: int, seconds: float, connections: int) -> None:
-    """Rate, median latency and CPU time a request, over plain requests without shares."""
+    """Measure rate, latency and CPU time per request, against plain requests without shares."""
     processes.stop_in_order()
     h2load.install()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder, ExitStack() as stack:
@@ -63,7 +63,7 @@ def main(rounds: int, seconds: float, connections: int) -> None:
 
 
 def _publish_again(repository: ModelRepository) -> None:
-    """The same model as version 2."""
+    """Publishes the same model again, as version 2."""
     first = repository.read(POLICY, 1)
     repository.publish(POLICY, {MODEL: repository.read_model(POLICY, 1)}, metadata=first.metadata)
 

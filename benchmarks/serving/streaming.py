@@ -15,15 +15,15 @@ from tritonclient.grpc import service_pb2
 from benchmarks.serving.protocols import InvalidAnswer, Protocol
 from policy_api.v1 import policy_pb2
 
-GRACE_SECONDS = 30.0  # to begin and to end a stream
+GRACE_SECONDS = 30.0  # seconds to begin, and to end, a stream
 
 
 def answers_per_second(address: str, protocol: Protocol, *, in_flight: int, seconds: float) -> float:
-    """Rate of one stream at batch 1.
+    """The responses per second of one stream at batch 1.
 
     Raises:
-        InvalidAnswer: an answer is not one, or its size is not that of the first.
-        TimeoutError: the answers stopped coming.
+        InvalidAnswer: a response is wrong, or its size differs from that of the first.
+        TimeoutError: the responses stopped coming.
     """
     drive = _drive(address, protocol, in_flight, seconds)
     return asyncio.run(asyncio.wait_for(drive, seconds + GRACE_SECONDS))
@@ -47,13 +47,13 @@ async def _drive(address: str, protocol: Protocol, in_flight: int, seconds: floa
             await call.write(message)
             count += 1
         await call.done_writing()
-        while await call.read() is not grpc.aio.EOF:  # Triton does not survive a stream that is cancelled
+        while await call.read() is not grpc.aio.EOF:  # Triton crashes if a stream is cancelled
             pass
         return count / elapsed
 
 
 def check_first(protocol: Protocol, answer: object) -> bytes:
-    """The bytes of a stream's answer, once it is known to hold one."""
+    """The bytes of a stream's response, after a check that it contains one."""
     if not isinstance(answer, bytes):
         raise InvalidAnswer("the stream ended at once")
     if protocol.stream_method == "/policy_api.v1.PolicyService/StreamAct":

@@ -20,21 +20,21 @@ CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class SwapPlan:
-    """How many swaps, how far apart (seconds)."""
+    """The number of swaps, and the seconds between them."""
 
     swaps: int = 20
     interval: float = 0.25
 
     @property
     def seconds(self) -> float:
-        """Length of the load, with a margin after the last swap."""
+        """The length of the load, with a margin after the last swap."""
         return self.swaps * self.interval + 1.0
 
 
 def measure(
     contestant: str, running: Running, answer_bytes: int, number: int, plan: SwapPlan
 ) -> SwapMeasurement:
-    """One round: the load alone, then the load with swaps."""
+    """Measures one round: the load alone, then the load with swaps."""
     quiet = _load(running.url, answer_bytes, plan.seconds)
     failures: list[Exception] = []
     swapper = threading.Thread(target=_swap, args=(running.address, plan, failures))
@@ -60,9 +60,9 @@ def _load(url: str, answer_bytes: int, seconds: float) -> h2load.Load:
 
 
 def _swap(address: str, plan: SwapPlan, failures: list[Exception]) -> None:
-    """Points the alias at the other version again and again.
+    """Points the alias to the other version again and again.
 
-    It checks each time that the other version answers.
+    It checks each time that the other version then responds.
     """
     try:
         with grpc.insecure_channel(address) as channel:

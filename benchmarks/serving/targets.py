@@ -17,24 +17,24 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Target:
-    """One claim: the figure that came, the bound, and whether it must be above or below."""
+    """One claim: the measured figure, its bound, and whether it must be above or below."""
 
     claim: str
-    value: float | None  # None: nothing to take it from
+    value: float | None  # None: it was not measured
     bound: float
     at_least: bool = True
-    failed: int = 0  # measurements that should have been part of it and gave no figure
+    failed: int = 0  # measurements that belong to it but gave no figure
 
     @property
     def met(self) -> bool | None:
-        """Whether the figure keeps the bound; None: not measured, or not all of it."""
+        """Whether the figure keeps the bound; None if it was not measured, or not in every cell."""
         if self.value is None or self.failed:
             return None
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 def targets(results: Results) -> list[Target]:
-    """Every claim that this run meant to measure."""
+    """Every claim that this run was to measure."""
     found = [
         *_against_triton(results),
         *_against_c(results),
@@ -61,7 +61,7 @@ def _against_triton(results: Results) -> Iterator[Target]:
 
 
 def _against_c(results: Results) -> Iterator[Target]:
-    """The limit: the same answers from C."""
+    """Claims against the limit, which gives the same responses from C."""
     for c, ours in ((C, FRONT), (C_X2, FRONT_X2)):
         for cell in results.grid():
             value = results.ratio(c, ours, cell, rate)
@@ -73,7 +73,7 @@ def _against_c(results: Results) -> Iterator[Target]:
 
 
 def _security(results: Results) -> Iterator[Target]:
-    """What TLS with roles costs: the server's CPU time a request, over that without."""
+    """What TLS with roles costs: the server's CPU time per request, divided by that without."""
     where, value, failed = _worst(results, ROLES, FRONT, lambda m: m.cpu_per_1000, max)
     yield Target(
         f"TLS with roles / plain, CPU a request, worst cell{where}",
@@ -122,7 +122,7 @@ def _worst(
     value: Callable[[Measurement], float],
     worst: Callable[..., tuple[float, Cell]],
 ) -> tuple[str, float | None, int]:
-    """The worst cell's ratio, where it is, and how many measurements are missing."""
+    """The worst cell's ratio, its cell, and how many measurements are missing."""
     grid = results.grid()
     failed = results.failed((ours, other), [label(cell) for cell in grid])
     ratios = [(results.ratio(ours, other, cell, value), cell) for cell in grid]

@@ -17,7 +17,7 @@ from benchmarks.training.contestants import CHECKOUT, CONTESTANTS, TASKS
 from benchmarks.training.measure import PEERS, Plan, run
 from benchmarks.training.peers import REQUIREMENTS, peers_python
 
-SEEDS = (2001, 2002, 2003, 2004, 2005)  # no preset was tuned on these
+SEEDS = (2001, 2002, 2003, 2004, 2005)  # no preset was tuned on these seeds
 
 
 @click.command(context_settings={"show_default": True})
@@ -44,7 +44,7 @@ def main(
     episodes: int,
     output: Path,
 ) -> None:
-    """Trains with policyd and its peers in turn, from process start to a solved task."""
+    """Train with policyd and its peers in turn, timed from process start to a solved task."""
     contestants, env_ids = only or tuple(CONTESTANTS), env_ids or tuple(TASKS)
     plan = Plan(contestants, env_ids, seeds, _budgets(peer_steps), max_seconds, episodes)
     needs_peers = any(CONTESTANTS[name].peer for name in contestants)

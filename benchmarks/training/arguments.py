@@ -15,18 +15,18 @@ class Run:
     env_id: str
     seed: int
     steps: int  # environment steps; 0: the contestant's full budget
-    gap: float  # seconds between snapshots, at least
-    growth: float  # of the time so far between snapshots, at least
-    max_seconds: float  # after which the run is stopped
-    out: Path  # where the record goes
+    gap: float  # least seconds between snapshots
+    growth: float  # least time between snapshots, as a share of the time so far
+    max_seconds: float  # the run is then stopped
+    out: Path  # where it writes its record
 
     def command(self) -> list[str]:
-        """As arguments of a process."""
+        """The run as arguments of a process."""
         return [word for name, value in vars(self).items() for word in (f"--{name}", str(value))]
 
 
 def parse() -> Run:
-    """The run that the process was started for."""
+    """The run that this process was started for."""
     parser = argparse.ArgumentParser()
     types = {"seed": int, "steps": int, "gap": float, "growth": float, "max_seconds": float, "out": Path}
     for name in Run.__dataclass_fields__:

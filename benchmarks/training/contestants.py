@@ -13,20 +13,20 @@ CHECKOUT = Path(__file__).parents[2]
 class Contestant:
     """A learner that runs in a process of its own."""
 
-    module: str  # run with -m
+    module: str  # runs with `python -m`
     algorithm: str
-    peer: bool  # in the peers' environment
-    env_ids: tuple[str, ...] = ()  # the tasks that it can learn; (): all
+    peer: bool  # whether it runs in the peers' environment
+    env_ids: tuple[str, ...] = ()  # tasks that it can learn; (): all
 
 
 @dataclass(frozen=True)
 class Task:
-    """An environment and when it counts as solved."""
+    """An environment, and the return at which it counts as solved."""
 
     env_id: str
-    threshold: float  # mean return of the scoring episodes, actions sampled
-    gap: float  # seconds between snapshots, at least
-    growth: float  # of the learning time so far between snapshots, at least
+    threshold: float  # mean return of the scoring episodes, with sampled actions
+    gap: float  # least seconds between snapshots
+    growth: float  # least time between snapshots, as a share of the learning time so far
 
 
 CONTESTANTS: Mapping[str, Contestant] = {

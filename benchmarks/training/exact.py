@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 
 class Lake:
-    """The transition probabilities. One more state, the last, stands for an ended episode."""
+    """The transition probabilities. The last state, one more, means that the episode has ended."""
 
     def __init__(self, env_id: str) -> None:
         env: Any = gym.make(env_id)
@@ -24,7 +24,7 @@ class Lake:
         self.limit: int = env.spec.max_episode_steps
         states, actions = len(table), len(table[0])
         self.next = np.zeros((states, actions, states + 1))  # [S, A, S + 1]
-        self.reward = np.zeros((states, actions))  # [S, A], expected
+        self.reward = np.zeros((states, actions))  # [S, A], expected rewards
         for state, of_state in table.items():
             for action, outcomes in of_state.items():
                 for probability, after, reward, ended in outcomes:
@@ -32,14 +32,14 @@ class Lake:
                     self.reward[state, action] += probability * reward
 
     def best(self) -> float:
-        """The best possible mean return, by backward induction over the steps that are left."""
+        """The best possible mean return, by backward induction over the remaining steps."""
         values = np.zeros(len(self.reward) + 1)  # [S + 1]
         for _ in range(self.limit):
             values = np.append((self.reward + self.next @ values).max(1), 0.0)
         return float(values[0])
 
     def best_without_clock(self, gamma: float) -> float:
-        """The mean return of what value iteration with this discount finds, within the limit."""
+        """The mean return, within the limit, of the policy from value iteration with `gamma`."""
         values = np.zeros(len(self.reward) + 1)
         for _ in range(20_000):
             worth = self.reward + gamma * self.next @ values  # [S, A]
@@ -56,7 +56,7 @@ class Lake:
 
 
 def probabilities(model: Path, states: int) -> np.ndarray:
-    """What the policy does in each state [S, A]."""
+    """The policy's action probabilities in each state [S, A]."""
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     observations = np.arange(states, dtype=np.float32).reshape(-1, 1)
     found: np.ndarray = np.asarray(session.run(["action_probs"], {"observations": observations})[0])
@@ -68,7 +68,7 @@ def probabilities(model: Path, states: int) -> np.ndarray:
 @click.argument("models", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--env", "env_id", default="FrozenLake-v1")
 def main(models: tuple[Path, ...], env_id: str) -> None:
-    """Prints one line for the environment and one for each of MODELS."""
+    """Print one line for the environment and one for each of MODELS."""
     lake = Lake(env_id)
     found = " ".join(f"{gamma:g}: {lake.best_without_clock(gamma):.4f}" for gamma in (0.99, 0.995, 0.999))
     print(f"{env_id}: at most {lake.best():.4f}; by value iteration with gamma {found}")

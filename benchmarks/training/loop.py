@@ -41,7 +41,7 @@ def main(
     baseline: Path | None,
     jax: bool,
 ) -> None:
-    """Prints env-steps per second, by processor time and by the wall clock; medians over rounds."""
+    """Print env-steps per second, by processor time and wall clock, as medians over rounds."""
     chosen = {"n_envs": str(envs), **dict(entry.split("=", 1) for entry in settings)}
     arguments = [env_id, str(steps), json.dumps(chosen)]
     commands = {"this": ([sys.executable, str(OURS), *arguments], CHECKOUT)}
@@ -64,7 +64,7 @@ def main(
 
 
 def speed(command: list[str], folder: Path) -> tuple[float, float]:
-    """Environment steps per processor second and per second."""
+    """Environment steps per processor second, and per second."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     done = subprocess.run(
         command, env={**os.environ, **threads}, cwd=folder, check=True, capture_output=True, text=True

@@ -15,7 +15,7 @@ PACKAGE = "policyd_trainer" if importlib.util.find_spec("policyd_trainer") else 
 
 
 def main() -> None:
-    """Prints environment steps, processor seconds and seconds, without the first twentieth."""
+    """Prints environment steps, processor seconds and seconds, all without the first twentieth."""
     env_id, steps, settings = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
     start, config, make = (
         importlib.import_module(f"{PACKAGE}.{name}")

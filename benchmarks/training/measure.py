@@ -29,9 +29,9 @@ class Plan:
     contestants: tuple[str, ...]
     env_ids: tuple[str, ...]
     seeds: tuple[int, ...]
-    steps: Mapping[str, int]  # budget of peers per environment; missing: their full budget
-    max_seconds: float  # after which a run is stopped
-    episodes: int  # that score a snapshot
+    steps: Mapping[str, int]  # step budget of peers, by environment; missing: their full budget
+    max_seconds: float  # a run is then stopped
+    episodes: int  # episodes that score a snapshot
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Usage:
 def run(plan: Plan, python_of_peers: Path, folder: Path, environment: dict[str, object]) -> Results:
     """Measures round by round.
 
-    A round is every contestant once on every task, so that a busy minute hits all.
+    A round runs every contestant once on every task, so that a busy minute affects all of them.
     """
     results = Results(environment)
     for env_id in plan.env_ids:

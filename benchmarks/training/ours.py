@@ -13,7 +13,7 @@ from policyd_trainer.networks.mlp import MlpSpec, layer_views
 
 
 def main() -> None:
-    """Learns, with snapshots of what would be exported at that moment."""
+    """Trains, and takes snapshots of what would be exported at that moment."""
     run = parse()
     recorder = Recorder(run.gap, run.growth, run.max_seconds)
     recorder.imported()

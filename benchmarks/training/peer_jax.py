@@ -21,17 +21,17 @@ from benchmarks.training.recorder import Recorder, Snapshot
 
 ENVS, STEPS, MINIBATCH, BUDGET = 16, 16, 64, 200_000
 GAMMA, LAMBDA, RATE, NORM, VALUE_WEIGHT = 0.99, 0.98, 1.4e-3, 0.5, 0.5
-CALL = 40  # rollouts in one call of the compiled function
+CALL = 40  # rollouts per call of the compiled function
 
-Weights = Any  # {"actor": layers, "critic": layers}, a layer being (weight [in, out], bias [out])
+Weights = Any  # {"actor": layers, "critic": layers}; a layer is (weight [in, out], bias [out])
 
 
 class Carry(NamedTuple):
-    """What goes from rollout to rollout."""
+    """What one rollout passes on to the next."""
 
     weights: Weights
-    moments: Any  # of the optimiser
-    states: Any  # of the environments
+    moments: Any  # the optimiser's moments
+    states: Any  # the environments' states
     observations: jax.Array  # [N, 4]
     key: jax.Array
 
@@ -44,7 +44,7 @@ def outputs(layers: Any, x: jax.Array) -> jax.Array:
 
 
 def initial(key: jax.Array) -> Weights:
-    """Orthogonal weights, as ours."""
+    """Orthogonal initial weights, the same scheme as ours."""
 
     def layers(key: jax.Array, sizes: tuple[int, ...], last: float) -> Any:
         gains = [2**0.5] * (len(sizes) - 2) + [last]
@@ -58,7 +58,7 @@ def initial(key: jax.Array) -> Weights:
 
 
 def advantages(values: jax.Array, last: jax.Array, rewards: jax.Array, dones: jax.Array) -> jax.Array:
-    """GAE(lambda) backwards over [T, N]."""
+    """GAE(lambda) over [T, N], computed backwards."""
 
     def step(carry: Any, row: Any) -> Any:
         following, later = carry
@@ -72,7 +72,7 @@ def advantages(values: jax.Array, last: jax.Array, rewards: jax.Array, dones: ja
 
 
 def program(env: Any, parameters: Any, optimizer: Any, envs: int = ENVS) -> Any:
-    """The compiled function: a carry to the carry after `CALL` rollouts and their updates."""
+    """The compiled function. It maps a carry to the carry after `CALL` rollouts and updates."""
 
     def act(carry: Carry, _: Any) -> Any:
         key, sampling, stepping = jax.random.split(carry.key, 3)
@@ -126,13 +126,13 @@ def start(run: Run, envs: int = ENVS) -> tuple[Any, Carry]:
 
 
 def snapshot(recorder: Recorder, carry: Carry, env_steps: int) -> Snapshot:
-    """The policy as it is."""
+    """The policy at this moment."""
     layers = [(np.asarray(weight), np.asarray(bias)) for weight, bias in carry.weights["actor"]]
     return Snapshot(recorder.seconds, env_steps, layers, "tanh")
 
 
 def main() -> None:
-    """Learns, with snapshots between calls of the compiled function."""
+    """Trains, and takes snapshots between calls of the compiled function."""
     run = parse()
     recorder = Recorder(run.gap, run.growth, run.max_seconds)
     recorder.imported()

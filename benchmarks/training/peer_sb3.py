@@ -28,7 +28,7 @@ ZOO = {
 
 
 class Snapshots(BaseCallback):
-    """Takes snapshots between rollouts, when the weights are those of whole updates."""
+    """Takes snapshots between rollouts, when an update is complete."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Snapshots(BaseCallback):
         return not self.recorder.over()
 
     def take(self) -> None:
-        """Keeps the policy as it is."""
+        """Stores the policy as it is now."""
         policy, env = self.model.policy, self.model.get_env()
         linears = [m for m in policy.mlp_extractor.policy_net if hasattr(m, "weight")] + [policy.action_net]
         arrays = [(m.weight.detach().numpy().T.copy(), m.bias.detach().numpy().copy()) for m in linears]
@@ -53,7 +53,7 @@ class Snapshots(BaseCallback):
 
 
 def main() -> None:
-    """Learns, with snapshots."""
+    """Trains, and takes snapshots."""
     run = parse()
     recorder = Recorder(run.gap, run.growth, run.max_seconds)
     recorder.imported()

@@ -23,11 +23,11 @@ from tianshou.utils.net.discrete import DiscreteActor, DiscreteCritic
 from benchmarks.training.arguments import parse
 from benchmarks.training.recorder import Recorder, Snapshot
 
-BUDGET = {"CartPole-v1": 400_000, "LunarLander-v3": 200_000}  # its examples' 10 epochs of 40,000 steps
+BUDGET = {"CartPole-v1": 400_000, "LunarLander-v3": 200_000}  # 10 epochs of 40,000 steps, as in its examples
 
 
 class Finished(Exception):
-    """The run has had its steps or its time."""
+    """The run has used up its steps or its time."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Setup:
 
     algorithm: OnPolicyAlgorithm
     actor: torch.nn.Module
-    episodes: int  # per collection
+    episodes: int  # episodes per collection
     n_envs: int
     repetitions: int  # passes over each collection
 
 
 def a2c(env: gymnasium.Env) -> Setup:
-    """As test_a2c_with_il.py."""
+    """The settings of tianshou's test_a2c_with_il.py."""
     net = Net(state_shape=env.observation_space.shape, hidden_sizes=[64, 64])
     actor = DiscreteActor(preprocess_net=net, action_shape=env.action_space.n, softmax_output=False)
     algorithm = A2C(
@@ -58,7 +58,7 @@ def a2c(env: gymnasium.Env) -> Setup:
 
 
 def reinforce(env: gymnasium.Env) -> Setup:
-    """As test_reinforce.py."""
+    """The settings of tianshou's test_reinforce.py."""
     shape, actions = env.observation_space.shape, env.action_space.n
     actor = Net(state_shape=shape, action_shape=actions, hidden_sizes=[64, 64], softmax=True)
     for module in actor.modules():
@@ -77,14 +77,14 @@ def reinforce(env: gymnasium.Env) -> Setup:
 
 
 class Between:
-    """Called by the trainer before each collection."""
+    """Is called by the trainer before each collection."""
 
     def __init__(self, recorder: Recorder, actor: torch.nn.Module, budget: int) -> None:
         self.env_steps = 0
         self._recorder, self._actor, self._budget = recorder, actor, budget
 
     def __call__(self, _epoch: int, env_steps: int) -> None:
-        """Takes a snapshot where one is due; raises Finished at the end."""
+        """Takes a snapshot if one is due. Raises Finished at the end."""
         self.env_steps = env_steps
         if self._recorder.due():
             self.take()
@@ -92,14 +92,14 @@ class Between:
             raise Finished
 
     def take(self) -> None:
-        """Keeps the policy as it is."""
+        """Stores the policy as it is now."""
         linears = [m for m in self._actor.modules() if isinstance(m, torch.nn.Linear)]
         arrays = [(m.weight.detach().numpy().T.copy(), m.bias.detach().numpy().copy()) for m in linears]
         self._recorder.take(Snapshot(self._recorder.seconds, self.env_steps, arrays, "relu"))
 
 
 def main() -> None:
-    """Learns, with snapshots."""
+    """Trains, and takes snapshots."""
     run = parse()
     recorder = Recorder(run.gap, run.growth, run.max_seconds)
     recorder.imported()

@@ -13,16 +13,16 @@ REQUIREMENTS = (
     "gymnax==1.0.1",
     "jax==0.10.2",
     "optax==0.2.8",
-    "six==1.17.0",  # gymnax imports it and does not say so
+    "six==1.17.0",  # gymnax imports it, but does not require it
 )
-CONSTRAINTS = ("torch==2.13.0",)  # the same torch as ours; the rest is what the peers ask for
+CONSTRAINTS = ("torch==2.13.0",)  # the same torch as ours; the peers choose the rest
 
 
 def peers_python(folder: Path) -> Path:
-    """The interpreter of the peers' environment, made and filled where it is not there yet.
+    """The interpreter of the peers' environment. Makes and fills the environment if needed.
 
     Raises:
-        subprocess.CalledProcessError: pip could not install; its message is on stderr.
+        subprocess.CalledProcessError: pip failed; its message is on stderr.
     """
     python, done = folder / "bin/python", folder / "installed.txt"
     wanted = "\n".join((*REQUIREMENTS, *CONSTRAINTS))

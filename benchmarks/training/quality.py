@@ -24,12 +24,12 @@ import click
 from benchmarks.training.contestants import CHECKOUT
 
 SEEDS = (3001, 3002, 3003, 3004, 3005)
-LIMITED: Mapping[str, str] = {"max_episode_steps": "200"}  # CliffWalking has no time limit of its own
+LIMITED: Mapping[str, str] = {"max_episode_steps": "200"}  # CliffWalking has no time limit
 
 
 @dataclass(frozen=True)
 class Task:
-    """One row: what is learned, and the mean return that is wanted both ways."""
+    """One row: the task, and the mean return that both modes must reach."""
 
     env_id: str
     wanted: float
@@ -62,7 +62,7 @@ TASKS: Mapping[str, Task] = {
     default=CHECKOUT / "benchmarks/results/quality.jsonl",
 )
 def main(names: tuple[str, ...], seeds: tuple[int, ...], settings: tuple[str, ...], output: Path) -> None:
-    """Trains each task with each seed and prints the table."""
+    """Train each task with each seed and print the table."""
     output.parent.mkdir(parents=True, exist_ok=True)
     chosen = names or tuple(TASKS)
     for seed in seeds:
@@ -85,7 +85,7 @@ def _rows(output: Path) -> list[dict[str, Any]]:
 
 
 def _run(task: Task, seed: int, settings: tuple[str, ...]) -> dict[str, Any]:
-    """Returns by fresh episodes, seconds and processor seconds of one run."""
+    """The returns over new episodes, the seconds and the processor seconds of one run."""
     pairs = [f"{name}={value}" for name, value in task.settings.items()] + list(settings)
     with tempfile.TemporaryDirectory(prefix="policyd-quality-") as folder:
         command = [sys.executable, "-m", "policyd_trainer", "train", "--policy", "quality", "--no-report"]

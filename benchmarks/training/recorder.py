@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-STARTED = "POLICYD_BENCHMARK_STARTED"  # environment variable: time.time() when the process was started
+STARTED = "POLICYD_BENCHMARK_STARTED"  # variable with the time.time() at which the process was started
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Snapshot:
     seconds: float  # since the process was started
     env_steps: int
     layers: Sequence[tuple[np.ndarray, np.ndarray]]  # weights [in, out] and biases [out], input first
-    activation: str  # tanh or relu, between layers
-    mean: np.ndarray | None = None  # of observations, subtracted first [D]
-    deviation: np.ndarray | None = None  # of observations, divided by [D]; then clipped to +-10
+    activation: str  # tanh or relu, between the layers
+    mean: np.ndarray | None = None  # [D], subtracted from observations first
+    deviation: np.ndarray | None = None  # [D], observations are divided by it, then clipped to +-10
 
     def probabilities(self, observations: np.ndarray) -> np.ndarray:
-        """pi(.|s) [B, A] of raw observations [B, D]."""
+        """pi(.|s) [B, A] for raw observations [B, D]."""
         x = observations.astype(np.float64)
         if self.mean is not None and self.deviation is not None:
             x = np.clip((x - self.mean) / self.deviation, -10, 10)
@@ -44,9 +44,9 @@ class Snapshot:
 
 @dataclass
 class Record:
-    """One run, as its process saw it."""
+    """One run, as its own process recorded it."""
 
-    import_seconds: float = 0.0  # process start until all modules were imported
+    import_seconds: float = 0.0  # from the process's start until all modules were imported
     ready_seconds: float = 0.0  # until the first environment step
     end_seconds: float = 0.0  # until the last update
     env_steps: int = 0
@@ -64,15 +64,15 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Since the process was started."""
+        """Seconds since the process was started."""
         return time.time() - self._started
 
     def imported(self) -> None:
-        """All modules are imported."""
+        """Notes that all modules are imported."""
         self.record.import_seconds = self.seconds
 
     def ready(self) -> None:
-        """The first environment step is next."""
+        """Notes that the first environment step comes next."""
         self.record.ready_seconds = self.seconds
 
     def due(self) -> bool:
@@ -80,17 +80,17 @@ class Recorder:
         return self.seconds >= self._next
 
     def over(self) -> bool:
-        """Whether the run has had its time."""
+        """Whether the run has used up its time."""
         return self.seconds >= self._max_seconds
 
     def take(self, snapshot: Snapshot) -> None:
-        """Keeps a snapshot."""
+        """Stores a snapshot."""
         self.record.snapshots.append(snapshot)
         learning = self.seconds - self.record.ready_seconds
         self._next = self.seconds + max(self._gap, self._growth * learning)
 
     def save(self, env_steps: int, path: Path) -> None:
-        """The run is over."""
+        """Writes the record at the end of the run."""
         self.record.end_seconds = self.seconds
         self.record.env_steps = env_steps
         path.write_bytes(pickle.dumps(self.record))

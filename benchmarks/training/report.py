@@ -16,7 +16,7 @@ HEADER = (
 
 
 def markdown(results: Results) -> str:
-    """A table per environment, ratios, and the share of the limit."""
+    """A table for each environment, ratios, and the share of the limit."""
     parts = ["\n".join(f"- {name}: {value}" for name, value in results.environment.items())]
     for env_id in dict.fromkeys(env_id for _, env_id in results.cells()):
         parts.append(f"## {env_id}\n\n" + _table(results, env_id))

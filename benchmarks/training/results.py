@@ -14,7 +14,7 @@ import numpy as np
 class Point:
     """A scored snapshot."""
 
-    seconds: float  # wall clock since the process was started
+    seconds: float  # wall clock seconds since the process was started
     env_steps: int
     mean_return: float
 
@@ -27,65 +27,67 @@ class RunResult:
     env_id: str
     seed: int
     import_seconds: float
-    seconds: float  # process start to the last update
-    learning_seconds: float  # first environment step to the last update
+    seconds: float  # from the process's start to the last update
+    learning_seconds: float  # from the first environment step to the last update
     env_steps: int
-    cpu_seconds: float  # of the process, all threads, imports included
+    cpu_seconds: float  # of all threads of the process, with imports
     peak_mb: float  # largest resident set
     curve: Sequence[Point]
-    solved_seconds: float | None  # process start to the first snapshot over the threshold; None: never
-    final_greedy: float  # last snapshot, 100 episodes
+    solved_seconds: (
+        float | None
+    )  # from the process's start to the first snapshot over the threshold; None: never
+    final_greedy: float  # mean return of the last snapshot, 100 episodes
     final_sampled: float
 
     @property
     def steps_per_second(self) -> float:
-        """Environment steps a second while learning."""
+        """Environment steps per second while learning."""
         return self.env_steps / self.learning_seconds
 
     @property
     def solved_learning_seconds(self) -> float | None:
-        """As solved_seconds, without the time until all modules were imported."""
+        """`solved_seconds` without the time until all modules were imported."""
         return None if self.solved_seconds is None else self.solved_seconds - self.import_seconds
 
     def at(self, seconds: float) -> float:
-        """The return of the latest policy at that moment; NaN before the first snapshot."""
+        """The return of the latest policy at that time; NaN before the first snapshot."""
         earlier = [point.mean_return for point in self.curve if point.seconds <= seconds]
         return earlier[-1] if earlier else float("nan")
 
 
 @dataclass
 class Results:
-    """A whole benchmark."""
+    """The results of a whole benchmark."""
 
     environment: dict[str, Any]
-    alone: dict[str, float] = field(default_factory=dict)  # contestant|env: env-steps/s without learning
+    alone: dict[str, float] = field(default_factory=dict)  # contestant|env -> env-steps/s without learning
     runs: list[RunResult] = field(default_factory=list)
 
     def of(self, contestant: str, env_id: str) -> list[RunResult]:
-        """The runs of a cell."""
+        """The runs of one contestant on one environment."""
         return [run for run in self.runs if (run.contestant, run.env_id) == (contestant, env_id)]
 
     def cells(self) -> list[tuple[str, str]]:
-        """(contestant, env_id), in order of appearance."""
+        """The pairs (contestant, env_id), in order of appearance."""
         return list(dict.fromkeys((run.contestant, run.env_id) for run in self.runs))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for machines."""
+        """All results as plain data for JSON."""
         return asdict(self)
 
 
 def median_time(
     runs: Sequence[RunResult], time: Callable[[RunResult], float | None]
 ) -> tuple[float, float, float]:
-    """(median, smallest, largest); a run that never got there counts as infinite."""
+    """(median, smallest, largest). A run that did not solve the task counts as infinite."""
     times = [float("inf") if (value := time(run)) is None else value for run in runs]
     return median(times), min(times), max(times)
 
 
 def band(runs: Sequence[RunResult], moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean, lowest, highest) return over runs at the moments [M].
+    """(mean, lowest, highest) return over the runs at the times [M].
 
-    A finished run keeps its last policy.
+    After its end, a run keeps its last policy.
     """
     returns = np.array([[run.at(moment) for moment in moments] for run in runs])  # [R, M]
     return returns.mean(axis=0), returns.min(axis=0), returns.max(axis=0)

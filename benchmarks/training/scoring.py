@@ -17,13 +17,13 @@ class Scorer:
         self._envs = [gymnasium.make(env_id, disable_env_checker=True) for _ in range(episodes)]
 
     def mean_return(self, snapshot: Snapshot, seed: Sequence[int], *, greedy: bool = False) -> float:
-        """The mean return of one episode per environment; the seed decides everything."""
+        """The mean return of one episode per environment. The seed determines all of it."""
         rng = np.random.default_rng(seed)
         starts = rng.integers(2**31, size=len(self._envs))
         observations = np.stack(
             [env.reset(seed=int(s))[0] for env, s in zip(self._envs, starts, strict=True)]
         )
-        running = np.arange(len(self._envs))  # rows of `observations` belong to these
+        running = np.arange(len(self._envs))  # the environments that the rows of `observations` belong to
         total = 0.0
         while len(running):
             actions = _actions(snapshot.probabilities(observations), rng, greedy=greedy)

@@ -26,19 +26,19 @@ from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.make import inspect
 from policyd_trainer.guardian.tree import descendants
 
-TICKS = os.sysconf("SC_CLK_TCK")  # a second
+TICKS = os.sysconf("SC_CLK_TCK")  # ticks per second
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One run, env-steps a second."""
+    """The speed of one run, in env-steps per second."""
 
     wall: float
-    idle: float  # by CPU time, as if every process had a core
+    idle: float  # by CPU time, as if every process had a core of its own
 
 
 def measure(env_id: str, algorithm: str, workers: int, rollouts: int, backend: str, *, ahead: bool) -> Speed:
-    """The preset's training loop with so many workers, their start left out."""
+    """Times the preset's training loop with `workers` workers, without their start."""
     settings = {"rollout_workers": str(workers), "total_timesteps": str(10**9)}
     if workers:
         settings["rollout_backend"] = f'"{backend}"'
@@ -56,14 +56,14 @@ def measure(env_id: str, algorithm: str, workers: int, rollouts: int, backend: s
         learner, *others = (_cpu_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
     finally:
         loop.collector.close()
-        while _workers():  # Ray ends actors later, and they would be counted with the next run's
+        while _workers():  # Ray ends actors later; until then they would count for the next run
             time.sleep(0.1)
     busiest = max(others, default=0.0)
     return Speed(steps / seconds, steps / (max(learner, busiest) if ahead else learner + busiest))
 
 
 def _workers() -> list[int]:
-    """Process ids of the rollout workers of this machine: children, or this cluster's actors."""
+    """Process ids of the rollout workers on this machine: children, or actors of this cluster."""
     actors = []
     for pid in descendants(os.getpid()):
         with suppress(OSError):
@@ -73,7 +73,7 @@ def _workers() -> list[int]:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far; proc(5)."""
+    """User and system time of a process so far, in seconds; proc(5)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -97,9 +97,9 @@ def main(
     ahead: bool,
     baseline: Path | None,
 ) -> None:
-    """Prints env-steps/s of training per number of workers, medians over rounds."""
+    """Print env-steps/s of training for each number of workers, as medians over rounds."""
     if backend == "ray":
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it is alone on loopback, and leaves no token
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it is alone on loopback, and writes no token
         import ray  # noqa: PLC0415 -- an extra
 
         ray.init(num_cpus=max(counts), include_dashboard=False, log_to_driver=False)
@@ -121,7 +121,7 @@ def main(
 
 
 def _of_checkout(checkout: Path, env_id: str, rollouts: int) -> Speed:
-    """A2C's loop of another checkout, without workers, for about as many steps."""
+    """Times A2C's loop of another checkout, without workers, for about as many steps."""
     preset = resolve_config("benchmark", env_id, "a2c", 2001, {})
     steps = str(max(10_000, rollouts * preset.n_envs * preset.n_steps))
     command = [str(checkout / ".venv/bin/python"), str(OURS), env_id, steps, "{}"]
