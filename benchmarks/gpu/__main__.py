@@ -61,7 +61,10 @@ class Bench:
         cells.run(self._sizes, self._device, deadline, self._findings)
 
     def end_at(self, moment: float) -> None:
-        """Ends the process then, with what was found: a measurement may hang in a driver."""
+        """Ends the process at `moment` and writes the results.
+
+        It is needed because a measurement may hang in a driver.
+        """
 
         def end() -> None:
             print("The time is over.", flush=True)

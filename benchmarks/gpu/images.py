@@ -20,7 +20,7 @@ class Catch:
 
     def __init__(self, num_envs: int, device: torch.device) -> None:
         self.num_envs = num_envs
-        self._pixels = torch.arange(self.size, device=device) // (self.size // self.cells)  # cell of each
+        self._pixels = torch.arange(self.size, device=device) // (self.size // self.cells)  # each pixel's
         self._numbers = torch.arange(num_envs, device=device)
         self._episode = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._row = torch.zeros_like(self._episode)  # of the ball

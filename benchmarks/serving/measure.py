@@ -203,7 +203,7 @@ def _streams(servers: list[Server], number: int, plan: Plan, results: Results) -
 
 
 def _has_stream(server: Server) -> bool:
-    """Whether the server streams. The limits serve unary calls only, MLServer only generated text."""
+    """Whether the server streams. The limits do not; MLServer streams only generated text."""
     contestant = server.contestant
     return server.is_plain and contestant.kind != "limit" and contestant.name != "MLServer"
 

@@ -33,9 +33,7 @@ class RunResult:
     cpu_seconds: float  # of all threads of the process, with imports
     peak_mb: float  # largest resident set
     curve: Sequence[Point]
-    solved_seconds: (
-        float | None
-    )  # from the process's start to the first snapshot over the threshold; None: never
+    solved_seconds: float | None  # from the process's start until the threshold is reached; None: never
     final_greedy: float  # mean return of the last snapshot, 100 episodes
     final_sampled: float
 

@@ -44,7 +44,7 @@ class ServiceProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C in a terminal reaches us alone: we stop them in order
+                start_new_session=True,  # Ctrl-C stops both in order, so it must not reach them directly
             )
 
     @property
