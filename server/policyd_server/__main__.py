@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
-# numpy's BLAS is not what computes here; its threads would only cost memory. Read once, at numpy's
-# import.
+# The server does not compute with numpy's BLAS, and its threads would only cost memory. The
+# variable is read once, when numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# ONNX Runtime would otherwise keep a device id and report usage.
+# Without this, ONNX Runtime would store a device id and report usage.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# gRPC's poller for Python up to 1.79: 4 context switches a request where its successor makes 10.
+# The poller that gRPC for Python used up to 1.79. It makes 4 context switches per request, its
+# successor 10.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_poller_for_python")
-# gRPC's core writes a line of its own for each client that sends nonsense.
+# Without this, gRPC's core would write a line for each malformed request.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from policyd.runtime.commands import run_service

@@ -56,10 +56,10 @@ POLICY_SERVICE = "policy_api.v1.PolicyService"
 
 
 class App:
-    """One server of one process. Made and used on one event loop."""
+    """One server in one process. It is created and used on one event loop."""
 
     def __init__(self, settings: Settings, link: WorkerLink | None = None) -> None:
-        """`link`: to the supervisor, where this process is one of several workers."""
+        """`link`: the connection to the supervisor, if this process is one of several workers."""
         self._settings = settings
         self._link = link
         self.health = HealthService()
@@ -68,7 +68,7 @@ class App:
         repository = opening.repository(settings.repository, settings.cache_root)
         self.follower = Follower(repository, LoadedVersions(settings.extra_versions), self._report_versions)
         self.health.detail = self.follower.troubles.description
-        self._reported: set[str] = set()  # policies that health has been told about
+        self._reported: set[str] = set()  # policies whose health was reported
         self._channel = trainer_channel(settings.trainer, settings.trainer_link, settings.max_message_bytes)
         self._decisions = DecisionSender(
             os.environ[RECORDER_SOCKET], RecordedPolicies(settings.experience_root)
@@ -80,9 +80,9 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Listens, reads the repository, says that it serves.
+        """Listens, reads the repository, and reports that it serves.
 
-        FailedPrecondition: the address is taken.
+        Raises FailedPrecondition if the address is taken.
         """
         for service in ("", POLICY_SERVICE, training.SERVICE):
             self.health.set(service, serving=False)
@@ -109,7 +109,7 @@ class App:
             self._link.report_ready()
 
     async def stop(self) -> None:
-        """Reports that it drains, answers the calls in flight, then frees everything."""
+        """Reports that it drains, answers the calls in flight, then releases everything."""
         self.health.drain()
         await self._transport.stop(self._settings.drain_seconds)
         await self._decisions.close()
@@ -128,7 +128,7 @@ class App:
     async def obey(self) -> None:
         """Follows the supervisor's messages until the connection ends.
 
-        Without a supervisor it waits for ever.
+        Without a supervisor, it waits for ever.
         """
         if self._link is None:
             await asyncio.Event().wait()
@@ -144,7 +144,7 @@ class App:
         return [] if self._link is None else await self._link.figures_of_others(policy)
 
     async def _refresh_all(self, policy: str) -> None:
-        """All workers follow the policy's aliases, this one first."""
+        """Makes all workers follow the policy's aliases, this one first."""
         await self.follower.refresh(policy)
         if self._link is not None:
             await self._link.refresh_others(policy)
@@ -158,7 +158,7 @@ class App:
         return shown + trace_context.outgoing() + request_ids.outgoing()
 
     def _report(self, service: str, *, serving: bool) -> None:
-        """Shows the health of all workers, as the supervisor reports it."""
+        """Reports one service. Health then shows the state of all workers."""
         if self._link is None:
             self.health.set(service, serving=serving)
         else:
@@ -208,7 +208,7 @@ class App:
         return Batcher(self._settings.max_queue_rows, observer, record, self._shadows)
 
     def _wraps(self, *, relayed: bool) -> list[Wrap]:
-        """What surrounds every method.
+        """Returns the wrappers around every method.
 
         `relayed`: the calls come from another process of this server.
         """
@@ -218,7 +218,10 @@ class App:
         return [*wraps, *(each for each in measures if each is not None), request_ids.RequestIds(HOT)]
 
     def _grpcio(self, handlers: HandlerRegistry, wraps: Sequence[Wrap]) -> Transport:
-        """The transport without the front; a second one where an HTTP process calls this one."""
+        """Returns the transport without the front.
+
+        If an HTTP process calls this one, a second transport for it is added.
+        """
         public = GrpcioTransport(handlers, wraps, self._settings)
         if (socket := private.of_this_process()) is None:
             return public
@@ -226,9 +229,9 @@ class App:
         return BothTransports(public, GrpcioTransport(handlers, relayed, self._settings, socket))
 
     def _report_versions(self) -> None:
-        """Reports whether each policy serves.
+        """Reports for each policy whether it serves.
 
-        It does if its aliases answer with the versions that the repository names.
+        It serves if its aliases answer with the versions that the repository says.
         """
         if self.metrics is not None:
             self.metrics.versions.changed(self.follower)

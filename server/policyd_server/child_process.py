@@ -27,7 +27,7 @@ async def readable(descriptor: int) -> None:
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
-    """Waits for the end of a process, and returns its exit code."""
+    """Waits for the end of a process and returns its exit code."""
     descriptor = os.pidfd_open(process.pid)
     try:
         await readable(descriptor)
@@ -37,7 +37,7 @@ async def ended(process: subprocess.Popen[bytes]) -> int:
 
 
 async def end(process: subprocess.Popen[bytes], grace: float = STOP_SECONDS) -> None:
-    """SIGTERM, and after `grace` seconds SIGKILL."""
+    """Sends SIGTERM, and after `grace` seconds SIGKILL."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -50,6 +50,6 @@ async def end(process: subprocess.Popen[bytes], grace: float = STOP_SECONDS) -> 
 
 
 def dies_with(owner: int) -> bool:
-    """Asks the kernel to end this process with its owner. False: the owner has died already."""
+    """Asks the kernel to kill this process when `owner` dies. False: it has died already."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     return os.getppid() == owner

@@ -27,7 +27,10 @@ Command = Callable[..., None]
 
 
 def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
-    """One option with its environment variable; what is not given keeps the setting's default."""
+    """Returns one option with its environment variable.
+
+    If it is not given, the default of `Settings` stays.
+    """
     name = flag.removeprefix("--").replace("-", "_")
     field = Settings.model_fields[name]
     shown = "" if field.is_required() or field.default is None else f"  [default: {field.default}]"

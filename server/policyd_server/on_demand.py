@@ -21,10 +21,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class OnDemandProcess:
-    """Holds the listening socket, and starts the process when somebody connects.
+    """Holds a listening socket, and starts a process when somebody connects to it.
 
-    A server that does not need it never starts one. A process that dies is started by the next
-    connection; the socket stays, so that no worker is refused meanwhile.
+    A server that does not need the process never starts it. If the process dies, the next
+    connection starts it again. The socket stays open meanwhile, so that no worker is refused.
     """
 
     def __init__(self, title: str, variable: str, module: str, arguments: Sequence[str]) -> None:
@@ -43,12 +43,12 @@ class OnDemandProcess:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Watches the socket."""
+        """Begins to watch the socket."""
         os.environ[self._variable] = self.path
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Ends the process. Its workers have ended before."""
+        """Ends the process. The workers that use it have ended before."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -58,7 +58,7 @@ class OnDemandProcess:
 
     async def _keep(self) -> None:
         while True:
-            await child_process.readable(self._listener.fileno())  # somebody waits to be accepted
+            await child_process.readable(self._listener.fileno())  # a client waits to be accepted
             process = self._start_process()
             try:
                 code = await child_process.ended(process)
@@ -68,10 +68,10 @@ class OnDemandProcess:
             await asyncio.sleep(RESTART_SECONDS)
 
     def _start_process(self) -> subprocess.Popen[bytes]:
-        """Starts the process by vfork, from this thread.
+        """Starts the process with vfork, from this thread.
 
-        gRPC's threads must not see a fork, which uvloop would make; and the kernel ends the process
-        with the thread that started it.
+        uvloop would fork, which gRPC's threads must not see. And the kernel kills the process when
+        the thread that started it ends.
         """
         listener = self._listener.fileno()
         return subprocess.Popen([*self._command, str(listener), str(os.getpid())], pass_fds=[listener])

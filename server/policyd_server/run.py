@@ -44,19 +44,19 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> None:
         await _run_worker(settings, link, stop)
     else:
         with metrics_endpoint(settings.metrics) as endpoint:
-            if endpoint is not None:  # the page reads what it says: its port, if any free one was wanted
+            if endpoint is not None:  # the page reads the metrics, so it needs their port
                 settings = settings.model_copy(update={"metrics": endpoint.address})
             await _run_server(settings, arguments, stop, endpoint)
-    for number in STOP_SIGNALS:  # one is enough: the process ends by itself now
+    for number in STOP_SIGNALS:  # one signal is enough, and further ones must not disturb the end
         signal.signal(number, signal.SIG_IGN)
 
 
 async def _run_server(
     settings: Settings, arguments: Sequence[str], stop: asyncio.Event, endpoint: MetricsEndpoint | None
 ) -> None:
-    """The server's own process, with those that it keeps.
+    """Runs the process that clients start, together with the processes that it keeps.
 
-    HTTP ends before the workers that it calls.
+    HTTP ends first, because it calls the workers.
     """
     kept = recorder_process(settings.experience_root, settings.store), shadow_process(settings)
     http = None if settings.http is None else HttpKeeper(settings, settings.http)
@@ -80,8 +80,8 @@ async def _serve(
     endpoint: MetricsEndpoint | None,
     http: HttpKeeper | None,
 ) -> None:
-    # Metrics are there from when calls are until the last has ended: what dies as it starts has
-    # none.
+    # Metrics are served from the first call until the last one has ended. A server that dies during
+    # its start has none.
     with ExitStack() as measured:
         if not settings.supervised:
             await _run_app(App(settings), settings, stop, _Measured(measured, endpoint), http)
@@ -92,7 +92,7 @@ async def _serve(
 
 
 async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event) -> None:
-    """Tells the supervisor why, if it cannot run."""
+    """Runs a worker. If it cannot run, it tells the supervisor why."""
     try:
         await _run_app(App(settings, link), settings, stop)
     except PolicydError as error:
@@ -101,13 +101,13 @@ async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event)
 
 
 class _Measured(NamedTuple):
-    """Where metrics are served, and until when."""
+    """Serves the metrics, from a time that the caller chooses."""
 
     until: ExitStack
     endpoint: MetricsEndpoint | None
 
     def serve(self, registry: CollectorRegistry | None) -> None:
-        """Serves them from now on; does nothing where nothing is measured."""
+        """Serves them from now on. Does nothing if nothing is measured."""
         if self.endpoint is not None and registry is not None:
             self.until.enter_context(self.endpoint.serving(registry))
 
@@ -119,13 +119,13 @@ async def _run_app(
     measured: _Measured | None = None,
     http: HttpKeeper | None = None,
 ) -> None:
-    """`measured`: None for a worker, whose supervisor serves the metrics."""
+    """Runs one App. `measured`: None for a worker, whose supervisor serves the metrics."""
     obeying = asyncio.create_task(app.obey())
-    obeying.add_done_callback(lambda _: stop.set())  # a supervisor that is gone
+    obeying.add_done_callback(lambda _: stop.set())  # set when the supervisor is gone
     try:
         await app.start()
         gc.collect()
-        gc.freeze()  # what a start leaves is no garbage: later collections need not look at it
+        gc.freeze()  # objects of the start live for ever: later collections need not look at them
         alone = not settings.supervised
         if measured is not None and app.metrics is not None:
             measured.serve(app.metrics.registry)
@@ -165,7 +165,7 @@ async def _run_workers(
 async def _until(
     stop: asyncio.Event, address: str, settings: Settings, http: HttpKeeper | None, *, announced: bool
 ) -> None:
-    """Tells where it listens and waits for the end.
+    """Announces the address and waits for the end.
 
     HTTP ends first, because it calls what ends next.
     """

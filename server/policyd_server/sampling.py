@@ -23,22 +23,22 @@ Bool = NDArray[np.bool_]
 
 MASK64 = sampling.MASK64
 
-# Arrays without dimensions: numpy converts a scalar operand anew in every operation.
+# Arrays without dimensions, because numpy would convert a scalar operand in every operation.
 _GOLDEN = np.array(sampling.GOLDEN, np.uint64)
 _MIX_1 = np.array(sampling.MIX_1, np.uint64)
 _MIX_2 = np.array(sampling.MIX_2, np.uint64)
 _S30, _S27, _S31, _S11 = (np.array(number, np.uint64) for number in (30, 27, 31, 11))
 _2_53 = np.array(2.0**-53)
 
-# From so many rows on, adding column by column is faster than numpy's accumulate.
+# From this many rows on, adding column by column is faster than numpy's accumulate.
 _MANY_ROWS = 256
 
 
 def row_states(seeds: Sequence[int], first_indices: Sequence[int], counts: Sequence[int]) -> UInt64:
-    """mix64(mix64(seed + G) + (index + 1) G) of each row, [B]: what all its draws begin with.
+    """Returns the random state of each row [B]: mix64(mix64(seed + G) + (index + 1) G).
 
-    Request r has counts[r] rows, with the sampling indices first_indices[r], first_indices[r] + 1,
-    ...
+    All draws of a row start from it. Request r has counts[r] rows, with the sampling indices
+    first_indices[r], first_indices[r] + 1, ...
     """
     if len(counts) == 1:
         begin = sampling.mix64((seeds[0] + sampling.GOLDEN) & MASK64)
@@ -56,9 +56,9 @@ def row_states(seeds: Sequence[int], first_indices: Sequence[int], counts: Seque
 
 
 def uniforms(states: UInt64, draw: int = 0) -> Float64:
-    """The uniform number in [0, 1) of draw `draw` of each row, [B], from the rows' states, [B].
+    """Returns the uniform number in [0, 1) of draw `draw` for each row [B], from `states` [B].
 
-    Integer arrays of numpy wrap modulo 2^64, which is what the definition asks for.
+    Integer arrays of numpy wrap modulo 2^64, as the definition demands.
     """
     h = _mix64(states + np.uint64((draw + 1) * sampling.GOLDEN & MASK64))
     h >>= _S11
@@ -73,15 +73,15 @@ def _all_steps(power: int) -> UInt64:
 
 
 def _steps(rows: int) -> UInt64:
-    """G times 0, 1, ..., [rows]. Not to be written to."""
+    """Returns G times 0, 1, ..., [rows]. The array is cached and must not be changed."""
     steps = _all_steps(max(10, (rows - 1).bit_length()))
     return steps[:rows]
 
 
 def choose(probs: Float32, u: Float64) -> Int64:
-    """The action of each row, [B], from its probabilities, [B, n], and its uniform number, [B]."""
+    """Returns the action of each row [B], from probabilities [B, n] and uniform numbers [B]."""
     sums = _running_sums(probs)  # [n, B]
-    below = sums <= u * sums[-1]  # sums never fall: how many are below is the first index above
+    below = sums <= u * sums[-1]  # sums never fall, so the number of those below is the first index above
     actions: Int64 = np.add.reduce(below, axis=0, dtype=np.int64)
     if 1 in below[-1].tobytes():
         last_positive: Int64 = probs.shape[1] - 1 - (probs[:, ::-1] > 0).argmax(axis=1)
@@ -90,7 +90,7 @@ def choose(probs: Float32, u: Float64) -> Int64:
 
 
 def _running_sums(probs: Float32) -> Float64:
-    """Cumulative probabilities, [n, B], of [B, n]: float64, added in the order of the actions."""
+    """Returns the cumulative probabilities [n, B] of [B, n]: float64, in the actions' order."""
     sums: Float64 = np.array(probs.T, np.float64, order="C")
     if len(probs) < _MANY_ROWS:
         np.add.accumulate(sums, axis=0, out=sums)
@@ -101,15 +101,15 @@ def _running_sums(probs: Float32) -> Float64:
 
 
 def modes(probs: Float32) -> Int64:
-    """The index of each row's largest probability, [B]; of equal ones the first."""
+    """Returns the index of each row's largest probability [B]; the first if several are equal."""
     indices: Int64 = probs.argmax(axis=1)
     return indices
 
 
 def log_probs(probs: Float32, actions: Int64) -> Float32:
-    """Natural logarithm of each row's chosen probability, [B].
+    """Returns the natural logarithm of each row's chosen probability [B].
 
-    In float64, then rounded to float32.
+    It is computed in float64, then rounded to float32.
     """
     flat = np.arange(0, probs.size, probs.shape[1])
     flat += actions
@@ -118,18 +118,16 @@ def log_probs(probs: Float32, actions: Int64) -> Float32:
 
 
 def reweight(logits: Float32, temperature: float, mask: Bool | None) -> Float32:
-    """Probabilities after temperature and mask, [B, n], from the logits, [B, n].
+    """Returns the probabilities after temperature and mask [B, n], from the logits [B, n].
 
-    p_a = m_a exp((z_a - max z) / T) / sum_b m_b exp((z_b - max z) / T), the maximum over the
-    allowed actions, in float64; then rounded to float32. A masked action's probability is exactly
-    0. Each row of `mask` allows at least one action.
+    p_a = m_a exp((z_a - max z) / T) / sum_b m_b exp((z_b - max z) / T), with the maximum over the
+    allowed actions, in float64, then rounded to float32. A masked action's probability is exactly
+    0. Each row of `mask` must allow at least one action.
     """
     z: Float64 = logits.astype(np.float64)
     if mask is not None:
         z = np.where(mask, z, -np.inf)
-    with np.errstate(
-        invalid="ignore", over="ignore"
-    ):  # logits that are no good give NaN, which the caller refuses
+    with np.errstate(invalid="ignore", over="ignore"):  # invalid logits give NaN, which the caller refuses
         z = (z - z.max(axis=1, keepdims=True)) / temperature
         weights: Float64 = np.exp(z)
         probs: Float64 = weights / weights.sum(axis=1, keepdims=True)
@@ -137,7 +135,7 @@ def reweight(logits: Float32, temperature: float, mask: Bool | None) -> Float32:
 
 
 def _mix64(z: UInt64) -> UInt64:
-    """Mixes in place."""
+    """Mixes in place, and returns the same array."""
     shifted = z >> _S30
     z ^= shifted
     z *= _MIX_1

@@ -23,16 +23,18 @@ LISTEN = f"^{_LISTEN}(,{_LISTEN})*$"
 
 
 class Settings(BaseModel):
-    """Settings of one server. Unknown names and values out of range are errors."""
+    """The settings of one server. Unknown names and values out of range are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    listen: str = Field(default="127.0.0.1:50051", pattern=LISTEN)  # with commas; port 0: any free one
+    listen: str = Field(default="127.0.0.1:50051", pattern=LISTEN)  # a list with commas; port 0: any free one
     repository: Annotated[Path | str, BeforeValidator(location)]  # a folder, or a URL of object storage
-    cache: Path | None = None  # local copies where that is object storage; None: in the user's cache folder
-    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS_OR_SOCKET)  # of the trainer's service
-    transport: Literal["front", "grpcio"] | None = None  # None: the front, where it is compiled
-    workers: int = Field(default=0, ge=0, le=256)  # on one port; 0: one a CPU, as many as memory holds
+    cache: Path | None = None  # folder of local copies of object storage; None: in the user's cache folder
+    # address of the trainer's service
+    trainer: str = Field(default="127.0.0.1:50052", pattern=ADDRESS_OR_SOCKET)
+    transport: Literal["front", "grpcio"] | None = None  # None: the front, if it is compiled
+    # on one port; 0: one per CPU, as many as fit into the memory
+    workers: int = Field(default=0, ge=0, le=256)
     start_seconds: float = Field(default=120.0, gt=0)  # for a worker to load the policies and serve
     http: str | None = Field(default=None, pattern=ADDRESS)  # host:port of HTTP and JSON; None: gRPC only
     metrics: str | None = Field(default=None, pattern=ADDRESS)  # host:port of /metrics; None: not measured
@@ -42,14 +44,14 @@ class Settings(BaseModel):
     poll_interval: float = Field(default=1.0, gt=0)  # seconds between polls of what cannot be watched
     max_batch_rows: int = Field(default=16_384, ge=1)  # rows of one request
     max_queue_rows: int = Field(default=65_536, ge=1)  # rows that may wait
-    max_message_bytes: int = Field(default=64 * MIB, ge=1024)  # of one message, either way
-    max_import_bytes: int = Field(default=512 * MIB, ge=1024)  # of the files of one imported version
-    extra_versions: int = Field(default=4, ge=0)  # sessions kept beyond those that aliases serve
-    pin_seconds: float = Field(default=3600.0, gt=0)  # a stream's pin that nobody uses ends after these
-    max_connection_age: float = Field(default=0.0, ge=0)  # seconds, then clients reconnect; 0: no limit
+    max_message_bytes: int = Field(default=64 * MIB, ge=1024)  # largest message in either direction
+    max_import_bytes: int = Field(default=512 * MIB, ge=1024)  # of all files of one imported version
+    extra_versions: int = Field(default=4, ge=0)  # versions kept in memory besides those that aliases serve
+    pin_seconds: float = Field(default=3600.0, gt=0)  # a stream's pin ends after this time without use
+    max_connection_age: float = Field(default=0.0, ge=0)  # seconds after which clients reconnect; 0: no limit
     drain_seconds: float = Field(default=5.0, ge=0)  # for calls in flight at shutdown
     security: Security = Security()  # who may connect and call
-    trainer_link: TrainerLink = TrainerLink()  # what the trainer wants to see
+    trainer_link: TrainerLink = TrainerLink()  # how the server authenticates to the trainer
 
     @property
     def experience_root(self) -> Path:
@@ -59,12 +61,12 @@ class Settings(BaseModel):
 
     @property
     def store(self) -> str:
-        """The URL of a repository in object storage; empty: it is a folder."""
+        """The URL of a repository in object storage; empty: the repository is a folder."""
         return "" if isinstance(self.repository, Path) else str(self.repository)
 
     @property
     def cache_root(self) -> Path:
-        """Folder of local copies of object storage: one for each repository."""
+        """The folder of local copies of object storage. Each repository has its own."""
         if self.cache is not None:
             return self.cache
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -72,7 +74,7 @@ class Settings(BaseModel):
 
     @property
     def supervised(self) -> bool:
-        """Whether there may be several workers: then a supervisor starts them."""
+        """Whether there may be several workers, which a supervisor starts."""
         return (self.workers or usable_cpus()) > 1
 
     @property

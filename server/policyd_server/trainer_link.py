@@ -21,10 +21,10 @@ class TrainerLink(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    trainer_ca: Path | None = None  # PEM; who signed the trainer's certificate. Set: TLS
-    trainer_cert: Path | None = None  # PEM chain shown to the trainer (mTLS)
-    trainer_key: Path | None = None  # PEM, its key
-    trainer_token_file: Path | None = None  # holds a token, read for each call, so that it can be rotated
+    trainer_ca: Path | None = None  # PEM: the authority that signed the trainer's certificate; turns on TLS
+    trainer_cert: Path | None = None  # PEM: the chain that is shown to the trainer (mTLS)
+    trainer_key: Path | None = None  # PEM: the key of that certificate
+    trainer_token_file: Path | None = None  # file with a token, read for each call, so that it can be rotated
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> TrainerLink:
@@ -35,7 +35,7 @@ class TrainerLink(pydantic.BaseModel):
         return self
 
     def channel(self, address: str, options: Sequence[tuple[str, int]]) -> grpc.aio.Channel:
-        """A channel to the trainer. FailedPrecondition: a file cannot be read."""
+        """Returns a channel to the trainer. FailedPrecondition: a file cannot be read."""
         if self.trainer_ca is None:
             return grpc.aio.insecure_channel(address, options=options)
         own = None
@@ -44,7 +44,10 @@ class TrainerLink(pydantic.BaseModel):
         return grpc.aio.secure_channel(address, channel_credentials(self.trainer_ca, own), options=options)
 
     def metadata(self) -> list[tuple[str, str | bytes]]:
-        """What each call to the trainer carries. FailedPrecondition: the token cannot be read."""
+        """Returns the metadata of each call to the trainer.
+
+        Raises FailedPrecondition if the token cannot be read.
+        """
         if self.trainer_token_file is None:
             return []
         try:
@@ -56,7 +59,7 @@ class TrainerLink(pydantic.BaseModel):
 
 
 def trainer_link_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of `TrainerLink` on a click command, each with its environment variable."""
+    """Adds the options of `TrainerLink` to a click command, each with its environment variable."""
     helps = {
         "trainer_ca": "PEM; who signed the trainer's certificate. Set: TLS to the trainer.",
         "trainer_cert": "PEM chain shown to the trainer.",

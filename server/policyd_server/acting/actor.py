@@ -21,7 +21,7 @@ from policyd_server.experience.wire import joined
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.version import LoadedVersion
 
-# From an answered ticket to the answer's bytes.
+# A function from an answered ticket to the bytes of the response.
 Encode = Callable[[Ticket, Decision], bytes]
 _LOG = logging.getLogger(__name__)
 MAX_KEY = 128  # characters
@@ -37,7 +37,7 @@ class Actor:
         max_rows: int,
         recorder: DecisionSender | None = None,
     ) -> None:
-        """`recorder`: takes the decisions that clients have named."""
+        """`recorder`: records the decisions that clients have named. None: nothing is recorded."""
         self.resolver = resolver
         self.max_rows = max_rows  # of one request
         self.reader = PlainReader(resolver.loaded_versions, max_rows)
@@ -45,23 +45,23 @@ class Actor:
         self._recorder = recorder
 
     async def act(self, payload: bytes) -> bytes:
-        """Answers with the version that the request names.
+        """Answers a serialised ActRequest with the version that it names.
 
-        Request and response are serialised messages.
+        Returns the serialised ActResponse.
         """
         request = parse(payload, ActRequest)
         return await self.act_with(await self.model_for(request), request)
 
     async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
-        """The serialised ActResponse of this version, whatever the request names."""
+        """Returns the serialised ActResponse of `model`, whatever version the request names."""
         ticket, encode = self.prepare(request, model)
         return encode(ticket, await self.decide(ticket))
 
     def prepare(self, request: ActRequest, model: LoadedVersion) -> tuple[Ticket, Encode]:
-        """The ticket of a validated request, and what writes its answer.
+        """Returns the ticket of a validated request, and the function that encodes its response.
 
-        The decisions that a request names are recorded when its answer is written, before it goes
-        out.
+        That function also records the decisions that the request names, before the response is
+        sent.
         """
         if not request.decisions:
             return ticket_for(request, model, self.max_rows), partial(answer_for, raw=wants_raw(request))
@@ -78,7 +78,7 @@ class Actor:
         return answer_for(ticket, decision, raw=wants_raw(request))
 
     def model_at_hand(self, request: ActRequest) -> LoadedVersion | None:
-        """The version that the request names, if it is in memory."""
+        """Returns the version that the request names. None: it is not in memory."""
         return self.resolver.at_hand(*names_of(request), key_of(request))
 
     async def model_for(self, request: ActRequest) -> LoadedVersion:
@@ -88,7 +88,7 @@ class Actor:
         return found or await self.resolver.find(*names_of(request), key_of(request))
 
     def note_failure(self, ticket: Ticket) -> None:
-        """A version that cannot compute gives its shares back. From any thread."""
+        """Removes a version from shared aliases if it could not compute. Called from any thread."""
         error, model = ticket.error, ticket.model
         at_fault = isinstance(error, UnusableOutput) or not isinstance(error, PolicydError)
         if error is not None and at_fault and self.resolver.loaded_versions.fail(model):
@@ -111,6 +111,6 @@ class Actor:
 
 
 def check_key(key: str) -> None:
-    """InvalidArgument: the traffic key is too long."""
+    """Raises InvalidArgument if the traffic key is too long."""
     if len(key) > MAX_KEY:
         raise InvalidArgument.of("traffic_key", got=f"{len(key)} characters", wanted=f"at most {MAX_KEY}")

@@ -19,24 +19,24 @@ class PlainCall(NamedTuple):
     """A plain request for a slow version."""
 
     asked: Asked
-    caller: bytes  # the name of who sent it
-    wanted: Callable[[], bool]  # whether anybody still waits for the answer
-    done: Callable[[bytes | None], None]  # takes the ActResponse; None: the request has to queue
+    caller: bytes  # the name of the caller
+    wanted: Callable[[], bool]  # whether somebody still waits for the response
+    done: Callable[[bytes | None], None]  # gets the ActResponse; None: the request has to queue
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """The number of rows."""
         return self.asked[0].rows
 
 
 class SlowCalls:
-    """Two queues and the thread that empties them, one inference call at a time.
+    """Two queues and a thread that answers their requests, one inference call at a time.
 
-    Plain requests and tickets take turns.
+    The queues of plain requests and of tickets take turns.
     """
 
     def __init__(self, batcher: Batcher) -> None:
-        """`batcher`: used by nobody else."""
+        """`batcher`: must not be used elsewhere."""
         self._batcher = batcher
         self._plain: deque[PlainCall] = deque()
         self._changed = threading.Condition()
@@ -48,23 +48,23 @@ class SlowCalls:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread after its call."""
+        """Ends the thread after its present call."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
     def push(self, ticket: Ticket) -> None:
-        """Puts a request in line; its `done` is called in the thread.
+        """Queues a request. The thread calls the ticket's `done`.
 
-        Exhausted: the queue is full.
+        Raises Exhausted if the queue is full.
         """
         with self._changed:
             self._batcher.push(ticket)
             self._changed.notify()
 
     def push_plain(self, call: PlainCall) -> None:
-        """Puts a plain request in line. Exhausted: the queue is full."""
+        """Queues a plain request. Exhausted: the queue is full."""
         with self._changed:
             self._batcher.queue.hold(call.rows)
             self._plain.append(call)
@@ -88,7 +88,10 @@ class SlowCalls:
             plain_next = not plain_next
 
     def _take_plain(self) -> list[PlainCall]:
-        """The requests for the version that waits longest, as many as one inference call takes."""
+        """Takes as many plain requests as one inference call answers.
+
+        They are for the version of the request that has waited longest.
+        """
         model = self._plain[0].asked[0].model
         taken: list[PlainCall] = []
         left: deque[PlainCall] = deque()
@@ -113,7 +116,7 @@ class SlowCalls:
             answers = self._batcher.together(
                 model, asked, aside=True, caller_of=lambda place: calls[place].caller
             )
-        except Exception:  # noqa: BLE001 -- one fails all: each queues, and fails or succeeds on its own
+        except Exception:  # noqa: BLE001 -- one request can fail all, so each queues and is answered alone
             answers = [None] * len(calls)
         for call, answer in zip(calls, answers, strict=True):
             call.done(answer)

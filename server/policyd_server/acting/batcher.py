@@ -14,29 +14,29 @@ from policyd_server.acting.queue import FairQueue, Slice
 from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion
 
-Sample = tuple[bytes, bytes]  # of one request: its observations, float32, and the ActResponse
+Sample = tuple[bytes, bytes]  # of one request: its observations as float32, and its ActResponse
 
 
-Asked = tuple[Plain, bytes]  # a plain request: what it asks, and its bytes
-# Takes the records of decisions, their number and their policy.
+Asked = tuple[Plain, bytes]  # a plain request: what was recognised, and its bytes
+# A function that gets the records of decisions, their number and their policy.
 Record = Callable[[bytes, int, str], None]
-CallerOf = Callable[[int], bytes]  # the name of who sent the request at a place
+CallerOf = Callable[[int], bytes]  # from a request's index to the name of its caller
 
 
 class CallObserver(Protocol):
-    """Is told of every inference call. Metrics implement it."""
+    """Hears of every inference call. The metrics implement it."""
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
-        """Called after a call: its rows, each slice's wait and the call's time, in seconds."""
+        """Called after a call, with its rows, each slice's wait and the call's time, in seconds."""
 
     def answered_at_once(
         self, model: LoadedVersion, requests: int, rows: int, sample: Sample, seconds: float
     ) -> None:
-        """After a call for requests that did not queue; `seconds`: how long it took."""
+        """Called after a call for requests that did not queue; `seconds`: how long it took."""
 
 
 class Shadowing(Protocol):
-    """Is told of every request that was answered. Shadows implement it."""
+    """Hears of every answered request. The shadows implement it."""
 
     @property
     def targets(self) -> Mapping[LoadedVersion, object]:
@@ -45,14 +45,14 @@ class Shadowing(Protocol):
     def answered_plain(
         self, model: LoadedVersion, asked: Sequence[Asked], answers: Sequence[bytes | None]
     ) -> None:
-        """After plain requests for one version."""
+        """Called after plain requests for one version were answered."""
 
     def answered(self, slices: Sequence[Slice]) -> None:
-        """After an inference call for requests that queued."""
+        """Called after an inference call for requests that queued."""
 
 
 class Batcher:
-    """A queue and the inference calls that empty it, all in one thread."""
+    """A queue, and the inference calls for its requests. All is done in one thread."""
 
     def __init__(
         self,
@@ -61,18 +61,18 @@ class Batcher:
         record: Record | None = None,
         shadows: Shadowing | None = None,
     ) -> None:
-        """`record`: gets what plain requests have named; without it they have to queue."""
+        """`record`: gets the records of plain requests with names; None: such requests queue."""
         self.queue = FairQueue(max_rows)
         self.observer = observer
         self.record = record
         self._shadows = shadows
 
     def is_shadowed(self, model: LoadedVersion) -> bool:
-        """Whether a version's answers are compared with those of another."""
+        """Whether the version's results are compared with those of another one."""
         return self._shadows is not None and model in self._shadows.targets
 
     def push(self, ticket: Ticket) -> None:
-        """Puts a request in line. Exhausted: the queue is full."""
+        """Queues a request. Exhausted: the queue is full."""
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
@@ -85,10 +85,11 @@ class Batcher:
         aside: bool = False,
         caller_of: CallerOf | None = None,
     ) -> list[bytes | None]:
-        """Answers plain requests for one version, in as few inference calls as possible.
+        """Answers plain requests for one version in as few inference calls as possible.
 
-        None: the requests have to queue. Called in one thread only. `alone`: no other request
-        waits. `aside`: that thread is the one of slow calls.
+        Returns a serialised ActResponse for each; None: the request has to queue. It is always
+        called in the same thread. `alone`: no other request waits. `aside`: the thread is the one
+        for slow calls. `caller_of`: returns the caller's name for an index into `asked`.
         """
         bound = model.aside if aside else model.bound
         if bound is None:
@@ -107,9 +108,9 @@ class Batcher:
         self.answer(self.queue.take())
 
     def answer(self, slices: Sequence[Slice]) -> None:
-        """One call for rows of one version.
+        """Makes one inference call for rows of one version.
 
-        In any thread: `done` of its tickets is called there.
+        It calls the tickets' `done` in the calling thread.
         """
         if not slices:
             return
@@ -125,7 +126,7 @@ class Batcher:
 
 
 def _tell(observer: CallObserver, asked: list[Asked], answers: list[bytes | None], seconds: float) -> None:
-    """Tells the observer of the plain requests that were answered."""
+    """Tells the observer about the plain requests that were answered."""
     answered = [(plain, payload) for (plain, payload), answer in zip(asked, answers, strict=True) if answer]
     if not answered:
         return
@@ -139,11 +140,9 @@ def _tell(observer: CallObserver, asked: list[Asked], answers: list[bytes | None
 class LoopBatcher:
     """A batcher on an event loop.
 
-    Each call answers what the handlers that ran before it have pushed.
-
-    Between two calls the loop receives requests, so that nobody waits longer than one call to
-    queue. Calls of a slow version run in another thread, one at a time, and the loop goes on
-    receiving meanwhile.
+    Each inference call answers what handlers have queued before it. Between two calls the loop
+    receives requests, so nobody waits longer than one call to get into the queue. Calls of a slow
+    version run in another thread, one at a time, and the loop goes on receiving.
     """
 
     def __init__(self, loop: AbstractEventLoop, batcher: Batcher) -> None:
@@ -153,9 +152,9 @@ class LoopBatcher:
         self._aside: asyncio.Task[None] | None = None
 
     def submit(self, ticket: Ticket) -> None:
-        """Puts a request in line; `ticket.done` is called when it has ended.
+        """Queues a request. `ticket.done` is called when it has ended.
 
-        Exhausted: the queue is full.
+        Raises Exhausted if the queue is full.
         """
         self._batcher.push(ticket)
         if not self._scheduled:
@@ -171,7 +170,7 @@ class LoopBatcher:
         self._go_on()
 
     async def _answer_aside(self, slices: list[Slice]) -> None:
-        """Computes in another thread, and tells the callers on the event loop."""
+        """Computes in another thread, then calls the tickets' `done` on the event loop."""
         tickets = [(piece.ticket, piece.ticket.done) for piece in slices]
         ended: list[Ticket] = []
         for ticket, _ in tickets:

@@ -19,7 +19,8 @@ from policyd_server.heads.interface import Columns
 from policyd_server.models.version import LoadedVersion
 from policyd_server.sampling import MASK64, Bool, Float32
 
-# Lines about one version's unusable outputs: so many in each window of so many seconds.
+# For the unusable outputs of one version: this many log lines per window, and its length in
+# seconds.
 UNUSABLE_LOGGED, UNUSABLE_WINDOW = 3, 60.0
 
 _limit = LogLimit(UNUSABLE_LOGGED, UNUSABLE_WINDOW)
@@ -27,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def answer(slices: Sequence[Slice]) -> None:
-    """Answers rows of one version; each ticket gets its own rows. Never raises: tickets fail."""
+    """Answers rows of one version; each ticket gets its own rows. It never raises: tickets fail."""
     try:
         observations = _joined(slices)
         if _first_bad(slices[0].ticket.model, observations) is not None:
@@ -36,22 +37,22 @@ def answer(slices: Sequence[Slice]) -> None:
                 return
             observations = _joined(slices)
         _decide(slices, observations)
-    except Exception as error:  # noqa: BLE001 -- the boundary: the tickets end, the server goes on
+    except Exception as error:  # noqa: BLE001 -- the boundary: the tickets fail, the server goes on
         _fail_or_retry(slices, error)
 
 
 def _fail_or_retry(slices: Sequence[Slice], error: Exception) -> None:
-    """Fails the ticket. If there are several, only one may be at fault: each is tried alone."""
+    """Fails the ticket. If there are several, each is tried alone, as one may have caused it."""
     if len(slices) > 1:
         for piece in slices:
             if piece.ticket.decision is None and piece.ticket.error is None:
                 answer([piece])
         return
     ticket = slices[0].ticket
-    ticket.decision = None  # where only handing it out has failed
+    ticket.decision = None  # may be set, if only `done` has failed
     if isinstance(error, UnusableOutput):
         _log_unusable(ticket.model, error)
-    if not isinstance(error, PolicydError):  # logged where the request's id is known
+    if not isinstance(error, PolicydError):  # it is logged where the request's id is known
         error.add_note(f"in an inference call of {ticket.model.policy} version {ticket.model.version}")
     ticket.fail(error)
 
@@ -63,7 +64,7 @@ def _log_unusable(model: LoadedVersion, error: UnusableOutput) -> None:
 
 
 def _joined(slices: Sequence[Slice]) -> Float32:
-    """The observations of all slices, [B, *shape]."""
+    """Returns the observations of all slices as one array [B, *shape]."""
     model = slices[0].ticket.model
     joined = _rows(slices[0]) if len(slices) == 1 else b"".join(map(_rows, slices))
     return np.frombuffer(joined, np.float32).reshape(-1, *model.observation_shape)
@@ -78,7 +79,7 @@ def _rows(piece: Slice) -> bytes | memoryview:
 
 
 def _without_bad_numbers(slices: Sequence[Slice]) -> list[Slice]:
-    """The slices whose observations are good. Fails the tickets of the others."""
+    """Returns the slices whose observations are valid. Fails the tickets of the others."""
     good = []
     for piece in slices:
         model = piece.ticket.model
@@ -94,7 +95,10 @@ def _without_bad_numbers(slices: Sequence[Slice]) -> list[Slice]:
 
 
 def _first_bad(model: LoadedVersion, observations: Float32) -> int | None:
-    """Returns the flat index of the first NaN or infinite number. None: there is none."""
+    """Returns the flat index of the first invalid number. None: all are valid.
+
+    A number is invalid if it is NaN or infinite, or not one of the choices of a Discrete part.
+    """
     finite = np.isfinite(observations)
     if not finite.all():
         return int(finite.argmin())
@@ -114,7 +118,7 @@ def _decide(slices: Sequence[Slice], observations: Float32) -> None:
             mask: Bool | None = None if ticket.mask is None else ticket.mask[piece.start : piece.stop]
             model.head.reweight(tensors, slice(start, stop), ticket.temperature, mask)
     outputs = dict(zip(model.tensors, tensors, strict=False))
-    outputs.pop(LOGITS, None)  # minus infinity is a good logit; what is not shows in the probabilities
+    outputs.pop(LOGITS, None)  # minus infinity is a valid logit; a bad one shows in the probabilities
     _check(outputs, slices[0])
     try:
         columns = model.head.decide(tensors, Draws([_piece(piece) for piece in slices]))
@@ -151,7 +155,7 @@ def _hand_out(slices: Sequence[Slice], columns: Columns) -> None:
     if len(slices) == 1:
         slices[0].ticket.answer(Decision(whole), slices[0].rows)
         return
-    widths = {name: len(data) // len(columns[name]) for name, data in whole.items()}  # bytes a row
+    widths = {name: len(data) // len(columns[name]) for name, data in whole.items()}  # bytes per row
     stop = 0
     for piece in slices:
         start, stop = stop, stop + piece.rows

@@ -14,8 +14,8 @@ from policyd_server.models.version import LoadedVersion
 if compiled.AVAILABLE:
     from policyd_server.compiled.dealt import Dealt as CompiledDealt
 
-# Seed, first row and whether the mode is wanted: varints. A name of 64 characters may take 128
-# bytes and more, whose length has two bytes: protobuf reads those.
+# Seed, first row and `deterministic` are varints. A name of 64 characters may need 128 bytes or
+# more, and then its length has two bytes. Protobuf reads such requests.
 _NUMBERS = frozenset(
     ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seed", "first_row", "deterministic")
 )
@@ -27,17 +27,20 @@ Meant_co = TypeVar("Meant_co", covariant=True)
 
 
 class Dealt(Protocol[Meant_co]):
-    """Requests that begin alike: recognised once, and dealt one by one."""
+    """Requests that begin with the same bytes. Each is then given to one of several versions."""
 
     def pick(self, payload: bytes) -> Meant_co | None:
-        """The request for the version that its key, or chance, chooses.
+        """Returns the request for the version that its key, or chance, chooses.
 
         None: protobuf must read it.
         """
 
 
 def dealt(behind: int, split: Split, meant: Mapping[LoadedVersion, Meant | None]) -> Dealt[Meant]:
-    """Deals requests whose observations end at `behind`; `meant`: by the version that answers."""
+    """Returns what gives such requests to versions.
+
+    `behind`: where their observations end. `meant`: the plain request for each version.
+    """
     return (CompiledDealt if compiled.AVAILABLE else PlainDealt)(behind, split, meant)
 
 
@@ -54,7 +57,10 @@ class PlainDealt(Dealt[Meant]):
 
 
 def key_behind(payload: bytes, at: int) -> str | None:
-    """`key_of` the request, from what follows its observations. None: protobuf must read it."""
+    """Returns `key_of` the request, read from the bytes after the observations.
+
+    None: protobuf must read it.
+    """
     episode = None
     if at > len(payload):
         return None
@@ -75,5 +81,5 @@ def key_behind(payload: bytes, at: int) -> str | None:
 
 
 def _text(key: bytes) -> str | None:
-    """The characters, or None: of others than ASCII protobuf has to check that they are UTF-8."""
+    """Returns the key as text. None: it is not ASCII, so protobuf must check that it is UTF-8."""
     return key.decode() if key.isascii() else None

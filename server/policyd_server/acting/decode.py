@@ -19,7 +19,8 @@ from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion
 from policyd_server.sampling import Bool
 
-# Seeds for requests without one: not secret, only different, and each a varint of as many bytes.
+# Draws seeds for requests without one. They need not be secret, only different. All have varints of
+# the same length.
 _seeds = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 -- sampling, not cryptography
 
 
@@ -27,20 +28,20 @@ Request = TypeVar("Request", ActRequest, StreamActRequest)
 
 
 def draw_seed() -> int:
-    """A seed for a request that names none."""
+    """Returns a seed for a request that names none."""
     return 1 << 62 | _seeds.getrandbits(62)
 
 
 def parse(payload: bytes, kind: type[Request]) -> Request:
-    """The request message. InvalidArgument: the bytes do not parse."""
+    """Parses a request. InvalidArgument: the bytes do not parse."""
     message: Request = decoding.parsed(kind.FromString, payload)
     return message
 
 
 def ticket_for(request: ActRequest, model: LoadedVersion, max_rows: int) -> Ticket:
-    """A ticket for the request.
+    """Returns the ticket of a request.
 
-    InvalidArgument: a field is wrong; Exhausted: more than `max_rows` rows.
+    Raises InvalidArgument if a field is wrong, and Exhausted for more than `max_rows` rows.
     """
     return checked_ticket(
         model,
@@ -59,15 +60,15 @@ def checked_ticket(
     observations: bytes,  # float32 [B, *shape]
     *,
     max_rows: int,
-    mask: bytes | None = None,  # one byte an element, [B, the head's mask_width]
+    mask: bytes | None = None,  # one byte per element, [B, the head's mask_width]
     seed: int | None = None,
     first_row: int = 0,
     deterministic: bool = False,
     temperature: float = 1.0,
 ) -> Ticket:
-    """A ticket for raw observations of any protocol.
+    """Returns the ticket for raw observations of any protocol. Raises as `ticket_for`.
 
-    Does not look for NaN: the inference call does that.
+    It does not look for NaN: the inference call does that.
     """
     rows, rest = divmod(len(observations), model.observation_bytes)
     if rest or not rows:
@@ -90,7 +91,7 @@ def checked_ticket(
 
 
 def _wrong_size(size: int, model: LoadedVersion) -> InvalidArgument:
-    """The error for observations of `size` bytes, told in numbers and rows."""
+    """Returns the error for observations of `size` bytes. It counts numbers and rows."""
     elements = model.observation_bytes // 4
     shape = f" of shape [{_dims(model)}]" if len(model.observation_shape) > 1 else ""
     numbers, rest = divmod(size, 4)

@@ -20,32 +20,29 @@ from policyd_server.acting.ticket import Decision, Ticket
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """A checked request that has to queue.
-
-    It knows how its answer is written once the ticket has ended well.
-    """
+    """A checked request that has to queue, and the function that encodes its response."""
 
     ticket: Ticket
     encode: Callable[[Ticket, Decision], bytes]
-    failed: Callable[[], None] = lambda: None  # called where it ended with an error instead
+    failed: Callable[[], None] = lambda: None  # called if it ended with an error
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer with trailing metadata."""
+    """A response with trailing metadata."""
 
     payload: bytes
     trailers: tuple[tuple[str, str], ...]  # printable ASCII; at most four
 
 
 class Ending(Protocol):
-    """What an error needs to know of a call: how it is told, and what ends with it."""
+    """What is needed to end a call with an error."""
 
     def refused(self, error: Exception) -> bytes | None:
         """Returns the error as a message, if the stream goes on after it. None: the call ends."""
 
     def close(self) -> None:
-        """The stream has ended."""
+        """Called when the stream has ended."""
 
 
 class Conversation(Ending, Protocol):
@@ -58,16 +55,16 @@ class Conversation(Ending, Protocol):
         """
 
     def wrap(self, answer: bytes) -> bytes:
-        """The answer to a plain request, an ActResponse, as this method writes it."""
+        """Wraps the ActResponse to a plain request as the method's response."""
 
     def begin(self, payload: bytes) -> PendingRequest | Told | bytes | None:
-        """Returns the request to queue, or its answer.
+        """Returns the request to queue, or the response.
 
         None: `answer` has to be awaited on the event loop.
         """
 
     async def answer(self, payload: bytes) -> bytes:
-        """The answer on the event loop, loading what is needed."""
+        """Returns the response. Runs on the event loop, and loads the version if necessary."""
 
 
 class DirectMethod(Protocol):
@@ -78,14 +75,14 @@ class DirectMethod(Protocol):
 
     @property
     def reader(self) -> PlainReader | None:
-        """What recognises its plain requests as they come. None: nothing does."""
+        """Recognises the method's plain requests. None: it has none."""
 
     def open(self) -> Conversation:
-        """For one stream; for all calls of a unary method."""
+        """Returns the conversation of one stream, or of all calls of a unary method."""
 
 
 class Refused:
-    """Of a call that is refused before its message is read, and of a unary call: it ends."""
+    """For a unary call, or one refused before its message is read: an error ends the call."""
 
     def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface
         """None: the call ends."""
@@ -106,7 +103,7 @@ class Unary(Refused):
         return None
 
     def wrap(self, answer: bytes) -> bytes:
-        """As it is."""
+        """Returns the response as it is."""
         return answer
 
 
@@ -120,18 +117,18 @@ class DirectAct(Unary):
         self.reader = actor.reader
 
     def open(self) -> Conversation:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def read(self, payload: bytes) -> Asked | None:
-        """What a plain request asks."""
+        """Returns the plain request that the bytes are recognised as."""
         plain = self._actor.reader.read(payload)
         return None if plain is None else (plain, payload)
 
     def begin(self, payload: bytes) -> PendingRequest | None:
-        """Decodes and validates.
+        """Decodes and validates the request, and remembers its header.
 
-        Remembers the request's header for the next request like it.
+        The next request like it is then recognised without protobuf.
         """
         request = parse(payload, ActRequest)
         check_key(request.traffic_key)
@@ -143,5 +140,5 @@ class DirectAct(Unary):
         return PendingRequest(ticket, encode, partial(self._actor.note_failure, ticket))
 
     async def answer(self, payload: bytes) -> bytes:
-        """The answer on the event loop, loading what is needed."""
+        """Returns the response. Runs on the event loop, and loads the version if necessary."""
         return await self._actor.act(payload)

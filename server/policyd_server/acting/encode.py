@@ -15,26 +15,26 @@ from policyd_server.acting.ticket import Decision, Ticket
 from policyd_server.acting.wire import varint
 from policyd_server.models.version import LoadedVersion
 
-ACTIONS = "actions"  # the only field of integers
+ACTIONS = "actions"  # the only field with integers
 
-# A tag is the field's number << 3, plus its wire type: 0 a varint, 2 length-delimited.
+# A tag is the field's number << 3, plus its wire type: 0 for a varint, 2 for length-delimited.
 _FIELDS = ActResponse.DESCRIPTOR.fields_by_name
 _NUMBERS = {name: field.number for name, field in _FIELDS.items()}
 _BATCH_SIZE = bytes([_NUMBERS["batch_size"] << 3])
 _SEED = bytes([_NUMBERS["seed"] << 3])
 _RAW = b"\x0a"  # of FloatArray and IntArray
-RESPONSE, PINNED = b"\x0a", b"\x10\x01"  # of StreamActResponse: `response`, and `pinned` where it is true
+RESPONSE, PINNED = b"\x0a", b"\x10\x01"  # of StreamActResponse: `response`, and `pinned` with the value true
 
 
 def wants_raw(request: ActRequest) -> bool:
-    """Whether the observations came as bytes, so that the answer's arrays go out as bytes."""
+    """Whether the observations came as bytes, so that the response's arrays are bytes too."""
     return bool(request.observations.raw or request.typed_observations)
 
 
 def answer_for(ticket: Ticket, decision: Decision, *, raw: bool) -> bytes:
-    """A serialised ActResponse.
+    """Returns a serialised ActResponse.
 
-    The request's observations came as raw bytes, or else as numbers.
+    `raw`: its arrays are raw bytes, otherwise lists of numbers.
     """
     if raw:
         return raw_answer(ticket.model, ticket.rows, ticket.seed, decision.columns)
@@ -55,7 +55,7 @@ def answer_for(ticket: Ticket, decision: Decision, *, raw: bool) -> bytes:
 
 
 def raw_answer(model: LoadedVersion, rows: int, seed: int, columns: dict[str, bytes]) -> bytes:
-    """A serialised ActResponse with raw arrays; `columns` by field."""
+    """Returns a serialised ActResponse with raw arrays; `columns`: by field."""
     parts = [model.receipt, _BATCH_SIZE, varint(rows)]
     if seed:
         parts += (_SEED, varint(seed))
@@ -65,15 +65,15 @@ def raw_answer(model: LoadedVersion, rows: int, seed: int, columns: dict[str, by
 
 
 def stream_answer(answer: bytes, *, pinned: bool) -> bytes:
-    """A serialised StreamActResponse around a serialised ActResponse."""
+    """Returns a serialised StreamActResponse around a serialised ActResponse."""
     return b"".join((RESPONSE, varint(len(answer)), answer, PINNED if pinned else b""))
 
 
 @lru_cache(maxsize=4096)
 def _head(name: str, length: int) -> bytes:
-    """Returns the bytes before a raw array.
+    """Returns the bytes before a raw array of `length` bytes.
 
-    They are its message's tag and length, then its own.
+    They are tag and length of its message, then tag and length of the array.
     """
     inner = _RAW + varint(length)
     return varint(_NUMBERS[name] << 3 | 2) + varint(len(inner) + length) + inner

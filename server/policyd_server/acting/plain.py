@@ -21,16 +21,17 @@ from policyd_server.models.version import LoadedVersion
 # Policy, version and alias as a request names them.
 Names = tuple[str, int | None, str]
 
-# Different beginnings, and different lengths of them, that are remembered.
+# How many different headers, and how many different lengths of them, are remembered.
 MAX_HEADERS, MAX_LENGTHS = 256, 8
 
 _OBSERVATIONS = bytes([ActRequest.DESCRIPTOR.fields_by_name["observations"].number << 3 | 2])
-# What a request with pixels begins with behind its names.
+# What a request with pixels begins with after its names.
 _AFTER_NAMES = frozenset(
     (ActRequest.DESCRIPTOR.fields_by_name[name].number << 3 | kind) & 0x7F | more
     for name, kind, more in (("seed", 0, 0), ("first_row", 0, 0), ("typed_observations", 2, 0x80))
 )
-# Between the names and the pixels: a seed, a first_row, and the pixels' own tag and length.
+# The most bytes between the names and the pixels: a seed, a first_row, and the pixels' own tag and
+# length.
 _MAX_BEFORE_PIXELS = 32
 _RAW = b"\x0a"  # of FloatArray
 
@@ -42,14 +43,13 @@ class Plain(NamedTuple):
     """
 
     model: LoadedVersion
-    start: int  # of the observations in a serialised ActRequest: [rows, *shape]
-    rows: int  # one call's worth at most
-    # Where seed and first_row begin: behind observations that are float32, before pixels, which
-    # are uint8.
+    start: int  # where the observations [rows, *shape] begin in the serialised ActRequest
+    rows: int  # at most as many as one inference call takes
+    # Where seed and first_row begin: after float32 observations, but before pixels (uint8).
     numbers: int
 
     def floats(self, payload: bytes) -> bytes:
-        """The observations as float32."""
+        """Returns the observations as float32."""
         if self.numbers >= self.start:
             return payload[self.start : self.numbers]
         return np.frombuffer(payload, np.uint8, offset=self.start).astype(np.float32).tobytes()
@@ -57,7 +57,7 @@ class Plain(NamedTuple):
 
 class _Header(NamedTuple):
     names: Names
-    size: int  # bytes of the observations that follow; 0: pixels, of any number of rows
+    size: int  # bytes of the observations that follow; 0: pixels, with any number of rows
 
 
 class PlainReader:
@@ -72,16 +72,16 @@ class PlainReader:
 
     @property
     def known(self) -> tuple[dict[bytes, Any], dict[bytes, _Header], list[int]]:
-        """Requests by how they begin, headers by their bytes, and the headers' lengths.
+        """The requests by their first bytes, the headers by their bytes, and the headers' lengths.
 
-        The longest is the first. They may be others in a moment.
+        The longest length is the first. They may be replaced at any time.
         """
         return self._loaded_versions.found, self._headers, self._lengths
 
     def pixels(self, payload: bytes | memoryview, names: int, header: _Header) -> Plain | None:
-        """A request that begins with a header of pixels, whose names end at `names`.
+        """Returns a request that begins with a header of pixels, whose names end at `names`.
 
-        None: `read` has to tell.
+        None: `read` has to decide.
         """
         return self._pixels(payload, names, self._loaded_versions.only(*header.names))
 
@@ -106,7 +106,7 @@ class PlainReader:
         return None
 
     def read_for(self, payload: bytes, model: LoadedVersion) -> Plain | None:
-        """Returns the plain request if it names `version` or no version.
+        """Returns the plain request if it names the version of `model`, or no version.
 
         None: protobuf has to read it.
         """
@@ -123,9 +123,9 @@ class PlainReader:
         return None
 
     def remember(self, payload: bytes, request: ActRequest) -> bool:
-        """Remembers this request's header, so that the next such request is recognised.
+        """Remembers the header of this request, so that the next one like it is recognised.
 
-        Returns False if the header was known, or if it is not written as most clients write it.
+        Returns False if the header was known, or if this client writes it in an unusual way.
         """
         raw, pixels = request.observations.raw, request.typed_observations
         header = _names(request) if pixels else _header_of(request, len(raw))
@@ -136,12 +136,14 @@ class PlainReader:
             self._loaded_versions.found.clear()
         self._headers[header] = _Header(names_of(request), len(raw))
         if len(header) not in self._lengths:
-            insort(self._lengths, len(header), key=int.__neg__)  # the longest first: it says most
+            # the longest first, because it is the most specific
+            insort(self._lengths, len(header), key=int.__neg__)
         return True
 
     def _floats(self, payload: bytes, begin: bytes, header: _Header) -> Plain | None:
-        """A request whose float32 observations follow its header."""
-        start, found = len(begin), self._loaded_versions.found  # a swap after this replaces it
+        """Returns a request whose float32 observations follow its header."""
+        # read once: a swap after this replaces the table
+        start, found = len(begin), self._loaded_versions.found
         if (split := self._loaded_versions.split(*header.names)) is not None:
             versions = (split.base, *(loaded for _, loaded in split.shares))
             meant = {loaded: self._meant(header, start, loaded) for loaded in versions}
@@ -151,7 +153,7 @@ class PlainReader:
         return plain
 
     def _pixels(self, payload: bytes | memoryview, names: int, model: LoadedVersion | None) -> Plain | None:
-        """A request whose observations are its last bytes. What stands before them is not read."""
+        """Returns a request whose observations are its last bytes. Does not read those before."""
         if model is None or not model.pixels or names >= len(payload) or payload[names] not in _AFTER_NAMES:
             return None
         rows, rest = divmod(len(payload) - names, model.pixels)
@@ -174,20 +176,23 @@ def names_of(request: ActRequest) -> Names:
 
 
 def key_of(request: ActRequest) -> str:
-    """What keeps requests at one version where versions share an alias; empty: each on its own."""
+    """Returns the key that keeps a client at one version of a shared alias.
+
+    Empty: each request is given to a version on its own.
+    """
     if request.traffic_key or not request.decisions:
         return request.traffic_key
     return request.decisions[0].episode_id
 
 
 def _header_of(request: ActRequest, size: int) -> bytes:
-    """How protobuf writes the names of a request and what stands before its raw observations."""
+    """Returns how protobuf writes the names of a request, and what precedes raw observations."""
     inner = _RAW + varint(size)
     return _names(request) + _OBSERVATIONS + varint(len(inner) + size) + inner
 
 
 def _names(request: ActRequest) -> bytes:
-    """How protobuf writes the names of a request."""
+    """Returns how protobuf writes the names of a request."""
     names = ActRequest(policy=request.policy)
     if request.HasField("version"):
         names.version = request.version

@@ -10,9 +10,9 @@ from policyd.errors import Exhausted
 from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion
 
-# Requests up to this size overtake larger ones.
+# Requests with at most this many rows are answered before larger ones.
 SMALL_ROWS = 64
-# RetryInfo of a full queue, in seconds: longer than it takes to drain.
+# RetryInfo of a full queue, in seconds. The queue is empty again in less time.
 RETRY_AFTER = 0.1
 
 
@@ -25,7 +25,7 @@ class Slice(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """The number of rows."""
         return self.stop - self.start
 
 
@@ -33,7 +33,7 @@ class Slice(NamedTuple):
 class _Line:
     """The requests that wait for one version.
 
-    Small ones are served first come first served, large ones in turns.
+    Small ones are answered in the order of their arrival, large ones take turns.
     """
 
     small: deque[Ticket] = field(default_factory=deque)
@@ -41,24 +41,24 @@ class _Line:
 
 
 class FairQueue:
-    """A bounded queue that serves one version after the other.
+    """A bounded queue in which the versions take turns.
 
-    Within a version small requests go first, but each call also takes rows of the large ones. Used
-    by one thread.
+    For one version, small requests are answered first, but each call also takes rows of the large
+    ones. It is used by one thread.
     """
 
     def __init__(self, max_rows: int) -> None:
         self._max_rows = max_rows
         self._lines: dict[LoadedVersion, _Line] = {}
-        self.rows = 0  # waiting
+        self.rows = 0  # rows that wait
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
     def push(self, ticket: Ticket) -> None:
-        """Puts a request in line.
+        """Queues a request.
 
-        Exhausted: too many rows wait already; an empty queue takes any request.
+        Raises Exhausted if too many rows wait already. An empty queue takes any request.
         """
         self._check(ticket.rows)
         line = self._lines.get(ticket.model)
@@ -68,25 +68,25 @@ class FairQueue:
         self.rows += ticket.rows
 
     def hold(self, rows: int) -> None:
-        """Counts rows that wait elsewhere. Exhausted: as above."""
+        """Counts rows that wait elsewhere. Raises Exhausted as `push`."""
         self._check(rows)
         self.rows += rows
 
     def release(self, rows: int) -> None:
-        """They wait no more."""
+        """Ends `hold` for rows that do not wait any more."""
         self.rows -= rows
 
     def take(self) -> list[Slice]:
-        """What the next call answers: rows of one version, about its `call_rows`. May be empty."""
+        """Takes the rows for the next call: of one version, about its `call_rows`. May be empty."""
         model = next(iter(self._lines))
         line = self._lines.pop(model)
-        # Half of the call is for large requests, so that small ones cannot starve them either.
+        # Large requests get half of the call, so that small ones cannot keep them waiting for ever.
         budget = model.call_rows // 2 if line.large else model.call_rows
         slices = self._take_small(line.small, max(budget, SMALL_ROWS))
         budget = max(model.call_rows - sum(piece.rows for piece in slices), model.call_rows // 2)
         slices += self._take_large(line.large, budget)
         if line.small or line.large:
-            self._lines[model] = line  # at the end: the other versions come first
+            self._lines[model] = line  # at the end, so that the other versions come first
         return slices
 
     def _check(self, rows: int) -> None:

@@ -18,7 +18,7 @@ from policyd_server.acting.plain import Plain
 from policyd_server.acting.wire import read_varint
 from policyd_server.models.version import LoadedVersion
 
-# Different beginnings that a stream remembers for its pinned version.
+# How many different headers a stream remembers for its pinned version.
 MAX_KNOWN = 8
 REQUEST = bytes([StreamActRequest.DESCRIPTOR.fields_by_name["request"].number << 3 | 2])
 
@@ -36,24 +36,24 @@ class DirectStreamAct:
         self._loop = loop
 
     def open(self) -> Conversation:
-        """One stream."""
+        """Returns a new stream."""
         return ActStream(self._actor, self._pin_seconds, self._loop)
 
 
 class ActStream:
     """Answers one stream's messages, one after the other, from any thread.
 
-    A pin holds its version in memory until it ends or nobody used it for `pin_seconds`.
+    A pin keeps its version in memory until the pin ends or was not used for `pin_seconds`.
     """
 
     def __init__(self, actor: Actor, pin_seconds: float, loop: AbstractEventLoop) -> None:
-        """`loop`: where pins expire."""
+        """`loop`: the event loop on which pins expire."""
         self._actor = actor
         self._pin_seconds = pin_seconds
         self._loop = loop
         self.pinned: LoadedVersion | None = None
-        self.known: dict[bytes, Plain] = {}  # requests for the pinned version, by how they begin
-        self.expired = False  # of the pin
+        self.known: dict[bytes, Plain] = {}  # requests for the pinned version, by their first bytes
+        self.expired = False  # whether the pin has expired
         self.used = 0.0  # time.monotonic() at the last message
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -73,11 +73,11 @@ class ActStream:
         return plain, request
 
     def wrap(self, answer: bytes) -> bytes:
-        """A StreamActResponse around an ActResponse."""
+        """Returns a StreamActResponse around an ActResponse."""
         return stream_answer(answer, pinned=self.pinned is not None)
 
     def begin(self, payload: bytes) -> PendingRequest | None:
-        """Decodes and validates, pins and unpins."""
+        """Decodes and validates a message, and pins or unpins as it says."""
         message = parse(payload, StreamActRequest)
         model = self._pinned_by(message) or self._actor.model_at_hand(message.request)
         if model is None:
@@ -89,24 +89,28 @@ class ActStream:
         return PendingRequest(ticket, lambda ticket, decision: self.wrap(encode(ticket, decision)), failed)
 
     async def answer(self, payload: bytes) -> bytes:
-        """The answer on the event loop. FailedPrecondition: the pin has expired."""
+        """Returns the response. Runs on the event loop. FailedPrecondition: the pin has expired."""
         message = parse(payload, StreamActRequest)
         model = self._pinned_by(message) or await self._actor.model_for(message.request)
         request = self._take(message, model)
         return self.wrap(await self._actor.act_with(model, request))
 
     def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface
-        """None: an error ends the stream."""
+        """Returns None: an error ends the stream."""
         return None
 
     def close(self) -> None:
-        """The pinned version may be released. On the front's thread, or on the loop."""
+        """Releases the pinned version. Called on the front's thread, or on the event loop."""
         self.pinned, self.known = None, {}
         if self._expiry is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._expiry.cancel)
 
     def _pinned_by(self, message: StreamActRequest) -> LoadedVersion | None:
-        """The version that has to answer. None: the one that the request names."""
+        """Returns the version that has to answer. None: the one that the request names.
+
+        Raises FailedPrecondition if the pin has expired, and InvalidArgument if the request names
+        another version than the pinned one.
+        """
         if message.unpin_version:
             return None
         if self.expired:
@@ -119,7 +123,7 @@ class ActStream:
         return pinned
 
     def _take(self, message: StreamActRequest, model: LoadedVersion) -> ActRequest:
-        """Pins or unpins as the message says; its request."""
+        """Pins or unpins as the message says, and returns its request."""
         if message.unpin_version:
             self.pinned, self.expired, self.known = None, False, {}
         if message.pin_version:
@@ -130,9 +134,9 @@ class ActStream:
         return message.request
 
     def _watch(self) -> None:
-        """Ends a pin that nobody uses.
+        """Ends a pin that was not used for `pin_seconds`, or sets the timer again.
 
-        On the loop; runs once for each time that a pin may have expired.
+        Runs on the event loop whenever the pin may have expired.
         """
         self._expiry = None
         if self.pinned is None:
@@ -145,7 +149,7 @@ class ActStream:
 
 
 def _request_alone(payload: bytes) -> bytes | None:
-    """The ActRequest's bytes in a StreamActRequest with nothing else in it.
+    """Returns the bytes of the ActRequest if the StreamActRequest has nothing else in it.
 
     None: only protobuf can tell.
     """

@@ -11,10 +11,10 @@ from policyd_server.sampling import Bool
 
 
 class Decision(NamedTuple):
-    """Answers to all rows of a ticket."""
+    """The actions for all rows of a ticket."""
 
-    # By ActResponse's field: little-endian, row-major, as they go out; int64 `actions`, otherwise
-    # float32.
+    # By field of ActResponse: little-endian and row-major, as it is sent. `actions` is int64, all
+    # others are float32.
     columns: dict[str, bytes]
 
 
@@ -22,7 +22,7 @@ class Decision(NamedTuple):
 class Ticket:
     """A decoded request.
 
-    Ends with exactly one of `decision` and `error` set, and `done` called once.
+    At its end, exactly one of `decision` and `error` is set, and `done` has been called once.
     """
 
     model: LoadedVersion
@@ -33,25 +33,26 @@ class Ticket:
     deterministic: bool = False
     temperature: float = 1.0
     mask: Bool | None = None  # [B, the head's mask_width]
-    # Called in the batcher's thread once the ticket has ended.
+    # Called in the batcher's thread when the ticket has ended.
     done: Callable[[Ticket], None] = lambda _: None
-    # Where nobody waits any more (cancelled, deadline passed): dropped before inference.
+    # True if nobody waits any more (cancelled, or the deadline has passed). The ticket is then
+    # dropped before inference.
     abandoned: Callable[[], bool] = lambda: False
     queued_at: float = 0.0  # time.perf_counter()
     called_at: float = 0.0  # the same, when the last call of ONNX Runtime for its rows began
     decision: Decision | None = None
-    error: Exception | None = None  # one that is not of the domain is logged where the call is known
-    # Of a ticket that is answered in several calls: rows taken so far, and their answers.
+    error: Exception | None = None  # an unexpected one is logged where the call is known
+    # For a ticket that is answered in several calls: the rows taken so far, and their results.
     taken: int = 0
     parts: list[Decision] = field(default_factory=list)
 
     @property
     def reweighted(self) -> bool:
-        """Whether the probabilities differ from those that the graph gives."""
+        """Whether a mask or a temperature changes the graph's probabilities."""
         return self.mask is not None or self.temperature != 1.0
 
     def answer(self, part: Decision, rows: int) -> None:
-        """Takes the answers to the next `rows` rows; ends the ticket with the last."""
+        """Adds the results for the next `rows` rows. The last ones end the ticket."""
         if rows < self.rows:
             self.parts.append(part)
             if self.taken < self.rows:
@@ -61,21 +62,22 @@ class Ticket:
         self.end()
 
     def fail(self, error: Exception) -> None:
-        """Ends the ticket without an answer."""
+        """Ends the ticket with an error."""
         self.error = error
         self.end()
 
     def end(self) -> None:
-        """Calls `done`, and lets go of it: it holds what holds the ticket.
+        """Calls `done` and removes it from the ticket.
 
-        Else a garbage collection would have to free the observations.
+        `done` refers to objects that refer to the ticket. With such a cycle, only a garbage
+        collection would free the observations.
         """
         done, self.done = self.done, _nothing
         done(self)
 
 
 def _nothing(_: Ticket) -> None:
-    """What is called for a ticket that has ended."""
+    """The `done` of a ticket that has ended."""
 
 
 def _joined(parts: list[Decision]) -> Decision:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-MAX_VARINT = 10  # bytes, of 64 bits
+MAX_VARINT = 10  # the longest varint of 64 bits, in bytes
 
 
 def varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    """Returns a varint: 7 bits per byte, lowest first. The top bit says that more bytes follow."""
     if number < 0x80:
         return number.to_bytes()
     data = bytearray()
@@ -18,9 +18,9 @@ def varint(number: int) -> bytes:
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at `at`, and where it ends.
+    """Returns the number that begins at `at`, and where it ends.
 
-    -1: it is cut short or has more than 64 bits.
+    The number is -1 if it is cut short or has more than 64 bits.
     """
     number = shift = 0
     for place in range(at, min(at + MAX_VARINT, len(data))):

@@ -15,21 +15,21 @@ from policyd_server.sampling import Bool, Float32
 
 @dataclass(frozen=True, slots=True)
 class BernoulliHead:
-    """Outputs action_logits and action_probs, [B, n] each: of each bit's being 1."""
+    """Outputs action_logits and action_probs, [B, n] each, for the event that a bit is 1."""
 
     n: int
 
     @property
     def mask_width(self) -> int:
-        """An element a bit."""
+        """One element per bit."""
         return self.n
 
     def plausible(self, outputs: Sequence[Float32]) -> bool:
-        """Probabilities are between 0 and 1."""
+        """Whether the probabilities are between 0 and 1."""
         return bool(((outputs[1] >= 0) & (outputs[1] <= 1)).all())
 
     def check_mask(self, mask: Bool) -> None:
-        """Every mask is good: where no bit may be 1, all are 0."""
+        """Accepts every mask: if no bit may be 1, all bits are 0."""
 
     def reweight(
         self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
@@ -41,7 +41,7 @@ class BernoulliHead:
         probs[rows] = weighted if mask is None else np.where(mask, weighted, 0.0)
 
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
-        """Bits, [B, n]: 1 where the uniform number is below p; the mode: where p is above 1/2."""
+        """Returns bits [B, n]: 1 if the uniform number is below p. The mode is 1 if p > 1/2."""
         probs = outputs[1]
         p = probs.astype(np.float64)
         bits = np.stack([draws.uniforms(j) for j in range(self.n)], axis=1) < p

@@ -26,26 +26,26 @@ class CategoricalHead:
 
     @property
     def mask_width(self) -> int:
-        """An element an action."""
+        """One element per action."""
         return self.n
 
     def plausible(self, outputs: Sequence[Float32]) -> bool:
-        """Probabilities add up to 1."""
+        """Whether the probabilities add up to 1."""
         return bool(np.allclose(outputs[1].sum(axis=1), 1, atol=1e-3))
 
     def check_mask(self, mask: Bool) -> None:
-        """Each row allows an action."""
+        """Raises InvalidArgument if a row allows no action."""
         check_choice(mask, "no allowed action")
 
     def reweight(
         self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
     ) -> None:
-        """New probabilities from the logits."""
+        """Computes new probabilities from the logits."""
         logits, probs = outputs
         probs[rows] = sampling.reweight(logits[rows], temperature, mask)
 
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
-        """Indices, [B], and what they were drawn from."""
+        """Returns indices [B] and the probabilities that they were drawn from."""
         probs = outputs[1]
         if compiled.AVAILABLE:
             actions, log_probs = choice.decide(probs, draws.pieces)
@@ -58,7 +58,7 @@ class CategoricalHead:
 
 
 def choose(probs: Float32, draws: Draws, draw: int) -> sampling.Int64:
-    """An index a row, [B], by draw `draw`, or its mode."""
+    """Returns one index per row [B], sampled with draw `draw`, or the mode."""
     actions = sampling.choose(probs, draws.uniforms(draw))
     if draws.any_deterministic:
         actions = np.where(draws.deterministic(), sampling.modes(probs), actions)
@@ -66,7 +66,7 @@ def choose(probs: Float32, draws: Draws, draw: int) -> sampling.Int64:
 
 
 def check_choice(mask: Bool, got: str) -> None:
-    """InvalidArgument: a row of the mask, [B, n], allows nothing."""
+    """Raises InvalidArgument if a row of the mask [B, n] allows nothing."""
     empty = np.flatnonzero(~mask.any(axis=1))
     if len(empty):
         wanted = "at least one in each row"

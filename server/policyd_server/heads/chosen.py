@@ -14,9 +14,9 @@ from policyd_server.heads.multi_categorical import MultiCategoricalHead
 
 
 def head_for(metadata: PolicyMetadata) -> Head:
-    """The head of a policy's distribution.
+    """Returns the head for a policy's distribution.
 
-    Unimplemented: of a kind that this release does not know.
+    Raises Unimplemented for a kind that this release does not know.
     """
     distribution = metadata.distribution
     kind = distribution.WhichOneof("kind")

@@ -12,7 +12,7 @@ from policyd_server.sampling import Bool, Float64, UInt64
 
 
 class Piece(NamedTuple):
-    """Rows that belong to one request."""
+    """The rows of a call that belong to one request."""
 
     seed: int
     first_index: int  # sampling index of the first row
@@ -21,7 +21,7 @@ class Piece(NamedTuple):
 
 
 class Draws:
-    """Uniform numbers for every row of a call, and which rows want the mode instead."""
+    """The uniform numbers for every row of a call, and which rows want the mode instead."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = pieces
@@ -30,16 +30,16 @@ class Draws:
 
     @property
     def any_deterministic(self) -> bool:
-        """Whether a row wants the mode."""
+        """Whether any row wants the mode."""
         return any(piece.deterministic for piece in self.pieces)
 
     def deterministic(self) -> Bool:
-        """Which rows want the mode, [B]."""
+        """Returns which rows want the mode [B]."""
         flags: Bool = np.repeat([piece.deterministic for piece in self.pieces], self._counts)
         return flags
 
     def uniforms(self, draw: int = 0) -> Float64:
-        """The number in [0, 1) of draw `draw` of each row, [B]."""
+        """Returns the number in [0, 1) of draw `draw` for each row [B]."""
         if self._states is None:
             self._states = sampling.row_states(
                 [piece.seed for piece in self.pieces],

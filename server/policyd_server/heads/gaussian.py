@@ -22,29 +22,29 @@ HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 class GaussianHead:
     """Outputs action_mean and action_std, [B, size] each.
 
-    They belong to the normal samples u before the squash.
+    They describe the normal samples u before the squash.
     """
 
     size: int
-    tanh: bool  # otherwise clipped
+    tanh: bool  # tanh squash; otherwise the actions are clipped
     low: Float64  # [size]
     high: Float64  # [size]
-    integral: bool  # the action space has an integer dtype: actions are rounded to even
+    integral: bool  # the action space has integers, so actions are rounded, halves to even
 
     @classmethod
     def of(cls, described: GaussianDistribution, *, integral: bool) -> GaussianHead:
-        """As the artifact describes it."""
+        """Returns the head that the artifact describes."""
         tanh = described.squash == GaussianDistribution.TANH
         low, high = np.array(described.low), np.array(described.high)
         return cls(int(described.size), tanh, low, high, integral)
 
     @property
     def mask_width(self) -> int:
-        """Neither mask nor temperature."""
+        """0: it takes neither masks nor temperatures."""
         return 0
 
     def plausible(self, outputs: Sequence[Float32]) -> bool:
-        """Finite means, positive deviations."""
+        """Whether the means are finite and the standard deviations positive."""
         mean, std = outputs
         return bool(np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all())
 
@@ -57,7 +57,7 @@ class GaussianHead:
         """Never called: there are neither masks nor temperatures."""
 
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
-        """Vectors to play, and the normal sample with its density."""
+        """Returns the actions to play, and the normal samples with their densities."""
         mean, std = (output.astype(np.float64) for output in outputs)
         uniforms = np.stack([draws.uniforms(j) for j in range(self.size)], axis=1)  # [B, size]
         u = mean + std * normal_quantile(midpoints(uniforms))
@@ -73,7 +73,7 @@ class GaussianHead:
         }
 
     def _actions(self, u: Float64) -> Float32:
-        """The squash of u, rounded to float32, still within the bounds."""
+        """Returns u after the squash, rounded to float32, but still within the bounds."""
         actions = self.low + (np.tanh(u) + 1) / 2 * (self.high - self.low) if self.tanh else u
         if self.integral:
             actions = np.rint(actions)
@@ -82,7 +82,11 @@ class GaussianHead:
         return rounded
 
     def log_probs(self, mean: Float64, std: Float64, u: Float64) -> Float32:
-        """sum_j log N(u_j; mean_j, std_j), less log |d action_j / d u_j| where squashed, [B]."""
+        """Returns the log-density of each action [B], natural logarithm.
+
+        It is sum_j log N(u_j; mean_j, std_j). With the squash, log |d action_j / d u_j| is
+        subtracted.
+        """
         terms = -0.5 * ((u - mean) / std) ** 2 - np.log(std) - HALF_LOG_2PI
         if self.tanh:
             distance = np.abs(u)
@@ -93,7 +97,7 @@ class GaussianHead:
 
 
 def _inward(bounds: Float64, direction: int) -> Float32:
-    """The float32 numbers next to the bounds that are not outside of them."""
+    """Returns the nearest float32 numbers to the bounds that do not lie outside of them."""
     with np.errstate(over="ignore", invalid="ignore"):  # infinite bounds stay infinite
         rounded = bounds.astype(np.float32)
         outside = (bounds - rounded) * direction > 0

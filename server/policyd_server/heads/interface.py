@@ -18,18 +18,18 @@ class Head(Protocol):
 
     @property
     def mask_width(self) -> int:
-        """Elements of a row of an action mask; 0: it takes neither mask nor temperature."""
+        """Elements per row of an action mask. 0: the head takes neither mask nor temperature."""
 
     def plausible(self, outputs: Sequence[Float32]) -> bool:
-        """Whether these can be the outputs of a sound graph."""
+        """Whether a valid graph can have these outputs."""
 
     def check_mask(self, mask: Bool) -> None:
-        """InvalidArgument: a row of the mask [B, mask_width] leaves nothing to choose."""
+        """Raises InvalidArgument if a row of the mask [B, mask_width] leaves nothing to choose."""
 
     def reweight(
         self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
     ) -> None:
-        """Temperature and mask, in place, for some rows."""
+        """Applies temperature and mask to `rows` of the outputs, in place."""
 
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
-        """Actions, and what they were drawn from."""
+        """Returns actions, and what they were drawn from, by field of ActResponse."""

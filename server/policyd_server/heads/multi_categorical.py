@@ -17,38 +17,35 @@ from policyd_server.sampling import Bool, Float32
 
 @dataclass(frozen=True, slots=True)
 class MultiCategoricalHead:
-    """Outputs action_logits and action_probs, [B, sum of nvec] each.
-
-    The branches one after another.
-    """
+    """Outputs action_logits and action_probs, [B, sum of nvec] each, one branch after the other."""
 
     nvec: tuple[int, ...]
 
     @property
     def mask_width(self) -> int:
-        """An element a choice of each branch."""
+        """One element per choice of each branch."""
         return sum(self.nvec)
 
     def plausible(self, outputs: Sequence[Float32]) -> bool:
-        """Each branch's probabilities add up to 1."""
+        """Whether the probabilities of each branch add up to 1."""
         return all(np.allclose(outputs[1][:, part].sum(axis=1), 1, atol=1e-3) for _, part in self._branches())
 
     def check_mask(self, mask: Bool) -> None:
-        """Each branch of each row allows a choice."""
+        """Raises InvalidArgument if a branch of a row allows no choice."""
         for j, part in self._branches():
             check_choice(mask[:, part], f"no allowed choice of branch {j}")
 
     def reweight(
         self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
     ) -> None:
-        """New probabilities from the logits, branch by branch."""
+        """Computes new probabilities from the logits, branch by branch."""
         logits, probs = outputs
         for _, part in self._branches():
             allowed = None if mask is None else mask[:, part]
             probs[rows, part] = sampling.reweight(logits[rows, part], temperature, allowed)
 
     def decide(self, outputs: Sequence[Float32], draws: Draws) -> Columns:
-        """Indices, [B, branches]; log_probs are those of all branches together."""
+        """Returns indices [B, branches]. log_probs are those of all branches together."""
         probs = outputs[1]
         actions = np.empty((len(probs), len(self.nvec)), np.int64)
         log_probs = np.zeros(len(probs))

@@ -12,7 +12,7 @@ import numpy as np
 
 from policyd_server.sampling import Float64
 
-# Coefficients of rising powers, numerator and denominator of each range.
+# The coefficients, lowest power first: numerator and denominator for each range.
 _MIDDLE = (
     (3.387132872796366608, 133.14166789178437745, 1971.5909503065514427, 13731.693765509461125,
      45921.953931549871457, 67265.770927008700853, 33430.575583588128105, 2509.0809287301226727),
@@ -34,12 +34,12 @@ _FAR = (
 
 
 def midpoints(u: Float64) -> Float64:
-    """(floor(u 2^52) + 1/2) 2^-52: inside (0, 1), exact in binary64, symmetric about 1/2."""
+    """Returns (floor(u 2^52) + 1/2) 2^-52, inside (0, 1), exact and symmetric about 1/2."""
     return (np.floor(u * 2.0**52) + 0.5) * 2.0**-52
 
 
 def normal_quantile(p: Float64) -> Float64:
-    """The number z with P(Z <= z) = p, elementwise, 0 < p < 1."""
+    """Returns z with P(Z <= z) = p, elementwise, for 0 < p < 1."""
     q = p - 0.5
     z: Float64 = q * _ratio(_MIDDLE, 0.180625 - q * q)
     tails = np.abs(q) > 0.425
@@ -55,7 +55,7 @@ def _tail(p: Float64, q: Float64) -> Float64:
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: Float64) -> Float64:
-    """Numerator over denominator, each by Horner's rule."""
+    """Returns numerator over denominator, each by Horner's rule."""
     numerator, denominator = (_horner(row, r) for row in coefficients)
     return numerator / denominator
 
