@@ -17,7 +17,7 @@ from policyd.experience.sealed import Position, read_sealed
 
 @dataclass
 class Count:
-    """What was recorded for one version or one caller."""
+    """What was recorded for one version or for one caller."""
 
     decisions: int = 0
     outcomes: int = 0
@@ -25,7 +25,7 @@ class Count:
     returns: float = 0.0  # sum of the sealed episodes' undiscounted returns
 
     def message(self, key: str) -> pb.ExperienceCount:
-        """The count as the contract has it."""
+        """Returns the count as a message."""
         mean = self.returns / self.episodes if self.episodes else 0.0
         return pb.ExperienceCount(
             key=key,
@@ -53,11 +53,11 @@ class Counts:
         self._policies: dict[str, PolicyCounts] = {}
 
     def reported(self, policy: str, report: Report) -> None:
-        """Takes the outcomes that came too late."""
+        """Counts the outcomes that came too late."""
         self._of(policy).late += report.counts[Verdict.TOO_LATE]
 
     def fill(self, answer: pb.GetExperienceResponse, policy: str, recorder: Recorder) -> None:
-        """Writes the policy's counts into the answer."""
+        """Writes the policy's counts into the response."""
         counts = self._of(policy)
         self._read_sealed(counts, policy, recorder)
         open_episodes = [e for e in recorder.book.episodes.values() if e.key.policy == policy]
@@ -79,7 +79,7 @@ class Counts:
         return self._policies.setdefault(policy, PolicyCounts())
 
     def _read_sealed(self, counts: PolicyCounts, policy: str, recorder: Recorder) -> None:
-        """Counts what was sealed since the last look. An episode counts for its last version."""
+        """Counts what was sealed since the last call. An episode counts for its last version."""
         for sealed in read_sealed(recorder.log(policy).folder, counts.position):
             counts.position = sealed.after
             episode = sealed.episode

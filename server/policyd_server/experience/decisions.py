@@ -14,16 +14,16 @@ from policyd.errors import FieldViolation, InvalidArgument
 from policyd.sampling import MASK64, mix64
 from policyd_server.acting.ticket import Ticket
 
-#: Longest value of each field of a Decision.
+#: The longest value of each field of a Decision.
 MAX_LENGTH = {"episode_id": 64, "agent_id": 64, "subject": 128}
 MAX_VIOLATIONS = 100
 FNV_BEGIN, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
 def name_seed(request: ActRequest, policy: str) -> None:
-    """Gives a named request without a seed one that follows from the first name.
+    """Sets the seed of a request with names that has none; it follows from the first name.
 
-    A retry draws the same.
+    So a retry draws the same actions.
     """
     if not request.HasField("seed"):
         first = request.decisions[0]
@@ -31,9 +31,9 @@ def name_seed(request: ActRequest, policy: str) -> None:
 
 
 def seed_of(policy: str, decision: Decision) -> int:
-    """FNV-1a of the name, mixed, with the top bits set as seeds that the server draws have them.
+    """Returns the seed for a name: FNV-1a, then mixed, in the range of seeds that the server draws.
 
-    A zero byte follows each text and the step, which has 8 bytes, little-endian.
+    A zero byte follows each text and the step. The step has 8 bytes, little-endian.
     """
     step = decision.step.to_bytes(8, "little", signed=True)
     texts = (policy.encode(), decision.episode_id.encode(), decision.agent_id.encode(), step)
@@ -44,7 +44,7 @@ def seed_of(policy: str, decision: Decision) -> int:
 
 
 def check_decisions(request: ActRequest, rows: int) -> None:
-    """Refuses names that are not one for each row, or malformed, and actions that are not sampled.
+    """Checks the names of a request: one per row, well-formed, and only for sampled actions.
 
     Raises InvalidArgument.
     """
@@ -79,7 +79,7 @@ def _wrong(decision: Decision) -> list[tuple[str, str]]:
 def records(
     decisions: Sequence[Decision], ticket: Ticket, columns: Mapping[str, bytes], caller: str
 ) -> list[bytes]:
-    """One serialised DecisionRecord for each row; `columns`: the answer's arrays by field."""
+    """Returns one serialised DecisionRecord per row; `columns`: the response's arrays by field."""
     model, rows = ticket.model, ticket.rows
     observations = _cut(ticket.observations, rows)
     actions = _cut(columns.get("gaussian_samples") or columns["actions"], rows)
@@ -116,6 +116,6 @@ def records(
 
 
 def _cut(data: bytes, rows: int) -> list[bytes]:
-    """The bytes of each row."""
+    """Splits `data` into the bytes of each row."""
     size = len(data) // rows
     return [data[row * size : (row + 1) * size] for row in range(rows)]

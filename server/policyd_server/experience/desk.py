@@ -42,7 +42,7 @@ else:
 MAX_OUTCOMES = 10_000
 MAX_NAMES = {"episode_id": 64, "agent_id": 64, "part": 64}
 MAX_VIOLATIONS = 100
-#: Seconds for which a configuration is used before its file is read again.
+#: A configuration is used for this many seconds before its file is read again.
 CONFIG_SECONDS = 1.0
 
 
@@ -55,7 +55,8 @@ class Desk:
     def __init__(self, root: Path) -> None:
         self.recorder = Recorder(root)
         self._root = root
-        self._forgotten: dict[str, Position] = {}  # by policy: up to where observations are forgotten
+        # by policy: the position up to which observations were deleted
+        self._forgotten: dict[str, Position] = {}
         self._configs = ExperienceConfigs(root)
         self._read: dict[str, tuple[float, pb.GetExperienceResponse]] = {}
         self._counts = Counts()
@@ -68,7 +69,7 @@ class Desk:
         }
 
     def decide(self, body: bytes) -> None:
-        """Takes the decisions of one message, of policies that record."""
+        """Takes the decisions of one message. Those of policies that do not record are ignored."""
         if _INDEX is not None and not self.recorder.is_full:
             self.recorder.take(body, _INDEX, self._is_recorded)
             return
@@ -83,13 +84,13 @@ class Desk:
                 self.recorder.decide(record, payload, now)
 
     def answer(self, method: int, caller: str, request: bytes) -> bytes:
-        """The response to one call. Raises errors of the tree."""
+        """Returns the response to one call. Raises errors of `policyd.errors`."""
         return self._methods[method](caller, request)
 
     def tidy(self) -> bool:
-        """Seals silent episodes and deletes what is older than its policy's retention.
+        """Seals silent episodes, and deletes those that are older than their policy's retention.
 
-        Returns whether there are more silent ones, so that it should soon be called again.
+        Returns whether it should be called again soon, because more episodes are silent.
         """
         self.recorder.seal_complete()
         self.recorder.drop_surplus()
@@ -103,7 +104,7 @@ class Desk:
         return is_behind
 
     def _forget_observations(self, policy: str) -> None:
-        """Overwrites the observations of episodes that a job has learned from, or dropped."""
+        """Overwrites the observations of episodes that a job has used or dropped."""
         learned = read_learned(self._root, policy).position
         before = self._forgotten.get(policy, Position())
         if learned > before:
@@ -160,7 +161,7 @@ class Desk:
 
 
 def _parsed(message: Parsed, data: bytes) -> Parsed:
-    """Fills the message. InvalidArgument: the bytes are no such message."""
+    """Parses `data` into the message. InvalidArgument: it does not parse."""
     try:
         message.ParseFromString(data)
     except DecodeError as error:
@@ -172,7 +173,7 @@ def _parsed(message: Parsed, data: bytes) -> Parsed:
 
 
 def _matcher(message: pb.DeleteEpisodesRequest) -> Callable[[EpisodeFacts], bool]:
-    """Whether an episode is to be deleted."""
+    """Returns a function that tells whether an episode has to be deleted."""
     if message.episode_ids:
         wanted = frozenset(message.episode_ids)
         return lambda facts: facts.episode_id in wanted
@@ -183,7 +184,7 @@ def _matcher(message: pb.DeleteEpisodesRequest) -> Callable[[EpisodeFacts], bool
 
 
 def _check_outcomes(message: pb.ReportOutcomesRequest, config: pb.ExperienceConfig) -> None:
-    """InvalidArgument: names the fields that are wrong, 100 at most."""
+    """Raises InvalidArgument, which names the wrong fields, 100 at most."""
     if len(message.outcomes) > MAX_OUTCOMES:
         raise InvalidArgument.of("outcomes", got=len(message.outcomes), wanted=f"at most {MAX_OUTCOMES}")
     low, high = reward_range(config)
@@ -199,7 +200,7 @@ def _check_outcomes(message: pb.ReportOutcomesRequest, config: pb.ExperienceConf
 
 
 def _wrong(outcome: pb.Outcome, low: float, high: float) -> Iterator[tuple[str, str]]:
-    """The fields of one outcome that are wrong, and what came and was expected."""
+    """Yields the wrong fields of one outcome, and what came and what was expected."""
     if not outcome.episode_id:
         yield "episode_id", "got none, expected 1 to 64 characters"
     for name, most in MAX_NAMES.items():

@@ -20,7 +20,7 @@ from policyd.evidence.moments import Moments
 from policyd.experience.recorder import Recorder
 from policyd.experience.sealed import Position, first_since, read_sealed
 
-#: Episodes that are read for one question; reports do not wait longer than for these.
+#: At most this many episodes are read for one question, because clients' reports wait meanwhile.
 MOST_READ = 1000
 
 
@@ -28,35 +28,35 @@ class Question(NamedTuple):
     """Which episodes are compared."""
 
     policy: str
-    since: float  # seconds since the epoch: those that began then or later
+    since: float  # seconds since the epoch; earlier episodes are ignored
     champion: int
     canary: int
 
 
 class Began(NamedTuple):
-    """A sealed episode of one version that waits for its turn."""
+    """A sealed episode of one version that is not compared yet."""
 
     time: float
-    number: int  # rising, so that two that began at once can be told apart
+    number: int  # rising, so that episodes that began at the same time can be sorted
     version: int
     total: float | None  # its return; None: an outcome is missing
 
 
 @dataclass
 class Watch:
-    """What is known for one question."""
+    """What was found for one question so far."""
 
     question: Question
     position: Position
-    waiting: list[Began] = field(default_factory=list)  # a heap
+    waiting: list[Began] = field(default_factory=list)  # a heap, the earliest first
     arms: dict[int, Arm] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
-    mixed: int = 0  # episodes in which several versions acted; they are not compared
-    unanswered: int = 0  # the champion's whole episodes since the canary's last
-    behind: bool = False  # more sealed episodes are there than have been read
+    mixed: int = 0  # episodes in which several versions acted; these are not compared
+    unanswered: int = 0  # the champion's complete episodes since the canary's last one
+    behind: bool = False  # whether there are sealed episodes that were not read yet
 
     def read(self, recorder: Recorder) -> None:
-        """Takes what has been sealed since the last time."""
+        """Reads the episodes that were sealed since the last call."""
         folder = recorder.log(self.question.policy).folder
         self.behind = False
         for count, sealed in enumerate(read_sealed(folder, self.position)):
@@ -96,14 +96,14 @@ class Watch:
 
 
 class EvidenceDesk:
-    """Answers questions about canaries. It forgets those that nobody asks any more."""
+    """Answers questions about canaries. Of each policy it remembers only the last question."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._watches: dict[str, Watch] = {}  # by policy, the last question
 
     def answer(self, _caller: str, request: bytes) -> bytes:
-        """The evidence for a question, both as JSON."""
+        """Returns the evidence for a question. Both are JSON."""
         question = Question(*json.loads(request))
         watch = self._watches.get(question.policy)
         if watch is None or watch.question != question:
@@ -121,7 +121,7 @@ class EvidenceDesk:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The answer."""
+    """The answer to a question."""
 
     champion: Arm
     canary: Arm
@@ -130,13 +130,13 @@ class Evidence:
     behind: bool
 
     def to_bytes(self) -> bytes:
-        """As JSON."""
+        """Returns the evidence as JSON."""
         arms = [[list(vars(m).values()) for m in (arm.returns, arm.reported)] for arm in self._arms]
         return json.dumps([*arms, self.mixed, self.unanswered, self.behind]).encode()
 
     @classmethod
     def of(cls, data: bytes) -> Evidence:
-        """From JSON."""
+        """Reads the evidence from JSON."""
         champion, canary, *rest = json.loads(data)
         return cls(_arm(champion), _arm(canary), *rest)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from policyd_server.on_demand import OnDemandProcess
 
-#: Tells worker processes where the recorder's socket is.
+#: The variable that tells worker processes the path of the recorder's socket.
 VARIABLE = "POLICYD_RECORDER_SOCKET"
 
 
 def recorder_process(root: Path, store: str = "") -> OnDemandProcess:
-    """The recorder of the experience in `root`. It ends after the workers have.
+    """Returns the recorder process of the folder `root`. It ends after the workers.
 
-    What it has taken is durable then. `store`: the URL of a repository in object storage, which
-    gets a copy of what is sealed; empty: there is none.
+    At its end, everything that it has taken is durable. `store`: the URL of a repository in object
+    storage that gets a copy of the sealed episodes; empty: there is none.
     """
     title, module = "the recorder of experience", "policyd_server.experience.process"
     return OnDemandProcess(title, VARIABLE, module, [str(root), store])

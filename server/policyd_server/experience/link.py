@@ -21,12 +21,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class RecorderLink(asyncio.Protocol):
-    """Connects at the first decision or call, which starts the recorder, and when that restarts."""
+    """Calls to the recorder over one connection.
+
+    The first decision or call connects, which starts the recorder. If the recorder restarts, the
+    link connects again.
+    """
 
     def __init__(self, path: str, sender: DecisionSender) -> None:
-        """`path`: of the recorder's socket; `sender`.
+        """`path`: of the recorder's socket. `sender`: sends this worker's decisions.
 
-        A recorder that restarts hears of its decisions before it gets a call.
+        A recorder that restarts gets the decisions before it gets a call.
         """
         self._path = path
         self._sender = sender
@@ -34,14 +38,14 @@ class RecorderLink(asyncio.Protocol):
         self._frames = Frames()
         self._numbers = itertools.count(1)
         self._calls: dict[int, asyncio.Future[bytes]] = {}
-        self._waiting: list[bytes] = []  # calls for a recorder that is not connected yet
+        self._waiting: list[bytes] = []  # calls that wait for a connection
         self._used, self._lost = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Keeps the connection from the first use on, until it is cancelled."""
+        """Connects when it is first needed, and keeps the connection until it is cancelled."""
         loop = asyncio.get_running_loop()
         self._sender.on_connect = lambda: self._use(loop)
-        self._sender.announce()  # decisions that came before
+        self._sender.announce()  # for decisions that came earlier
         await self._used.wait()
         try:
             while True:
@@ -58,9 +62,9 @@ class RecorderLink(asyncio.Protocol):
                 self._transport.close()
 
     async def call(self, method: Method, caller: str, request: bytes) -> bytes:
-        """The recorder's response.
+        """Sends a call and returns the recorder's response.
 
-        Raises its errors; Unavailable: it restarts or does not answer.
+        Raises the recorder's errors, and Unavailable if it restarts or does not answer.
         """
         number = next(self._numbers)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -80,24 +84,24 @@ class RecorderLink(asyncio.Protocol):
             del self._calls[number]
 
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
-        """There are decisions: notices from now on when the recorder ends. Called by any thread."""
-        with suppress(RuntimeError):  # the loop is closed: nobody hears of decisions any more
+        """Makes `run` connect, because there are decisions. Called by any thread."""
+        with suppress(RuntimeError):  # the loop is closed, so no connection is needed
             loop.call_soon_threadsafe(self._used.set)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002 -- asyncio's
-        """The recorder is there. It hears of decisions before it gets calls."""
+        """Begins a new stream of replies."""
         self._frames = Frames()
         self._lost.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Replies, in any number."""
+        """Takes replies, any number of them."""
         for frame in self._frames.feed(data):
             self._take(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
-        """Disconnected: calls in flight fail.
+        """Fails the calls in flight.
 
-        They may or may not have been recorded, and can be repeated.
+        Some may have been recorded. They can be retried.
         """
         self._transport = None
         self._waiting.clear()
@@ -107,7 +111,7 @@ class RecorderLink(asyncio.Protocol):
         self._lost.set()
 
     def _open(self, transport: asyncio.BaseTransport) -> None:
-        """Sends the calls that have waited, unless the recorder is gone again."""
+        """Sends the calls that have waited, unless the connection is lost again."""
         if self._lost.is_set():
             return
         self._transport = cast("asyncio.Transport", transport)

@@ -30,25 +30,26 @@ from policyd_server.experience.sharing import Sharing
 from policyd_server.experience.wire import CALL, REPLY, Frame, Frames, encode, joined, split
 
 TIDY_SECONDS = 1.0
-#: Decisions wait so long for others, unless a call comes: waking up for each costs more than taking
-#: it. With few CPUs each round also takes one from the worker, whose caches are cold afterwards.
+#: Decisions wait at most this long for others, unless a call comes: waking up for each one costs
+#: more than taking it. With few CPUs, each round also interrupts a worker, whose caches are cold
+#: afterwards.
 GATHER_SECONDS = 0.05
 READ_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
 
 
 class Connection:
-    """One worker."""
+    """The connection to one worker."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
         self.frames = Frames()
-        self.waiting = b""  # bytes that the worker has not taken yet
-        self.ring: RingReader | None = None  # the worker's decisions, if they come by it
-        self.gone = False  # whether the worker is
+        self.waiting = b""  # bytes that were not sent yet
+        self.ring: RingReader | None = None  # the worker's decisions, if this is the connection for them
+        self.gone = False  # whether the worker has ended
 
     def read(self) -> list[Frame]:
-        """The messages that have arrived."""
+        """Returns the messages that have arrived."""
         found: list[Frame] = []
         while not self.gone:
             try:
@@ -65,7 +66,7 @@ class Connection:
         return found
 
     def flush(self) -> None:
-        """Sends as much as the worker takes. OSError: the worker is gone."""
+        """Sends as much as the socket takes. OSError: the worker has ended."""
         while self.waiting:
             try:
                 self.waiting = self.waiting[self.end.send(self.waiting) :]
@@ -74,12 +75,12 @@ class Connection:
 
 
 class RecorderProcess:
-    """The loop. Ends at SIGTERM, with everything durable."""
+    """The recorder's loop. It ends at SIGTERM, after it has made everything durable."""
 
     def __init__(self, root: Path, listener: socket.socket) -> None:
         self._desk = Desk(root)
         self._listener = listener
-        self._calls = selectors.EpollSelector()  # the listener too
+        self._calls = selectors.EpollSelector()  # also of the listening socket
         self._decisions = selectors.EpollSelector()
         self._all = selectors.EpollSelector()
         self._all.register(self._calls, selectors.EVENT_READ)
@@ -109,28 +110,28 @@ class RecorderProcess:
         self._desk.recorder.close()
 
     def _may_sleep(self) -> bool:
-        """Whether no worker has put a decision. From now on they ring a bell when they do."""
-        may_sleep = [ring.may_sleep() for ring in self._rings()]  # each is told
+        """Whether no worker has put a decision. From now on, a worker sends BELL when it does."""
+        may_sleep = [ring.may_sleep() for ring in self._rings()]  # a list, so that each ring is told
         return all(may_sleep)
 
     def _round(self) -> None:
-        """Everything that has arrived: decisions first, then calls, one commit, then the replies.
+        """Handles everything that has arrived: decisions, then calls, one commit, then the replies.
 
-        What the calls report on is in some memory by now: all are read once more. Calls that come
-        only then wait for the next round.
+        The decisions that the calls report on are in shared memory by now, so all rings are read
+        once more. Calls that arrive only then wait for the next round.
         """
         calls = self._later + self._read_all()
         self._later = self._read_all() if calls else []
         self._reply(calls)
 
     def _read_all(self) -> list[tuple[Connection, Frame]]:
-        """The calls that have arrived. Applies the decisions."""
+        """Applies the decisions that have arrived, and returns the calls."""
         self._accept()
         connections = self._connections(self._calls) + self._connections(self._decisions)
         return [(each, frame) for each in connections for frame in self._read(each) if frame.kind == CALL]
 
     def _read(self, connection: Connection) -> list[Frame]:
-        """What has arrived by one connection. Applies decisions."""
+        """Applies the decisions that have arrived by one connection, and returns its messages."""
         decided = connection.ring is not None
         frames = connection.read()
         if connection.ring is not None:
@@ -145,7 +146,7 @@ class RecorderProcess:
         return frames
 
     def _accept(self) -> None:
-        """Takes new connections."""
+        """Accepts new connections."""
         while True:
             try:
                 end, _ = self._listener.accept()
@@ -161,7 +162,7 @@ class RecorderProcess:
         return [each.ring for each in self._connections(self._decisions) if each.ring is not None]
 
     def _decide(self, records: bytes) -> None:
-        """Takes decisions together, or one by one if one of them is bad."""
+        """Takes decisions together, or one by one if one of them is damaged."""
         try:
             self._desk.decide(records)
         except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
@@ -175,7 +176,7 @@ class RecorderProcess:
             _LOG.exception("a decision could not be recorded")
 
     def _reply(self, calls: list[tuple[Connection, Frame]]) -> None:
-        """Answers the calls, in two steps: what became of them, and whether the disk has it."""
+        """Answers the calls: what happened to each outcome, then whether it is on the disk."""
         replies = [(connection, self._answer(frame)) for connection, frame in calls]
         try:
             self._desk.recorder.commit()
@@ -190,7 +191,7 @@ class RecorderProcess:
             ring.release()
 
     def _flush(self, connection: Connection) -> None:
-        """Sends what waits; the rest when the worker reads again."""
+        """Sends what waits. The rest is sent when the worker reads again."""
         try:
             connection.flush()
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.waiting else 0)
@@ -213,7 +214,7 @@ class RecorderProcess:
         return encode(REPLY, answer, frame.number)
 
     def _tidy(self) -> bool:
-        """Whether there is more to do at once."""
+        """Tidies up. Returns whether there is more to do at once."""
         try:
             return self._desk.tidy()
         except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
@@ -233,7 +234,7 @@ def _failed(frame: Frame, error: PolicydError) -> bytes:
 
 
 def main() -> None:
-    """Takes over the socket and serves. The kernel ends the process with its owner."""
+    """Takes over the socket and serves. The kernel kills the process when its owner dies."""
     root, store, listening, owner = sys.argv[1:]
     if not child_process.dies_with(int(owner)):
         return

@@ -17,26 +17,26 @@ import mmap
 import os
 
 HEAD, TAIL, END, AWAKE, DATA = 0, 64, 128, 192, 4096
-#: Bytes of decisions that wait for a slow recorder; beyond, they are dropped and counted. Acting
-#: never waits.
+#: Room for decisions that wait for a slow recorder. If it is full, decisions are dropped and
+#: counted; acting never waits.
 CAPACITY = 32 << 20
-#: Where the recorder keeps up, only about this part of the memory is ever touched: a lap.
+#: If the recorder is fast enough, only about this fraction (1 / LAPS) of the memory is ever used.
 LAPS = 32
-#: A bell is rung at least so often while decisions come, so that the end of a recorder is noticed.
+#: While decisions come, BELL is sent at least this often, so that the end of a recorder is noticed.
 BELL_SECONDS = 0.1
 
 
 def create(capacity: int = CAPACITY) -> int:
-    """The descriptor of an empty ring, which lives as long as a process has it open."""
+    """Returns the descriptor of an empty ring. It exists as long as a process has it open."""
     descriptor = os.memfd_create("policyd-decisions", os.MFD_CLOEXEC)
     os.ftruncate(descriptor, DATA + capacity)
     return descriptor
 
 
 def place_for(size: int, head: int, tail: int, capacity: int) -> int:
-    """Where `size` bytes go. -1: there is no room.
+    """Returns where `size` bytes go. -1: there is no room.
 
-    One byte at least stays free before the tail, so that a full ring is no empty one.
+    At least one byte stays free before the tail. Otherwise a full ring would look empty.
     """
     if head < tail:
         return head if size < tail - head else -1
@@ -47,7 +47,7 @@ def place_for(size: int, head: int, tail: int, capacity: int) -> int:
 
 
 class _End:
-    """What both ends have: the numbers as memory, so that none is read while it is half written."""
+    """The common part of both ends. Each number is read and written as a whole, as memory."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -63,15 +63,15 @@ class _End:
 
 
 class Ring(_End):
-    """The worker's end. `policyd_server.compiled.ring` has the same in C, by shared memory."""
+    """The worker's end. `policyd_server.compiled.ring` is the same in C."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the recorder has everything."""
+        """Whether the recorder has taken everything."""
         return self._get(HEAD) == self._get(TAIL)
 
     def put(self, records: bytes) -> bool:
-        """Adds records for the recorder, who may read them from now on. False: there is no room."""
+        """Adds records, which the recorder may read from now on. False: there is no room."""
         head = self._get(HEAD)
         place = place_for(len(records), head, self._get(TAIL), self._capacity)
         if place < 0:
@@ -83,7 +83,10 @@ class Ring(_End):
         return True
 
     def wants_bell(self) -> bool:
-        """Whether the recorder sleeps. It is taken at its word once."""
+        """Whether the recorder sleeps and has to be woken.
+
+        True only once, until the recorder sleeps again.
+        """
         asleep = not self._get(AWAKE)
         self._set(AWAKE, 1)
         return asleep
@@ -93,28 +96,31 @@ class RingReader(_End):
     """The recorder's end."""
 
     def __init__(self, descriptor: int) -> None:
-        """Takes the descriptor over."""
+        """Takes over the descriptor."""
         super().__init__(descriptor)
         self._at = self._get(TAIL)
 
     def read(self) -> bytes:
-        """The records that were put since the last call."""
+        """Returns the records that were put since the last call."""
         begin, self._at = self._at, self._get(HEAD)
         if begin <= self._at:
             return self._piece(begin, self._at)
         return self._piece(begin, self._get(END)) + self._piece(0, self._at)
 
     def release(self) -> None:
-        """What was read survives the recorder's end: its room is the worker's again."""
+        """Gives the room of what was read back to the worker.
+
+        It is called when the records would survive the recorder's end.
+        """
         self._set(TAIL, self._at)
 
     def may_sleep(self) -> bool:
-        """Whether there is nothing to read. The worker rings a bell when there is, from now on."""
+        """Whether there is nothing to read. From now on, the worker sends BELL when there is."""
         self._set(AWAKE, 0)
         return self._get(HEAD) == self._at
 
     def close(self) -> None:
-        """Gives the memory up."""
+        """Releases the memory."""
         self._numbers.release()
         self._map.close()
         os.close(self._descriptor)

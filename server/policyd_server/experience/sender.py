@@ -20,23 +20,27 @@ if compiled.AVAILABLE:
 
 
 class DecisionSender:
-    """Memory that the recorder reads, and a connection that brings it there and wakes the recorder.
+    """Passes decisions to the recorder through shared memory; a connection wakes the recorder.
 
-    A decision is in that memory until the recorder has said that it survives; a recorder that has
-    restarted goes on where the one before had come to.
+    A decision stays in the memory until the recorder has said that it is safe. A recorder that
+    restarts continues where the one before it stopped.
     """
 
     def __init__(self, path: str, is_recorded: RecordedPolicies) -> None:
-        """`path`: of the recorder's socket. Decisions of policies that do not record end here."""
+        """`path`: of the recorder's socket. `is_recorded`: whether a policy records.
+
+        Decisions of policies that do not record are ignored.
+        """
         self._path, self._is_recorded = path, is_recorded
-        self.sent: Counter[str] = Counter()  # decisions so far, by policy
-        self.dropped: Counter[str] = Counter()  # those that a slow recorder had no room for
+        self.sent: Counter[str] = Counter()  # number of decisions, by policy
+        # decisions dropped because the recorder was too slow, by policy
+        self.dropped: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self.on_connect: Callable[[], None] = lambda: None  # in any thread
+        self.on_connect: Callable[[], None] = lambda: None  # called in any thread
         self._descriptor = rings.create()
         self._ring: rings.Ring | CompiledRing
-        self.record: Callable[[bytes, int, str], None]  # `send`, in C where nothing else is to be done
+        self.record: Callable[[bytes, int, str], None]  # `send`, or a quick version of it in C
         if compiled.AVAILABLE:
             memory = mmap.mmap(self._descriptor, os.fstat(self._descriptor).st_size)
             self._ring = quick = CompiledRing(memory)
@@ -46,31 +50,30 @@ class DecisionSender:
             self._ring, self.record = rings.Ring(self._descriptor), self.send
 
     def send(self, records: bytes, count: int, policy: str) -> None:
-        """Hands over `count` DecisionRecords, joined as the wire has them.
+        """Passes on `count` DecisionRecords, joined as `wire.joined` does.
 
-        Drops them if the recorder is too slow.
-
-        The answers to their requests go out after this: no report can overtake them.
+        If the recorder is too slow, they are dropped. The responses to their requests are sent
+        after this, so no report can come before its decision.
         """
         if not self._is_recorded(policy):
             return
         with self._lock:
             if not self._ring.put(records):
                 self.dropped[policy] += count
-                self._ring_bell()  # it may have ended
+                self._ring_bell()  # the recorder may have ended
                 return
             self.sent[policy] += count
             if self._ring.wants_bell():
                 self._ring_bell()
 
     def announce(self) -> None:
-        """Brings the memory to a recorder that may have followed one that has died."""
+        """Wakes the recorder if it has decisions to read. It may be a new one after a restart."""
         with self._lock:
             if self._socket is not None or not self._ring.is_empty:
                 self._ring_bell()
 
     async def close(self) -> None:
-        """Closes the connection; the recorder reads the rest."""
+        """Closes the connection. The recorder reads the rest."""
         with self._lock:
             if not self._ring.is_empty:
                 self._ring_bell()
@@ -79,17 +82,17 @@ class DecisionSender:
             self._descriptor = -1
 
     def _wake(self) -> None:
-        """The recorder sleeps, or has not been looked after for a while."""
+        """Wakes the recorder. Called when it sleeps, and now and then."""
         with self._lock:
             self._ring_bell()
 
     def _ring_bell(self) -> None:
-        """Wakes the recorder, or connects to one that follows it."""
+        """Wakes the recorder, or connects to the one that followed it."""
         try:
             if self._socket is not None:
                 self._socket.send(encode(BELL, b""))
                 return
-        except BlockingIOError:  # it has not heard the last ones yet
+        except BlockingIOError:  # the socket is full: earlier bells were not read yet
             return
         except OSError:
             self._disconnect()
@@ -97,7 +100,7 @@ class DecisionSender:
             self._connect()
 
     def _connect(self) -> None:
-        """Connects, and gives the memory to who reads there. OSError."""
+        """Connects and passes on the descriptor of the memory. OSError."""
         connection = socket.socket(socket.AF_UNIX)
         connection.setblocking(False)
         try:

@@ -11,26 +11,26 @@ from policyd.experience.shared import Outgoing
 from policyd.repository.object_url import open_objects
 
 SECONDS = 1.0  # between two looks at the disk
-TOLD_SECONDS = 60.0  # between two messages about a store that is away
-CLOSE_SECONDS = 10.0  # for what was sealed last, at the end
+TOLD_SECONDS = 60.0  # between two log lines about a store that is away
+CLOSE_SECONDS = 10.0  # at the end, for copying what was sealed last
 _LOG = logging.getLogger(__name__)
 
 
 class Sharing:
-    """Copies one folder of experience into the repository's store until it is closed."""
+    """Copies one folder of experience into the repository's store, until it is closed."""
 
     def __init__(self, root: Path, repository: str) -> None:
         self._outgoing = Outgoing(root, open_objects(repository))
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sharing", daemon=True)
-        self._untold = 0.0  # seconds without a message about a store that is away
+        self._untold = 0.0  # seconds since the last log line about a store that is away
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Copies what was sealed last, and ends; after CLOSE_SECONDS in any case."""
+        """Copies what was sealed last and ends, after CLOSE_SECONDS at the latest."""
         self._ending.set()
         self._thread.join(CLOSE_SECONDS)
 
@@ -43,7 +43,7 @@ class Sharing:
         try:
             self._outgoing.exchange()
             self._untold = 0.0
-        except (PolicydError, OSError) as error:  # the next time goes on
+        except (PolicydError, OSError) as error:  # the next round tries again
             if not self._untold % TOLD_SECONDS:
                 _LOG.error("experience is not in object storage yet: %s", error)
             self._untold += SECONDS

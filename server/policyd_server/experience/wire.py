@@ -47,17 +47,17 @@ class Frame(NamedTuple):
 
 
 def encode(kind: int, body: bytes, number: int = 0, code: int = 0) -> bytes:
-    """The bytes of one message."""
+    """Returns the bytes of one message."""
     return HEADER.pack(len(body), kind, number, code) + body
 
 
 def joined(records: Iterable[bytes]) -> bytes:
-    """Records as a ring has them."""
+    """Returns the records joined as a ring stores them."""
     return b"".join(LENGTH.pack(len(record)) + record for record in records)
 
 
 def split(body: bytes) -> Iterator[bytes]:
-    """The records that were joined. struct.error: they are cut short."""
+    """Yields the records that were joined. struct.error: they are cut short."""
     begin = 0
     while begin < len(body):
         (size,) = LENGTH.unpack_from(body, begin)
@@ -67,13 +67,13 @@ def split(body: bytes) -> Iterator[bytes]:
 
 
 class Frames:
-    """Cuts a stream of bytes into messages."""
+    """Splits a stream of bytes into messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The messages that are complete with `data`. ValueError: a size above MAX_BODY."""
+        """Yields the messages that `data` completes. ValueError: a size above MAX_BODY."""
         self._buffer += data
         begin = 0
         while len(self._buffer) - begin >= HEADER.size:

@@ -19,7 +19,7 @@ MAX_FAILURE = 300  # characters
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked: observations, and what changed the probabilities."""
+    """A client's request: its observations, and what changed the probabilities."""
 
     observations: Float32  # [B, *shape]
     mask: Bool | None  # [B, the head's mask_width]
@@ -28,9 +28,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one version computed for a request."""
+    """What one version has computed for a request."""
 
-    tensors: list[Float32]  # the head's, [B, ...] each
+    tensors: list[Float32]  # those of the head, [B, ...] each
     values: Float32 | None  # [B]
     seconds: list[float]  # of each inference call
 
@@ -47,9 +47,10 @@ class ComparedVersions:
         self._latencies = Latencies(), Latencies()
 
     def compare(self, base: LoadedVersion, shadow: LoadedVersion, request: Request) -> None:
-        """Computes with both versions and adds what comes out. A shadow that fails is counted."""
+        """Computes with both versions and adds the results. A shadow that fails is counted."""
         rows = min(base.call_rows, shadow.call_rows)
-        first = [shadow, base] if self.requests % 2 else [base, shadow]  # the second has warmer caches
+        # alternating, because the second one has warmer caches
+        first = [shadow, base] if self.requests % 2 else [base, shadow]
         try:
             found = {loaded.version: _outputs(loaded, request, rows) for loaded in first}
             self._add(base, found[base.version], found[shadow.version])
@@ -64,7 +65,7 @@ class ComparedVersions:
         self.last_failure = " ".join(why.split())[:MAX_FAILURE]
 
     def fill(self, found: pb.Comparison) -> None:
-        """Writes counts and means."""
+        """Writes counts and means into the message."""
         n = max(1, self.rows)
         found.requests, found.rows = self.requests, self.rows
         found.failures, found.last_failure, found.dropped = self.failures, self.last_failure, self.dropped
@@ -97,7 +98,7 @@ class ComparedVersions:
 
 
 def _outputs(loaded: LoadedVersion, request: Request, most: int) -> Outputs:
-    """Computes in calls of at most `most` rows. UnusableOutput: no distribution came out."""
+    """Computes in calls of at most `most` rows. UnusableOutput: the result is no distribution."""
     parts, seconds = [], []
     for start in range(0, len(request.observations), most):
         begin = time.perf_counter()

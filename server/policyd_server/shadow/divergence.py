@@ -15,16 +15,17 @@ from policyd_server.heads.interface import Head
 from policyd_server.heads.multi_categorical import MultiCategoricalHead
 from policyd_server.sampling import Float32, Float64
 
-#: Of a probability in a logarithm: a divergence stays finite where the shadow excludes an action.
+#: The smallest probability in a logarithm. So a divergence is finite if the shadow excludes an
+#: action.
 LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Of B rows. The first version is the one that answered."""
+    """The comparison of B rows. The first version is the one that answered."""
 
     divergence: Float64  # [B], KL(first, second) in nats
-    agree: NDArray[np.bool_]  # [B], the same most probable action
+    agree: NDArray[np.bool_]  # [B], whether both have the same most probable action
     first_entropy: Float64  # [B], nats
     second_entropy: Float64  # [B]
 
@@ -52,7 +53,7 @@ def _columns(p: Float64, q: Float64) -> list[tuple[Float64, Float64]]:
 
 
 def _choices(p: Float64, q: Float64) -> Apart:
-    """One choice of n, probabilities [B, n] each. KL = sum p log(p / q)."""
+    """Compares one choice of n, with probabilities [B, n] each. KL = sum p log(p / q)."""
     log_p, log_q = np.log(np.maximum(p, LEAST)), np.log(np.maximum(q, LEAST))
     return Apart(
         np.maximum(0.0, (p * (log_p - log_q)).sum(axis=1)),
@@ -63,7 +64,7 @@ def _choices(p: Float64, q: Float64) -> Apart:
 
 
 def _joined(parts: Sequence[Apart]) -> Apart:
-    """Independent choices: divergences and entropies add up, and all have to agree."""
+    """Joins independent choices: divergences and entropies are added, and all have to agree."""
     return Apart(
         np.sum([part.divergence for part in parts], axis=0),
         np.asarray(np.stack([part.agree for part in parts]).all(axis=0)),
@@ -73,9 +74,10 @@ def _joined(parts: Sequence[Apart]) -> Apart:
 
 
 def _normals(mean: Float64, std: Float64, other_mean: Float64, other_std: Float64) -> Apart:
-    """Independent normals [B, size].
+    """Compares independent normals [B, size].
 
-    KL = sum log(s2 / s1) + (s1^2 + (m1 - m2)^2) / (2 s2^2) - 1/2; a squash of both changes nothing.
+    KL = sum log(s2 / s1) + (s1^2 + (m1 - m2)^2) / (2 s2^2) - 1/2. It does not change if both are
+    squashed.
     """
     squares = (std**2 + (mean - other_mean) ** 2) / (2 * other_std**2)
     return Apart(

@@ -20,7 +20,8 @@ from policyd_server.models.version import LoadedVersion
 from policyd_server.sampling import Bool
 from policyd_server.shadow.wire import ASK, Target, counts_frame, rows_frame
 
-#: Requests that wait for the shadow process; beyond, they are left out and counted.
+#: At most this many bytes of observations wait for the shadow process. Further requests are left
+#: out and counted.
 MAX_WAITING_BYTES = 8 << 20
 FLUSH_SECONDS = 0.05
 ANSWER_SECONDS = 20.0
@@ -28,7 +29,7 @@ _deal = random.Random(random.SystemRandom().getrandbits(256)).random  # noqa: S3
 
 
 class Chosen(NamedTuple):
-    """A request that a shadow is to compute."""
+    """A request that a shadow has to compute."""
 
     target: Target
     observations: bytes  # float32 [rows, *shape]
@@ -43,19 +44,20 @@ class ShadowFeed:
     def __init__(self, path: str) -> None:
         """`path`: of the shadow process's socket."""
         self._path = path
-        # Of each version that answers: its shadows and their shares. Replaced, never changed.
+        # By version that answers: its shadows and their shares. The mapping is replaced, never
+        # changed.
         self.targets: Mapping[LoadedVersion, tuple[tuple[float, Target], ...]] = {}
-        self.dropped: Counter[Target] = Counter()  # requests that were left out so far
-        self._told: Counter[Target] = Counter()  # of them, those that the process knows of
+        self.dropped: Counter[Target] = Counter()  # number of requests left out so far
+        self._told: Counter[Target] = Counter()  # as many of them as the process has been told
         self._crashes = 0
         self._lock = threading.Lock()
         self._waiting: list[Chosen] = []
         self._waiting_bytes = 0
-        self._watched = asyncio.Event()  # there is something to send, or will be
+        self._watched = asyncio.Event()  # set if there are shadows or something to send
         self._writer: asyncio.StreamWriter | None = None
 
     def follow(self, follower: Follower) -> None:
-        """Reads which versions have shadows now."""
+        """Reads which versions have shadows."""
         found: dict[LoadedVersion, tuple[tuple[float, Target], ...]] = {}
         for policy, state in follower.traffic.items():
             serving = follower.loaded_versions.serving(policy)
@@ -70,21 +72,21 @@ class ShadowFeed:
             self._watched.set()
 
     def share_of(self, target: Target) -> float:
-        """The shadow's share now; 0: it has ended."""
+        """Returns the shadow's present share; 0: it has ended."""
         every = [one for shadows in self.targets.values() for one in shadows]
         return next((share for share, one in every if one == target), 0.0)
 
     def answered_plain(
         self, model: LoadedVersion, asked: Sequence[tuple[Plain, bytes]], answers: Sequence[bytes | None]
     ) -> None:
-        """After plain requests for one version; None: it was not answered."""
+        """Called after plain requests for one version. An answer of None: it was not answered."""
         for share, target in self.targets.get(model, ()):
             for (plain, payload), answer in zip(asked, answers, strict=True):
                 if answer is not None and _deal() < share:
                     self._take(Chosen(target, plain.floats(payload), plain.rows, 1.0, None))
 
     def answered(self, slices: Sequence[Slice]) -> None:
-        """After an inference call for requests that queued."""
+        """Called after an inference call for requests that queued."""
         for share, target in self.targets.get(slices[0].ticket.model, ()):
             for piece in slices:
                 ticket = piece.ticket
@@ -94,12 +96,12 @@ class ShadowFeed:
                     )
 
     async def run(self) -> None:
-        """Sends what was chosen, for ever."""
+        """Sends the chosen requests, for ever."""
         try:
             while True:
                 await self._watched.wait()
                 await asyncio.sleep(FLUSH_SECONDS)
-                with suppress(OSError):  # the process restarts: the next round connects again
+                with suppress(OSError):  # the process restarts, and the next round connects again
                     await self._flush()
                 if not self.targets and not self._waiting:
                     self._watched.clear()
@@ -107,7 +109,7 @@ class ShadowFeed:
             self._disconnect()
 
     async def ask(self, policy: str) -> pb.CompareVersionsResponse:
-        """What the process has found. Unavailable: it does not answer."""
+        """Returns what the process has found. Unavailable: it does not answer."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._ask(policy)
@@ -135,7 +137,7 @@ class ShadowFeed:
                 self._waiting_bytes += len(chosen.observations)
 
     async def _flush(self) -> None:
-        """Sends everything that waits. OSError: the process is gone."""
+        """Sends everything that waits. OSError: the process has ended."""
         with self._lock:
             waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
             dropped = self.dropped - self._told
@@ -161,7 +163,7 @@ class ShadowFeed:
             raise
 
     def _tell_crashes(self, writer: asyncio.StreamWriter) -> None:
-        """To a process that follows one that has ended: the shadows may be why."""
+        """Tells a new process that the one before has ended, perhaps because of the shadows."""
         if self._crashes:
             for shadows in self.targets.values():
                 for _, target in shadows:

@@ -30,22 +30,22 @@ from policyd_server.models.version import LoadedVersion, load_version
 from policyd_server.shadow.comparing import ComparedVersions, Request
 from policyd_server.shadow.wire import ANSWER, ASK, Header, Target, read_rows
 
-NICE = 10  # answering goes first
-MAX_KEPT = 100  # comparisons, ended ones too
-IDLE_SECONDS = 60.0  # without a request, then versions are released
-RETRY_SECONDS = 30.0  # until a version that did not load is tried again
+NICE = 10  # the workers come first
+MAX_KEPT = 100  # comparisons, including those that have ended
+IDLE_SECONDS = 60.0  # a comparison without requests releases its versions after this
+RETRY_SECONDS = 30.0  # pause before a version that did not load is tried again
 READ_BYTES = 1 << 20
 CRASHED = "the shadow process ended while it computed"
 
 
 @dataclass
 class Pair:
-    """A comparison, and its versions while they are used."""
+    """A comparison, and its versions while they are in memory."""
 
     found: ComparedVersions = field(default_factory=ComparedVersions)
     loaded: tuple[LoadedVersion, LoadedVersion] | None = None
     used: float = 0.0  # time.monotonic()
-    retry: float = 0.0  # the same: when loading is tried again
+    retry: float = 0.0  # time.monotonic() at which loading is tried again
     problem: str = ""  # why the versions did not load
 
 
@@ -72,7 +72,7 @@ class Shadows:
             pair.found.compare(*loaded, _request(loaded[0], header, observations, mask))
 
     def told(self, policy: str) -> pb.CompareVersionsResponse:
-        """The policy's comparisons, the newest first."""
+        """Returns the policy's comparisons, the newest first."""
         answer = pb.CompareVersionsResponse()
         for target, pair in reversed(self._pairs.items()):
             if target.policy == policy:
@@ -94,7 +94,7 @@ class Shadows:
         return pair
 
     def _release(self) -> None:
-        """Forgets the versions of shadows that have ended."""
+        """Releases the versions of shadows that have ended."""
         for pair in self._pairs.values():
             if time.monotonic() - pair.used > IDLE_SECONDS:
                 pair.loaded = None
@@ -131,7 +131,7 @@ async def serve(listener: socket.socket, shadows: Shadows) -> None:
                     writer.write(encode(ANSWER, shadows.told(frame.body.decode()).SerializeToString()))
                 else:
                     shadows.take(frame.body)
-                await asyncio.sleep(0)  # the others' turn
+                await asyncio.sleep(0)  # let other connections have a turn
         writer.close()
 
     async with await asyncio.start_unix_server(connected, sock=listener):
@@ -139,15 +139,15 @@ async def serve(listener: socket.socket, shadows: Shadows) -> None:
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
-    """What has arrived; nothing: the worker is gone, or this process ends."""
+    """Returns what has arrived. Empty: the worker has ended, or this process ends."""
     try:
         return await reader.read(READ_BYTES)
-    except (OSError, asyncio.CancelledError):  # asyncio logs a cancelled connection as an error
+    except (OSError, asyncio.CancelledError):  # asyncio would log a cancelled connection as an error
         return b""
 
 
 def main() -> None:
-    """Takes over the socket and serves. The kernel ends the process with its owner."""
+    """Takes over the socket and serves. The kernel kills the process when its owner dies."""
     if not child_process.dies_with(int(sys.argv[3])):
         return
     os.nice(NICE)

@@ -26,31 +26,31 @@ class Target(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What stands before the observations of one request."""
+    """The line of JSON before the observations of one request."""
 
     target: Target
-    rows: int  # 0: only the counts below
+    rows: int  # 0: the frame has only the counts below
     temperature: float
     masked: int  # bytes of the mask; 0: there is none
-    dropped: int  # requests that were left out since the last frame
-    crashed: int  # times that the shadow process ended since
+    dropped: int  # requests left out since the last frame
+    crashed: int  # how often the shadow process has ended since the last frame
 
 
 def rows_frame(
     target: Target, observations: bytes, rows: int, temperature: float, mask: Bool | None
 ) -> bytes:
-    """One request to compute."""
+    """Returns the frame of one request to compute."""
     masked = b"" if mask is None else mask.tobytes()
     return _frame(Header(target, rows, temperature, len(masked), 0, 0), observations + masked)
 
 
 def counts_frame(target: Target, dropped: int, crashed: int) -> bytes:
-    """What was not computed."""
+    """Returns a frame that only counts what was not computed."""
     return _frame(Header(target, 0, 1.0, 0, dropped, crashed), b"")
 
 
 def read_rows(body: bytes) -> tuple[Header, bytes, bytes]:
-    """The header, the observations and the mask of a frame of ROWS."""
+    """Returns the header, the observations and the mask of a frame of ROWS."""
     line, _, rest = body.partition(b"\n")
     target, *numbers = json.loads(line)
     header = Header(Target(*target), *numbers)

@@ -19,7 +19,10 @@ LONGEST = 90 * 86400.0  # seconds
 
 
 def config_of(given: pb.CanaryConfig) -> pb.CanaryConfig:
-    """With defaults for what is unset. InvalidArgument names every field that is out of range."""
+    """Returns the configuration with all defaults set.
+
+    Raises InvalidArgument, which names every field that is out of range.
+    """
     config = pb.CanaryConfig()
     config.CopyFrom(given)
     config.share, config.up_to = given.share or SHARE, given.up_to or max(UP_TO, given.share)
@@ -47,12 +50,12 @@ def config_of(given: pb.CanaryConfig) -> pb.CanaryConfig:
 
 
 def seconds_of(duration: Duration) -> float:
-    """A duration in seconds."""
+    """Returns a duration in seconds."""
     return duration.seconds + duration.nanos / 1e9
 
 
 def steps_of(config: pb.CanaryConfig) -> Steps:
-    """How its share rises."""
+    """Returns how its share rises."""
     return Steps(config.share, config.up_to, config.step_episodes)
 
 
@@ -62,13 +65,13 @@ def is_running(state: pb.Traffic) -> bool:
 
 
 def require_running(state: pb.Traffic) -> None:
-    """FailedPrecondition: no canary runs."""
+    """Raises FailedPrecondition if no canary runs."""
     if not is_running(state):
         raise FailedPrecondition(f"{state.policy} has no canary that runs", reason="NO_CANARY")
 
 
 def refuse_running(state: pb.Traffic, alias: str) -> None:
-    """FailedPrecondition: a canary runs on the alias."""
+    """Raises FailedPrecondition if a canary runs on the alias."""
     if is_running(state) and state.canary.alias == alias:
         message = f"version {state.canary.version} is a canary of {alias}: cancel it first"
         raise FailedPrecondition(message, reason="CANARY_RUNS")
@@ -77,7 +80,10 @@ def refuse_running(state: pb.Traffic, alias: str) -> None:
 def started(
     state: pb.Traffic, request: pb.StartCanaryRequest, alias: str, base: int, config: pb.CanaryConfig
 ) -> pb.Traffic:
-    """The state with a canary. FailedPrecondition: one runs, or the alias is shared already."""
+    """Returns the state with a canary.
+
+    Raises FailedPrecondition if a canary runs, or if the alias is shared already.
+    """
     if is_running(state):
         message = f"version {state.canary.version} is a canary already: a policy has one at a time"
         raise FailedPrecondition(message, reason="CANARY_RUNS")
@@ -108,7 +114,7 @@ def started(
 def observed(
     state: pb.Traffic, champion: Arm, challenger: Arm, judgement: Judgement, *, raised: float
 ) -> pb.Traffic:
-    """The state with what is known by now, and with the share `raised`, if that is more."""
+    """Returns the state with the present evidence. Its share is `raised` if that is larger."""
     canary = state.canary
     if raised > canary.share:
         shares = [pb.TrafficShare(version=canary.version, share=raised)]
@@ -123,7 +129,7 @@ def observed(
     after.canary.champion.CopyFrom(_arm(champion))
     after.canary.challenger.CopyFrom(_arm(challenger))
     after.canary.points.append(_point(challenger, judgement, after.canary.share))
-    if len(after.canary.points) > MOST_POINTS:  # every other one of the older half
+    if len(after.canary.points) > MOST_POINTS:  # drop every other point of the older half
         half = MOST_POINTS // 2
         kept = [*after.canary.points[:half:2], *after.canary.points[half:]]
         del after.canary.points[:]

@@ -21,21 +21,24 @@ from policyd_server.heads.interface import Head
 from policyd_server.heads.multi_categorical import MultiCategoricalHead
 from policyd_server.sampling import Float32
 
-_LEAST = 1e-30  # of a probability: its logarithm stays finite
+_LEAST = 1e-30  # smallest probability, so that its logarithm is finite
 
 
 @dataclass(frozen=True)
 class Densities:
-    """Of M recorded actions."""
+    """The densities and features of M recorded actions."""
 
     log_probs: Floats  # [M]
-    probes: Floats  # [P, M], the same of sharper and of flatter versions of the distribution
-    done: Floats  # [M, A], the action's features
-    meant: Floats  # [M, A], their means under the distribution
+    probes: Floats  # [P, M], the same under sharper and flatter distributions
+    done: Floats  # [M, A], features of the recorded actions
+    meant: Floats  # [M, A], means of the features under the distribution
 
 
 def densities(head: Head, outputs: Sequence[Float32], actions: bytes) -> Densities:
-    """Of actions as RecordedStep has them, one after another. ValueError: they do not fit."""
+    """Returns the densities of actions, which are joined as RecordedStep has them.
+
+    Raises ValueError if they do not fit the head.
+    """
     rows = len(outputs[0])
     if isinstance(head, GaussianHead):
         return _normal(head, outputs, np.frombuffer(actions, "<f4").reshape(rows, head.size))
@@ -63,7 +66,7 @@ def _normal(head: GaussianHead, outputs: Sequence[Float32], samples: Float32) ->
 
 
 def _branches(nvec: Sequence[int], probs: Floats, chosen: np.ndarray) -> Densities:
-    """Independent choices, one branch after another."""
+    """Computes independent choices, one branch after the other."""
     rows, start = np.arange(len(probs)), 0
     log_probs, probes = np.zeros(len(probs)), np.zeros((len(POWERS), len(probs)))
     done = []

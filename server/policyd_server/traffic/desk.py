@@ -21,7 +21,7 @@ from policyd_server.shadow.feed import ShadowFeed
 from policyd_server.shadow.wire import Target
 from policyd_server.traffic import canaries, reporting
 
-MAX_SHARES = 20  # versions beside the alias's own
+MAX_SHARES = 20  # versions besides the alias's own
 
 
 class TrafficDesk:
@@ -43,11 +43,14 @@ class TrafficDesk:
         self._refresh_all = refresh_all
 
     async def get(self, policy: str) -> pb.Traffic:
-        """The policy's traffic now. NotFound, CorruptArtifact."""
+        """Returns the policy's present traffic. NotFound, CorruptArtifact."""
         return await asyncio.to_thread(self._repository.traffic, await self._resolver.policy(policy))
 
     async def set(self, request: pb.SetTrafficRequest) -> pb.Traffic:
-        """The traffic with these shares of the alias, which this server splits by now."""
+        """Sets the shares of the alias, and returns the traffic.
+
+        When it returns, this server uses the shares.
+        """
         policy, alias = await self._names(request.policy, request.alias, request.actor, request.reason)
         await self._check(policy, alias, request.shares)
 
@@ -60,7 +63,7 @@ class TrafficDesk:
         return await self._changed(policy, change, expected(request))
 
     async def set_shadow(self, request: pb.SetShadowRequest) -> pb.Traffic:
-        """The traffic with this shadow of the alias."""
+        """Sets the shadow of the alias, and returns the traffic."""
         policy, alias = await self._names(request.policy, request.alias, request.actor, request.reason)
         if not 0 <= request.share <= 1:
             raise InvalidArgument.of("share", got=request.share, wanted="0 to 1")
@@ -77,7 +80,7 @@ class TrafficDesk:
         return await self._changed(policy, change, expected(request))
 
     async def compare(self, name: str) -> pb.CompareVersionsResponse:
-        """How the policy's shadows compare. FailedPrecondition: it never had one."""
+        """Returns how the policy's shadows compare. FailedPrecondition: it never had one."""
         policy = await self._resolver.policy(name)
         state = await asyncio.to_thread(self._repository.traffic, policy)
         if not (state.shadows or any(change.HasField("shadow") for change in state.history)):
@@ -91,7 +94,7 @@ class TrafficDesk:
         return answer
 
     async def start(self, request: pb.StartCanaryRequest) -> pb.Traffic:
-        """The traffic with a canary at its first share."""
+        """Starts a canary with its first share, and returns the traffic."""
         policy, alias = await self._names(request.policy, request.alias, request.actor, request.reason)
         config = canaries.config_of(request.config)
         await self._check(policy, alias, [pb.TrafficShare(version=request.version, share=config.share)])
@@ -105,7 +108,7 @@ class TrafficDesk:
         return await self._changed(policy, change, expected(request))
 
     async def cancel(self, request: pb.CancelCanaryRequest) -> pb.Traffic:
-        """The traffic after the canary's share was taken back."""
+        """Ends the canary and its share, and returns the traffic."""
         policy, _ = await self._names(request.policy, "", request.actor, request.reason)
         reason = request.reason or "cancelled"
 
@@ -127,14 +130,14 @@ class TrafficDesk:
             return after
 
         state = await asyncio.to_thread(self._repository.change_traffic, policy, replace, generation)
-        self._follower.loaded_versions.forgive(policy)  # a version may be given a share again
+        self._follower.loaded_versions.forgive(policy)  # a version that failed may get a share again
         await self._refresh_all(policy)
         if ended:
             await reporting.note_end(self._repository, state)
         return state
 
     async def _require_experience(self, policy: str) -> None:
-        """FailedPrecondition: the policy records nothing, so that there would be no evidence."""
+        """Raises FailedPrecondition if the policy does not record: there would be no evidence."""
         request = GetExperienceRequest(policy=policy).SerializeToString()
         answer = await self._recorder.call(Method.GET, "", request)
         if not records(GetExperienceResponse.FromString(answer).config):
@@ -148,7 +151,7 @@ class TrafficDesk:
         return await self._resolver.policy(policy), validate_alias_name(alias or DEFAULT_ALIAS)
 
     async def _check(self, policy: str, alias: str, shares: Sequence[pb.TrafficShare]) -> None:
-        """Checks the shares, and loads every version. Raises what promoting them would."""
+        """Checks the shares and loads every version. Raises the errors of promoting them."""
         if len(shares) > MAX_SHARES:
             raise InvalidArgument.of("shares", got=len(shares), wanted=f"at most {MAX_SHARES}")
         traffic.validate_shares(shares)
@@ -175,5 +178,5 @@ class TrafficDesk:
 
 
 def expected(request: pb.SetTrafficRequest | pb.StartCanaryRequest | pb.SetShadowRequest) -> int | None:
-    """The generation that the caller has read."""
+    """Returns the generation that the caller has read. None: the caller does not say."""
     return request.expected_generation if request.HasField("expected_generation") else None

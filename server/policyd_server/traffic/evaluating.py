@@ -24,13 +24,13 @@ from policyd_server import child_process
 from policyd_server.models.version import load_version
 from policyd_server.traffic.recorded import logs_of
 
-NICE = 10  # answering goes first
+NICE = 10  # the workers come first
 
 
 def evaluated(
     repository: ModelRepository, experience: Path, policy: str, version: int, episodes: int
 ) -> pb.EvaluateVersionResponse:
-    """The verdict from the newest episodes. NotFound, CorruptArtifact, ValueError."""
+    """Returns the verdict from the newest episodes. NotFound, CorruptArtifact, ValueError."""
     loaded = load_version(repository, policy, version)
     newest = deque(
         (sealed.episode for sealed in read_sealed(experience / "episodes" / policy)), maxlen=episodes
@@ -64,7 +64,7 @@ def _fill(answer: pb.EvaluateVersionResponse, found: Evaluation) -> None:
 
 
 def main() -> int:
-    """Prints the response; an error of ours as one line on stderr, with exit code 1."""
+    """Prints the response. Prints an expected error as one line on stderr, with exit code 1."""
     repository, experience, policy, version, episodes, owner = sys.argv[1:]
     if not child_process.dies_with(int(owner)):
         return 1
@@ -73,7 +73,7 @@ def main() -> int:
     try:
         answer = evaluated(ModelRepository(location), Path(experience), policy, int(version), int(episodes))
     except (PolicydError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- its owner reads it
+        print(error, file=sys.stderr)  # noqa: T201 -- the owner reads it
         return 1
     print(json_format.MessageToJson(answer, indent=None))  # noqa: T201 -- as above
     return 0

@@ -20,17 +20,20 @@ LONGEST = 300.0  # seconds
 
 
 class Evaluator:
-    """Evaluates versions in child processes."""
+    """Evaluates versions in child processes, one at a time."""
 
     def __init__(self, resolver: VersionResolver, repository: Path | str, experience: Path) -> None:
-        """`repository` and `experience`: where both are."""
+        """`repository` and `experience`: the locations of both."""
         self._resolver = resolver
         self._repository = repository
         self._experience = experience
         self._one_at_a_time = asyncio.Lock()
 
     async def evaluate(self, request: pb.EvaluateVersionRequest) -> pb.EvaluateVersionResponse:
-        """The verdict. NotFound, FailedPrecondition: the version or the episodes cannot be used."""
+        """Returns the verdict.
+
+        Raises NotFound, and FailedPrecondition if the version or the episodes cannot be used.
+        """
         if not 0 <= request.max_episodes <= MOST_EPISODES:
             wanted = f"0 to {MOST_EPISODES}"
             raise InvalidArgument.of("max_episodes", got=request.max_episodes, wanted=wanted)
@@ -41,7 +44,7 @@ class Evaluator:
             return await self._run(*map(str, (*arguments, request.max_episodes or EPISODES)))
 
     async def _run(self, *arguments: str) -> pb.EvaluateVersionResponse:
-        # By vfork and from this thread, as the recorder: gRPC's threads must not see a fork.
+        # With vfork and from this thread, as for the recorder: gRPC's threads must not see a fork.
         command = [sys.executable, "-m", "policyd_server.traffic.evaluating", *arguments, str(os.getpid())]
         process = _started(command)
         reading = asyncio.ensure_future(asyncio.to_thread(process.communicate))

@@ -28,12 +28,12 @@ from policyd_server.models.follower import Follower
 from policyd_server.traffic import canaries, reporting
 
 LOOK_SECONDS = 0.5
-#: Seconds between what is written down where nothing has changed but numbers.
+#: If only numbers have changed, they are written into the repository once in this many seconds.
 NOTE_SECONDS = 5.0
-#: Episodes that the canary should have had, and had none: that happens by chance once in 10^8
-#: times.
+#: The canary's outcomes count as stopped if it should have had this many episodes by its share, but
+#: had none. By chance that happens once in 10^8 times.
 MISSED = 20
-SLOW_LOOKS = 3  # in a row
+SLOW_LOOKS = 3  # in a row, until the canary ends
 PROBES = 5
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ End = pb.Canary
 
 
 class CanaryKeeper:
-    """Looks after the canaries of all policies."""
+    """Controls the canaries of all policies."""
 
     def __init__(
         self, follower: Follower, recorder: RecorderLink, refresh_all: Callable[[str], Awaitable[None]]
@@ -51,18 +51,18 @@ class CanaryKeeper:
         self._recorder = recorder
         self._refresh_all = refresh_all
         self._ended = reporting.EndedCanaries(follower.repository)
-        self._slow: dict[str, int] = {}  # looks in a row, by policy
-        self._needed = asyncio.Event()  # whether there is anything to look at
+        self._slow: dict[str, int] = {}  # slow looks in a row, by policy
+        self._needed = asyncio.Event()  # set while there is something to control
 
     def changed(self) -> None:
-        """Takes what the follower has read: nobody looks while nothing can change."""
+        """Reads the traffic that the follower has read. Nothing is done while there is no share."""
         if any(self._concerns(state) for state in self._follower.traffic.values()):
             self._needed.set()
         else:
             self._needed.clear()
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Controls the canaries for ever."""
         while True:
             await self._needed.wait()
             await asyncio.sleep(LOOK_SECONDS)
@@ -73,7 +73,7 @@ class CanaryKeeper:
                     continue  # another worker was faster
                 except PolicydError as error:
                     _LOG.warning("the canary of %s: %s; the next look tries again", policy, error.message)
-                except Exception:  # noqa: BLE001 -- one policy's trouble must not end the others' canaries
+                except Exception:  # noqa: BLE001 -- an error of one policy must not end the others' canaries
                     _LOG.exception("looking after the canary of %s failed", policy)
 
     def _concerns(self, state: pb.Traffic) -> bool:
@@ -91,7 +91,7 @@ class CanaryKeeper:
             await self._take_on(policy, state)
 
     async def _give_back(self, policy: str, failed: set[int]) -> None:
-        """The failed versions' shares are gone, at every server."""
+        """Removes the failed versions' shares in the repository, so at every server."""
 
         def change(state: pb.Traffic) -> pb.Traffic:
             if canaries.is_running(state) and state.canary.version in failed:
@@ -151,7 +151,10 @@ class CanaryKeeper:
     async def _promote(
         self, policy: str, state: pb.Traffic, evidence: Evidence, judgement: Judgement
     ) -> None:
-        """The alias moves first: whoever goes on after a crash sees that, and ends the canary."""
+        """Promotes the canary's version.
+
+        The alias changes first. After a crash, another worker sees that and ends the canary.
+        """
         canary = state.canary
         reason = f"canary: {judgement.reason}"
         aliases = await asyncio.to_thread(self._repository.aliases, policy)
@@ -178,7 +181,7 @@ class CanaryKeeper:
     ) -> None:
         def change(before: pb.Traffic) -> pb.Traffic:
             if before.canary.start_time != state.canary.start_time:
-                return before  # another canary
+                return before  # it is another canary by now
             if evidence is not None and judgement is not None and canaries.is_running(before):
                 before = canaries.observed(before, evidence.champion, evidence.canary, judgement, raised=0)
             return traffic.canary_ended(before, end, reason)
@@ -190,7 +193,7 @@ class CanaryKeeper:
             audit.decided("canary", **told, canary_state=name, reason=reason)
 
     async def _note(self, policy: str, state: pb.Traffic, evidence: Evidence, judgement: Judgement) -> None:
-        """Raises the share where it is time to, and writes down how it goes."""
+        """Raises the share if it is time, and records the evidence."""
         canary = state.canary
         raised = canaries.steps_of(canary.config).share(evidence.canary.returns.n)
         noted = canary.points[-1].time.ToNanoseconds() / 1e9 if canary.points else 0.0
@@ -207,7 +210,7 @@ class CanaryKeeper:
         await self._changed(policy, change)
 
     async def _is_slow(self, policy: str, canary: pb.Canary) -> bool:
-        """Whether its inference calls have been too long at several looks in a row."""
+        """Whether its inference calls were too long at several looks in a row."""
         if not canary.config.HasField("max_latency"):
             return False
         loaded = await self._follower.load(policy, canary.version)
@@ -226,7 +229,10 @@ class CanaryKeeper:
         return self._slow[policy] >= SLOW_LOOKS
 
     async def _changed(self, policy: str, change: Callable[[pb.Traffic], pb.Traffic]) -> bool:
-        """Whether the state changed. Every worker of this server follows it when this returns."""
+        """Changes the traffic and returns whether it has changed.
+
+        When this returns, every worker of this server follows it.
+        """
         changed = ended = False
 
         def replace(before: pb.Traffic) -> pb.Traffic:

@@ -13,23 +13,23 @@ from policyd.evidence.logs import Logs
 from policyd_server.models.version import LoadedVersion
 from policyd_server.traffic.densities import Densities, densities
 
-_ROWS = 1024  # of one inference call
-MOST_STEPS = 1000  # of an episode that is used
+_ROWS = 1024  # rows of one inference call
+MOST_STEPS = 1000  # longer episodes are not used
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What can be estimated from, and what was left out."""
+    """The data for the estimates, and what was left out."""
 
     logs: Logs | None  # None: no episode fits
     left_out: int
 
 
 def logs_of(episodes: Sequence[pb.Episode], version: LoadedVersion) -> Recorded:
-    """The whole episodes beside what `version` would have done.
+    """Returns the complete episodes with the probabilities that `version` would have had.
 
-    An episode with a hole, without an outcome of a step, or longer than MOST_STEPS is left out, and
-    so is one whose observations or actions are not the version's: its return is not known.
+    Left out are episodes with a missing step, with a step without an outcome, with over MOST_STEPS
+    steps, or whose observations or actions do not fit the version.
     """
     whole = [episode for episode in episodes if _fits(episode, version)]
     if not whole:
@@ -57,7 +57,7 @@ def logs_of(episodes: Sequence[pb.Episode], version: LoadedVersion) -> Recorded:
 
 
 class _Padding:
-    """From steps one after another [M, ...] to [N, T, ...], zeros behind."""
+    """Converts steps in a row [M, ...] to [N, T, ...], padded with zeros."""
 
     def __init__(self, lengths: np.ndarray) -> None:
         self._shape = len(lengths), int(lengths.max())
@@ -81,7 +81,10 @@ def _fits(episode: pb.Episode, version: LoadedVersion) -> bool:
 
 
 def _densities(steps: Sequence[pb.RecordedStep], version: LoadedVersion) -> Densities:
-    """Of all steps, computed in calls of _ROWS. ValueError: an action is none of the version's."""
+    """Computes the densities of all steps, in calls of _ROWS.
+
+    Raises ValueError if an action is not one of the version's.
+    """
     parts = [_call(steps[start : start + _ROWS], version) for start in range(0, len(steps), _ROWS)]
     return Densities(
         np.concatenate([part.log_probs for part in parts]),

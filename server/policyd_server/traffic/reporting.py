@@ -12,7 +12,7 @@ from policyd.repository import ModelRepository
 from policyd.repository.report import add_canary, has_ended
 from policyd_server.traffic.canaries import is_running
 
-RETRY_SECONDS = 30.0  # between tries while the repository is away
+RETRY_SECONDS = 30.0  # pause between attempts while the repository is away
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,9 +23,9 @@ def ends(before: pb.Traffic, after: pb.Traffic) -> bool:
 
 
 async def note_end(repository: ModelRepository, state: pb.Traffic) -> bool:
-    """Adds the canary to the report. The canary has ended, whatever becomes of that.
+    """Adds the canary to the report of its version. Errors do not change that it has ended.
 
-    False: the repository is away, so another try may help.
+    False: the repository is away, so another attempt may help.
     """
     canary = state.canary
     try:
@@ -38,9 +38,9 @@ async def note_end(repository: ModelRepository, state: pb.Traffic) -> bool:
 
 
 class EndedCanaries:
-    """Canaries whose end may be missing from a report: the server that ended them may have died.
+    """Canaries whose end may be missing in a report, because the server that ended them died.
 
-    Each is looked at once after this process started, and again while the repository is away.
+    Each is checked once after this process started, and again while the repository is away.
     """
 
     def __init__(self, repository: ModelRepository) -> None:
@@ -49,11 +49,11 @@ class EndedCanaries:
         self._retry_at: dict[str, float] = {}
 
     def owes(self, state: pb.Traffic) -> bool:
-        """Whether the report of the policy's last canary is still to be looked at."""
+        """Whether the report of the policy's last canary still has to be checked."""
         return has_ended(state.canary) and self._told.get(state.policy) != _began(state)
 
     async def settle(self, state: pb.Traffic) -> None:
-        """Adds what is missing, unless the last try was a moment ago."""
+        """Adds what is missing, unless the last attempt was a moment ago."""
         if time.monotonic() < self._retry_at.get(state.policy, 0.0):
             return
         if await note_end(self._repository, state):

@@ -8,7 +8,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class Sink:
-    """A file that can only be written to. What has been written is taken out between two writes."""
+    """A write-only file. What was written is taken out between two writes."""
 
     closed = False
 
@@ -16,24 +16,24 @@ class Sink:
         self._written: list[bytes] = []
 
     def write(self, data: bytes | memoryview) -> int:
-        """Takes a copy of the data."""
+        """Adds a copy of the data."""
         self._written.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Does nothing, because nothing is buffered."""
 
     def close(self) -> None:
-        """The reader takes what is left."""
+        """Does nothing: the reader takes what is left."""
 
     def take(self) -> bytes:
-        """What was written since the last look."""
+        """Returns what was written since the last call."""
         data, self._written = b"".join(self._written), []
         return data
 
 
 def bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at most CHUNK_BYTES, none of them empty."""
+    """Yields the same bytes in pieces of at most CHUNK_BYTES, none of them empty."""
     for piece in pieces:
         for begin in range(0, len(piece), CHUNK_BYTES):
             yield piece[begin : begin + CHUNK_BYTES]

@@ -13,7 +13,7 @@ from policyd_server.experience.export.chunks import bounded
 
 
 def exported(root: Path, request: pb.ExportEpisodesRequest, metadata: PolicyMetadata) -> Iterator[bytes]:
-    """The file in pieces, one after the other: memory does not grow with the number of episodes.
+    """Yields the file in pieces. Its memory does not depend on the number of episodes.
 
     Raises:
         InvalidArgument: the format is not set, or unknown.
@@ -37,7 +37,7 @@ def exported(root: Path, request: pb.ExportEpisodesRequest, metadata: PolicyMeta
 
 
 def _episodes(root: Path, policy: str, version: int) -> Iterator[pb.Episode]:
-    """The sealed episodes, oldest first; with `version`, those that it acted in alone."""
+    """Yields the sealed episodes, oldest first; with `version`, only those that it played alone."""
     for sealed in read_sealed(root / "episodes" / policy):
         if not version or all(step.version == version for step in sealed.episode.steps):
             yield sealed.episode

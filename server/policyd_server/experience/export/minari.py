@@ -26,9 +26,9 @@ MINARI_VERSION = "0.5.4"
 
 
 def minari(policy: str, episodes: Iterable[pb.Episode], metadata: PolicyMetadata) -> Iterator[bytes]:
-    """The bytes of the tar file. `metadata`: of a version of the policy, for its spaces.
+    """Yields the bytes of the tar file. `metadata`: of a version of the policy, for its spaces.
 
-    HDF5 cannot be written in one pass: the data set is put together in a temporary folder first.
+    HDF5 cannot be written in one pass, so the data set is first written into a temporary folder.
     """
     with tempfile.TemporaryDirectory(prefix="policyd-export-") as folder:
         data = Path(folder) / "main_data.hdf5"
@@ -58,9 +58,10 @@ def _write(path: Path, episodes: Iterable[pb.Episode], metadata: PolicyMetadata)
 
 
 def _arrays(episode: pb.Episode, metadata: PolicyMetadata) -> dict[str, np.ndarray] | None:
-    """The episode's arrays [T, ...], observations [T + 1, ...]. None: it has no step to learn from.
+    """Returns the episode's arrays [T, ...], observations [T + 1, ...].
 
-    Where the observation after the last step is not known, the last one is repeated.
+    None: it has no step to learn from. If the observation after the last step is not known, the
+    last one is repeated.
     """
     space, steps = metadata.observation_space, _prefix(episode)
     whole = len(steps) == len(episode.steps)
@@ -68,7 +69,7 @@ def _arrays(episode: pb.Episode, metadata: PolicyMetadata) -> dict[str, np.ndarr
         return None
     following = episode.final_observation if whole else episode.steps[len(steps)].observation
     rows = [step.observation for step in steps] + [following or steps[-1].observation]
-    if len({len(row) for row in rows}) != 1:  # a version with other spaces
+    if len({len(row) for row in rows}) != 1:  # some steps are by a version with other spaces
         return None
     observations = np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1)
     if space.WhichOneof("kind") == "box":
@@ -85,7 +86,7 @@ def _arrays(episode: pb.Episode, metadata: PolicyMetadata) -> dict[str, np.ndarr
 
 
 def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:
-    """Steps 0, 1, 2, ... that have an outcome."""
+    """Returns the steps 0, 1, 2, ... up to the first one without an outcome."""
     steps = []
     for number, step in enumerate(episode.steps):
         if step.step != number or not step.reported:
@@ -95,7 +96,7 @@ def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:
 
 
 def _action(step: pb.RecordedStep, metadata: PolicyMetadata) -> np.ndarray:
-    """The action as the environment took it."""
+    """Returns the action as the environment received it."""
     space = metadata.action_space
     kind = space.WhichOneof("kind")
     if kind == "box":
@@ -128,7 +129,7 @@ def _about(policy: str, metadata: PolicyMetadata, totals: tuple[int, int], size:
 
 
 def _observed(space: Space) -> dict[str, Any]:
-    """The observation space. What is no Box is one of the rows that the policy is served."""
+    """Returns the observation space. A space that is no Box is described as one of rows."""
     if space.WhichOneof("kind") == "box":
         return _described(space)
     (size,) = row_shape(space)
@@ -137,7 +138,7 @@ def _observed(space: Space) -> dict[str, Any]:
 
 
 def _described(space: Space) -> dict[str, Any]:
-    """The space as Minari describes it."""
+    """Returns the space as Minari describes it."""
     kind = space.WhichOneof("kind")
     if kind == "box":
         box = space.box
@@ -160,7 +161,7 @@ def _described(space: Space) -> dict[str, Any]:
 
 
 def _tar(files: dict[str, Path]) -> Iterator[bytes]:
-    """A tar file of these files, by their names in it."""
+    """Yields the bytes of a tar file with these files, by their names in it."""
     for name, path in files.items():
         info = tarfile.TarInfo(name)
         info.size = path.stat().st_size

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from policy_api.v1 import experience_pb2 as pb
 from policyd_server.experience.export.chunks import Sink
 
-#: Steps and bytes after which a row group is written.
+#: A row group is written after this many steps, or this many bytes.
 GROUP_STEPS, GROUP_BYTES = 20_000, 8 << 20
 
 _NUMBERS = pa.list_(pa.float32())
@@ -34,14 +34,14 @@ SCHEMA = pa.schema(
         ("decide_time", pa.timestamp("us", tz="UTC")),
         ("reported", pa.bool_()),
         ("reward", pa.float64()),
-        ("end", pa.string()),  # of the episode, on its last step; else GOES_ON
-        ("final_observation", _NUMBERS),  # on a truncated episode's last step
+        ("end", pa.string()),  # how the episode ended, on its last step; else GOES_ON
+        ("final_observation", _NUMBERS),  # on the last step of a truncated episode
     ]
 )
 
 
 def parquet(episodes: Iterable[pb.Episode], *, box: bool) -> Iterator[bytes]:
-    """The bytes of one Parquet file. `box`: actions are float32, else int64."""
+    """Yields the bytes of one Parquet file. `box`: actions are float32, otherwise int64."""
     sink = Sink()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), SCHEMA) as writer:
         for rows in _groups(episodes, box=box):
