@@ -12,10 +12,10 @@ from policyd_server.http.calls import authorization_of, common_name_of, peer_of
 
 
 class Access:
-    """Answers for the pages, and guards what no service guards."""
+    """Finds out what a caller may do, for pages and for what no service guards."""
 
     def __init__(self, gate: Gate | None) -> None:
-        """`gate`: None where no callers are configured: then everyone may do everything."""
+        """`gate`: None if no callers are configured; then everyone may do everything."""
         self._gate = gate
 
     @property
@@ -24,13 +24,13 @@ class Access:
 
     @property
     def configured(self) -> bool:
-        """Whether callers are configured. If not, nobody has to show a token."""
+        """Whether callers are configured. If not, no request needs a token."""
         return self._gate is not None
 
     def caller(self, request: Request) -> Caller | None:
-        """The authenticated caller; None if no callers are configured.
+        """Returns the authenticated caller. None: no callers are configured.
 
-        Unauthenticated: no valid token.
+        Raises Unauthenticated if the request has no valid token.
         """
         if self._authorizer is None:
             return None
@@ -51,7 +51,7 @@ class Access:
         return True
 
     def admit(self, request: Request, method: str) -> None:
-        """As the services' guard.
+        """Checks a request as the guard of the services does.
 
         Raises Unauthenticated or PermissionDenied, and writes the audit log.
         """

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def application(gateway: Gateway, groups: Sequence[Group], address: str) -> tuple[Starlette, HotRoutes]:
-    """The application of all groups, and its hot routes. `address`: where it listens."""
+    """Returns the application of all groups, and its hot routes. `address`: where it listens."""
     routes = [route for group in groups for route in group(gateway)]
     loopback = listen_address.is_loopback(address)
     app = Starlette(
@@ -38,7 +38,7 @@ def application(gateway: Gateway, groups: Sequence[Group], address: str) -> tupl
 
 
 class Boundary:
-    """Gives each request its id. An unexpected error is logged, and its text stays here."""
+    """Gives each request its id, and logs unexpected errors, whose text the client must not see."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,7 +62,7 @@ class Boundary:
 
         try:
             await self._app(scope, receive, note_start)
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             told = log.unexpected(_LOG, f"unexpected error in {scope['method']} {scope['path']!r}", error)
             if started:
                 scope["state"]["abort"]()

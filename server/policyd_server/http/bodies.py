@@ -14,7 +14,8 @@ from starlette.requests import Request
 from policyd.errors import DeadlineExceeded, Exhausted, InvalidArgument
 
 MIB = 2**20
-#: Largest JSON text. A text is parsed at once, and everyone else waits meanwhile.
+#: The largest JSON text, in bytes. A text is parsed in one go, and all other requests wait
+#: meanwhile.
 MAX_JSON_BYTES = 16 * MIB
 STALL_SECONDS = 30.0  # between two parts of a body
 _INFLATERS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -22,9 +23,10 @@ _STEP = 256 * 1024  # bytes inflated at a time
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """The body, inflated.
+    """Returns the body, inflated.
 
-    Exhausted: more than `limit` bytes; DeadlineExceeded: no more of it comes.
+    Raises Exhausted if it has more than `limit` bytes, and DeadlineExceeded if no more of it
+    arrives.
     """
     told = request.headers.get("content-length", "0")
     if told.isascii() and told.isdecimal() and (len(told) > 18 or int(told) > limit):
@@ -47,9 +49,9 @@ async def read(request: Request, limit: int) -> bytes:
 
 
 def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
-    """The JSON object of a body.
+    """Returns the JSON object of a body.
 
-    InvalidArgument: it is none, or it holds NaN, infinities or huge numbers.
+    Raises InvalidArgument if it is not an object, or has NaN, infinities or huge numbers.
     """
     if len(text) > MAX_JSON_BYTES:
         _refuse(MAX_JSON_BYTES)
@@ -84,8 +86,8 @@ def _finite(text: str) -> float:
     return number
 
 
-# A number overflows only by an exponent or by hundreds of digits. To look at each number takes ten
-# times as long as to read it.
+# A number can overflow only if it has an exponent or hundreds of digits. Checking each number would
+# take ten times as long as parsing it.
 DIGITS = 300
 _EXPONENT = re.compile(rb"[0-9.][eE]")
 _MAY_OVERFLOW = re.compile(rb"[0-9.][eE]|[0-9]{%d}" % DIGITS)
@@ -94,7 +96,7 @@ _CAREFUL = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def _inflated(body: bytes, coding: str, limit: int) -> bytes:
-    """The body without its content coding, and never more of it than `limit`."""
+    """Returns the body without its content coding. It never inflates more than `limit` bytes."""
     if coding in ("identity", ""):
         return body
     if coding not in _INFLATERS:

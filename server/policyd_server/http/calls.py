@@ -22,8 +22,8 @@ from policyd_server.http.link import WorkerChannels
 
 Done = Callable[[bytes | Exception], None]
 HOT = frozenset({"/policy_api.v1.PolicyService/Act", "/inference.GRPCInferenceService/ModelInfer"})
-CALL_SECONDS = 120.0  # for a call that answers once; a promotion loads a version
-DECLARED = (experience_pb2, policy_pb2, training_pb2)  # imported, so that the pool below knows them
+CALL_SECONDS = 120.0  # for a call with one response; a promotion loads a version
+DECLARED = (experience_pb2, policy_pb2, training_pb2)  # imported so that the descriptor pool below has them
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Method:
 
     @classmethod
     def named(cls, service: str, name: str) -> Method:
-        """A method of the contract."""
+        """Returns a method of the contract."""
         found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
         path = f"/{service}/{name}"
         return cls(path, GetMessageClass(found.input_type), GetMessageClass(found.output_type))
@@ -45,18 +45,18 @@ class Method:
 class Calls:
     """Makes calls over the workers' channels.
 
-    Raises the domain error that the service answered with.
+    Raises the domain error of a call that the service answered with an error.
     """
 
     def __init__(self, workers: WorkerChannels, gate: Gate | None = None) -> None:
-        """`gate`: None where no callers are configured."""
+        """`gate`: None if no callers are configured."""
         self._workers = workers
         self._gate = gate
-        # By channel and path: what makes the calls. It costs a tenth of a call to make.
+        # By channel and path: a callable for the method. Creating one costs a tenth of a call.
         self._made: WeakKeyDictionary[grpc.aio.Channel, dict[str, Any]] = WeakKeyDictionary()
 
     async def unary(self, request: Request, method: Method, message: Any) -> Any:
-        """The answer, as `method.response`."""
+        """Makes a call and returns its response, as `method.response`."""
         if self._is_hot(request, method) and (front := self._workers.front()) is not None:
             pairs = [(name.encode(), value.encode()) for name, value in told_of(request)]
             sent = message.SerializeToString()
@@ -76,10 +76,10 @@ class Calls:
             raise status.from_rpc_error(error) from None
 
     def begin(self, method: Method, message: Any, authorization: str | None, peer: str, done: Done) -> bool:
-        """Begins a call of a hot method; `done` gets the bytes of the answer, or the error, once.
+        """Begins a call of a hot method. `done` gets the bytes of the response or the error, once.
 
-        `peer`: the client's address. False: no front takes it, so that it has to be awaited.
-        Unauthenticated and PermissionDenied, as the services' guard.
+        `peer`: the client's address. False: no front takes the call, so it has to be awaited.
+        Raises Unauthenticated and PermissionDenied, as the guard of the services.
         """
         front = self._workers.front()
         if front is None:
@@ -95,8 +95,9 @@ class Calls:
     def _is_hot(self, request: Request, method: Method) -> bool:
         """Whether the call may go to a front.
 
-        A front does not hear whose call is relayed. So the gate is asked here, which knows the
-        client's address; the front asks it again, by the same token. It cannot for a certificate.
+        A front is not told for whom a call is relayed. So the gate is asked here, where the
+        client's address is known, and the front asks it again with the same token. That is not
+        possible for a client certificate.
         """
         if method.path not in HOT or common_name_of(request) is not None:
             return False
@@ -105,7 +106,7 @@ class Calls:
         return True
 
     async def stream(self, request: Request, method: Method, message: Any) -> AsyncIterator[Any]:
-        """The answers, as `method.response`, of a method that answers with a stream."""
+        """Yields the responses of a method that streams, each as `method.response`."""
         channel = await self._workers.channel()
         start = channel.unary_stream(
             method.path, method.request.SerializeToString, method.response.FromString
@@ -121,7 +122,7 @@ class Calls:
 
 
 def authorization_of(request: Request) -> str | None:
-    """What proves who calls: what a session has set, or else the header."""
+    """Returns the request's credentials: the session's token, or else the header."""
     session: str | None = getattr(request.state, "authorization", None)
     return session or request.headers.get("authorization")
 
@@ -133,12 +134,12 @@ def common_name_of(request: Request) -> str | None:
 
 
 def peer_of(request: Request) -> str:
-    """The client's address, as gRPC writes it."""
+    """Returns the client's address, as gRPC writes it."""
     return peer_at(request.client)
 
 
 def peer_at(client: tuple[str, int] | None) -> str:
-    """An address, as gRPC writes it."""
+    """Returns an address as gRPC writes it."""
     if client is None:
         return "unknown"
     host, port = client
@@ -146,7 +147,7 @@ def peer_at(client: tuple[str, int] | None) -> str:
 
 
 def metadata_of(request: Request) -> grpc.aio.Metadata:
-    """What a service is told about the caller."""
+    """Returns the metadata that tells a service about the caller."""
     pairs = [(PEER, peer_of(request)), *told_of(request)]
     if (name := common_name_of(request)) is not None:
         pairs.append((COMMON_NAME, _ascii(name)))
@@ -154,7 +155,7 @@ def metadata_of(request: Request) -> grpc.aio.Metadata:
 
 
 def told_of(request: Request) -> list[tuple[str, str]]:
-    """What the caller itself says: its request's id, its token, its trace."""
+    """Returns what the caller itself sends: request id, token and trace."""
     pairs = [(KEY, log.request_id.get())]
     if (authorization := authorization_of(request)) is not None:
         pairs.append(("authorization", _ascii(authorization)))
@@ -164,5 +165,5 @@ def told_of(request: Request) -> list[tuple[str, str]]:
 
 
 def _ascii(text: str) -> str:
-    """As gRPC's metadata takes it."""
+    """Returns the text as gRPC's metadata allows it."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)

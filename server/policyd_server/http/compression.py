@@ -8,11 +8,11 @@ import zlib
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-MIN_BYTES = 512  # a smaller response does not get smaller
+MIN_BYTES = 512  # a smaller response would not become smaller
 
 
 def compressed(headers: Headers, response: Response) -> Response:
-    """The response in gzip or deflate where the request with these headers accepts one of them."""
+    """Compresses the response with gzip or deflate, if the headers of the request accept one."""
     body = bytes(response.body)
     if len(body) < MIN_BYTES:
         return response

@@ -20,7 +20,7 @@ from policyd_server.http.gateway import Gateway
 
 
 class HotEndpoint(ABC):
-    """What programs call many times per second."""
+    """An endpoint that programs call many times per second."""
 
     def __init__(self, gateway: Gateway, method: Method) -> None:
         self.gateway = gateway
@@ -29,21 +29,21 @@ class HotEndpoint(ABC):
     @property
     @abstractmethod
     def limit(self) -> int:
-        """Of a body, in bytes."""
+        """The largest body, in bytes."""
 
     @abstractmethod
     def decode(self, names: Mapping[str, str], headers: Headers, body: bytes) -> Any:
-        """What is asked; its attribute `message` goes to the worker.
+        """Returns what is asked. Its attribute `message` is sent to the worker.
 
-        `names`: those in the path. InvalidArgument: a field is wrong.
+        `names`: the names in the path. Raises InvalidArgument if a field is wrong.
         """
 
     @abstractmethod
     def encode(self, asked: Any, answer: Any) -> Response:
-        """The response to what `decode` returned."""
+        """Returns the response for what `decode` has returned."""
 
     async def handle(self, request: Request) -> Response:
-        """The long way."""
+        """Handles a request that Starlette has routed, which is the slow way."""
         body = await bodies.read(request, self.limit)
         asked = self.decode(request.path_params, request.headers, body)
         answer = await self.gateway.calls.unary(request, self.method, asked.message)
@@ -51,6 +51,6 @@ class HotEndpoint(ABC):
 
 
 def hot_endpoint(endpoint: object) -> HotEndpoint | None:
-    """The hot endpoint that a route calls, if it is one."""
+    """Returns the hot endpoint behind a route. None: it is not hot."""
     found = getattr(endpoint, "__self__", None)
     return found if isinstance(found, HotEndpoint) else None

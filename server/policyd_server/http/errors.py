@@ -25,7 +25,7 @@ from policyd.errors import PolicydError
 from policyd.quoting import shown
 from policyd.runtime import log, status
 
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto has this table.
+# The table is from https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto.
 HTTP_STATUS: dict[grpc.StatusCode, int] = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
@@ -39,12 +39,12 @@ HTTP_STATUS: dict[grpc.StatusCode, int] = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-TOO_LARGE = 413  # a limit that no later request passes either
-ENDED = "CANCELLED"  # reason of a call that the server's end cut off
+TOO_LARGE = 413  # for limits that no retry can pass
+ENDED = "CANCELLED"  # the reason of a call that the server cut off at its end
 
 
 def status_of(error: PolicydError) -> int:
-    """The HTTP status of a domain error."""
+    """Returns the HTTP status of a domain error."""
     if isinstance(error, errors.Exhausted) and math.isinf(error.retry_after):
         return TOO_LARGE
     if isinstance(error, errors.Internal) and error.reason == ENDED:
@@ -53,7 +53,7 @@ def status_of(error: PolicydError) -> int:
 
 
 def document(error: PolicydError) -> dict[str, Any]:
-    """What the client is told."""
+    """Returns the JSON that the client gets."""
     told: dict[str, Any] = {
         "error": error.message,
         "code": status.code_of(error).name,
@@ -69,7 +69,7 @@ def document(error: PolicydError) -> dict[str, Any]:
 
 
 def response(error: PolicydError) -> Response:
-    """The response that tells of an error."""
+    """Returns the response for an error."""
     headers = {}
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
@@ -79,7 +79,7 @@ def response(error: PolicydError) -> Response:
 
 
 def of_http(error: HTTPException, method: str, path: str) -> Response:
-    """The response where no route fits the request."""
+    """Returns the response if no route fits the request."""
     codes = {404: ("NOT_FOUND", "NO_SUCH_PATH"), 405: ("UNIMPLEMENTED", "METHOD_NOT_ALLOWED")}
     code, reason = codes.get(error.status_code, ("UNKNOWN", "HTTP_ERROR"))
     told = {

@@ -22,19 +22,19 @@ from policyd_server.http import errors
 from policyd_server.http.gateway import Gateway
 
 MAX_STREAMS = 1024  # open at a time
-HEARTBEAT_SECONDS = 15.0  # of silence until a comment is sent
-FIRST_SECONDS = 2.0  # for a first event; if it is an error, the response has the error's status
-RETRY_MILLISECONDS = 1000  # after which a browser connects again
+HEARTBEAT_SECONDS = 15.0  # of silence, before a comment is sent
+FIRST_SECONDS = 2.0  # for the first event; if it is an error, the response has the error's status
+RETRY_MILLISECONDS = 1000  # after this a browser connects again
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
-    "x-accel-buffering": "no",  # a proxy must not collect events
+    "x-accel-buffering": "no",  # so that a proxy does not collect events
 }
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `data` is sent as JSON, or as it is if it is a text (of any number of lines)."""
+    """One event. `data` is sent as JSON, or unchanged if it is a text of one or more lines."""
 
     name: str
     data: Mapping[str, Any] | str
@@ -42,7 +42,7 @@ class Event:
 
     @cached_property
     def encoded(self) -> bytes:
-        """As it goes over the wire. Readers of the same event share the bytes."""
+        """Returns the event's bytes. All readers of the event share them."""
         text = self.data if isinstance(self.data, str) else json.dumps(self.data, separators=(",", ":"))
         lines = [f"id: {self.id}"] if self.id else []
         lines += [f"event: {self.name}", *(f"data: {line}" for line in text.splitlines() or [""])]
@@ -50,10 +50,10 @@ class Event:
 
 
 async def stream(gateway: Gateway, source: AsyncIterator[Event]) -> Response:
-    """A response that sends the events of `source` and ends with it.
+    """Returns a response that sends the events of `source` and ends with it.
 
-    Raises what `source` raises before its first event. A later error is sent as the event `error`,
-    with the JSON of any error, and ends the stream. Exhausted: too many streams are open.
+    An error before the first event is raised. A later error is sent as the event `error`, with the
+    same JSON as any error, and ends the stream. Raises Exhausted if too many streams are open.
     """
     if gateway.streams >= MAX_STREAMS:
         raise Exhausted(f"{MAX_STREAMS} event streams are open", retry_after=5.0, reason="TOO_MANY_STREAMS")
@@ -73,7 +73,7 @@ class _EventStream(Response):
         self._next = first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI
-        """Sends until the source, the reader or the process ends."""
+        """Sends until the source ends, the client disconnects, or the process ends."""
         self._gateway.streams += 1
         gone = asyncio.ensure_future(_until_gone(receive))
         stopping = asyncio.ensure_future(self._gateway.stopping.wait())
@@ -113,7 +113,7 @@ class _EventStream(Response):
 
 
 async def _take(send: Send, body: bytes, *, more: bool = True) -> None:
-    """Returns once the reader takes more, or is gone."""
+    """Sends a part and returns when the client takes more, or has disconnected."""
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 

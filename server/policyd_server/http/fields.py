@@ -16,14 +16,14 @@ _WANTED = {dict: "an object", list: "an array", bool: "true or false", str: "a s
 
 
 def of_kind(value: Any, kind: type[T], path: str) -> T:
-    """The value, if it is of the kind: dict, list, bool or str."""
+    """Returns the value if it is of the kind: dict, list, bool or str."""
     if not isinstance(value, kind):
         raise InvalidArgument.of(path, got=came(value), wanted=_WANTED[kind])
     return value
 
 
 def check_known(given: dict[str, Any], known: Collection[str], path: str) -> None:
-    """Refuses an object that has other names."""
+    """Raises InvalidArgument if an object has other names than `known`."""
     for name in given:
         if name not in known:
             place = f"{path}.{name}" if path else name
@@ -33,7 +33,7 @@ def check_known(given: dict[str, Any], known: Collection[str], path: str) -> Non
 
 
 def text(value: Any, path: str) -> str:
-    """A text of Unicode characters."""
+    """Returns the value if it is a text of Unicode characters."""
     found = of_kind(value, str, path)
     try:
         found.encode()
@@ -43,7 +43,7 @@ def text(value: Any, path: str) -> str:
 
 
 def whole(value: Any, low: int, high: int, path: str) -> int:
-    """A whole number; as a string of digits too, and as 3.0."""
+    """Returns a whole number from `low` to `high`. It takes "3" and 3.0 too."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -54,7 +54,7 @@ def whole(value: Any, low: int, high: int, path: str) -> int:
 
 
 def real(value: Any, path: str) -> float:
-    """A number."""
+    """Returns a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidArgument.of(path, got=came(value), wanted="a number")
     try:
@@ -64,7 +64,7 @@ def real(value: Any, path: str) -> float:
 
 
 def came(value: Any) -> str:
-    """What came, in words: a text or number as it is, anything else by its kind."""
+    """Returns in words what came: a text or number as it is, anything else by its kind."""
     if isinstance(value, str):
         return repr(value[:200])
     if isinstance(value, bool):

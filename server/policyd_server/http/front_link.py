@@ -20,8 +20,8 @@ from policyd_server.front.client import Session
 Header = tuple[bytes, bytes]  # name in lower case, value
 _FIRST: list[Header] = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"front")]
 _SECOND: list[Header] = [(b"te", b"trailers"), (b"content-type", b"application/grpc")]
-Done = Callable[[bytes | Exception], None]  # gets the answer, or the domain error, once
-_CLOCK_SECONDS = 0.002  # the loop's clock counts milliseconds
+Done = Callable[[bytes | Exception], None]  # gets the response, or the domain error, once
+_CLOCK_SECONDS = 0.002  # the loop's clock has milliseconds
 
 
 class FrontConnection(asyncio.Protocol):
@@ -30,10 +30,11 @@ class FrontConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._session = Session()
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, tuple[Done, float]] = {}  # with the time of the loop when it is overdue
+        # each with the time of the loop at which it is overdue
+        self._waiting: dict[int, tuple[Done, float]] = {}
         self._transport: asyncio.Transport | None = None
         self._flushing = False
-        self._timer: asyncio.TimerHandle | None = None  # at the time of the first that is overdue, or earlier
+        self._timer: asyncio.TimerHandle | None = None  # set for the first overdue time, or earlier
         self._timer_at = 0.0
 
     @property
@@ -42,9 +43,10 @@ class FrontConnection(asyncio.Protocol):
         return self._transport is not None and self._session.open
 
     async def call(self, path: bytes, metadata: list[Header], message: bytes, seconds: float) -> bytes:
-        """The answer to one call.
+        """Makes a call and returns the response.
 
-        Raises the domain error that the service answered with. Unavailable: the worker has ended.
+        Raises the domain error that the service answered with, and Unavailable if the worker has
+        ended.
         """
         answered: asyncio.Future[bytes] = self._loop.create_future()
 
@@ -65,7 +67,7 @@ class FrontConnection(asyncio.Protocol):
     def begin(self, path: bytes, metadata: list[Header], message: bytes, seconds: float, done: Done) -> int:
         """Begins a call and returns its stream. `done` gets what `call` returns or raises.
 
-        Unavailable: the worker has ended.
+        Raises Unavailable if the worker has ended.
         """
         timeout: Header = (b"grpc-timeout", b"%dm" % round(1000 * seconds))
         try:
@@ -84,7 +86,7 @@ class FrontConnection(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets the front."""
+        """Sends the beginning of HTTP/2."""
         self._transport = cast("asyncio.Transport", transport)
         self._flush()
 
@@ -98,7 +100,7 @@ class FrontConnection(asyncio.Protocol):
             done(_lost(exc or "it has ended"))
 
     def data_received(self, data: bytes) -> None:
-        """Hands answers to those who wait for them."""
+        """Passes responses to the callers that wait for them."""
         try:
             ended = self._session.receive(data)
         except ConnectionError:
@@ -118,7 +120,7 @@ class FrontConnection(asyncio.Protocol):
             self._flush_soon()
 
     def _expire_at(self, overdue: float) -> None:
-        """One timer for all calls: to set one costs a good part of what a call costs."""
+        """Sets one timer for all calls, because setting a timer costs much of what a call costs."""
         if self._timer is not None and self._timer_at <= overdue:
             return
         if self._timer is not None:
@@ -136,7 +138,7 @@ class FrontConnection(asyncio.Protocol):
             self._expire_at(min(overdue for _, overdue in self._waiting.values()))
 
     def _flush_soon(self) -> None:
-        """Calls that begin in one turn of the loop are sent in one piece."""
+        """Sends all calls that begin in one turn of the loop together."""
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -152,21 +154,21 @@ class FrontConnection(asyncio.Protocol):
 
 
 async def connect(path: Path) -> FrontConnection:
-    """A connection to the front that listens at `path`. OSError: nobody does."""
+    """Connects to the front that listens at `path`. OSError: nothing listens there."""
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_unix_connection(FrontConnection, str(path))
     return connection
 
 
 def _found(headers: dict[bytes, bytes], body: bytes, refused: bool) -> bytes | Exception:
-    """The message, or the domain error in place of it."""
+    """Returns the message, or the domain error of a failed call."""
     if refused:
         return _lost("it takes no more calls")
     return body if headers.get(b"grpc-status") == b"0" else _error_of(headers)
 
 
 def _error_of(headers: dict[bytes, bytes]) -> Exception:
-    """The domain error in the trailers of a call that failed."""
+    """Returns the domain error in the trailers of a failed call."""
     number = headers.get(b"grpc-status", b"")
     if not number.isdigit():
         return _lost("it gave the call up")

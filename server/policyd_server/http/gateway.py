@@ -15,14 +15,15 @@ from policyd_server.settings import Settings
 
 @dataclass
 class Gateway:
-    """The services as HTTP reaches them, and what is shared by all requests of the process."""
+    """What all requests of the process share: the services, settings, access and shutdown."""
 
     settings: Settings
     calls: Calls
     access: Access
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # the process ends; streams end with it
+    # set when the process ends, which ends the event streams
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0  # open event streams
 
 
-#: Makes the routes of one part: the protocol, the services as JSON, the page.
+#: A function that makes the routes of one part: the protocol, the services as JSON, or the page.
 Group = Callable[[Gateway], Sequence[BaseRoute]]

@@ -30,8 +30,8 @@ PATHS = (
     "/v2/models/{model}/infer",
     "/v2/models/{model}/versions/{version}/infer",
 )
-ENDINGS = (b":act", b"/infer")  # of their targets
-MAX_BODY_BYTES = 256 * 1024  # a larger one is read in parts
+ENDINGS = (b":act", b"/infer")  # how the targets of hot routes end
+MAX_BODY_BYTES = 256 * 1024  # a larger body is read in parts
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 _LOG = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _REQUEST_ID = request_ids.KEY.encode()
 
 
 class HotRoutes:
-    """The hot ones of all routes, and what surrounds their handlers."""
+    """The hot routes, and what surrounds their handlers."""
 
     def __init__(self, routes: Sequence[BaseRoute], *, loopback: bool) -> None:
         """`loopback`: the server listens on loopback only."""
@@ -47,14 +47,14 @@ class HotRoutes:
         self._loopback = loopback
 
     def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
-        """The route of a path with the names in it; None: the path is not hot."""
+        """Returns the route of a path, and the names in the path. None: the path is not hot."""
         for route in self._hot:
             if (match := route.path_regex.match(path)) is not None:
                 return route, match.groupdict()
         return None
 
     async def answer(self, route: Route, scope: Scope, body: bytes) -> Response:
-        """The response to a request whose whole body has come. It raises nothing."""
+        """Returns the response to a request whose whole body has arrived. It never raises."""
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -66,14 +66,14 @@ class HotRoutes:
             response: Response = await route.endpoint(request)
         except PolicydError as error:
             response = errors.response(error)
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             told = log.unexpected(_LOG, f"unexpected error in POST {scope['path']!r}", error)
             response = errors.response(told)
         surround(response)
         return response
 
     def learn(self, heads: KnownHeaders, data: bytes, route: Route, scope: Scope) -> None:
-        """Remembers the head of an allowed request, which is all of `data`."""
+        """Remembers the headers of an allowed request, of which `data` is the whole."""
         endpoint = hot_endpoint(route.endpoint)
         if endpoint is None:
             return
@@ -85,15 +85,15 @@ class HotRoutes:
 
 
 def surround(response: Response) -> None:
-    """What every response has."""
+    """Adds the headers that every response has."""
     response.raw_headers += [(_REQUEST_ID, log.request_id.get().encode()), NO_SNIFFING]
 
 
 class HotRequest:
-    """A hot request that is being read or answered: as uvicorn's protocol keeps its own."""
+    """A hot request that is being read or answered, in the place of uvicorn's own object."""
 
     def __init__(self, route: Route | None, *, keep_alive: bool) -> None:
-        """`route`: None where the endpoint is called by itself."""
+        """`route`: None if the endpoint is called without the router."""
         self.route = route
         self.keep_alive = keep_alive
         self.body = bytearray()

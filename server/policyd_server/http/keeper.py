@@ -20,24 +20,26 @@ from policyd_server import child_process
 from policyd_server.settings import Settings
 from policyd_server.transports import private, sockets
 
-#: The settings of the server, as JSON, for the HTTP process.
+#: The variable with the server's settings as JSON, for the HTTP process.
 VARIABLE = "POLICYD_HTTP_SETTINGS"
-MAX_RESTART_SECONDS = 30.0  # between two starts of a process that keeps ending; the first comes after 1 s
-STEADY_SECONDS = 60.0  # a process that ran longer starts again soon
-KILL_MARGIN = 5.0  # seconds beyond the drain until the process is killed
+# longest pause before a process that keeps ending is started again; the first is 1 s
+MAX_RESTART_SECONDS = 30.0
+STEADY_SECONDS = 60.0  # after it has run for longer, the pause is short again
+KILL_MARGIN = 5.0  # the process is killed this long after the drain
 _LOG = logging.getLogger(__name__)
 
 
 class HttpKeeper:
-    """Keeps the HTTP process running. Holds its listening socket and the folder of private sockets.
+    """Keeps the HTTP process running. Holds its listening socket and the private sockets' folder.
 
-    The socket stays while a process that died is started again, so that no client is refused then.
+    If the process dies, the socket stays open until it runs again, so no client is refused.
     """
 
     def __init__(self, settings: Settings, address: str) -> None:
         """Binds the address.
 
-        FailedPrecondition: it is taken or open to strangers, or the extra `http` is missing.
+        Raises FailedPrecondition if it is taken, if other machines reach it without TLS, or if the
+        extra `http` is missing.
         """
         _check_installed()
         security = settings.security
@@ -53,12 +55,15 @@ class HttpKeeper:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Starts the process. Workers find the folder of private sockets in the environment."""
+        """Starts the process. The environment tells workers the folder of the private sockets."""
         os.environ[private.VARIABLE] = str(self._folder)
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Lets the process answer what is in flight; gives the port back. May be repeated."""
+        """Lets the process answer calls in flight, then releases the port.
+
+        It may be called again.
+        """
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -67,7 +72,7 @@ class HttpKeeper:
         self._listener.close()
 
     def forget(self) -> None:
-        """Removes the folder, once the workers have ended."""
+        """Removes the folder. Called when the workers have ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _keep(self) -> None:
@@ -86,10 +91,10 @@ class HttpKeeper:
             delay = min(2 * delay, MAX_RESTART_SECONDS)
 
     def _start_process(self) -> subprocess.Popen[bytes]:
-        """Starts the process by vfork, from this thread.
+        """Starts the process with vfork, from this thread.
 
-        gRPC's threads must not see a fork, which uvloop would make; and the kernel ends the process
-        with the thread that started it.
+        uvloop would fork, which gRPC's threads must not see. And the kernel kills the process when
+        the thread that started it ends.
         """
         listener = self._listener.fileno()
         settings = self._settings.model_dump_json(exclude={"trainer_link"})

@@ -16,16 +16,16 @@ from policyd_server.transports import private
 if TYPE_CHECKING:
     from policyd_server.http.front_link import FrontConnection
 
-LOOK_SECONDS = 0.5  # between looks at the folder
-PATIENCE_SECONDS = 2.0  # for a first worker to be there
+LOOK_SECONDS = 0.5  # between two checks of the folder
+PATIENCE_SECONDS = 2.0  # how long to wait for a first worker
 _READY = grpc.ChannelConnectivity.READY
 
 
 class WorkerChannels:
-    """Gives out the workers' channels in turn. Made and used on one event loop."""
+    """Returns the workers' channels in turn. Created and used on one event loop."""
 
     def __init__(self, folder: Path, max_message_bytes: int, *, fronted: bool) -> None:
-        """`fronted`: the workers have fronts."""
+        """`fronted`: whether the workers have fronts."""
         self._folder = folder
         self._fronted = fronted
         self._options = [
@@ -58,16 +58,19 @@ class WorkerChannels:
             await asyncio.sleep(LOOK_SECONDS if self._ready() else LOOK_SECONDS / 10)
 
     async def _follow_fronts(self) -> None:
-        """Connects to fronts anew whose connections have ended. What is in flight is answered."""
+        """Connects again to fronts whose connections have ended.
+
+        Calls in flight on an old connection are still answered.
+        """
         from policyd_server.http.front_link import connect  # noqa: PLC0415 -- it is compiled with the front
 
         self._fronts = {path: each for path, each in self._fronts.items() if each.open}
         for path in self._channels.keys() - self._fronts.keys():
-            with suppress(OSError):  # it is starting or ending
+            with suppress(OSError):  # the worker is starting or ending
                 self._fronts[path] = await connect(private.front_of(path))
 
     async def channel(self) -> grpc.aio.Channel:
-        """The channel of the worker whose turn it is. Unavailable: no worker serves."""
+        """Returns the channel of the next worker. Unavailable: no worker serves."""
         ready = self._ready()
         if not ready:
             with suppress(TimeoutError):
@@ -81,7 +84,7 @@ class WorkerChannels:
         return self._channels[ready[self._turn % len(ready)]]
 
     def front(self) -> FrontConnection | None:
-        """The front of the worker whose turn it is; None: no front takes calls.
+        """Returns the front of the next worker. None: no front takes calls.
 
         A front answers hot methods itself, and sooner than the services behind it.
         """

@@ -25,7 +25,7 @@ from policyd_server.http import fields
 M = TypeVar("M", bound=Message)
 Json = Any
 Descriptor = Any  # of either implementation of protobuf
-Field = Any  # a FieldDescriptor, likewise
+Field = Any  # a FieldDescriptor of either implementation
 
 _DURATION = "google.protobuf.Duration"
 _TIMESTAMP = "google.protobuf.Timestamp"
@@ -40,9 +40,9 @@ _FLOATS = frozenset({FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUB
 
 
 def to_json(message: Message, *, digits: bool = True) -> dict[str, Json]:
-    """The message as JSON. Fields without a default that are not set are left out.
+    """Returns the message as JSON. Fields without a default that are not set are left out.
 
-    `digits`: a uint64 is a string of digits; otherwise a number.
+    `digits`: write a uint64 as a string of digits, otherwise as a number.
     """
     told: dict[str, Json] = {}
     for field in message.DESCRIPTOR.fields:
@@ -57,16 +57,16 @@ def to_json(message: Message, *, digits: bool = True) -> dict[str, Json]:
 
 
 def from_json(given: Json, kind: type[M], path: str = "") -> M:
-    """The message in a JSON object. InvalidArgument: a field is unknown or does not fit."""
+    """Returns the message in a JSON object. InvalidArgument: a field is unknown or does not fit."""
     message = kind()
     fill(message, given, path)
     return message
 
 
 def fill(message: Message, given: Json, path: str = "") -> None:
-    """Sets the fields that a JSON object has.
+    """Sets the fields that a JSON object has. null leaves a field unset.
 
-    InvalidArgument: as `from_json`; null leaves a field unset.
+    Raises InvalidArgument as `from_json`.
     """
     given = fields.of_kind(given, dict, path or "body")
     known = message.DESCRIPTOR.fields_by_name
@@ -80,7 +80,7 @@ def fill(message: Message, given: Json, path: str = "") -> None:
 
 
 def schema_of(descriptor: Descriptor, name: Callable[[Descriptor], str]) -> dict[str, Json]:
-    """The JSON schema of a message. `name` gives the reference of a message inside it."""
+    """Returns the JSON schema of a message. `name` gives the reference of a nested message."""
     properties = {field.name: _schema_of_field(field, name) for field in descriptor.fields}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
@@ -88,7 +88,7 @@ def schema_of(descriptor: Descriptor, name: Callable[[Descriptor], str]) -> dict
 # Writing
 
 
-def _written(field: Field, value: Any, digits: bool) -> Json:  # noqa: PLR0911 -- a case each
+def _written(field: Field, value: Any, digits: bool) -> Json:  # noqa: PLR0911 -- one return per case
     if field.message_type is not None:
         if field.message_type.full_name == _DURATION:
             return value.ToNanoseconds() / 1e9
@@ -106,7 +106,7 @@ def _written(field: Field, value: Any, digits: bool) -> Json:  # noqa: PLR0911 -
 
 
 def number(value: float) -> float | str:
-    """A number as JSON can say it."""
+    """Returns a number as JSON can express it."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -136,15 +136,15 @@ def _append(values: Any, field: Field, value: Json, path: str) -> None:
 
 
 def _set_map(values: Any, field: Field, given: Json, path: str) -> None:
-    """A map of texts takes any JSON.
+    """Sets a map of texts from any JSON values.
 
-    What is no text becomes the text of its JSON (settings of a job).
+    A value that is no text becomes the text of its JSON, as for the settings of a job.
     """
     given = fields.of_kind(given, dict, path)
     for key, value in given.items():
         place = f"{path}[{key}]"
         if field.type == FieldDescriptor.TYPE_STRING and not isinstance(value, str):
-            value = json.dumps(value)  # noqa: PLW2901 -- as a text from here on
+            value = json.dumps(value)  # noqa: PLW2901 -- a text from here on
         values[key] = _read(field, value, place)
 
 
@@ -215,7 +215,7 @@ def _schema_of_field(field: Field, name: Callable[[Descriptor], str]) -> dict[st
     return _schema_of_value(field, name)
 
 
-def _schema_of_value(  # noqa: PLR0911 -- a case each
+def _schema_of_value(  # noqa: PLR0911 -- one return per case
     field: Field, name: Callable[[Descriptor], str]
 ) -> dict[str, Json]:
     if field.message_type is not None:

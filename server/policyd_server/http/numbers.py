@@ -10,15 +10,16 @@ import struct
 from itertools import chain
 from typing import Any
 
-#: Writes JSON as Starlette does; to make an encoder costs as much as to use it.
+#: Writes JSON as Starlette does. It is shared, because creating an encoder costs as much as using
+#: it.
 JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_WHOLE = 2**63  # numpy takes no whole numbers beyond
+_WHOLE = 2**63  # numpy takes no larger whole numbers
 
 
 def floats_of(given: Any) -> bytes | None:
-    """Numbers, or rows of them, as float32. None: something else, or more than float32 holds.
+    """Returns numbers, or rows of numbers, as float32. None: something else, or too large.
 
-    Whoever gets None looks at the array with numpy, and names what is wrong.
+    A caller that gets None converts with numpy, and says what is wrong.
     """
     if type(given) is not list or not given:
         return None

@@ -34,15 +34,15 @@ from policyd_server.http.tls import FollowedContext
 from policyd_server.settings import Settings
 from policyd_server.transports import private
 
-KEEP_ALIVE_SECONDS = 75  # of silence between two requests of a connection
+KEEP_ALIVE_SECONDS = 75  # a connection without requests is closed after this
 MAX_CONNECTIONS = 4096
 MAX_DRAIN_SECONDS = 3600.0
-#: Workers and gRPC clients on this machine come first: a page that is drawn delays no action.
+#: Workers and gRPC clients on this machine come first, so that drawing a page delays no action.
 NICE = 5
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its handling of signals: the owner ends this process."""
+    """uvicorn without its handling of signals, because the owner ends this process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
-    """Runs until SIGTERM, then answers what is in flight."""
+    """Runs until SIGTERM, then answers the requests in flight."""
     folder = Path(os.environ[private.VARIABLE])
     workers = WorkerChannels(folder, settings.max_message_bytes, fronted=settings.fronted)
     gate = settings.security.gate()
@@ -105,7 +105,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.nice(NICE)
     log.configure(os.environ.get("POLICYD_LOG_FORMAT", "text"))
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it has lines for what any client sends
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # uvicorn would log what any client sends
     settings = Settings.model_validate(json.loads(os.environ[VARIABLE]))
     uvloop.run(serve(settings, socket.socket(fileno=int(sys.argv[1]))))
 

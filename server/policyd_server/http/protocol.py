@@ -12,15 +12,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from policyd_server.http.ending import EndingProtocol
 from policyd_server.http.hot import ENDINGS, MAX_BODY_BYTES, HotRequest, HotRoutes
 
-MAX_HEAD_BYTES = 12 * 1024  # of a request's target and headers; gRPC's metadata has to hold them, too
-HEAD_SECONDS = 10.0  # from the connection, or the first byte of a request, to the end of its headers
-STALL_SECONDS = 30.0  # for a reader to take something of what waits for it
+MAX_HEAD_BYTES = 12 * 1024  # of target and headers; they have to fit into gRPC's metadata too
+HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its headers
+STALL_SECONDS = 30.0  # for the client to read some of the waiting bytes
 
 
 class BoundedProtocol(EndingProtocol):
     """One connection.
 
-    It tells the routes its client's certificate, and how to cut the connection off. It answers
+    It gives the routes the client's certificate and a way to cut the connection off. It answers
     small requests of hot routes itself.
     """
 
@@ -28,12 +28,12 @@ class BoundedProtocol(EndingProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0  # of the request that is being read
+        self._head_bytes = 0  # bytes of the headers that are being read
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Notes who is at the other end."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn has the same signature
+        """Notes the client's address and certificate."""
         super().connection_made(transport)
         self.app_state = {
             **self.app_state,
@@ -43,40 +43,40 @@ class BoundedProtocol(EndingProtocol):
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the timers."""
+        """Cancels the timers."""
         self._stop_timer()
         self._stop_stall()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """More waits for the reader than it has taken: whoever writes has to wait."""
+        """Called when more waits for the client than the limit: writers have to wait."""
         super().pause_writing()
         self._stop_stall()
         self._stall_timer = self.loop.call_later(STALL_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The reader has taken enough."""
+        """Called when the client has read enough."""
         self._stop_stall()
         super().resume_writing()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Called when a request begins."""
         super().on_message_begin()
         self._head_bytes = 0
         self._await_headers()
 
     def on_url(self, url: bytes) -> None:
-        """A part of the target."""
+        """Takes a part of the target."""
         if self._fits(len(url)):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer after the body."""
+        """Takes one header, or a trailer after the body."""
         if self._fits(len(name) + len(value)):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The request's headers are there."""
+        """Called when the request's headers are complete."""
         self._stop_timer()
         if self.transport.is_closing():
             return
@@ -88,14 +88,14 @@ class BoundedProtocol(EndingProtocol):
         self._head_timer = self.loop.call_later(STALL_SECONDS, self.transport.abort)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Takes a part of the body."""
         if isinstance(self.cycle, HotRequest):
             self.cycle.body += body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The whole request is there."""
+        """Called when the request is complete."""
         super().on_message_complete()
         request: Any = self.cycle
         if isinstance(request, HotRequest) and not request.response_complete:
@@ -105,13 +105,13 @@ class BoundedProtocol(EndingProtocol):
             task.add_done_callback(self.tasks.discard)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client; none of a connection that is being cut off."""
+        """Takes bytes of the client, unless the connection is being cut off."""
         if self.transport.is_closing():
             return
         super().data_received(data)
 
     def _hot_request(self) -> HotRequest | None:
-        """The request if it is hot and small, and none before it is still to be answered."""
+        """Returns the request if it is hot and small, and no earlier one is unanswered."""
         if not self.url.endswith(ENDINGS) or not self.url.isascii() or self.parser.should_upgrade():
             return None
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self._is_busy():
@@ -128,12 +128,12 @@ class BoundedProtocol(EndingProtocol):
         return HotRequest(found[0], keep_alive=version != "1.0" and self.parser.should_keep_alive())
 
     def _receives(self) -> bool:
-        """Whether a request has begun and is not whole."""
+        """Whether a request has begun and is incomplete."""
         return self._head_timer is not None or super()._receives()
 
     def _is_busy(self) -> bool:
-        """Whether a request is being answered, or more requests are under way than the limit."""
-        before: Any = self.cycle  # None at first, whatever uvicorn's annotation says
+        """Whether a request is being answered, or too many requests are under way."""
+        before: Any = self.cycle  # None at first, although uvicorn declares it otherwise
         if before is not None and not before.response_complete:
             return True
         most = max(len(self.connections), len(self.tasks))
@@ -142,11 +142,11 @@ class BoundedProtocol(EndingProtocol):
     async def _answer(self, request: HotRequest, scope: Any) -> None:
         assert request.route is not None
         response = await self.hot.answer(request.route, scope, bytes(request.body))
-        await self.flow.drain()  # a reader that takes nothing gets no more
+        await self.flow.drain()  # a client that reads nothing gets no more
         self._write(request, response)
 
     def _write(self, request: HotRequest, response: Response) -> None:
-        """Sends a response whole."""
+        """Sends a complete response."""
         if self.transport.is_closing():
             return
         head = [STATUS_LINE[response.status_code]]

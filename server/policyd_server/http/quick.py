@@ -17,34 +17,34 @@ from starlette.types import Scope
 from policyd.runtime import request_ids
 from policyd_server.http.endpoints import HotEndpoint
 
-#: Heads that are remembered, and the longest of them.
+#: How many different request headers are remembered, and their greatest length in bytes.
 MAX_KNOWN, MAX_HEAD_BYTES = 512, 2048
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,6})\r\n")
-# A head that names its request or its trace is another one each time. What changes how a body or
-# a connection is read is left to who parses it.
+# Headers that differ with each request, such as its id or its trace, are not remembered. Headers
+# that change how a body or a connection is read are left to the parser.
 _OTHER = (request_ids.KEY, "traceparent", "content-encoding", "transfer-encoding", "expect", "upgrade")
 
 
 class Known(NamedTuple):
-    """What a head says."""
+    """What remembered request headers say."""
 
     endpoint: HotEndpoint
-    names: Mapping[str, str]  # in the path
+    names: Mapping[str, str]  # the names in the path
     headers: Headers
     authorization: str | None
 
 
 class KnownHeaders:
-    """The heads of hot requests that were parsed, and found to be allowed."""
+    """The headers of hot requests that were parsed and allowed."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Known] = {}
 
     def find(self, data: bytes) -> tuple[Known, bytes] | None:
-        """What the head says, and the body.
+        """Returns what the headers say, and the body.
 
-        None: the data is not one whole request with a known head.
+        None: the data is not exactly one request with known headers.
         """
         found = _split(data)
         if found is None:
@@ -54,7 +54,7 @@ class KnownHeaders:
         return None if known is None else (known, body)
 
     def learn(self, data: bytes, endpoint: HotEndpoint, scope: Scope) -> None:
-        """Remembers the head of a request that was parsed and that is all of the data."""
+        """Remembers the headers of a parsed request, of which `data` is the whole."""
         found, headers = _split(data), Headers(scope=scope)
         if found is None or any(name in headers for name in _OTHER):
             return
@@ -65,7 +65,7 @@ class KnownHeaders:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes] | None:
-    """The head without the length of the body, and the body. None: no whole request of its own."""
+    """Returns the headers without the body's length, and the body. None: not one whole request."""
     end = data.find(_END, 0, MAX_HEAD_BYTES)
     length = _LENGTH.search(data, 0, end + 2) if end > 0 else None
     start = end + len(_END)

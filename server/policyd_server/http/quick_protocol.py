@@ -23,25 +23,25 @@ _LOG = logging.getLogger(__name__)
 class QuickProtocol(BoundedProtocol):
     """One connection."""
 
-    heads: KnownHeaders  # of all connections
+    heads: KnownHeaders  # shared by all connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._between = True  # the parser waits for the first byte of a request
+        self._between = True  # whether the parser waits for a request's first byte
         self._peer = ""
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Called when a request begins."""
         self._between = False
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """The whole request is there."""
+        """Called when the request is complete."""
         super().on_message_complete()
         self._between = True
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client: often one request, whose head came before."""
+        """Takes bytes of the client: often one request whose headers are known."""
         self._unset_keepalive_if_required()
         alone = self._between and self._may_be_quick()
         if alone and (found := self.heads.find(data)) is not None and self._begin(*found):
@@ -52,17 +52,17 @@ class QuickProtocol(BoundedProtocol):
             self._learn(data, request)
 
     def _may_be_quick(self) -> bool:
-        """Whether nothing is in the way of an answer at once.
+        """Whether a request may be answered at once.
 
-        The services are told who shows a certificate, and a reader that takes nothing gets no
-        more.
+        Not if the client has a certificate, of which the services must be told, or if it has not
+        read earlier responses.
         """
         if self.transport.is_closing() or self.flow.write_paused or self.app_state["common_name"] is not None:
             return False
         return not self._is_busy()
 
     def _learn(self, data: bytes, request: HotRequest) -> None:
-        """The next request with this head is answered sooner."""
+        """Remembers the headers of a request, so that the next one like it is answered sooner."""
         scope: Any = self.scope
         if request.keep_alive and not request.response_complete and request.route is not None:
             self.hot.learn(self.heads, data, request.route, scope)
@@ -70,13 +70,13 @@ class QuickProtocol(BoundedProtocol):
     def _begin(self, known: Known, body: bytes) -> bool:
         """Calls the worker.
 
-        False: the request has to go the long way, which tells what is wrong.
+        False: the request has to go the slow way, which says what is wrong.
         """
         request, request_id = HotRequest(None, keep_alive=True), log.new_request_id()
         endpoint = known.endpoint
         try:
             asked = endpoint.decode(known.names, known.headers, body)
-        except Exception:  # noqa: BLE001 -- the long way raises it again, and answers it
+        except Exception:  # noqa: BLE001 -- the slow way raises it again, and answers it
             return False
         log.request_id.set(request_id)
         end = partial(self._end, known, asked, request, request_id)
@@ -94,13 +94,13 @@ class QuickProtocol(BoundedProtocol):
     def _end(
         self, known: Known, asked: Any, request: HotRequest, request_id: str, found: bytes | Exception
     ) -> None:
-        """Answers. It raises nothing."""
+        """Sends the response to a call. It never raises."""
         log.request_id.set(request_id)
         try:
             response = _response(known, asked, found)
         except PolicydError as error:
             response = errors.response(error)
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             path = known.endpoint.method.path
             response = errors.response(log.unexpected(_LOG, f"unexpected error in {path}", error))
         surround(response)
@@ -113,7 +113,7 @@ class QuickProtocol(BoundedProtocol):
 
 
 def _response(known: Known, asked: Any, found: bytes | Exception) -> Response:
-    """The response to an answer. Raises it where it is an error."""
+    """Returns the response for what a call gave. Raises it if it is an error."""
     if isinstance(found, Exception):
         raise found
     endpoint = known.endpoint

@@ -22,15 +22,15 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SameSite:
-    """The check in front of every route."""
+    """The check that each request passes before it is routed."""
 
     def __init__(self, app: ASGIApp, *, loopback: bool) -> None:
-        """`loopback`: the server listens on loopback only."""
+        """`loopback`: whether the server listens on loopback only."""
         self._app = app
         self._loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 403, or 400 for a foreign host; otherwise lets the request through."""
+        """Answers 403, or 400 for a foreign host. Otherwise lets the request through."""
         try:
             if scope["type"] == "http":
                 check(scope["method"], Headers(scope=scope), loopback=self._loopback)
@@ -54,7 +54,7 @@ def check(method: str, headers: Headers, *, loopback: bool) -> None:
         raise PermissionDenied(message, reason="CROSS_SITE")
 
 
-@lru_cache(maxsize=64)  # a client says the same each time
+@lru_cache(maxsize=64)  # a client sends the same value each time
 def _is_this_machine(host: str) -> bool:
     with_port = host if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else f"{host}:0"
     try:

@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class FollowedContext:
-    """A server's TLS context that follows its files: each handshake uses what was read last."""
+    """A server's TLS context that follows its files: a handshake uses what was read last."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
@@ -33,7 +33,7 @@ class FollowedContext:
             self.context.verify_mode = ssl.CERT_REQUIRED
 
     async def run(self) -> None:
-        """Reads the certificate again whenever its files change."""
+        """Reads the certificate again whenever its files have changed."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             stamp = self._look()

@@ -14,41 +14,41 @@ from policyd_server.http.calls import Method
 from policyd_server.http.gateway import Gateway
 from policyd_server.page import methods
 
-MOST_JOBS = 100  # that the page lists
-LOG_BYTES, LOG_LINES = 64 * 1024, 200  # of a job's log that are shown
+MOST_JOBS = 100  # most jobs that the page lists
+LOG_BYTES, LOG_LINES = 64 * 1024, 200  # the end of a job's log that is shown
 
 
 class Services:
-    """Typed calls. Each raises the error that the service answered with."""
+    """Calls the services for the user who looks at the page. Each raises the service's error."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self._calls = gateway.calls
 
     async def policies(self, request: Request) -> list[policy_pb2.Policy]:
-        """Every policy, by name."""
+        """Returns every policy, by name."""
         asked = policy_pb2.ListPoliciesRequest()
         return list((await self._calls.unary(request, methods.LIST_POLICIES, asked)).policies)
 
     async def policy(self, request: Request, name: str) -> policy_pb2.Policy:
-        """One policy. NotFound."""
+        """Returns one policy. NotFound."""
         asked = policy_pb2.GetPolicyRequest(policy=name)
         policy: policy_pb2.Policy = (await self._calls.unary(request, methods.GET_POLICY, asked)).policy
         return policy
 
     async def jobs(self, request: Request) -> list[training_pb2.TrainingJob]:
-        """The newest jobs, the newest first."""
+        """Returns the newest jobs, the newest first."""
         asked = training_pb2.ListTrainingJobsRequest(page_size=MOST_JOBS)
         return list((await self._calls.unary(request, methods.LIST_JOBS, asked)).jobs)
 
     async def job(self, request: Request, job_id: str) -> training_pb2.TrainingJob:
-        """One job. NotFound."""
+        """Returns one job. NotFound."""
         asked = training_pb2.GetTrainingJobRequest(job_id=job_id)
         job: training_pb2.TrainingJob = (await self._calls.unary(request, methods.GET_JOB, asked)).job
         return job
 
     async def experience(self, request: Request, policy: str) -> experience_pb2.GetExperienceResponse:
-        """What a policy has recorded."""
+        """Returns what a policy has recorded."""
         asked = experience_pb2.GetExperienceRequest(policy=policy)
         answer: experience_pb2.GetExperienceResponse = await self._calls.unary(
             request, methods.GET_EXPERIENCE, asked
@@ -56,25 +56,25 @@ class Services:
         return answer
 
     async def traffic(self, request: Request, policy: str) -> traffic_pb2.Traffic:
-        """How an alias's traffic is shared, and the canary."""
+        """Returns how the traffic of a policy's aliases is shared, and the canary."""
         asked = traffic_pb2.GetTrafficRequest(policy=policy)
         answer = await self._calls.unary(request, methods.GET_TRAFFIC, asked)
         traffic: traffic_pb2.Traffic = answer.traffic
         return traffic
 
     async def comparisons(self, request: Request, policy: str) -> list[traffic_pb2.Comparison]:
-        """How the policy's shadows compare. FailedPrecondition: it never had one."""
+        """Returns how the policy's shadows compare. FailedPrecondition: it never had one."""
         asked = traffic_pb2.CompareVersionsRequest(policy=policy)
         answer = await self._calls.unary(request, methods.COMPARE_VERSIONS, asked)
         return list(answer.comparisons)
 
     async def act(self, request: Request, asked: policy_pb2.ActRequest) -> policy_pb2.ActResponse:
-        """Actions."""
+        """Returns actions."""
         answer: policy_pb2.ActResponse = await self._calls.unary(request, methods.ACT, asked)
         return answer
 
     async def file_names(self, request: Request, policy: str, version: int) -> list[str]:
-        """Names of a version's files."""
+        """Returns the names of a version's files."""
         asked = policy_pb2.ExportVersionRequest(policy=policy, version=version)
         async with aclosing(self._stream(request, methods.EXPORT_VERSION, asked)) as parts:
             async for part in parts:
@@ -84,7 +84,7 @@ class Services:
     async def file(
         self, request: Request, policy: str, version: int, name: str
     ) -> AsyncGenerator[bytes, None]:
-        """The bytes of one file, in parts. NotFound: there is none of this name."""
+        """Yields the bytes of one file, in parts. NotFound: there is no such file."""
         asked = policy_pb2.ExportVersionRequest(policy=policy, version=version, files=[name])
         async with aclosing(self._stream(request, methods.EXPORT_VERSION, asked)) as parts:
             async for part in parts:
@@ -92,7 +92,7 @@ class Services:
                     yield part.chunk.data
 
     async def small_file(self, request: Request, policy: str, version: int, name: str, limit: int) -> bytes:
-        """One file at once. NotFound: there is none, or it is larger than `limit` bytes."""
+        """Returns one whole file. NotFound: there is none, or it is larger than `limit` bytes."""
         content = bytearray()
         async with aclosing(self.file(request, policy, version, name)) as parts:
             async for part in parts:
@@ -102,7 +102,7 @@ class Services:
         return bytes(content)
 
     async def log_tail(self, request: Request, job_id: str) -> str:
-        """The last lines of what a job's workers have written. NotFound: there is no log."""
+        """Returns the last lines of a job's log. NotFound: there is no log."""
         asked = training_pb2.ReadTrainingJobLogRequest(job_id=job_id)
         tail = b""
         async with aclosing(self._stream(request, methods.READ_LOG, asked)) as parts:

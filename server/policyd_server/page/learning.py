@@ -22,7 +22,7 @@ AXES = ("environment steps", "mean return of the last 100 episodes")
 async def learning_curves(
     services: Services, request: Request, policy: str, versions: Sequence[int]
 ) -> Markup | None:
-    """One chart of the curves of at most COLOURS versions.
+    """Returns one chart with the curves of at most COLOURS versions.
 
     None: there is nothing to draw, or the caller lacks the role.
     """
@@ -33,7 +33,7 @@ async def learning_curves(
         except PermissionDenied:
             return None
         except (NotFound, FailedPrecondition):
-            continue  # imported, or damaged, which the table says
+            continue  # imported without a curve, or damaged, which the table shows
         if points := read_points(content):
             series.append(Series(f"version {version}", points))
     if not series:
@@ -43,9 +43,9 @@ async def learning_curves(
 
 
 def read_points(content: bytes) -> list[tuple[float, float]]:
-    """(env_steps, mean return) of a learning_curve.json. What is not as it should be is left out.
+    """Returns (env_steps, mean return) of a learning_curve.json. Invalid entries are left out.
 
-    The file may come from elsewhere: an admin can import any.
+    The file may come from elsewhere, because an admin can import any.
     """
     points: list[tuple[float, float]] = []
     with suppress(ValueError, RecursionError):

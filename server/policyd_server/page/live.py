@@ -16,7 +16,7 @@ from policyd.errors import PolicydError, Unavailable
 from policyd_server.http.calls import authorization_of, common_name_of
 from policyd_server.http.events import Event
 
-INTERVAL = 1.0  # seconds between two looks
+INTERVAL = 1.0  # between two updates of the parts
 UNREACHABLE = "The services cannot be reached at the moment. This page goes on trying."
 
 Parts = Mapping[str, str]  # HTML by the id of the element that holds it
@@ -25,9 +25,9 @@ Make = Callable[[], Awaitable[Parts]]
 
 @dataclass
 class _Feed:
-    """What the readers of one page are told."""
+    """The live parts of one page, shared by its readers."""
 
-    # By id: when it changed, its HTML, and the event that tells it to all readers.
+    # By id: when the part changed, its HTML, and the event that all readers get.
     parts: dict[str, tuple[int, str, Event]] = field(default_factory=dict)
     turn: int = 0
     readers: int = 0
@@ -36,7 +36,7 @@ class _Feed:
     task: asyncio.Task[None] | None = None
 
     def take(self, parts: Parts) -> None:
-        """Notes what is new, and wakes the readers if anything is."""
+        """Stores changed parts, and wakes the readers if there are any."""
         new = {name: html for name, html in parts.items() if self._html(name) != html}
         if new:
             self.turn += 1
@@ -48,21 +48,21 @@ class _Feed:
         return self.parts[name][1] if name in self.parts else None
 
     def wake(self) -> None:
-        """Lets every reader look."""
+        """Wakes every reader."""
         self.changed.set()
         self.changed = asyncio.Event()
 
 
 class Feeds:
-    """All feeds of the process. A feed runs while somebody reads it."""
+    """All feeds of the process. A feed runs while it has a reader."""
 
     def __init__(self) -> None:
         self._feeds: dict[tuple[str, str | None, str | None], _Feed] = {}
 
     async def follow(self, request: Request, make: Make) -> AsyncIterator[Event]:
-        """Events `part` with id and HTML: all parts at first, then those that change.
+        """Yields events `part` with id and HTML: all parts at first, then the changed ones.
 
-        The error that `make` raises ends the stream, except Unavailable: then it is tried again.
+        An error of `make` ends the stream, except Unavailable, after which it is tried again.
         """
         place = f"{request.url.path}?{request.url.query}"
         key = (place, authorization_of(request), common_name_of(request))
@@ -93,11 +93,11 @@ async def _read(feed: _Feed) -> AsyncIterator[Event]:
         seen = newest
         if feed.error is not None:
             raise feed.error
-        await changed.wait()  # it is set already if something changed meanwhile
+        await changed.wait()  # already set if something changed meanwhile
 
 
 async def _keep(feed: _Feed, make: Make) -> None:
-    """Makes the parts again and again, until an error that will not pass."""
+    """Makes the parts again and again, until an error that is not temporary."""
     while True:
         try:
             feed.take({**await make(), "notice": ""})

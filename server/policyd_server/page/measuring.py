@@ -14,24 +14,25 @@ from prometheus_client.parser import text_string_to_metric_families
 from policyd.runtime import listen_address
 from policyd_server.page.views.traffic import NAMES, Reading, Sample, reading
 
-WINDOW = 10.0  # seconds over which rates are taken
-FRESH = 0.9  # seconds for which a reading counts as the newest
+WINDOW = 10.0  # rates are computed over this many seconds
+FRESH = 0.9  # a reading counts as the newest for this many seconds
 DEADLINE = 2.0
-# The page's own machine: no proxy stands between.
+# The address is on this machine, so no proxy is used.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Meter:
-    """Readings of one server's metrics. Made and used on one event loop."""
+    """Reads one server's metrics. Created and used on one event loop."""
 
     def __init__(self, address: str | None) -> None:
         """`address`: of /metrics; None: nothing is measured."""
         self._url = None if address is None else f"http://{_reachable(address)}/metrics"
-        # A worker that collects few metrics is held up for less time. Several workers collect all.
+        # Only the metrics that the page shows are collected, because collecting holds a worker up.
+        # With several workers, all are collected.
         self._query = "?" + urlencode([("name[]", name) for name in NAMES])
         self._readings: deque[Reading] = deque(maxlen=64)
         self._reading = asyncio.Lock()
-        #: Why the last reading failed; empty: it did not.
+        #: Why the last reading failed; empty: it succeeded.
         self.problem = ""
 
     @property
@@ -40,7 +41,7 @@ class Meter:
         return self._url is not None
 
     async def readings(self) -> tuple[Reading, Reading] | None:
-        """A reading of some seconds ago, and the newest. None: there are no two readings yet."""
+        """Returns a reading from some seconds ago, and the newest. None: there are not two yet."""
         if self._url is None:
             return None
         async with self._reading:
@@ -51,7 +52,7 @@ class Meter:
                         self._query = ""
                         text = await asyncio.to_thread(_fetch, self._url)
                 except OSError as error:
-                    reason = getattr(error, "reason", error)  # urllib wraps what happened
+                    reason = getattr(error, "reason", error)  # urllib wraps the cause
                     self.problem = f"{self._url} cannot be read: {reason}"
                     return None
                 self.problem = ""
@@ -75,9 +76,9 @@ def _samples(text: str) -> Iterator[Sample]:
 
 
 def _reachable(address: str) -> str:
-    """The address as this machine reaches it: what listens everywhere listens on loopback, too."""
+    """Returns the address under which this machine reaches what listens at `address`."""
     host, port = listen_address.host_of(address), address.rpartition(":")[2]
-    if host in ("0.0.0.0", ""):  # noqa: S104 -- it is asked, not bound
+    if host in ("0.0.0.0", ""):  # noqa: S104 -- it is compared, not bound
         host = "127.0.0.1"
     if host == "::":
         host = "::1"

@@ -26,14 +26,15 @@ from policyd_server.page.methods import (
 )
 from policyd_server.page.views import words
 
-# Scripts and styles are files of ours: nothing inline, nothing from elsewhere, no frame around.
+# Scripts and styles are our own files. Inline ones, other hosts and frames around the page are
+# forbidden.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "content-security-policy": POLICY,
-    "referrer-policy": "same-origin",  # with none a browser sends forms from the origin "null"
+    "referrer-policy": "same-origin",  # without it, a browser sends forms with the origin "null"
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
@@ -61,20 +62,20 @@ _ENVIRONMENT = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
-    finalize=lambda value: readable(value) if type(value) is str else value,  # Markup is ours
+    finalize=lambda value: readable(value) if type(value) is str else value,  # Markup is our own HTML
 )
 _ENVIRONMENT.globals.update(words=words, bar=bar, sections=SECTIONS, version=__version__)
 
 
 def fragment(name: str, **values: Any) -> str:
-    """A part of a page."""
+    """Renders a part of a page."""
     return _ENVIRONMENT.get_template(name).render(**values)
 
 
 def respond(
     gateway: Gateway, request: Request, name: str, *, status: int = 200, live: str = "", **values: Any
 ) -> HTMLResponse:
-    """A whole page. `live`: where its event stream is; empty: it does not change."""
+    """Renders a whole page. `live`: the path of its event stream; empty: it has none."""
     content = fragment(
         name,
         may=abilities(gateway, request),
@@ -89,11 +90,11 @@ def respond(
 
 
 def abilities(gateway: Gateway, request: Request) -> dict[str, bool]:
-    """What the caller's roles allow, by the names that templates use."""
+    """Returns what the caller's roles allow, by the names that templates use."""
     return {name: gateway.access.may(request, method.path) for name, method in _ROLES.items()}
 
 
 def form_field(request: Request) -> Markup:
-    """The hidden field that a form of the page needs."""
+    """Returns the hidden field that each form of the page needs."""
     form = Markup('<input type="hidden" name="{}" value="{}">')
     return form.format(session.FIELD, session.form_token(request))

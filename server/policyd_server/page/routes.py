@@ -36,7 +36,7 @@ _FILES = {
 
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
-    """The group of the page."""
+    """Returns the routes of the page."""
     services, feeds = Services(gateway), Feeds()
     return [
         Route("/", _home),
@@ -60,7 +60,7 @@ async def _home(_: Request) -> Response:
 
 
 def _static() -> list[BaseRoute]:
-    """Our own script, style and icon, read once."""
+    """Returns the routes of our own script, style and icon, which are read once."""
     folder = resources.files("policyd_server.page") / "static"
     return [_file(name, (folder / name).read_bytes(), kind) for name, kind in _FILES.items()]
 

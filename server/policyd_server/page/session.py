@@ -27,24 +27,24 @@ MAX_TOKEN = 4096
 
 
 def adopt(request: Request) -> None:
-    """Lets the cookie's token stand for the caller."""
+    """Uses the token in the cookie as the caller's credentials."""
     token = request.cookies.get(TOKEN)
     if token and token.isascii() and token.isprintable() and len(token) <= MAX_TOKEN:
         request.state.authorization = f"Bearer {token}"
 
 
 def keep(request: Request, response: Response, token: str) -> None:
-    """Puts the token into the cookie."""
+    """Stores the token in the cookie."""
     _set(request, response, TOKEN, token)
 
 
 def forget(response: Response) -> None:
-    """Drops the token."""
+    """Deletes the cookie with the token."""
     response.delete_cookie(TOKEN, path=PATH, httponly=True, samesite="strict")
 
 
 def form_token(request: Request) -> str:
-    """The value that this page's forms carry; a fresh one for a browser that has none."""
+    """Returns the value that this page's forms contain. A browser without one gets a new one."""
     known: str | None = getattr(request.state, "form_token", None)
     if known is None:
         known = request.cookies.get(FORGERY) or secrets.token_urlsafe(32)
@@ -53,17 +53,17 @@ def form_token(request: Request) -> str:
 
 
 def set_form_token(request: Request, response: Response) -> None:
-    """Gives the browser the cookie that its forms are compared with."""
+    """Sets the cookie that the forms are compared with."""
     if FORGERY not in request.cookies:
         _set(request, response, FORGERY, form_token(request))
 
 
 async def form(request: Request) -> Mapping[str, str]:
-    """The fields of a form of this page.
+    """Returns the fields of a form of this page.
 
     Raises:
-        PermissionDenied: the form is not of this page.
-        InvalidArgument: it is no form.
+        PermissionDenied: the form does not come from this page.
+        InvalidArgument: it is not a form.
     """
     text = await bodies.read(request, MAX_FORM_BYTES)
     try:

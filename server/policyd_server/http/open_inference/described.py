@@ -134,7 +134,7 @@ _MODEL = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 
 
 def paths() -> dict[str, dict[str, Any]]:
-    """Every path below /v2 with its verb."""
+    """Returns every path below /v2 with its verb."""
     told = {
         "/v2": _get("Inference.Server", "The server's name and release", "InferenceServer"),
         "/v2/health/live": _get("Inference.Live", "Whether it lives", "InferenceHealth"),
@@ -178,7 +178,7 @@ def _get(name: str, summary: str, answer: str) -> dict[str, Any]:
 
 
 def _post(name: str, summary: str, body: str, answer: str) -> dict[str, Any]:
-    """`answer`: empty if the status says it all."""
+    """Returns the description of a POST. `answer`: empty if the response has no body."""
     schema: Schema | None = {"$ref": f"#/components/schemas/{answer}"} if answer else None
     if answer == "InferenceVersion":
         schema = _list(answer)

@@ -20,7 +20,10 @@ CHECK = Method("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest, he
 
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
-    """The probes: the status tells, and the body for KServe's client."""
+    """Returns the routes of the probes.
+
+    Their status is the answer. They have a body because KServe's client reads one.
+    """
 
     async def live(request: Request) -> Response:
         gateway.access.admit(request, CHECK.path)

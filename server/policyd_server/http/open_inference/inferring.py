@@ -18,14 +18,14 @@ class InferEndpoint(HotEndpoint):
 
     @property
     def limit(self) -> int:
-        """As of a message over gRPC."""
+        """The largest body in bytes: that of a message over gRPC."""
         return self.gateway.settings.max_message_bytes
 
     def decode(self, names: Mapping[str, str], headers: Headers, body: bytes) -> Inference:
-        """The request in a body. InvalidArgument: a field is wrong."""
+        """Returns the request in a body. InvalidArgument: a field is wrong."""
         length = headers.get(requests.HEADER_LENGTH)
         return requests.decode(body, length, names["model"], names.get("version", ""))
 
     def encode(self, asked: Inference, answer: pb.ModelInferResponse) -> Response:
-        """The response to the request."""
+        """Returns the response to the request."""
         return responses.encode(asked, answer)

@@ -35,7 +35,7 @@ _REQUEST = frozenset({"id", "parameters", "inputs", "outputs", "model_name", "mo
 
 @dataclass(frozen=True)
 class Inference:
-    """A request, and which outputs go out in binary: the named ones, or all."""
+    """A request, and which of its outputs are sent in binary."""
 
     message: pb.ModelInferRequest
     binary: frozenset[str]
@@ -43,7 +43,7 @@ class Inference:
 
 
 def decode(body: bytes, header_length: str | None, model: str, version: str) -> Inference:
-    """The request in a body. InvalidArgument: a field is wrong, the message names it."""
+    """Returns the request in a body. Raises InvalidArgument, which names the wrong field."""
     end = _json_end(body, header_length)
     given = bodies.json_of(body[:end])
     fields.check_known(given, _REQUEST, "")
@@ -96,7 +96,7 @@ def _add_input(message: Any, given: Any, rest: memoryview, field: str) -> memory
 
 
 def _numbers(data: list[Any], datatype: str, field: str) -> NDArray[Any]:
-    """The numbers of a tensor, nested or flat, in the datatype's own size."""
+    """Returns the numbers of a tensor, nested or flat, in the datatype's own size."""
     dtype = _DTYPES.get(datatype)
     if dtype is None:
         raise InvalidArgument.of(
@@ -105,7 +105,7 @@ def _numbers(data: list[Any], datatype: str, field: str) -> NDArray[Any]:
     try:
         array = np.asarray(data)
     except (ValueError, OverflowError, RecursionError):
-        array = np.full(1, None)  # ragged: refused below
+        array = np.full(1, None)  # the lists are uneven; refused below
     kinds = "b" if datatype == "BOOL" else "iu" if dtype.kind in "iu" else "iuf"
     if datatype == "BOOL" and array.dtype.kind in "iu":
         array = array != 0
@@ -117,12 +117,12 @@ def _numbers(data: list[Any], datatype: str, field: str) -> NDArray[Any]:
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             wanted = f"from {limits.min} to {limits.max}"
             raise InvalidArgument.of(f"{field}.data", got="a larger number", wanted=wanted)
-    with np.errstate(over="ignore"):  # it becomes infinite, which is refused where every number is checked
+    with np.errstate(over="ignore"):  # it becomes infinite, and the check of all numbers refuses it
         return array.astype(dtype)
 
 
 def _add_output(message: Any, given: Any, place: int) -> str | None:
-    """Adds one wanted output. Its name if it is wanted in binary."""
+    """Adds one wanted output. Returns its name if it is wanted in binary."""
     field = f"outputs[{place}]"
     fields.check_known(fields.of_kind(given, dict, field), _OUTPUT, field)
     output = message.outputs.add(name=fields.text(given.get("name"), f"{field}.name"))

@@ -13,11 +13,12 @@ from policyd_server.http.messages import number
 from policyd_server.http.numbers import JSON
 from policyd_server.http.open_inference.requests import BINARY_SIZE, HEADER_LENGTH, Inference
 
-_FORMATS = {"FP32": ("f", 4), "INT64": ("q", 8), "BOOL": ("?", 1)}  # of struct, with their sizes
+# format characters of struct, and sizes in bytes
+_FORMATS = {"FP32": ("f", 4), "INT64": ("q", 8), "BOOL": ("?", 1)}
 
 
 def encode(asked: Inference, answer: pb.ModelInferResponse) -> Response:
-    """The response to the request."""
+    """Returns the response to the request."""
     told: dict[str, Any] = {"model_name": answer.model_name, "model_version": answer.model_version}
     if answer.id:
         told["id"] = answer.id
@@ -41,13 +42,13 @@ def encode(asked: Inference, answer: pb.ModelInferResponse) -> Response:
 
 
 def _parameter(value: pb.InferParameter) -> Any:
-    """Its value. A large integer (a seed) is a text of digits: JavaScript would round it."""
+    """Returns the value. A large integer (a seed) is a text, because JavaScript would round it."""
     found = getattr(value, value.WhichOneof("parameter_choice"))
     return str(found) if isinstance(found, int) and not isinstance(found, bool) else found
 
 
 def _numbers(raw: bytes, datatype: str) -> list[Any]:
-    """The elements, row-major."""
+    """Returns the elements, row-major."""
     kind, size = _FORMATS[datatype]
     values = struct.unpack(f"<{len(raw) // size}{kind}", raw)
     if kind == "f" and not all(map(math.isfinite, values)):

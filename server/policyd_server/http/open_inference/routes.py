@@ -17,7 +17,7 @@ from policyd_server.http.gateway import Gateway
 from policyd_server.http.messages import to_json
 from policyd_server.http.open_inference.inferring import InferEndpoint
 
-SMALL_BYTES = 64 * 1024  # of a body without tensors
+SMALL_BYTES = 64 * 1024  # largest body without tensors
 _PREFIX = "/inference.GRPCInferenceService/"
 
 
@@ -39,7 +39,7 @@ ABSENT = ("trace/setting", "logging", "systemsharedmemory/{rest:path}", "cudasha
 
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
-    """All paths below /v2 but health."""
+    """Returns all routes below /v2 except health."""
     paths = _Paths(gateway)
     both = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
     return [
@@ -58,7 +58,7 @@ def routes(gateway: Gateway) -> Sequence[BaseRoute]:
 
 
 class _Paths:
-    """What each path does: translate, call, translate back."""
+    """The handler of each path: it translates the request, calls the service, translates back."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -111,13 +111,13 @@ class _Paths:
 
 
 def _named(request: Request, method: Method) -> Any:
-    """A request message with the names in the path; all models where it has none."""
+    """Returns the request message with the names in the path. Without a name: all models."""
     version = request.path_params.get("version", "")
     return method.request(name=request.path_params.get("model", ""), version=version)
 
 
 async def _small(request: Request) -> dict[str, Any]:
-    """The JSON of a small body; an empty one has nothing to say."""
+    """Returns the JSON of a small body. An empty body is an empty object."""
     body = await bodies.read(request, SMALL_BYTES)
     return bodies.json_of(body) if body.strip() else {}
 

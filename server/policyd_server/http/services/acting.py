@@ -40,11 +40,11 @@ class ActEndpoint(HotEndpoint):
 
     @property
     def limit(self) -> int:
-        """Of a text that is parsed at once."""
+        """The largest JSON text, which is parsed in one go."""
         return bodies.MAX_JSON_BYTES
 
     def decode(self, names: Mapping[str, str], headers: Headers, body: bytes) -> Asked:  # noqa: ARG002 -- the interface
-        """The request in a JSON body. InvalidArgument: a field is wrong."""
+        """Returns the request in a JSON body. InvalidArgument: a field is wrong."""
         given = bodies.json_of(body)
         fields.check_known(given, self._known, "")
         message = request_of(given)
@@ -52,12 +52,12 @@ class ActEndpoint(HotEndpoint):
         return Asked(message)
 
     def encode(self, asked: Asked, answer: pb.ActResponse) -> Response:  # noqa: ARG002 -- the interface
-        """The answer as JSON."""
+        """Returns the response as JSON."""
         return Response(JSON.encode(response_of(answer)).encode(), media_type="application/json")
 
 
 def request_of(given: dict[str, Any]) -> pb.ActRequest:
-    """The request message in a JSON object. InvalidArgument: a field is wrong."""
+    """Returns the request message in a JSON object. InvalidArgument: a field is wrong."""
     message = pb.ActRequest()
     fill(message, {name: value for name, value in given.items() if name not in _ARRAYS})
     for name, dtype in _ARRAYS.items():
@@ -68,7 +68,7 @@ def request_of(given: dict[str, Any]) -> pb.ActRequest:
 
 
 def response_of(answer: pb.ActResponse) -> dict[str, Any]:
-    """The answer with one list a row; a row of one number is that number."""
+    """Returns the response with one list per row. A row with one number is that number."""
     told: dict[str, Any] = {
         "policy": answer.policy,
         "version": answer.version,
@@ -85,25 +85,28 @@ def response_of(answer: pb.ActResponse) -> dict[str, Any]:
 
 
 def _array(given: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
-    """The numbers of a list, flat or nested evenly."""
+    """Returns the numbers of a list, which is flat or evenly nested."""
     values = fields.of_kind(given, list, field)
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError, RecursionError):
-        array = np.full(1, None)  # ragged: refused below
+        array = np.full(1, None)  # the lists are uneven; refused below
     wanted = "bool" if dtype.kind == "b" else "number"
     kinds = "biu" if dtype.kind == "b" else "iuf"
     if array.size and array.dtype.kind not in kinds:
         expected = f"{wanted}s, flat or nested evenly"
         raise InvalidArgument.of(field, got="something else in the array", wanted=expected)
-    with np.errstate(over="ignore"):  # it becomes infinite, which is refused where every number is checked
+    with np.errstate(over="ignore"):  # it becomes infinite, and the check of all numbers refuses it
         return array.astype(dtype)
 
 
 def _rows(numbers: Sequence[float], batch: int, field: str) -> list[Any]:
-    """[batch] or [batch, n]. Rows of `actions` with one number are plain numbers."""
+    """Returns lists of shape [batch] or [batch, n].
+
+    Rows of `actions` with one number are plain numbers.
+    """
     if not all(map(math.isfinite, numbers)):
-        numbers = [number(value) for value in numbers]  # type: ignore[misc]  # texts among them
+        numbers = [number(value) for value in numbers]  # type: ignore[misc]  # some of them become texts
     per_row = len(numbers) // max(batch, 1)
     if per_row == 1 and field in ("actions", "log_probs", "values"):
         return list(numbers)

@@ -24,7 +24,7 @@ pre { overflow-x: auto; background: #8882; padding: .6rem; border-radius: 6px }
 
 
 def page(document: dict[str, Any]) -> Response:
-    """The page of an OpenAPI document."""
+    """Returns the page of an OpenAPI document."""
     info = document["info"]
     parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>", _text(info["description"])]
     parts.append('<p><a href="/v1/openapi.json">The OpenAPI document as JSON</a></p><h2>Paths</h2>')

@@ -14,7 +14,10 @@ _RPC = re.compile(r"rpc (\w+)\(")
 
 
 def comments() -> Mapping[str, str]:
-    """By full name (`policy_api.v1.Policy.name`): the comment above it, in one line a paragraph."""
+    """Returns the comments by full name, such as `policy_api.v1.Policy.name`.
+
+    Each paragraph of a comment is one line.
+    """
     found: dict[str, str] = {}
     folder = resources.files("policy_api.v1")
     for name in FILES:
@@ -23,10 +26,10 @@ def comments() -> Mapping[str, str]:
 
 
 def of_file(text: str, package: str = "policy_api.v1") -> Mapping[str, str]:
-    """The comments of one file. A oneof has no name of its own in the names of its fields."""
+    """Returns the comments of one file. The names of fields leave out the oneof around them."""
     found: dict[str, str] = {}
-    scope: list[str] = []  # names of what is open; empty for a oneof
-    above: list[str] = []  # lines of the comment that was read last
+    scope: list[str] = []  # names of the open blocks; empty for a oneof
+    above: list[str] = []  # lines of the last comment
     for line in map(str.strip, text.splitlines()):
         if line.startswith("//"):
             above.append(line.removeprefix("//").strip())

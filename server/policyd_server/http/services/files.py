@@ -13,13 +13,13 @@ from policyd_server.http.services.operations import Operation
 from policyd_server.http.services.reading import message_of
 
 _TYPES = {"html": "text/html", "json": "application/json", "png": "image/png", "pbtxt": "text/plain"}
-# A report is a page of its own; it runs nothing and reaches nobody.
+# A report is a page of its own. It runs no script and loads nothing.
 _SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def file(gateway: Gateway, op: Operation) -> Handler:
-    """The handler that sends one file of a version, looked up by the service."""
+    """Returns the handler that sends one file of a version. The service finds the file."""
 
     async def handle(request: Request) -> Response:
         parts = gateway.calls.stream(request, op.method, await message_of(request, op))
@@ -40,7 +40,10 @@ async def _data(parts: AsyncIterator[Any]) -> AsyncIterator[bytes]:
 
 
 def log(gateway: Gateway, op: Operation) -> Handler:
-    """The handler that sends a job's log as text; with `follow=true` until the job has ended."""
+    """Returns the handler that sends a job's log as text.
+
+    With `follow=true` it sends until the job has ended.
+    """
 
     async def handle(request: Request) -> Response:
         parts = gateway.calls.stream(request, op.method, await message_of(request, op))

@@ -38,7 +38,7 @@ _MEDIA = {"events": "text/event-stream", "text": "text/plain", "file": "applicat
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """Returns the whole document."""
     schemas = _Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for op in OPERATIONS:
@@ -61,20 +61,20 @@ def document() -> dict[str, Any]:
 
 
 class _Schemas:
-    """Schemas of the messages that are referred to, and of those that they refer to."""
+    """The schemas of the messages that are referred to, and of those that these refer to."""
 
     def __init__(self) -> None:
         self.comments = contract.comments()
         self._wanted: dict[str, Descriptor] = {}
 
     def reference(self, descriptor: Descriptor) -> str:
-        """The reference to a message's schema."""
+        """Returns the reference to a message's schema."""
         name: str = descriptor.name
         self._wanted[name] = descriptor
         return _REFERENCE + name
 
     def of(self, descriptor: Descriptor, names: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """The schema of a message, or of some of its fields."""
+        """Returns the schema of a message, or of some of its fields."""
         made = schema_of(descriptor, self.reference)
         for name, schema in made["properties"].items():
             if comment := self.comments.get(f"{descriptor.full_name}.{name}"):
@@ -86,7 +86,7 @@ class _Schemas:
         return made
 
     def made(self) -> dict[str, Any]:
-        """All schemas, by name."""
+        """Returns all schemas, by name."""
         made: dict[str, Any] = {}
         while missing := self._wanted.keys() - made.keys():
             for name in sorted(missing):
@@ -130,7 +130,7 @@ def _parameters(op: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
 
 
 def _content(op: Operation, schemas: _Schemas) -> dict[str, Any]:
-    """The answer's media type and schema."""
+    """Returns the response's media type and schema."""
     descriptor = op.method.response.DESCRIPTOR
     if op.kind in _MEDIA:
         schema: dict[str, Any] = {"type": "string"}

@@ -20,18 +20,18 @@ class Operation:
     method: Method
     tag: str
     summary: str
-    body: tuple[str, ...] = ()  # fields that the JSON body may have
-    query: tuple[str, ...] = ()  # fields that the query may have
-    answer: str = ""  # the field of the response message that is the answer; empty: the whole message
-    kind: Literal["json", "act", "events", "text", "file"] = "json"  # how the answer travels
+    body: tuple[str, ...] = ()  # fields that the JSON body may set
+    query: tuple[str, ...] = ()  # fields that the query may set
+    answer: str = ""  # the field of the response message that is sent; empty: the whole message
+    kind: Literal["json", "act", "events", "text", "file"] = "json"  # how the response is sent
 
     @property
     def name(self) -> str:
-        """The method's own name: also the operation's id in the document."""
+        """The method's name, which is also the operation's id in the document."""
         return self.method.path.rpartition("/")[2]
 
 
-def _operation(  # noqa: PLR0913 -- a table's columns
+def _operation(  # noqa: PLR0913 -- one argument per column of a table
     verb: Literal["GET", "POST", "PUT"],
     path: str,
     service: str,

@@ -11,11 +11,11 @@ from policyd_server.http import bodies, fields
 from policyd_server.http.messages import fill
 from policyd_server.http.services.operations import Operation
 
-MAX_BODY_BYTES = 1024 * 1024  # of a body without observations
+MAX_BODY_BYTES = 1024 * 1024  # largest body without observations
 
 
 async def message_of(request: Request, op: Operation) -> Any:
-    """The request message from path, query and body. InvalidArgument: a field is wrong."""
+    """Returns the request message from path, query and body. InvalidArgument: a field is wrong."""
     message = op.method.request()
     if op.body:
         body = await bodies.read(request, MAX_BODY_BYTES)
@@ -31,7 +31,7 @@ async def message_of(request: Request, op: Operation) -> Any:
 
 
 def _scalar(message: Any, name: str, text: str) -> Any:
-    """A value of the query: true and false are words there."""
+    """Returns a value of the query. For a boolean it is `true` or `false`."""
     field = message.DESCRIPTOR.fields_by_name[name]
     if field.cpp_type != field.CPPTYPE_BOOL:
         return text

@@ -21,7 +21,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
-    """All paths below /v1, the document and the page that shows it."""
+    """Returns all routes below /v1, the document and the page that shows it."""
     kinds: dict[str, Callable[[Gateway, Operation], Handler]] = {
         "json": _answering,
         "act": _acting,
@@ -64,7 +64,7 @@ def _watching(gateway: Gateway, op: Operation) -> Handler:
 
 
 async def _events(gateway: Gateway, request: Request, op: Operation, message: Any) -> AsyncIterator[Event]:
-    """An event for each answer, then `end`, so that a browser does not connect again."""
+    """Yields an event per response, then `end`, so that a browser does not connect again."""
     async for answer in gateway.calls.stream(request, op.method, message):
         yield Event(op.answer, to_json(getattr(answer, op.answer)))
     yield Event("end", {})

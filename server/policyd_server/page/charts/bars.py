@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 200, 14
 
 
 def bar(share: float, kind: str, label: str) -> Markup:
-    """The bar; values outside 0 to 1 are drawn at the edge."""
+    """Returns a bar. A share outside 0 to 1 is drawn as 0 or 1."""
     drawing = Drawing(WIDTH, HEIGHT, label, stretched=True)
     drawing.box(0, 0, WIDTH, HEIGHT, "track")
     drawing.box(0, 0, WIDTH * min(max(share, 0.0), 1.0), HEIGHT, f"bar {kind}")

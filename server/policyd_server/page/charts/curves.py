@@ -13,19 +13,19 @@ from policyd_server.page.charts.drawing import Drawing
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 58, 16, 12, 44
 LEGEND_ROW = 18
 COLOURS = 6  # classes `series-0` to `series-5`
-MOST_POINTS = 400  # of one line: there are not many more pixels
+MOST_POINTS = 400  # points of one line; more would fall on the same pixels
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line: points in the order of x."""
+    """A line: its points in the order of x."""
 
     name: str
     points: Sequence[tuple[float, float]]
 
 
 def curves(series: Sequence[Series], axes: tuple[str, str], label: str) -> Markup:
-    """The lines with their legend below. `axes` names the horizontal and the vertical one."""
+    """Returns the lines with a legend below. `axes`: horizontal and vertical name."""
     floor = HEIGHT - BOTTOM
     drawing = Drawing(WIDTH, HEIGHT + LEGEND_ROW * ((len(series) + 1) // 2), label)
     xs = [x for line in series for x, _ in line.points]
@@ -55,7 +55,7 @@ def _legend(drawing: Drawing, number: int, kind: str, name: str) -> None:
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """At most MOST_POINTS of the points, evenly, with the first and the last."""
+    """Returns at most MOST_POINTS of the points, evenly, with the first and the last."""
     if len(points) <= MOST_POINTS:
         return points
     last = len(points) - 1

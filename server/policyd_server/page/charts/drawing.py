@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 @dataclass
 class Drawing:
-    """Shapes on `width` by `height` pixels; `label` tells it to those who cannot see it."""
+    """Shapes on `width` by `height` pixels. `label` describes the drawing for screen readers."""
 
     width: int
     height: int
     label: str
     shapes: list[Markup] = field(default_factory=list)
-    stretched: bool = False  # to whatever size the style sheet gives it
+    stretched: bool = False  # whether the style sheet decides its size
 
     def line(self, x1: float, y1: float, x2: float, y2: float, kind: str) -> None:
         """A straight line of the class `kind`."""
@@ -39,12 +39,12 @@ class Drawing:
         self.shapes.append(form.format(x, y, max(width, 0.0), height, kind))
 
     def text(self, x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> None:
-        """A text whose baseline starts, ends or has its middle at (x, y)."""
+        """A text whose baseline starts, ends or is centred at (x, y)."""
         form = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>')
         self.shapes.append(form.format(x, y, anchor, kind, content))
 
     def markup(self) -> Markup:
-        """The `svg` element."""
+        """Returns the `svg` element."""
         form = Markup('<svg class="chart" viewBox="0 0 {} {}"{} role="img" aria-label="{}">{}</svg>')
         ratio = Markup(' preserveAspectRatio="none"') if self.stretched else ""
         return form.format(self.width, self.height, ratio, self.label, Markup("").join(self.shapes))

@@ -25,7 +25,7 @@ from policyd_server.page.views import canary
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """The two forms and what they do."""
+    """Returns the routes of the two forms."""
     forms = _start(services), _end(services)
     return [route for form in forms for route in form.routes(services.gateway)]
 

@@ -22,7 +22,7 @@ from policyd_server.page.sections.forms import (
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """The two forms and what they do."""
+    """Returns the routes of the two forms."""
     forms = _promotion(services), _rollback(services)
     return [route for form in forms for route in form.routes(services.gateway)]
 

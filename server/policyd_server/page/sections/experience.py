@@ -22,11 +22,11 @@ from policyd_server.page.sections.forms import ACTOR, ChangeForm, Fields, genera
 from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import canary, experience, shadow
 
-OFF = "EXPERIENCE_OFF"  # reason of what a policy without recording answers
+OFF = "EXPERIENCE_OFF"  # the reason of the error for a policy that does not record
 
 
 def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
-    """The page, its stream, and the change of what is recorded."""
+    """Returns the routes of the page, of its stream, and of the form that changes the mode."""
     return [*_looking(services, feeds), *_configuration(services).routes(services.gateway)]
 
 
@@ -95,7 +95,7 @@ async def _values(services: Services, request: Request) -> dict[str, Any]:
 
 
 async def _shadows(services: Services, request: Request, traffic: Traffic) -> dict[str, Any]:
-    """The policy's shadows, if it has or had any; or why they cannot be told."""
+    """Returns the policy's shadows, if it has or had any; or why they cannot be shown."""
     if not (traffic.shadows or any(change.HasField("shadow") for change in traffic.history)):
         return {"shadows": [], "shadow_problem": ""}
     try:
@@ -106,7 +106,7 @@ async def _shadows(services: Services, request: Request, traffic: Traffic) -> di
 
 
 async def _recorded(services: Services, request: Request, policy: str) -> pb.GetExperienceResponse:
-    """What is recorded; an empty answer where the policy records nothing."""
+    """Returns what is recorded; an empty response if the policy does not record."""
     try:
         return await services.experience(request, policy)
     except FailedPrecondition as error:

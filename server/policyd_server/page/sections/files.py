@@ -14,7 +14,7 @@ from policyd.errors import NotFound
 from policyd_server.page.asking import Services
 from policyd_server.page.sections.frame import shown
 
-# A file may come from elsewhere, so nothing in it runs, and it fetches nothing.
+# A file may come from elsewhere. So the browser must not run scripts in it or load anything for it.
 _ENCLOSED = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self';"
     " sandbox allow-same-origin"
@@ -28,7 +28,7 @@ _HEADERS = {
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """One route for all files."""
+    """Returns the one route for all files."""
 
     async def file(request: Request) -> Response:
         policy, version = request.path_params["policy"], request.path_params["version"]

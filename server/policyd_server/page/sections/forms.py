@@ -17,23 +17,27 @@ from policyd_server.http.gateway import Gateway
 from policyd_server.page import rendering, session
 from policyd_server.page.sections.frame import see_other, shown
 
-ACTOR = "somebody at the page"  # without roles nobody knows who
+ACTOR = "somebody at the page"  # without roles the user's name is not known
 CHAMPION = "champion"
-Fields = Mapping[str, str]  # what a form holds
+Fields = Mapping[str, str]  # the fields of a form, by name
 
 
 @dataclass(frozen=True)
 class ChangeForm:
-    """Shown by GET, done by POST; what is refused shows it again, as it was filled in."""
+    """A form that GET shows and POST carries out.
 
-    place: str  # its path
-    section: str  # of the page
+    After an error it is shown again with the same values.
+    """
+
+    place: str  # the form's path
+    section: str  # the section of the page that it belongs to
     template: str
-    values: Callable[[Request, Fields], Awaitable[dict[str, Any]]]  # that the template shows
-    change: Callable[[Request, Fields], Awaitable[str]]  # makes the call; returns the next page's path
+    # returns the values that the template shows
+    values: Callable[[Request, Fields], Awaitable[dict[str, Any]]]
+    change: Callable[[Request, Fields], Awaitable[str]]  # makes the call; returns the path of the next page
 
     def routes(self, gateway: Gateway) -> Sequence[BaseRoute]:
-        """The form and what it does."""
+        """Returns the routes of the form."""
 
         async def ask(request: Request) -> Response:
             return await self._show(gateway, request, {})
@@ -64,7 +68,7 @@ class ChangeForm:
 
 
 def reason_of(fields: Fields) -> str:
-    """The reason. InvalidArgument: there is none."""
+    """Returns the reason. InvalidArgument: there is none."""
     reason = fields.get("reason", "").strip()
     if not reason:
         raise InvalidArgument.of("reason", got="nothing", wanted="a sentence that says why")
@@ -72,17 +76,17 @@ def reason_of(fields: Fields) -> str:
 
 
 def generation_of(fields: Fields) -> int:
-    """The generation that the form showed. InvalidArgument: it is no number."""
+    """Returns the generation that the form showed. InvalidArgument: it is not a number."""
     return _number(fields, "generation", "the number that the form had")
 
 
 def version_of(fields: Fields) -> int:
-    """The version that was chosen. InvalidArgument: it is no number."""
+    """Returns the chosen version. InvalidArgument: it is not a number."""
     return _number(fields, "version", "the number of a version")
 
 
 def share_of(fields: Fields, name: str) -> float:
-    """A share from the per cent of a form. InvalidArgument: it is no number."""
+    """Returns a share from a field in per cent. InvalidArgument: it is not a number."""
     text = fields.get(name, "").strip()
     try:
         per_cent = float(text)

@@ -19,7 +19,10 @@ SIGN_IN = "/page/sign-in"
 
 
 def shown(gateway: Gateway, handler: Handler) -> Handler:
-    """A handler that answers with pages: strangers are asked for a token, errors are pages."""
+    """Returns a handler that answers with pages, also for errors.
+
+    A caller without valid credentials is asked for a token.
+    """
 
     async def run(request: Request) -> Response:
         session.adopt(request)
@@ -36,18 +39,18 @@ def shown(gateway: Gateway, handler: Handler) -> Handler:
 
 
 def live(gateway: Gateway, handler: Handler) -> Handler:
-    """A handler that answers a script: errors are JSON."""
+    """Returns a handler that answers a script. Errors are JSON."""
 
     async def run(request: Request) -> Response:
         session.adopt(request)
-        gateway.access.caller(request)  # Unauthenticated
+        gateway.access.caller(request)  # raises Unauthenticated
         return await handler(request)
 
     return run
 
 
 def see_other(path: str) -> Response:
-    """Sends the browser to another page of ours after a change."""
+    """Redirects the browser to another page of ours after a change."""
     return RedirectResponse(path, 303, {"cache-control": "no-store"})
 
 
@@ -57,6 +60,6 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def own_path(path: str) -> str:
-    """The path if it is one of this page, else the first page."""
+    """Returns the path if it belongs to this page, otherwise the path of the first page."""
     is_own = path.startswith("/page") and path.isprintable() and path.isascii() and "\\" not in path
     return path if is_own else "/page"

@@ -25,7 +25,7 @@ AXES = ("environment steps", "mean return of the last 100 episodes")
 
 
 def routes(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[BaseRoute]:
-    """The pages, their streams, and cancelling."""
+    """Returns the routes of the pages, of their streams, and of cancelling."""
     return [*_looking(services, feeds, memory), *_cancellation(services).routes(services.gateway)]
 
 
@@ -103,7 +103,7 @@ def _curve(job: training_pb2.TrainingJob, memory: CurveMemory) -> Any:
 
 
 async def _log(services: Services, request: Request, job: training_pb2.TrainingJob) -> str:
-    """The end of what the job's workers wrote; the failure's own lines where the log is gone."""
+    """Returns the end of the job's log. If the log was deleted: the lines in the failure."""
     try:
         return await services.log_tail(request, job.job_id)
     except NotFound:

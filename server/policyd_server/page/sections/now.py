@@ -22,7 +22,7 @@ from policyd_server.page.views import jobs, now
 
 
 def routes(services: Services, feeds: Feeds, meter: Meter) -> Sequence[BaseRoute]:
-    """The page and its stream."""
+    """Returns the routes of the page and of its stream."""
     gateway = services.gateway
 
     async def values(request: Request) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def routes(services: Services, feeds: Feeds, meter: Meter) -> Sequence[BaseRoute
 
 
 async def _training(services: Services, request: Request) -> dict[str, Any]:
-    """The jobs that wait or run, and what is wrong with the trainer."""
+    """Returns the jobs that wait or run, and what is wrong with the trainer."""
     try:
         listed = await services.jobs(request)
     except Unavailable as error:
         return {"trainer": error.message, "active": []}
     except PermissionDenied:
-        return {"trainer": None, "active": []}  # not this caller's business
+        return {"trainer": None, "active": []}  # this caller may not see it
     active: list[TrainingJob] = [job for job in listed if job.state in jobs.ACTIVE]
     return {"trainer": "", "active": jobs.entries(active)}

@@ -28,7 +28,7 @@ MAX_SETTINGS = 200
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """The form, its check and what it does."""
+    """Returns the routes of the form and of its check."""
     gateway = services.gateway
 
     async def ask(request: Request) -> Response:
@@ -80,7 +80,7 @@ def _form(
 
 
 async def _start(services: Services, request: Request) -> dict[str, str]:
-    """What the form begins with: the settings of the version that somebody wants to train again."""
+    """Returns the form's first values: the settings of the version to train again."""
     fields = {"algorithm": "a2c", "seed": "0", "promote": "yes", "alias": "champion"}
     fields |= {"env_id": "CartPole-v1", "request_id": secrets.token_hex(16)}
     name = request.query_params.get("policy", "")
@@ -97,7 +97,7 @@ async def _start(services: Services, request: Request) -> dict[str, str]:
 
 
 def spec_of(fields: Mapping[str, str]) -> training_pb2.TrainingSpec:
-    """The spec in a form. InvalidArgument names the field. The trainer checks all the rest."""
+    """Returns the spec in a form. InvalidArgument names the field. The trainer checks the rest."""
     spec = training_pb2.TrainingSpec(
         policy=fields.get("policy", "").strip(),
         env_id=fields.get("env_id", "").strip(),
@@ -114,7 +114,7 @@ def spec_of(fields: Mapping[str, str]) -> training_pb2.TrainingSpec:
 
 
 def settings_of(text: str) -> dict[str, str]:
-    """Settings, one `KEY=VALUE` a line. InvalidArgument: a line is none."""
+    """Returns the settings in a text with one `KEY=VALUE` per line. InvalidArgument: a bad line."""
     settings: dict[str, str] = {}
     lines = [line.strip() for line in text.splitlines()]
     for line in [line for line in lines if line][: MAX_SETTINGS + 1]:
@@ -139,7 +139,7 @@ def _number(text: str) -> float:
 
 
 def problems_of(error: PolicydError) -> dict[str, str]:
-    """What is wrong, by the form's field; under the empty name what belongs to none."""
+    """Returns the problems by field of the form. Those of no field have an empty name."""
     violations: Sequence[FieldViolation] = ()
     if isinstance(error, InvalidArgument):
         violations = error.violations

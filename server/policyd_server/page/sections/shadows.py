@@ -25,7 +25,7 @@ from policyd_server.page.sections.forms import (
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """The two forms and what they do."""
+    """Returns the routes of the two forms."""
     forms = _start(services), _end(services)
     return [route for form in forms for route in form.routes(services.gateway)]
 
@@ -65,7 +65,7 @@ def _end(services: Services) -> ChangeForm:
 async def _set(
     services: Services, request: Request, fields: Fields, alias: str, version: int, share: float
 ) -> str:
-    """Makes the call; returns the next page's path. `share` 0: the alias has no shadow."""
+    """Makes the call and returns the path of the next page. `share` 0 ends the shadow."""
     policy = request.path_params["policy"]
     message = pb.SetShadowRequest(
         policy=policy,

@@ -17,7 +17,7 @@ from policyd_server.page.sections.frame import SIGN_IN, own_path, see_other
 
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
-    """The form, and what it does."""
+    """Returns the routes for signing in and out."""
 
     def page(request: Request, back: str, *, status: int = 200, problem: str = "") -> Response:
         return respond(

@@ -19,11 +19,11 @@ from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import trying
 
 TOLERANCE = 1e-6  # of a probability; another batch size may change the last bits
-MOST_VERSIONS = 4  # side by side
+MOST_VERSIONS = 4  # compared side by side
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """The page, and the answers that its script puts into it."""
+    """Returns the routes of the page, and of the answers that its script shows."""
     gateway = services.gateway
 
     async def first(request: Request) -> Response:
@@ -64,7 +64,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
 
 
 async def _begin(services: Services, request: Request, policy: Policy) -> dict[str, Any]:
-    """The page as it opens: the state in the middle of what training saw."""
+    """Returns the values of the page when it opens: the middle of what training saw."""
     serving = _serving(policy)
     version = _version(policy, serving.get("champion", policy.versions[-1].version if policy.versions else 0))
     sliders = trying.sliders(version.metadata)
@@ -85,7 +85,7 @@ async def _begin(services: Services, request: Request, policy: Policy) -> dict[s
 async def _answer(
     services: Services, request: Request, policy: Policy, fields: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What the chosen versions say of the state. What is wrong is told in place of it."""
+    """Returns what the chosen versions compute for the state, or what is wrong."""
     try:
         return await _asked(services, request, policy, fields)
     except (InvalidArgument, NotFound, FailedPrecondition) as error:
@@ -151,7 +151,7 @@ def _serving(policy: Policy) -> dict[str, int]:
 
 
 def _numbers(fields: Mapping[str, str], policy: Policy) -> list[int]:
-    """The versions to ask: the chosen one first."""
+    """Returns the versions to compare, the chosen one first."""
     ticked = [name.removeprefix("with_") for name in fields if name.startswith("with_")]
     texts = [fields.get("version", ""), *ticked]
     numbers = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 16]

@@ -21,12 +21,12 @@ from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import versions
 from policyd_server.page.views.now import problems
 
-SHOWN_CURVES = 3  # of the newest versions, where nobody has chosen
+SHOWN_CURVES = 3  # of the newest versions, if the user has chosen none
 REPORT, EPISODE, MODEL = "report.html", "episode.gif", "model.onnx"
 
 
 def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
-    """The pages and their stream."""
+    """Returns the routes of the pages and of their stream."""
     gateway = services.gateway
 
     async def first(request: Request) -> Response:
@@ -94,7 +94,7 @@ def _table(policy: Policy) -> dict[str, Any]:
 
 
 def _chosen(request: Request, policy: Policy) -> list[int]:
-    """The versions whose curves are wanted."""
+    """Returns the versions whose curves the user wants."""
     there = [version.version for version in policy.versions if not version.damage]
     asked = request.query_params.getlist("curve")
     if not asked:
@@ -107,7 +107,7 @@ def _chosen(request: Request, policy: Policy) -> list[int]:
 
 
 def _found(policy: Policy, number: int) -> tuple[PolicyVersion, PolicyVersion | None]:
-    """The version, and the one before it that can be read."""
+    """Returns the version, and the newest readable one before it."""
     sound = [v for v in policy.versions if v.version < number and not v.damage]
     for version in policy.versions:
         if version.version == number:
@@ -127,7 +127,7 @@ def _gate(version: PolicyVersion) -> Any:
 async def _files(
     services: Services, request: Request, policy: str, version: PolicyVersion
 ) -> list[str] | None:
-    """Names of the version's files. None: the caller may not have them."""
+    """Returns the names of the version's files. None: the caller may not read them."""
     try:
         return [] if version.damage else await services.file_names(request, policy, version.version)
     except PermissionDenied:

@@ -21,11 +21,11 @@ class CanaryView:
     headline: str
     reason: str
     facts: tuple[Fact, ...]
-    history: tuple[Fact, ...]  # who changed shares when and why, the newest first
+    history: tuple[Fact, ...]  # who changed shares, when and why, the newest first
 
 
 def view(traffic: Traffic) -> CanaryView:
-    """The view of a policy's traffic."""
+    """Returns the view of a policy's traffic."""
     canary = traffic.canary
     there = canary.state != Canary.STATE_UNSPECIFIED
     return CanaryView(
@@ -48,7 +48,7 @@ def view(traffic: Traffic) -> CanaryView:
 
 
 def _changed(change: TrafficChange) -> str:
-    """The shares, or the shadow where that was changed."""
+    """Returns one change as text: the new shares, or the new shadow."""
     if not change.HasField("shadow"):
         return _shares(change.shares)
     if not change.shadow.share:

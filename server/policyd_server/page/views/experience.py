@@ -15,19 +15,19 @@ MODES = ("OFF", "RECORD", "LEARN")
 
 @dataclass(frozen=True)
 class CountRow:
-    """What one version or one caller has."""
+    """The counts of one version or of one caller."""
 
     key: str
     decisions: str
     outcomes: str
     episodes: str
     mean_return: str
-    share: float  # of all decisions
+    share: float  # the fraction of all decisions
 
 
 @dataclass(frozen=True)
 class DropRow:
-    """What was recorded and not learned from."""
+    """Steps that were recorded but not used for learning, for one reason."""
 
     reason: str
     episodes: str
@@ -36,7 +36,7 @@ class DropRow:
 
 @dataclass(frozen=True)
 class ExperienceView:
-    """All of one policy's experience."""
+    """The experience of one policy."""
 
     mode: str
     generation: int
@@ -44,11 +44,11 @@ class ExperienceView:
     by_version: tuple[CountRow, ...]
     by_caller: tuple[CountRow, ...]
     dropped: tuple[DropRow, ...]
-    history: tuple[Fact, ...]  # who changed the mode when and why, the newest first
+    history: tuple[Fact, ...]  # who changed the mode, when and why, the newest first
 
 
 def view(answer: GetExperienceResponse) -> ExperienceView:
-    """The view of an answer."""
+    """Returns the view of a response."""
     return ExperienceView(
         mode=mode(answer.config),
         generation=answer.generation,

@@ -38,13 +38,13 @@ class JobEntry:
     subject: str  # algorithm, environment and seed
     state: str  # in lower case
     created: str  # UTC
-    place: int  # in the queue, from 1; 0: it does not wait
+    place: int  # in the queue, from 1; 0: it is not queued
     can_cancel: bool
     fraction: float
-    phases: tuple[Phase, ...]  # of a job that runs
+    phases: tuple[Phase, ...]  # of a running job
     figures: str  # return, speed and remaining time in words
     outcome: str  # how it ended, in words
-    version: int  # that it published; 0: none
+    version: int  # the version that it published; 0: none
 
 
 def entries(jobs: Sequence[TrainingJob]) -> list[JobEntry]:
@@ -56,7 +56,7 @@ def entries(jobs: Sequence[TrainingJob]) -> list[JobEntry]:
 
 
 def entry(job: TrainingJob) -> JobEntry:
-    """One job."""
+    """Returns the row of one job."""
     under_way = job.state in _UNDER_WAY
     return JobEntry(
         job_id=job.job_id,
@@ -75,7 +75,7 @@ def entry(job: TrainingJob) -> JobEntry:
 
 
 def phases(current: int) -> list[Phase]:
-    """All steps of a job, and where it is."""
+    """Returns all phases of a job, with the present one marked."""
     numbers = [int(phase) for phase in _PHASES]
     at = numbers.index(current) if current in numbers else -1
     names = [TrainingProgress.Phase.Name(phase).lower() for phase in _PHASES]
@@ -99,7 +99,7 @@ def _figures(progress: TrainingProgress) -> str:
 
 
 def outcome(job: TrainingJob) -> str:
-    """How the job ended; empty while it has not."""
+    """Returns how the job ended; empty: it has not ended."""
     took = ""
     if job.end_time.seconds and job.start_time.seconds:
         took = f" after {words.lasting(job.end_time.seconds - job.start_time.seconds)}"

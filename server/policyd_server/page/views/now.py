@@ -19,13 +19,13 @@ class AliasRow:
 
     name: str
     version: int
-    since: str  # words
+    since: str  # in words
     at: str  # UTC
     actor: str
     reason: str
     was_rollback: bool
-    problem: str  # why it does not answer with `version`; empty in the usual case
-    traffic: Traffic | None  # of the version that answers; None: not measured
+    problem: str  # why it does not serve `version`; empty: it does
+    traffic: Traffic | None  # of the serving version; None: not measured
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,17 @@ class PolicyCard:
     newest: int
     versions: int
     aliases: tuple[AliasRow, ...]
-    problems: tuple[str, ...]  # what of it is damaged, a line each
-    greedy_mean: float | None  # of the champion's evaluation
+    problems: tuple[str, ...]  # one line for each damaged part
+    greedy_mean: float | None  # mean return of the champion's greedy evaluation
 
 
 def cards(
     policies: Sequence[Policy], now: datetime, readings: tuple[Reading, Reading] | None
 ) -> list[PolicyCard]:
-    """One card a policy. `readings`: an earlier one and the newest; None: not measured."""
+    """Returns one card per policy.
+
+    `readings`: an earlier reading and the newest. None: nothing is measured.
+    """
     return [_card(policy, now, readings) for policy in policies]
 
 
@@ -64,7 +67,7 @@ def _card(policy: Policy, now: datetime, readings: tuple[Reading, Reading] | Non
 
 
 def problems(policy: Policy) -> tuple[str, ...]:
-    """What of the policy is damaged, a line each."""
+    """Returns one line for each damaged part of the policy."""
     damaged = (
         f"version {version.version}: {version.damage}" for version in policy.versions if version.damage
     )
@@ -72,7 +75,7 @@ def problems(policy: Policy) -> tuple[str, ...]:
 
 
 def greedy_mean(version: PolicyVersion | None) -> float | None:
-    """The greedy mean return of a version's evaluation; None: it was never evaluated."""
+    """Returns the mean return of a version's greedy evaluation. None: it was never evaluated."""
     if version is None or not version.metadata.evaluation.greedy.episodes:
         return None
     return version.metadata.evaluation.greedy.mean

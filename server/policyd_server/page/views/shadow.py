@@ -12,7 +12,7 @@ from policyd_server.page.views.versions import Fact
 
 @dataclass(frozen=True)
 class ComparedEntry:
-    """What one of the two versions computes."""
+    """The figures of one of the two versions."""
 
     version: str
     role: str
@@ -24,19 +24,19 @@ class ComparedEntry:
 
 @dataclass(frozen=True)
 class ShadowView:
-    """One shadow beside the version that answers."""
+    """One shadow, and the version that it is compared with."""
 
     alias: str
     headline: str
     runs: bool
-    agreement: float | None  # share of the observations, 0 to 1; None: nothing was compared yet
+    agreement: float | None  # fraction of the observations; None: nothing was compared so far
     facts: tuple[Fact, ...]
     entries: tuple[ComparedEntry, ...]
-    problem: str  # why the last request failed; empty: none did
+    problem: str  # why the last request failed; empty: it did not
 
 
 def views(comparisons: Sequence[Comparison]) -> list[ShadowView]:
-    """A view of each comparison, in their order."""
+    """Returns a view of each comparison, in their order."""
     return [_view(each) for each in comparisons]
 
 

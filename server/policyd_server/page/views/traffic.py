@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 Key = tuple[str, str]  # policy, version
 
 _LATENCY = "policyd_policy_seconds_bucket"
-HALF, MOST = 0.5, 0.99  # quantiles that are shown
+HALF, MOST = 0.5, 0.99  # the quantiles that are shown
 
 
 @dataclass(frozen=True)
@@ -23,30 +23,31 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the page needs of the metrics at one time."""
+    """The values of the metrics at one time."""
 
-    seconds: float  # of a clock that never goes back
+    seconds: float  # of a monotonic clock
     requests: Mapping[Key, float] = field(default_factory=dict)
     rows: Mapping[Key, float] = field(default_factory=dict)
-    entropy_sum: Mapping[Key, float] = field(default_factory=dict)  # nats
+    entropy_sum: Mapping[Key, float] = field(default_factory=dict)  # sum of the sampled entropies, in nats
     entropy_count: Mapping[Key, float] = field(default_factory=dict)
     mean_drift: Mapping[Key, float] = field(default_factory=dict)
     std_ratio: Mapping[Key, float] = field(default_factory=dict)
-    # By version: requests that took at most so many seconds.
+    # By version: the number of requests that took at most so many seconds, for each bucket.
     buckets: Mapping[Key, Mapping[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one version answered between two readings."""
+    """The figures of one version between two readings."""
 
     requests_per_second: float
     rows_per_second: float
-    entropy: float | None  # mean of the sampled answers, nats; None: nothing was sampled
+    entropy: float | None  # mean over the sampled responses, in nats; None: there were none
     mean_drift: float | None  # in standard deviations of training; None: not known
     std_ratio: float | None
-    half_within: float | None  # seconds from a request to its answer, in the server; None: no requests
-    most_within: float | None  # of 99 in 100 requests
+    # seconds from request to response in the server, for half of the requests; None: no requests
+    half_within: float | None
+    most_within: float | None  # the same for 99 of 100 requests
 
 
 _BY_VERSION = {
@@ -57,11 +58,11 @@ _BY_VERSION = {
     "policyd_observation_mean_drift": "mean_drift",
     "policyd_observation_std_ratio": "std_ratio",
 }
-NAMES = (*_BY_VERSION, _LATENCY)  # of the metrics that are read
+NAMES = (*_BY_VERSION, _LATENCY)  # the metrics that are read
 
 
 def reading(samples: Iterable[Sample], seconds: float) -> Reading:
-    """Picks what the page needs."""
+    """Returns the values that the page needs."""
     by_version: dict[str, dict[Key, float]] = {name: {} for name in _BY_VERSION.values()}
     buckets: dict[Key, dict[float, float]] = {}
     for sample in samples:
@@ -75,7 +76,7 @@ def reading(samples: Iterable[Sample], seconds: float) -> Reading:
 
 
 def traffic(before: Reading, now: Reading, key: Key) -> Traffic:
-    """What the version answered between the readings."""
+    """Returns the figures of a version between two readings."""
     seconds = max(now.seconds - before.seconds, 1e-9)
 
     def grown(name: str) -> float:
@@ -94,7 +95,7 @@ def traffic(before: Reading, now: Reading, key: Key) -> Traffic:
 
 
 def latency(before: Reading, now: Reading, key: Key, quantile: float) -> float | None:
-    """Upper end of the bucket with the quantile of a version's requests, seconds; None: none."""
+    """Returns the upper end of the bucket with the quantile, in seconds. None: no requests."""
     earlier = before.buckets.get(key, {})
     grown = {edge: count - earlier.get(edge, 0.0) for edge, count in now.buckets.get(key, {}).items()}
     total = grown.get(math.inf, 0.0)

@@ -17,15 +17,15 @@ from policyd.errors import InvalidArgument
 from policyd.receipts import Receipt, Row
 from policyd_server.page.views import words
 
-MOST_SLIDERS = 24  # larger observations are JSON only
-MOST_ROWS = 64  # of the table of probabilities
-WIDEST = 1e4  # bounds beyond are no range for a slider
-DEVIATIONS = 3.0  # around the mean of training, where the space has no bounds
+MOST_SLIDERS = 24  # larger observations can be edited only as JSON
+MOST_ROWS = 64  # most rows of the table of probabilities
+WIDEST = 1e4  # a slider cannot have bounds beyond this
+DEVIATIONS = 3.0  # a slider's range around the mean of training, if the space has no bounds
 
 
 @dataclass(frozen=True)
 class Slider:
-    """One number of the observation."""
+    """A slider for one number of the observation."""
 
     place: int
     name: str
@@ -37,10 +37,10 @@ class Slider:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one version says of one action."""
+    """What one version computes for one action."""
 
     text: str
-    share: float | None  # of a bar; None: it is no probability
+    share: float | None  # the length of a bar; None: it is not a probability
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Column:
     """What one version would do."""
 
     version: int
-    names: tuple[str, ...]  # aliases of it
+    names: tuple[str, ...]  # the aliases that serve it
     cells: tuple[Cell, ...]
-    value: str  # the critic's; empty: it has none
+    value: str  # the critic's value; empty: it has none
 
 
 def sliders(metadata: PolicyMetadata) -> list[Slider]:
-    """One slider a number of the observation; none where there are too many."""
+    """Returns one slider per number of the observation; none if there are too many."""
     parts = spaces.leaves(metadata.observation_space)
     if sum(part.size for part in parts) > MOST_SLIDERS:
         return []
@@ -70,14 +70,15 @@ def sliders(metadata: PolicyMetadata) -> list[Slider]:
             step = 1.0 if whole else _round((high - low) / 200)
             name = part.name.removeprefix("observations").removeprefix(".") or "observation"
             shown = f"{name}[{place}]" if part.size > 1 else name
-            digits = 2 - math.floor(math.log10(step))  # a step has two; what is below is no zero
-            value = round(low + round((start - low) / step) * step, digits)  # as a slider rounds it
+            # so many decimals that two digits of the step are shown
+            digits = 2 - math.floor(math.log10(step))
+            value = round(low + round((start - low) / step) * step, digits)  # rounded as a slider does
             made.append(Slider(number, shown, low, high, step, value))
     return made
 
 
 def _range(part: spaces.Leaf, place: int, mean: float | None, std: float | None) -> tuple[float, float, bool]:
-    """Where a slider begins and ends, and whether it takes whole numbers only."""
+    """Returns the ends of a slider, and whether it has whole numbers only."""
     if part.kind == "discrete":
         start = part.space.discrete.start
         return float(start), float(start + part.space.discrete.n - 1), True
@@ -104,17 +105,17 @@ def _bound(bounds: Sequence[float], place: int, absent: float) -> float:
 
 
 def _round(value: float) -> float:
-    """Two digits are enough for the ends of a slider."""
+    """Returns the value with two digits, which are enough for the ends of a slider."""
     return float(f"{value:.1e}")
 
 
 def size(metadata: PolicyMetadata) -> int:
-    """Numbers of one observation."""
+    """Returns how many numbers an observation has."""
     return math.prod(spaces.row_shape(metadata.observation_space))
 
 
 def observation(text: str, metadata: PolicyMetadata) -> NDArray[np.float32]:
-    """One row [D] from a JSON list, nested or flat. InvalidArgument: it does not fit."""
+    """Returns one row [D] from a JSON list, nested or flat. InvalidArgument: it does not fit."""
     wanted = f"a JSON list of {size(metadata)} numbers"
     try:
         row = np.asarray(json.loads(text), np.float32).reshape(-1)
@@ -126,7 +127,7 @@ def observation(text: str, metadata: PolicyMetadata) -> NDArray[np.float32]:
 
 
 def labels(metadata: PolicyMetadata) -> list[str]:
-    """What the rows of the table stand for."""
+    """Returns the names of the table's rows."""
     distribution = metadata.distribution
     kind = distribution.WhichOneof("kind")
     if kind == "multi_categorical":
@@ -145,7 +146,7 @@ def labels(metadata: PolicyMetadata) -> list[str]:
 
 
 def column(response: ActResponse, aliases: Sequence[str]) -> Column:
-    """One version's response to one observation, as a column of the table."""
+    """Returns one version's response to one observation, as a column of the table."""
     probs = floats(response.action_probs)
     cells = [Cell(f"{share:.3f}", share) for share in probs]
     if not probs:
@@ -161,7 +162,7 @@ def column(response: ActResponse, aliases: Sequence[str]) -> Column:
 
 
 def action(response: ActResponse) -> int | list[int] | list[float]:
-    """The action of a response to one observation: an index, indices, or the numbers of a Box."""
+    """Returns the action for one observation: an index, indices, or the numbers of a Box."""
     vector = floats(response.vectors)
     if vector:
         return vector
@@ -170,7 +171,7 @@ def action(response: ActResponse) -> int | list[int] | list[float]:
 
 
 def receipt(response: ActResponse, row: NDArray[np.float32], *, deterministic: bool) -> Receipt:
-    """What `policyctl verify` needs to recompute the response."""
+    """Returns what `policyctl verify` needs to recompute the response."""
     made = Row(
         row=0,
         observation=row.tolist(),
@@ -191,15 +192,15 @@ def receipt(response: ActResponse, row: NDArray[np.float32], *, deterministic: b
 
 
 def floats(array: FloatArray) -> list[float]:
-    """The numbers of an array."""
+    """Returns the numbers of an array."""
     return np.frombuffer(array.raw, "<f4").tolist() if array.raw else list(array.values)
 
 
 def integers(array: IntArray) -> list[int]:
-    """The numbers of an array."""
+    """Returns the numbers of an array."""
     return np.frombuffer(array.raw, "<i8").tolist() if array.raw else list(array.values)
 
 
 def aliases_of(aliases: Mapping[str, int], version: int) -> list[str]:
-    """Names of the aliases that answer with a version."""
+    """Returns the names of the aliases that serve a version."""
     return [name for name, serving in aliases.items() if serving == version]

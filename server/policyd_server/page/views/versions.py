@@ -31,15 +31,15 @@ class VersionEntry:
     aliases: tuple[str, ...]
     made: str  # UTC
     greedy: str  # mean and interval
-    gate: str  # in two words; empty: promotion was not asked for
-    promoted: bool | None  # what the gate would allow; None: it was not asked
-    origin: str  # what it started from
+    gate: str  # in two words; empty: no promotion was asked for
+    promoted: bool | None  # whether the gate allows it; None: the gate was not asked
+    origin: str  # the version from which its training started
     damage: str
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A name and what it says."""
+    """A name and its value."""
 
     name: str
     value: str
@@ -47,7 +47,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Difference:
-    """What is not as in the version before."""
+    """A setting or package that differs from the version before."""
 
     name: str
     before: str
@@ -83,13 +83,13 @@ def interval_words(low: float, high: float) -> str:
 
 
 def origin(version: PolicyVersion) -> str:
-    """What the version's training started from."""
+    """Returns the version from which this version's training started."""
     lineage = version.metadata.lineage
     return f"version {lineage.version}" if version.metadata.HasField("lineage") else "scratch"
 
 
 def returns(policy: Policy, most: int = 12) -> list[Interval]:
-    """Greedy and sampled returns of the newest versions, as the chart takes them."""
+    """Returns greedy and sampled returns of the newest versions, for the chart."""
     shown: list[Interval] = []
     for version in [each for each in policy.versions if not each.damage][-most:]:
         for number, name in enumerate(("greedy", "sampled")):
@@ -103,7 +103,7 @@ def returns(policy: Policy, most: int = 12) -> list[Interval]:
 
 
 def facts(version: PolicyVersion) -> list[Fact]:
-    """Where a version comes from, and that its model computes what the trainer did."""
+    """Returns where a version comes from, and how closely its model agrees with the trainer's."""
     metadata = version.metadata
     training, parity = metadata.training, metadata.parity
     told = [
@@ -143,7 +143,7 @@ def facts(version: PolicyVersion) -> list[Fact]:
 
 
 def differences(version: PolicyVersion, before: PolicyVersion) -> list[Difference]:
-    """Settings, code, seed and packages that are not as in the version before."""
+    """Returns the settings, code, seed and packages that differ from the version before."""
     now, then = _described(version), _described(before)
     return [
         Difference(name, then.get(name, "none"), now.get(name, "none"))
@@ -166,7 +166,7 @@ def _described(version: PolicyVersion) -> dict[str, str]:
 
 
 def gate_picture(verdict: GateVerdict) -> tuple[list[Interval], list[Mark]] | None:
-    """The differences that the gate measured, and their marks; None: it measured none."""
+    """Returns the differences that the gate measured, and their marks. None: it measured none."""
     if not verdict.HasField("difference") or not verdict.episodes:
         return None
     entries = [("decided", verdict.difference, "decided")]

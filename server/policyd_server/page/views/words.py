@@ -12,14 +12,14 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def moment(stamp: Timestamp) -> str:
-    """A time in UTC: `2026-11-28 04:47:00 UTC`; empty for one that is not set."""
+    """Returns a time in UTC: `2026-11-28 04:47:00 UTC`; empty if it is not set."""
     if not stamp.seconds:
         return ""
     return f"{datetime.fromtimestamp(stamp.seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def lasting(seconds: float) -> str:
-    """A duration in its two largest units: `1 h 5 min`, `12 s`."""
+    """Returns a duration in its two largest units: `1 h 5 min`, `12 s`."""
     left = max(0, round(seconds))
     parts: list[str] = []
     for size, unit in _UNITS:
@@ -35,7 +35,10 @@ def lasting_of(duration: Duration) -> str:
 
 
 def since(stamp: Timestamp, now: datetime) -> str:
-    """How long ago, coarsely, so that it changes seldom: `just now`, `5 min ago`, `3 d ago`."""
+    """Returns how long ago it was: `just now`, `5 min ago`, `3 d ago`.
+
+    It is coarse, so that it changes seldom.
+    """
     seconds = now.timestamp() - stamp.seconds
     for size, unit in _UNITS[:-1]:
         if seconds >= size:
@@ -44,7 +47,7 @@ def since(stamp: Timestamp, now: datetime) -> str:
 
 
 def number(value: float) -> str:
-    """A figure with as many digits as it deserves: `0.0123`, `12.3`, `481.2`, `12,345`."""
+    """Returns a number with as many digits as are useful: `0.0123`, `12.3`, `481.2`, `12,345`."""
     if not math.isfinite(value):
         return "none"
     if value == 0:
