@@ -24,7 +24,8 @@ from policyd_server.metrics.samples import Drift, Sample, sample_of
 from policyd_server.models.version import LoadedVersion
 from policyd_server.models.warm_up import MAX_CALL_ROWS
 
-# Of requests of one version, the first so many of each second are sampled, and then every so many.
+# Per version and second, the first SAMPLE_FIRST requests are sampled, and then every
+# SAMPLE_EVERY-th.
 SAMPLE_FIRST = 8
 SAMPLE_EVERY = 128
 
@@ -34,18 +35,18 @@ _LABELS = ("policy", "version")
 
 @dataclass(slots=True)
 class _Pending:
-    """What one version did since the last flush."""
+    """What one version has done since the last flush."""
 
-    # For what did not queue: seconds, rows and requests of each call.
+    # For requests that did not queue: seconds, rows and number of requests of each call.
     calls: list[tuple[float, int, int]] = field(default_factory=list)
-    queued: list[float] = field(default_factory=list)  # seconds from a request's arrival to its answer
+    queued: list[float] = field(default_factory=list)  # seconds from a request's arrival to its response
     requests: int = 0
     rows: int = 0
     samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
 
 
 class CallMetrics:
-    """Observes a batcher. Each process has one of its own."""
+    """Observes the inference calls of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter("policyd_policy_requests", "Requests answered.", _LABELS, registry=registry)
@@ -86,23 +87,23 @@ class CallMetrics:
             "Largest shift of an element's mean against training, in its standard deviations; sampled.",
             _LABELS,
             registry=registry,
-            multiprocess_mode="livemax",  # of several processes the one that drifts most,
+            multiprocess_mode="livemax",  # of several processes, the one with most drift
         )
         self._std_ratio = Gauge(
             "policyd_observation_std_ratio",
             "Largest ratio of an element's standard deviation to training's, or its inverse; sampled.",
             _LABELS,
             registry=registry,
-            multiprocess_mode="livemax",  # of several processes the one that drifts most,
+            multiprocess_mode="livemax",  # of several processes, the one with most drift
         )
         self._pending: dict[LoadedVersion, _Pending] = {}
-        self._lock = threading.Lock()  # a slow version is answered by two threads
+        self._lock = threading.Lock()  # a second thread answers for slow versions
         self._drift: dict[tuple[str, int], Drift] = {}
 
     def answered_at_once(
         self, model: LoadedVersion, requests: int, rows: int, sample: batcher.Sample, seconds: float
     ) -> None:
-        """After a call for requests that did not queue; `seconds`: how long it took."""
+        """Called after a call for requests that did not queue; `seconds`: how long it took."""
         with self._lock:
             pending = self._pending_of(model)
             before = pending.requests
@@ -113,7 +114,7 @@ class CallMetrics:
             pending.rows += rows
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
-        """Called after a call: its rows, each slice's wait and the call's time, in seconds."""
+        """Called after a call, with its rows, each slice's wait and the call's time, in seconds."""
         self._compute.observe(seconds)
         self._batch.observe(sum(piece.rows for piece in slices))
         for wait in queued:
@@ -125,14 +126,14 @@ class CallMetrics:
                 self._answered(pending, piece.ticket, wait + seconds)
 
     def _pending_of(self, model: LoadedVersion) -> _Pending:
-        """What the version did since the last flush. Under the lock."""
+        """Returns what the version has done since the last flush. The caller holds the lock."""
         pending = self._pending.get(model)
         if pending is None:
             pending = self._pending[model] = _Pending()
         return pending
 
     def _answered(self, pending: _Pending, ticket: Ticket, seconds: float) -> None:
-        """`seconds`: from its arrival to its answer."""
+        """Counts one request; `seconds`: from its arrival to its response."""
         model = ticket.model
         if isinstance(ticket.error, UnusableOutput):
             self._unusable.labels(model.policy, str(model.version)).inc()
@@ -145,7 +146,7 @@ class CallMetrics:
         pending.rows += ticket.rows
 
     def flush(self) -> None:
-        """Moves what is pending into the metrics. Runs where answers are given or beside it."""
+        """Moves what is pending into the metrics. Any thread may call it."""
         with self._lock:
             taken, self._pending = self._pending, {}
         for model, pending in taken.items():
@@ -179,7 +180,7 @@ class CallMetrics:
 def _essence(ticket: Ticket, decision: Decision) -> bytes:
     """Returns the part of an ActResponse that is sampled.
 
-    Deterministic answers are left out, because the mode says nothing of the entropy.
+    Deterministic responses are left out, because they say nothing about the entropy.
     """
     columns = decision.columns
     return ActResponse(

@@ -11,7 +11,7 @@ from policyd_server.models.follower import Follower
 
 
 class CanaryMetrics:
-    """Told after every refresh of the follower. All workers show the repository's state alike."""
+    """Shows the state of canaries. All workers show the same, from the repository."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str, *more: str) -> Gauge:
@@ -31,7 +31,7 @@ class CanaryMetrics:
         )
 
     def changed(self, follower: Follower) -> None:
-        """Reads the canaries. A policy that never had one has no figures."""
+        """Reads the canaries after each refresh. A policy that never had one has no figures."""
         for policy, state in follower.traffic.items():
             if state.canary.state != pb.Canary.STATE_UNSPECIFIED:
                 self._show(policy, state.canary)
@@ -47,5 +47,5 @@ class CanaryMetrics:
             self._return.labels(policy, role).set(arm.mean_return)
         last = canary.points[-1] if canary.points else pb.CanaryPoint()
         told = {"mean": last.difference, "low": last.low, "high": last.high}
-        for bound, value in told.items():  # NaN: the figure of an earlier canary would stay
+        for bound, value in told.items():  # NaN replaces the figure of an earlier canary
             self._difference.labels(policy, bound).set(value if last.HasField("low") else math.nan)

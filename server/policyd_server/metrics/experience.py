@@ -19,13 +19,16 @@ from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.sender import DecisionSender
 from policyd_server.experience.wire import Method
 
-#: Seconds between two looks at the counts.
+#: Seconds between two readings of the counts.
 LOOK_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
 
 
 class ExperienceMetrics:
-    """Each worker counts its own decisions and outcomes; all show the recorder's state alike."""
+    """Each worker counts its own decisions and outcomes.
+
+    All workers show the same state of the recorder.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._decisions = Counter(
@@ -83,9 +86,9 @@ class ExperienceMetrics:
             self._outcomes.labels(policy, result).inc(count)
 
     async def run(self, root: Path, sender: DecisionSender, recorder: RecorderLink) -> None:
-        """Looks for ever.
+        """Updates the figures for ever.
 
-        A server of which no policy records asks nothing and starts no recorder.
+        If no policy records, it does not ask the recorder, and so does not start it.
         """
         configs = ExperienceConfigs(root)
         while True:
@@ -108,7 +111,7 @@ class ExperienceMetrics:
                 told[policy] = count
 
     def _show(self, policy: str, found: pb.GetExperienceResponse, lag: float) -> None:
-        self._decisions.labels(policy)  # from the start, at 0: a rate needs something before it
+        self._decisions.labels(policy)  # at 0 from the start, because a rate needs an earlier value
         self.reported(policy, pb.ReportOutcomesResponse())
         self._open.labels(policy).set(found.open_episodes)
         self._used.labels(policy).set(found.used_steps)
@@ -123,7 +126,7 @@ class ExperienceMetrics:
 
 
 def lag_seconds(root: Path, policy: str) -> float:
-    """How long the oldest sealed episode that no job has read has been there; 0: all are read."""
+    """Returns the age in seconds of the oldest sealed episode that no job has read; 0: none."""
     position = read_learned(root, policy).position
     waiting = next(read_sealed(root / "episodes" / policy, position), None)
     return 0.0 if waiting is None else max(0.0, time.time() - waiting.episode.seal_time.ToNanoseconds() / 1e9)
@@ -134,12 +137,15 @@ def _number(count: pb.ExperienceCount) -> int:
 
 
 def _gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
-    """A gauge by policy that all workers set alike."""
+    """Returns a gauge by policy, which all workers set to the same value."""
     return Gauge(name, text, ("policy",), registry=registry, multiprocess_mode="mostrecent")
 
 
 def _recorded(configs: ExperienceConfigs) -> list[str]:
-    """The policies that record now, and those whose file is damaged: the recorder tells of it."""
+    """Returns the policies that record, and those whose file is damaged.
+
+    The recorder reports the damage.
+    """
     found = []
     for policy in configs.policies():
         try:

@@ -17,10 +17,10 @@ from policyd_server.metrics.versions import VersionMetrics
 
 
 class ServerMetrics:
-    """Made where metrics are asked for; without, nothing is measured."""
+    """All metrics of a process. Created only if metrics are wanted."""
 
     def __init__(self, certificate: Path | None = None) -> None:
-        """`certificate`: what the server shows its clients, if it speaks TLS."""
+        """`certificate`: the server's certificate, if it uses TLS."""
         self.registry = CollectorRegistry()
         self.rpc = RpcMetrics(self.registry)
         self.calls = CallMetrics(self.registry)
@@ -31,7 +31,7 @@ class ServerMetrics:
         self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
 
     async def run(self) -> None:
-        """Flushes for ever."""
+        """Flushes for ever, once per second."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             self.rpc.flush()

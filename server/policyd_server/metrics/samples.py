@@ -15,11 +15,11 @@ from policy_api.v1.policy_pb2 import ActResponse
 
 Float64 = npt.NDArray[np.float64]
 
-# Rows that count: the weight of a row halves with every so many newer ones.
+# The weight of a row halves each time this many newer rows have come.
 HALF_LIFE = 500
-# Rows before drift is told: fewer say nothing.
+# Drift is shown only after this many rows, because fewer say nothing.
 MIN_ROWS = 100
-# Rows of one answer that are looked at.
+# At most this many rows of one response are used.
 MAX_ROWS = 64
 
 
@@ -28,14 +28,14 @@ class Sample:
     """Some rows of one answer."""
 
     observations: Float64  # [B, elements]
-    log_probs: Float64  # [B]; none where the answer was the mode
-    actions: npt.NDArray[np.int64] | None  # [B]; None: not one index a row
+    log_probs: Float64  # [B]; empty if the actions were modes
+    actions: npt.NDArray[np.int64] | None  # [B]; None: the actions are not one index per row
 
 
 def sample_of(observations: bytes, answer: ActResponse) -> Sample:
-    """The first rows of an answer in raw bytes, and of its request's observations.
+    """Returns the first rows of a raw response, and of the observations of its request.
 
-    Observations are float32 [B, elements].
+    `observations`: float32 [B, elements].
     """
     rows = answer.batch_size
     actions = np.frombuffer(answer.actions.raw, np.int64)
@@ -47,11 +47,11 @@ def sample_of(observations: bytes, answer: ActResponse) -> Sample:
 
 
 class Drift:
-    """Observations of late against those of training, element by element.
+    """Compares recent observations with those of training, element by element.
 
-    With z = (observation - mean) / std of training, exponentially weighted over rows:
-    mean drift = max |E[z]| (0 in training), std ratio = max of Std[z] and 1 / Std[z] (1 in
-    training). Elements that training never saw change are left out.
+    With z = (observation - mean) / std of training, exponentially weighted over rows: mean drift =
+    max |E[z]| (0 in training), std ratio = max of Std[z] and 1 / Std[z] (1 in training). Elements
+    that never changed in training are left out.
     """
 
     def __init__(self, training: ObservationStatistics) -> None:
@@ -66,11 +66,11 @@ class Drift:
 
     @property
     def known(self) -> bool:
-        """Whether there is something to tell."""
+        """Whether drift can be shown: some element varies, and there are enough rows."""
         return len(self._moving) > 0 and self.rows >= MIN_ROWS
 
     def note(self, observations: Float64) -> None:
-        """Takes rows, [B, elements]."""
+        """Adds rows [B, elements]."""
         if not len(self._moving):
             return
         z = (observations[:, self._moving] - self._mean) / self._std
@@ -82,12 +82,12 @@ class Drift:
 
     @property
     def mean_drift(self) -> float:
-        """In standard deviations of training."""
+        """The largest drift of a mean, in standard deviations of training."""
         return float(np.abs(self._first / self._weight).max())
 
     @property
     def std_ratio(self) -> float:
-        """1 or above."""
+        """The largest ratio of a standard deviation to that of training, at least 1."""
         first = self._first / self._weight
         std = np.sqrt(np.maximum(self._second / self._weight - np.square(first), 1e-12))
         return float(np.maximum(std, 1 / std).max())

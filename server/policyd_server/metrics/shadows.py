@@ -13,7 +13,7 @@ from policyd.errors import PolicydError
 from policyd_server.shadow.feed import ShadowFeed
 from policyd_server.shadow.wire import Target
 
-#: Seconds between two looks.
+#: Seconds between two readings.
 LOOK_SECONDS = 2.0
 _FIGURES: dict[str, tuple[str, Callable[[pb.Comparison], float]]] = {
     "rows": ("Observations that the shadow and the version that answered computed.", lambda c: c.rows),
@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ShadowMetrics:
-    """The shadow process sums over all workers; each worker shows its figures alike."""
+    """Shows the figures of the shadow process, which sums over all workers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str, *more: str) -> Gauge:
@@ -55,7 +55,7 @@ class ShadowMetrics:
         self._shown: set[Target] = set()
 
     async def run(self, feed: ShadowFeed) -> None:
-        """Looks for ever. A server without shadows asks nothing and starts no process."""
+        """Updates the figures for ever. Without shadows, it does not start the shadow process."""
         while True:
             active = {target for shadows in feed.targets.values() for _, target in shadows}
             for policy in sorted({target.policy for target in active | self._shown}):

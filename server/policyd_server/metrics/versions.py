@@ -8,7 +8,7 @@ from policyd_server.models.follower import Follower
 
 
 class VersionMetrics:
-    """Told after every refresh of the follower."""
+    """Shows which version each alias serves, and loads that failed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._version = Gauge(
@@ -40,9 +40,9 @@ class VersionMetrics:
         self._attempts: dict[tuple[str, str, int], int] = {}
 
     def changed(self, follower: Follower) -> None:
-        """Reads what is served and what failed."""
+        """Reads what is served and what failed, after each refresh."""
         for policy in follower.policies:
-            self._failures.labels(policy)  # from the start, at 0: an increase needs something before it
+            self._failures.labels(policy)  # at 0 from the start, because an increase needs an earlier value
             self._reloads.labels(policy)
             for alias, loaded in follower.loaded_versions.serving(policy).items():
                 self._note_version(policy, alias, loaded.version)
@@ -56,14 +56,14 @@ class VersionMetrics:
         for (policy, alias), failure in follower.troubles.failures.items():
             key = (policy, alias, failure.version)
             before = self._attempts.get(key, 0)
-            # Fewer than before: it had recovered in between.
+            # There are fewer failures than before, so the version has loaded in between.
             more = failure.attempts - before if failure.attempts >= before else failure.attempts
             self._failures.labels(policy).inc(more)
             self._attempts[key] = failure.attempts
 
     @staticmethod
     def _answering(follower: Follower) -> set[tuple[str, str]]:
-        """Every (policy, alias) that answers."""
+        """Returns every (policy, alias) that answers."""
         return {
             (policy, alias)
             for policy in follower.policies

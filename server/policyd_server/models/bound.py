@@ -22,22 +22,22 @@ from policyd_server.sampling import MASK64, Float32
 if compiled.AVAILABLE:
     from policyd_server.compiled.rows import Rows
 
-# Fewer are computed before another thread is awake.
+# For fewer rows, waking another thread takes longer than computing them.
 MIN_HALVED_ROWS = 512
 
-# The process's own; what it is given takes less than a millisecond.
+# Shared by all versions of the process. Its tasks take less than a millisecond.
 _HELPER = ThreadPoolExecutor(1, "half")
 
 
 class BoundCalls:
-    """Inference calls on some of a session's bound rows."""
+    """Inference calls on some of the rows that are bound to a session."""
 
     def __init__(
         self, session: ort.InferenceSession, observations: Float32, probs: Float32, values: Float32 | None
     ) -> None:
         self._session = session
         self._observations, self._probs, self._values = observations, probs, values
-        # By the first row and the one behind the last.
+        # The calls, by the first row and the row after the last.
         self._calls: dict[tuple[int, int], Callable[[], None]] = {}
 
     def run(self, rows: int, start: int = 0) -> None:
@@ -48,7 +48,7 @@ class BoundCalls:
         call()
 
     def run_halves(self, rows: int) -> None:
-        """The second half by another thread."""
+        """Computes rows; another thread computes the second half of them."""
         if rows < MIN_HALVED_ROWS:
             self.run(rows)
             return
@@ -70,8 +70,9 @@ class BoundCalls:
 class BoundRows:
     """Buffers that a session reads and writes. For one thread.
 
-    What it holds does not hold it: a version's memory is free with the last one who uses it, not
-    with a garbage collection, for which a server that answers in C makes too few objects.
+    The buffers do not refer to the object itself. So a version's memory is free when its last user
+    drops it. A garbage collection would come late, because a server that answers in C creates too
+    few objects.
     """
 
     def __init__(
@@ -89,20 +90,21 @@ class BoundRows:
         probs: Float32 = np.zeros((max_rows, n), np.float32)
         values: Float32 | None = np.zeros(max_rows, np.float32) if has_value else None
         calls = BoundCalls(session, observations, probs, values)
-        # Seeds are not secret, only different.
+        # The seeds need not be secret, only different.
         seed_state = random.SystemRandom().getrandbits(64)
         self.rows = Rows(observations, probs, values, calls.run, receipt, seed_state)
         self.answers = self.rows.answers
-        # For requests that nobody waits behind: as fast as can be, at the price of another CPU.
+        # For requests that nobody waits behind: faster, but it uses a second CPU.
         run = calls.run_halves if usable_cpus() > 1 else calls.run
         self.answers_alone = Rows(observations, probs, values, run, receipt, ~seed_state & MASK64).answers
 
 
 def _call(session: ort.InferenceSession, binding: Any) -> Callable[[], None]:
-    """A call of the session with these tensors.
+    """Returns a call of the session with these tensors.
 
-    The wrapper's checks are about GPUs, and it makes options for each call: together they take as
-    long as half of a small policy. The objects inside are no public interface.
+    It uses the objects inside ONNX Runtime's Python wrapper, which are no public interface. The
+    wrapper's checks are about GPUs, and it creates options for each call. Together they take half
+    as long as a small policy.
     """
     inner, bound = getattr(session, "_sess", None), getattr(binding, "_iobinding", None)
     if inner is None or bound is None:

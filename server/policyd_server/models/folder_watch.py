@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# File systems of this machine, by the number in statfs(2).
+# Local file systems, by their number in statfs(2).
 LOCAL = frozenset(
     (
         0xEF53,  # ext2, ext3, ext4
@@ -28,19 +28,22 @@ LOCAL = frozenset(
         0x794C7630,  # overlayfs
     )
 )
-# An entry was made, removed, renamed, written and closed, or has other permissions; or the folder
-# itself is gone.
+# An entry was created, removed, renamed, written and closed, or got other permissions; or the
+# folder itself is gone.
 _CHANGES = 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 _ONLY_FOLDERS = 0x01000000
-_STATFS_BYTES = 256  # more than struct statfs has on any machine
+_STATFS_BYTES = 256  # larger than struct statfs on every machine
 _READ_BYTES = 65536
 
 
 class FolderWatch:
-    """A set of folders, and the event that something in them has changed. For one event loop."""
+    """Watches folders, and sets an event when something in them has changed.
+
+    It belongs to one event loop.
+    """
 
     def __init__(self) -> None:
-        """Nothing is watched yet. Made on the event loop."""
+        """Nothing is watched at first. Called on the event loop."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._changed = asyncio.Event()
         self._descriptor = self._open()
@@ -54,10 +57,10 @@ class FolderWatch:
         self.close()
 
     def watches(self, folders: Iterable[Path]) -> bool:
-        """Watches these folders too. Returns whether each change in them is seen from now on.
+        """Watches these folders too. Returns whether each change in them is noticed from now on.
 
-        Folders that do not exist are left out: the folder that holds them tells when they come. If
-        this returns False, the folders have to be polled.
+        A folder that does not exist is left out: its parent folder tells when it appears. If this
+        returns False, the folders have to be polled.
         """
         folders = list(folders)
         return bool(folders) and self._descriptor >= 0 and all(map(self._add, folders))
@@ -69,14 +72,14 @@ class FolderWatch:
         self._changed.clear()
 
     def close(self) -> None:
-        """Watches nothing any more."""
+        """Stops watching."""
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _open(self) -> int:
-        """The descriptor; -1: there is no inotify here, or no more of it."""
+        """Returns a descriptor. -1: inotify does not exist, or its limit is reached."""
         begin = getattr(self._libc, "inotify_init1", None)
         descriptor = -1 if begin is None else int(begin(os.O_NONBLOCK | os.O_CLOEXEC))
         if descriptor >= 0:
@@ -95,11 +98,11 @@ class FolderWatch:
         found = ctypes.create_string_buffer(_STATFS_BYTES)
         if self._libc.statfs(name, found) != 0:
             return False
-        # The first member: a long on most machines, 4 bytes on others; such numbers fit both.
+        # The first member is a long on most machines and 4 bytes on others. The numbers fit both.
         return int.from_bytes(found.raw[:4], "little") in LOCAL
 
     def _read(self) -> None:
-        """What has changed does not matter, nor whether the kernel dropped events."""
+        """Reads the events and ignores their content, and whether the kernel dropped some."""
         with suppress(BlockingIOError):
             while os.read(self._descriptor, _READ_BYTES):
                 self._changed.set()

@@ -21,7 +21,7 @@ from policyd_server.models.splits import Split
 from policyd_server.models.troubles import Troubles
 from policyd_server.models.version import LoadedVersion, load_version
 
-# Where folders are watched, they are polled all the same, so seldom that it costs nothing.
+# Watched folders are polled too, but so seldom that it costs nothing.
 WATCHED_SECONDS = 60.0
 WATCH_PAUSE = 0.01  # one promotion changes several entries
 
@@ -30,10 +30,10 @@ _Key = tuple[str, int, str]  # policy, version, digest
 
 
 class Follower:
-    """Keeps the catalogue as the repository's aliases say.
+    """Keeps the loaded versions in agreement with the repository's aliases.
 
-    Damage stays with the policy that has it: that policy goes on with what it served, all others
-    follow. `on_change` is called after each refresh that changed something or failed.
+    If a policy is damaged, it goes on with the versions that it served, and all others follow.
+    `on_change` is called after each refresh that changed something or failed.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class Follower:
         self.loaded_versions = loaded_versions
         self.troubles = Troubles()
         self.traffic: dict[str, Traffic] = {}  # by policy, as last read
-        self.policies: list[str] = []  # that the repository has
+        self.policies: list[str] = []  # the policies of the repository
         self._on_change = on_change
         self._stamps: Mapping[str, Hashable] = {}
-        # Whatever anyone still holds need not be loaded again.
+        # Versions that somebody still uses. They need not be loaded again.
         self._alive: WeakValueDictionary[_Key, LoadedVersion] = WeakValueDictionary()
         self._loading: dict[_Key, asyncio.Future[LoadedVersion]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def run(self, interval: float) -> None:
-        """Follows for ever: at once where folders can be watched, else every `interval` seconds."""
+        """Follows for ever: at once if folders can be watched, else every `interval` seconds."""
         with FolderWatch() as watch:
             while True:
                 watched = await self._poll_safely(watch)
@@ -63,7 +63,7 @@ class Follower:
                 await watch.changed(self._pause(interval) if watched else interval)
 
     async def _poll_safely(self, watch: FolderWatch) -> bool:
-        """Polls once. Returns whether the watch tells of each change that comes after that."""
+        """Polls once. Returns whether the watch notices each change that comes after that."""
         watched = False
         try:
             watched = watch.watches(await asyncio.to_thread(self.repository.folders))
@@ -73,7 +73,7 @@ class Follower:
         return watched and not self.troubles.problem
 
     def _pause(self, interval: float) -> float:
-        """Seconds until something is due, where changes are told."""
+        """Returns the seconds until something is due, while changes are watched."""
         due = [failure.retry_at - time.monotonic() for failure in self.troubles.failures.values()]
         return max(0.0, min([max(interval, WATCHED_SECONDS), *due]))
 
@@ -94,7 +94,7 @@ class Follower:
         self._stamps = stamps
 
     def stamp(self, policy: str) -> Hashable:
-        """A value that differs after each change of the policy that has been noticed."""
+        """Returns a value that differs after each noticed change of the policy."""
         return self._stamps.get(policy)
 
     async def read_policies(self) -> list[str]:
@@ -106,9 +106,9 @@ class Follower:
         return there
 
     async def refresh(self, policy: str) -> None:
-        """Makes this policy's aliases answer with what the repository says now.
+        """Makes this policy's aliases serve the versions that the repository names.
 
-        CorruptArtifact: its alias state is damaged; what served before goes on.
+        Raises CorruptArtifact if its alias state is damaged; the versions from before stay.
         """
         async with self._locks.setdefault(policy, asyncio.Lock()):
             seen = await asyncio.to_thread(self.repository.inspect, policy)
@@ -134,9 +134,9 @@ class Follower:
             self._on_change()
 
     async def load(self, policy: str, version: int) -> LoadedVersion:
-        """A version from memory, else from the repository.
+        """Returns a version from memory, or loads it from the repository.
 
-        Callers at the same time share one load.
+        Concurrent callers share one load.
         """
         published = await asyncio.to_thread(self.repository.read, policy, version)
         key = (policy, version, published.digest)
@@ -151,7 +151,7 @@ class Follower:
         return loaded
 
     async def _read_stamps(self) -> Mapping[str, Hashable] | None:
-        """None: the repository cannot be read as a whole; everything stays as it is."""
+        """Returns the stamps. None: the repository cannot be read, so nothing must change."""
         try:
             stamps = await asyncio.to_thread(self.repository.stamps)
             problem = None if stamps else await asyncio.to_thread(self.repository.absence)
@@ -159,19 +159,19 @@ class Follower:
             self.troubles.note_problem(error.message, self.repository.location)
             return None
         self.troubles.note_problem(problem or "", self.repository.location)
-        # A disk that was unmounted is no reason to stop serving; a policy that was deleted is.
+        # If the disk was unmounted, serving goes on. If a policy was deleted, it ends.
         return None if problem and self._stamps else stamps
 
     async def _refresh_safely(self, policy: str) -> None:
         try:
             await self.refresh(policy)
         except CorruptArtifact:
-            pass  # it has been noted
+            pass  # it was noted
         except PolicydError as error:
             _LOG.error("%s: %s; the versions in memory go on serving", policy, error.message)
 
     def _release(self, policy: str) -> None:
-        """Frees a policy that is gone.
+        """Releases a policy that was deleted.
 
         Requests in flight keep its versions until they are answered.
         """
@@ -183,27 +183,30 @@ class Follower:
         self._on_change()
 
     async def _drop_replaced(self, policy: str) -> None:
-        """Drops versions requested by number that are gone or were made again.
+        """Drops versions requested by number that were deleted or replaced.
 
-        Made again: under the same number, with other content.
+        Replaced: the repository has other content under the same number.
         """
         for loaded in self.loaded_versions.by_number(policy):
             try:
                 published = await asyncio.to_thread(self.repository.read, policy, loaded.version)
             except NotFound:
                 self.loaded_versions.drop(loaded)
-            except PolicydError:  # damaged, or out of reach: what was verified goes on
+            except PolicydError:  # damaged, or the store is away: the verified version stays
                 continue
             else:
                 if published.digest != loaded.digest:
                     self.loaded_versions.drop(loaded)
 
     async def _splits(self, policy: str, serving: Mapping[str, LoadedVersion]) -> dict[str, Split]:
-        """What shares each alias, in memory. A version that does not load has no share here."""
+        """Returns the loaded versions that share each alias.
+
+        One that does not load has no share.
+        """
         try:
             state = await asyncio.to_thread(self.repository.traffic, policy)
         except PolicydError as error:
-            if not isinstance(error, CorruptArtifact):  # damage has been noted
+            if not isinstance(error, CorruptArtifact):  # damage was noted already
                 _LOG.error("%s; the earlier shares stay in force", error.message)
             return dict(self.loaded_versions.splits(policy))
         splits = {}
@@ -222,7 +225,7 @@ class Follower:
         return {share.version for each in state.aliases for share in each.shares}
 
     async def _shared(self, policy: str, alias: str, version: int) -> LoadedVersion | None:
-        """A version that has a share; None: it does not load."""
+        """Returns a version that has a share. None: it does not load."""
         try:
             return await self.load(policy, version)
         except PolicydError as error:
@@ -234,7 +237,7 @@ class Follower:
     ) -> LoadedVersion | None:
         """Returns the version that an alias has to serve.
 
-        It is `version`, or the last good one if that does not load.
+        It is `version`, or if that does not load, the last one that did.
         """
         last_good = before.get(alias)
         if self.troubles.waits(policy, alias, version):

@@ -19,40 +19,40 @@ _KINDS = {"set": pb.AliasChange.KIND_SET, "rollback": pb.AliasChange.KIND_ROLLBA
 
 
 class PolicyListing:
-    """Reads the repository and says which of it this server has in memory."""
+    """Reads the repository, and says which versions this server has in memory."""
 
     def __init__(self, follower: Follower, resolver: VersionResolver) -> None:
         self._follower = follower
         self._repository = follower.repository
         self._loaded_versions: LoadedVersions = follower.loaded_versions
         self._resolver = resolver
-        # A version changes only with its policy's stamp, and its metadata takes longest to read.
+        # A version changes only with its policy's stamp. Reading its metadata takes longest.
         self._read = lru_cache(maxsize=1024)(self._read_version)
 
     async def get(self, name: str) -> pb.Policy:
-        """One policy; an empty name means the only one. NotFound."""
+        """Returns one policy. An empty name means the only one. NotFound."""
         return await self._current(await self._resolver.policy(name))
 
     async def list(self) -> list[pb.Policy]:
-        """Every policy, by name. What is damaged says so and does not hide the others."""
+        """Returns every policy, by name. A damaged one says so, and does not hide the others."""
         names = await asyncio.to_thread(self._repository.policies)
         return [await self._current(name) for name in names]
 
     async def _current(self, name: str) -> pb.Policy:
-        """One policy, after this server has followed what the repository says now.
+        """Returns one policy, after this server has followed the repository.
 
-        An alias that was set a moment ago, before the next poll, is followed first: whoever asks
-        wants to use it, and no answer names a version that is not yet served.
+        An alias that was set before the next poll is followed first. The caller may want to use it,
+        and should not be told of a version that is not served yet.
         """
         found = await asyncio.to_thread(self._policy, name)
         if not self._is_behind(found):
             return found
-        with suppress(PolicydError):  # what served before goes on, and the answer says so
+        with suppress(PolicydError):  # the versions from before stay, and the response says so
             await self._follower.refresh(name)
         return await asyncio.to_thread(self._policy, name)
 
     def _is_behind(self, policy: pb.Policy) -> bool:
-        """Whether an alias serves another version, and not because its own does not load."""
+        """Whether an alias serves another version than it should, although its own would load."""
         failures = self._follower.troubles.failures
         return any(
             alias.serving_version != alias.version and (policy.name, alias.name) not in failures
@@ -60,7 +60,7 @@ class PolicyListing:
         )
 
     def alias(self, state: AliasState, alias: str) -> pb.Alias:
-        """One alias: what the repository says and what this server answers with."""
+        """Returns one alias: the version that the repository says, and the one that is served."""
         serving = self._loaded_versions.serving(state.policy).get(alias)
         return pb.Alias(
             name=alias,
@@ -89,12 +89,12 @@ class PolicyListing:
         except (CorruptArtifact, NotFound) as error:  # one damaged version does not hide the others
             return pb.PolicyVersion(version=version, loaded=loaded, damage=error.message)
 
-    def _read_version(self, policy: str, version: int, stamp: Hashable) -> PublishedVersion:  # noqa: ARG002 -- a key
+    def _read_version(self, policy: str, version: int, stamp: Hashable) -> PublishedVersion:  # noqa: ARG002 -- part of the cache's key
         return self._repository.read(policy, version)
 
 
 def described(published: PublishedVersion, *, loaded: bool) -> pb.PolicyVersion:
-    """The message of a version; `loaded`: this server has it in memory."""
+    """Returns the message of a version; `loaded`: this server has it in memory."""
     message = pb.PolicyVersion(
         version=published.version,
         digest=published.digest,

@@ -22,31 +22,30 @@ class LoadedVersions:
     """The versions in memory."""
 
     def __init__(self, extra_versions: int) -> None:
-        self._extra_versions = extra_versions  # kept in memory beyond those that aliases serve
+        self._extra_versions = extra_versions  # kept in memory besides those that aliases serve
         self._lock = threading.Lock()
         self._aliases: dict[str, Mapping[str, LoadedVersion]] = {}
         self._extra: OrderedDict[tuple[str, int], LoadedVersion] = OrderedDict()
         self._splits: dict[str, Mapping[str, Split]] = {}
-        self._failed: set[tuple[str, int, str]] = set()  # versions that gave their share back
+        self._failed: set[tuple[str, int, str]] = set()  # versions that lost their share because they failed
         self._split_by_alias: dict[tuple[str, str], Split] = {}
-        # (policy, alias) as a request names them, defaults included
+        # By (policy, alias) as a request may name them, including empty names for the defaults.
         self._by_alias: dict[tuple[str, str], LoadedVersion] = {}
         self._by_version: dict[tuple[str, int], LoadedVersion] = {}
-        # What a reader of requests has found in these tables, by what it recognises; goes with
-        # them.
+        # Requests that a reader has recognised with these tables. Replaced together with them.
         self.found: dict[bytes, Any] = {}
-        self._only_policy: str | None = None  # what a request without a name means, where there is but one
+        self._only_policy: str | None = None  # the policy of a request without a name, if there is only one
 
     def serving(self, policy: str) -> Mapping[str, LoadedVersion]:
-        """What each alias of a policy answers with."""
+        """Returns the version that each alias of a policy serves."""
         return self._aliases.get(policy, MappingProxyType({}))
 
     def splits(self, policy: str) -> Mapping[str, Split]:
-        """The policy's aliases that several versions share."""
+        """Returns the policy's aliases that several versions share."""
         return self._splits.get(policy, MappingProxyType({}))
 
     def split(self, policy: str, version: int | None, alias: str) -> Split | None:
-        """What shares the alias that a request names; None: one version answers."""
+        """Returns the split of the alias that a request names. None: one version answers."""
         return None if version is not None else self._split_by_alias.get((policy, alias))
 
     def by_alias(self, policy: str, alias: str, key: str = "") -> LoadedVersion | None:
@@ -58,7 +57,7 @@ class LoadedVersions:
         return self._by_alias.get((policy, alias)) if split is None else split.pick(key)
 
     def by_version(self, policy: str, version: int) -> LoadedVersion | None:
-        """A version if it is in memory; an empty policy means the only one."""
+        """Returns a version if it is in memory. An empty policy means the only one."""
         return self._by_version.get((policy or self._only_policy or "", version))
 
     def at_hand(self, policy: str, version: int | None, alias: str, key: str = "") -> LoadedVersion | None:
@@ -69,15 +68,15 @@ class LoadedVersions:
         return self.by_alias(policy, alias, key) if version is None else self.by_version(policy, version)
 
     def only(self, policy: str, version: int | None, alias: str) -> LoadedVersion | None:
-        """As `at_hand`. None also where several versions share what the names mean."""
+        """As `at_hand`, but None if several versions share the alias."""
         return None if self.split(policy, version, alias) else self.at_hand(policy, version, alias)
 
     def loaded(self, policy: str) -> set[int]:
-        """The numbers of a policy's versions in memory."""
+        """Returns the numbers of a policy's versions in memory."""
         return {version for name, version in self._by_version if name == policy}
 
     def set_policies(self, policies: list[str]) -> None:
-        """Tells which policies the repository has."""
+        """Sets which policies the repository has."""
         with self._lock:
             self._only_policy = policies[0] if len(policies) == 1 else None
             self._rebuild()
@@ -85,7 +84,7 @@ class LoadedVersions:
     def swap(
         self, policy: str, aliases: Mapping[str, LoadedVersion], splits: Mapping[str, Split] | None = None
     ) -> None:
-        """Makes the aliases of `policy` serve these versions from now on, and share `splits`."""
+        """Makes the aliases of `policy` serve these versions, and share `splits`, from now on."""
         with self._lock:
             unsplit = {name: shared for name, shared in self._splits.items() if name != policy}
             self._splits = {**unsplit, policy: MappingProxyType(dict(splits))} if splits else unsplit
@@ -94,9 +93,9 @@ class LoadedVersions:
             self._rebuild()
 
     def fail(self, loaded: LoadedVersion) -> bool:
-        """Takes a version's shares away here, because it cannot compute. From any thread.
+        """Removes a version's shares on this server, because it cannot compute. From any thread.
 
-        False: it has none.
+        False: it has no share.
         """
         with self._lock:
             shared = self._splits.get(loaded.policy, {}).values()
@@ -109,13 +108,13 @@ class LoadedVersions:
         return True
 
     def failed(self, policy: str) -> set[int]:
-        """The policy's versions that failed while they had a share."""
+        """Returns the policy's versions that failed while they had a share."""
         return {version for name, version, _ in self._failed if name == policy}
 
     def forgive(self, policy: str, shared: Collection[int] = ()) -> None:
-        """Forgets which of the policy's versions failed, but for those that still have a share.
+        """Forgets which of the policy's versions failed, except those that still have a share.
 
-        What has none any more may be given one again.
+        The others may get a share again.
         """
         with self._lock:
             kept = {each for each in self._failed if each[0] != policy or each[1] in shared}
@@ -126,7 +125,7 @@ class LoadedVersions:
     def keep(self, loaded: LoadedVersion) -> None:
         """Keeps a version that was requested by number.
 
-        If there are too many, the one kept longest ago is dropped.
+        If there are too many, the one that was kept first is dropped.
         """
         with self._lock:
             key = (loaded.policy, loaded.version)
@@ -137,13 +136,13 @@ class LoadedVersions:
             self._rebuild()
 
     def by_number(self, policy: str) -> list[LoadedVersion]:
-        """A policy's versions that were requested by number."""
+        """Returns a policy's versions that were requested by number."""
         return [loaded for (name, _), loaded in list(self._extra.items()) if name == policy]
 
     def drop(self, loaded: LoadedVersion) -> None:
         """Drops a version that was requested by number.
 
-        Requests in flight keep it until answered.
+        Requests in flight keep it until they are answered.
         """
         with self._lock:
             if self._extra.get((loaded.policy, loaded.version)) is loaded:
@@ -170,12 +169,12 @@ class LoadedVersions:
                         by_alias[name, ""] = loaded
         self._split_by_alias = self._rebuilt_splits(by_version)
         self._by_alias, self._by_version = by_alias, by_version
-        self.found = {}  # last: whoever sees it sees the tables above
+        self.found = {}  # last, so that whoever sees it also sees the tables above
 
     def _rebuilt_splits(
         self, by_version: dict[tuple[str, int], LoadedVersion]
     ) -> dict[tuple[str, str], Split]:
-        """By policy and alias as requests name them, without the versions that failed."""
+        """Returns the splits by policy and alias, without the versions that failed."""
         found: dict[tuple[str, str], Split] = {}
         for policy, splits in self._splits.items():
             names = (policy, "") if policy == self._only_policy else (policy,)

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from policyd.errors import NotFound
 
-SECONDS = 1.0  # after a look that found nothing, per policy
+SECONDS = 1.0  # how long after a search without a result the next one is allowed, per policy
 
 
 class Misses:
-    """When a version or an alias of each policy was last looked for and not found."""
+    """Remembers when a version or an alias of each policy was last searched and not found."""
 
     def __init__(self, is_remote: Callable[[], bool]) -> None:
         """`is_remote`: whether reading the repository costs requests. A folder is always read."""
@@ -26,7 +26,10 @@ class Misses:
 
     @contextmanager
     def bounded(self, policy: str) -> Iterator[None]:
-        """Around a look for something of a policy. NotFound: the last look is too new."""
+        """Surrounds a search for something of a policy.
+
+        Raises NotFound without a search if the last one was less than SECONDS ago.
+        """
         if time.monotonic() < self._until.get(policy, 0.0):
             last = self._last[policy]
             message = f"{policy} has nothing of this name. It was read a moment ago: {last.message}"

@@ -13,18 +13,19 @@ _LOG = logging.getLogger(__name__)
 
 
 def repository(location: Path | str, cache: Path) -> ModelRepository:
-    """The repository; in object storage with local copies, from which the server can also start.
+    """Returns the repository at `location`.
 
-    `cache`: the folder of these copies.
+    One in object storage has local copies in the folder `cache`. A server can start from them
+    while the store is away.
     """
     opened = ModelRepository(location)
     return opened if isinstance(location, Path) else ModelRepository(CachedStorage(opened.storage, cache))
 
 
 def prepare(repository: ModelRepository) -> None:
-    """Probes the repository. FailedPrecondition: it would lose changes.
+    """Tests the repository. FailedPrecondition: changes could be lost there.
 
-    A store that is away, or that this server may only read, is no reason not to serve.
+    If the store is away or read-only, the server serves nevertheless.
     """
     try:
         repository.prepare()

@@ -16,8 +16,8 @@ from policyd_server.models.loaded_versions import DEFAULT_ALIAS
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.version import LoadedVersion
 
-MAX_TEXT = 1024  # characters of `actor` and of `reason`
-ROLLBACK_ATTEMPTS = 5  # against other writers
+MAX_TEXT = 1024  # longest `actor` and `reason`, in characters
+ROLLBACK_ATTEMPTS = 5  # if other writers change the policy meanwhile
 
 
 class Promotion:
@@ -36,7 +36,7 @@ class Promotion:
         self._refresh_all = refresh_all
 
     async def set_alias(self, request: pb.SetAliasRequest) -> tuple[pb.Alias, int]:
-        """The alias and the policy's generation after the promotion."""
+        """Promotes a version. Returns the alias and the policy's generation."""
         policy, alias = await self._names(request)
         if request.version < 1:
             raise InvalidArgument.of("version", got=request.version, wanted="1 or above")
@@ -53,7 +53,7 @@ class Promotion:
         return await self._followed(state, alias)
 
     async def rollback_alias(self, request: pb.RollbackAliasRequest) -> tuple[pb.Alias, int]:
-        """The alias and the policy's generation after the rollback."""
+        """Rolls an alias back. Returns the alias and the policy's generation."""
         policy, alias = await self._names(request)
         for attempt in range(1, ROLLBACK_ATTEMPTS + 1):
             try:
@@ -64,9 +64,9 @@ class Promotion:
         raise AssertionError("the last attempt returns or raises")
 
     async def _rolled_back(self, policy: str, alias: str, request: pb.RollbackAliasRequest) -> AliasState:
-        """Loads what the history leads to, then goes there.
+        """Loads the version that the history leads to, then changes the alias.
 
-        If somebody changed the history meanwhile, it does not.
+        Raises Conflict if somebody changed the history meanwhile.
         """
         state = await asyncio.to_thread(self._repository.aliases, policy)
         target = with_rollback(state, alias, actor="", reason="").aliases[alias]
@@ -93,7 +93,7 @@ class Promotion:
         return await self._resolver.policy(request.policy), alias
 
     async def _loadable(self, policy: str, version: int) -> LoadedVersion:
-        """The version, in memory. NotFound; FailedPrecondition: it does not load."""
+        """Returns the version, in memory. NotFound; FailedPrecondition: it does not load."""
         try:
             return await self._resolver.version(policy, version)
         except Unimplemented as error:

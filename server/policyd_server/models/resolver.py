@@ -12,7 +12,7 @@ from policyd_server.models.loaded_versions import DEFAULT_ALIAS, LoadedVersions
 from policyd_server.models.misses import Misses
 from policyd_server.models.version import LoadedVersion
 
-MAX_NAMES = 20  # in a message
+MAX_NAMES = 20  # most names that a message lists
 
 
 class VersionResolver:
@@ -25,13 +25,16 @@ class VersionResolver:
         self._misses = Misses(lambda: not follower.repository.folders())
 
     def at_hand(self, policy: str, version: int | None, alias: str, key: str = "") -> LoadedVersion | None:
-        """The version if it is in memory. `version` None: the alias; empty names: the defaults."""
+        """Returns the version if it is in memory.
+
+        `version` None: the one that the alias names. Empty names mean the defaults.
+        """
         return self.loaded_versions.at_hand(policy, version, alias, key)
 
     async def find(self, policy: str, version: int | None, alias: str, key: str = "") -> LoadedVersion:
-        """The version, loaded if need be.
+        """Returns the version, and loads it if necessary.
 
-        InvalidArgument, NotFound; Unavailable: it does not load.
+        Raises InvalidArgument, NotFound, and Unavailable if it does not load.
         """
         policy = await self.policy(policy)
         with self._misses.bounded(policy):
@@ -40,9 +43,9 @@ class VersionResolver:
             return await self._by_alias(policy, validate_alias_name(alias or DEFAULT_ALIAS), key)
 
     async def policy(self, name: str) -> str:
-        """The name of a policy that exists; an empty one means the only one.
+        """Returns the name of a policy that exists. An empty name means the only one.
 
-        InvalidArgument, NotFound.
+        Raises InvalidArgument and NotFound.
         """
         if name:
             validate_policy_name(name)
@@ -61,9 +64,9 @@ class VersionResolver:
         return name
 
     async def version(self, policy: str, version: int) -> LoadedVersion:
-        """A published version, loaded if need be and kept.
+        """Returns a published version. If necessary, it is loaded and kept.
 
-        InvalidArgument, NotFound, CorruptArtifact.
+        Raises InvalidArgument, NotFound and CorruptArtifact.
         """
         if version < 1:
             raise InvalidArgument.of("version", got=version, wanted="1 or above")
@@ -72,7 +75,7 @@ class VersionResolver:
         return loaded
 
     async def metadata(self, policy: str, version: int) -> PolicyMetadata:
-        """A version's description; of version 0 that of the newest. NotFound: there is none."""
+        """Returns a version's description. Version 0 means the newest. NotFound: there is none."""
         numbers = await asyncio.to_thread(self._repository.versions, policy)
         if not numbers:
             raise NotFound(f"{policy} has no version", reason="NO_VERSION")
@@ -81,7 +84,7 @@ class VersionResolver:
         return published.metadata
 
     async def _by_alias(self, policy: str, alias: str, key: str) -> LoadedVersion:
-        # It may have been set a moment ago, before the next poll.
+        # The alias may have been set since the last poll.
         await self._follower.refresh(policy)
         serving = self.loaded_versions.serving(policy)
         if alias in serving:

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from policyd.repository.traffic import position
 from policyd_server.models.version import LoadedVersion
 
-# Requests without a key are dealt at random: not secret, only as often as the shares say.
+# Requests without a key get a random version. The numbers need not be secret.
 _draw = random.Random(random.SystemRandom().getrandbits(256)).random  # noqa: S311
-#: Requests without a key that come within so many seconds are dealt together. So those that are
+#: Requests without a key that come within this many seconds get the same version. So those that are
 #: computed together need one inference call, not one for each version.
 TOGETHER_SECONDS = 0.0002
 
 
 class Dealer:
-    """Draws numbers between 0 and 1, each for all who ask within a short time.
+    """Draws random numbers between 0 and 1; requests within a short time get the same number.
 
-    Each number is drawn without regard to the requests, so each request still goes to a version
-    with the probability of its share.
+    The numbers do not depend on the requests, so each request still goes to a version with the
+    probability of its share.
     """
 
     def __init__(
@@ -30,10 +30,10 @@ class Dealer:
         self._draw = draw
         self._clock = clock
         self._drawn = 0.0
-        self.until = 0.0  # how long the number counts, by the clock
+        self.until = 0.0  # how long the number is used, by the clock
 
     def number(self) -> float:
-        """The number for whoever asks now."""
+        """Returns the present number."""
         now = self._clock()
         if now >= self.until:
             self._drawn, self.until = self._draw(), now + TOGETHER_SECONDS
@@ -42,17 +42,17 @@ class Dealer:
 
 @dataclass(frozen=True)
 class Split:
-    """The versions that share an alias, in memory."""
+    """The loaded versions that share an alias."""
 
-    base: LoadedVersion  # what the alias names; it has what is left
+    base: LoadedVersion  # the version that the alias names; it has the rest
     shares: tuple[tuple[float, LoadedVersion], ...]
     salt: str
     dealer: Dealer = field(default_factory=Dealer, compare=False)
 
     def pick(self, key: str) -> LoadedVersion:
-        """The version for a key, always the same; without a key by chance.
+        """Returns the version for a key, always the same. Without a key, the version is random.
 
-        A version's keys stay its own when its share rises, if it is the only one beside the base.
+        If there is only one version besides the base, it keeps its keys when its share rises.
         """
         at = position(self.salt, key) if key else self.dealer.number()
         for share, loaded in self.shares:
@@ -62,7 +62,7 @@ class Split:
         return self.base
 
     def without(self, failed: set[tuple[str, int, str]]) -> Split | None:
-        """What is left without these versions, which have failed. None: the base alone."""
+        """Returns the split without these failed versions. None: only the base is left."""
         kept = [(share, self.base if identity(loaded) in failed else loaded) for share, loaded in self.shares]
         if all(loaded is self.base for _, loaded in kept):
             return None
@@ -70,5 +70,5 @@ class Split:
 
 
 def identity(loaded: LoadedVersion) -> tuple[str, int, str]:
-    """Policy, number and digest."""
+    """Returns policy, number and digest."""
     return loaded.policy, loaded.version, loaded.digest

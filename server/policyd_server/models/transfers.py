@@ -22,7 +22,7 @@ from policyd_server.models.version import check_model
 
 CHUNK = 2**20  # bytes
 MAX_FILES = 256  # of one version
-MAX_TRANSFERS = 2  # at a time, each way; further ones are refused
+MAX_TRANSFERS = 2  # at a time in each direction; further ones are refused
 
 
 class Transfers:
@@ -38,7 +38,7 @@ class Transfers:
         self._imports = asyncio.Semaphore(MAX_TRANSFERS)
 
     async def export(self, request: pb.ExportVersionRequest) -> AsyncIterator[pb.ExportVersionResponse]:
-        """The contents, then the bytes of one version. NotFound, CorruptArtifact, Exhausted."""
+        """Yields the list of files, then their bytes. NotFound, CorruptArtifact, Exhausted."""
         async with _turn(self._exports, "exports"):
             published = await self._named(request)
             names = await asyncio.to_thread(self._wanted, published, request.files)
@@ -66,9 +66,9 @@ class Transfers:
     async def import_(
         self, requests: AsyncIterator[pb.ImportVersionRequest]
     ) -> tuple[PublishedVersion, bool]:
-        """The published version, and whether it existed.
+        """Publishes the files. Returns the version, and whether it existed already.
 
-        InvalidArgument, CorruptArtifact, Exhausted.
+        Raises InvalidArgument, CorruptArtifact and Exhausted.
         """
         async with _turn(self._imports, "imports"):
             first = await anext(aiter(requests), None)
@@ -90,9 +90,9 @@ class Transfers:
         return await asyncio.to_thread(self._repository.read, policy, version)
 
     def _wanted(self, published: PublishedVersion, names: Sequence[str]) -> list[str]:
-        """Returns the files asked for, or all.
+        """Returns the names of the wanted files, or of all.
 
-        First those that were published, then those added later, such as the report.
+        The files that were published come first, then those added later, such as the report.
         """
         there = [*sorted(published.files), *sorted(self._repository.added_files(published))]
         for name in names:
@@ -133,7 +133,7 @@ class Transfers:
 
 
 class _Received:
-    """The files that have come so far, in the order of the list."""
+    """The files that have arrived so far, in the order of the list."""
 
     def __init__(self, files: Sequence[pb.VersionFile], folder: Path, max_bytes: int) -> None:
         self._files = files
@@ -189,7 +189,7 @@ async def _turn(semaphore: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
 
 
 def _checked(contents: pb.VersionContents) -> pb.VersionContents:
-    """The list of what is coming. InvalidArgument names what is wrong with it."""
+    """Returns the list of files. InvalidArgument names what is wrong with it."""
     validate_policy_name(contents.policy)
     if len(contents.files) > MAX_FILES:
         raise InvalidArgument.of("files", got=f"{len(contents.files)} files", wanted=f"at most {MAX_FILES}")
@@ -201,7 +201,7 @@ def _checked(contents: pb.VersionContents) -> pb.VersionContents:
 
 
 def _identity(contents: pb.VersionContents) -> bytes:
-    """Returns an identity that depends on model and metadata only, not on the version's number."""
+    """Returns an identity that depends on model and metadata, but not on the version's number."""
     same = pb.VersionContents()
     same.CopyFrom(contents)
     same.ClearField("version")

@@ -20,12 +20,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadFailure:
-    """Why an alias does not answer with what the repository says."""
+    """Why an alias does not serve the version that the repository names."""
 
     version: int
     message: str
     attempts: int
-    retry_at: float  # time.monotonic()
+    retry_at: float  # time.monotonic() at which it is tried again
 
 
 class Troubles:
@@ -33,18 +33,18 @@ class Troubles:
 
     def __init__(self) -> None:
         self.failures: dict[tuple[str, str], LoadFailure] = {}  # by (policy, alias)
-        self.damage: dict[str, tuple[str, ...]] = {}  # by policy: what of it cannot be read
+        self.damage: dict[str, tuple[str, ...]] = {}  # by policy: what cannot be read
         self.problem = ""  # why the repository has nothing to serve or cannot be read
-        self._noted: dict[str, tuple[str, ...]] = {}  # by policy: what the log has been told
+        self._noted: dict[str, tuple[str, ...]] = {}  # by policy: what was logged
 
     def policies(self) -> set[str]:
-        """The policies that do not answer as the repository says, or cannot be read."""
+        """The policies that do not serve what the repository says, or cannot be read."""
         return {policy for policy, _ in self.failures} | self.damage.keys()
 
     def description(self) -> str:
-        """What is wrong with the repository, or with a policy in it; empty: nothing.
+        """Returns what is wrong with the repository or with a policy; empty: nothing.
 
-        From any thread.
+        Called from any thread.
         """
         lines = [self.problem] if self.problem else []
         lines += [f"{policy}: {line}" for policy, damage in list(self.damage.items()) for line in damage]
@@ -55,28 +55,28 @@ class Troubles:
         return "; ".join(lines)
 
     def due(self) -> set[str]:
-        """The policies whose last failure is to be tried again now."""
+        """Returns the policies whose last failure has to be tried again now."""
         now = time.monotonic()
         return {policy for (policy, _), failure in self.failures.items() if failure.retry_at <= now}
 
     def waits(self, policy: str, alias: str, version: int) -> bool:
-        """Whether this version failed for this alias so lately that it is not tried yet."""
+        """Whether this version failed for this alias so recently that it must not be tried yet."""
         failure = self.failures.get((policy, alias))
         return failure is not None and failure.version == version and failure.retry_at > time.monotonic()
 
     def forget(self, policy: str) -> None:
-        """Drops all of a policy that is gone."""
+        """Forgets a policy that was deleted."""
         self.forget_aliases(policy, kept=())
         self.damage.pop(policy, None)
         self._noted.pop(policy, None)
 
     def forget_aliases(self, policy: str, kept: Collection[str]) -> None:
-        """Drops the failures of a policy's aliases that are no more."""
+        """Forgets the failures of a policy's aliases that no longer exist."""
         for key in [key for key in self.failures if key[0] == policy and key[1] not in kept]:
             del self.failures[key]
 
     def note(self, policy: str, seen: Inspection) -> None:
-        """Takes the damage and the notes of a look at a policy."""
+        """Notes the damage that was found in a policy."""
         if seen.damage:
             self.damage[policy] = seen.damage
         else:
@@ -91,7 +91,7 @@ class Troubles:
         self._noted[policy] = (*seen.damage, *seen.notes)
 
     def note_problem(self, problem: str, location: str) -> None:
-        """Takes what is wrong with the repository as a whole; empty: nothing."""
+        """Notes what is wrong with the repository as a whole; empty: nothing."""
         if problem and problem != self.problem:
             _LOG.warning("%s; what is in memory is served until the repository can be read", problem)
         elif self.problem and not problem:
@@ -99,16 +99,16 @@ class Troubles:
         self.problem = problem
 
     def note_exception(self, error: Exception) -> None:
-        """Takes what nobody expected of a poll. Called where it was caught."""
+        """Notes an unexpected error of a poll. Called in the handler that caught it."""
         told = f"following the repository failed: {type(error).__name__}: {error}"
-        if told != self.problem:  # once, not with each poll
+        if told != self.problem:  # logged once, not with each poll
             _LOG.exception("following the repository failed; the next poll tries again")
         self.problem = told
 
     def note_failure(
         self, policy: str, alias: str, version: int, error: PolicydError, kept: int | None
     ) -> None:
-        """Takes why an alias's version does not load. `kept`: the version that goes on instead."""
+        """Notes why an alias's version does not load. `kept`: the version that serves instead."""
         before = self.failures.get((policy, alias))
         attempts = before.attempts + 1 if before is not None and before.version == version else 1
         retry_at = time.monotonic() + min(2.0 ** (attempts - 1), MAX_RETRY_DELAY)

@@ -29,42 +29,42 @@ from policyd_server.models.bound import BoundRows
 from policyd_server.models.warm_up import MAX_CALL_BYTES, MAX_CALL_ROWS, MIN_QUICK_ROWS, warm_up
 from policyd_server.sampling import Float32
 
-MAX_OBSERVATION_NUMBERS = 2**22  # of a model that is imported
-# Observations that the buffer of plain requests holds, but at least one.
+MAX_OBSERVATION_NUMBERS = 2**22  # the largest observation of a model that is imported
+# The buffer of plain requests has this many bytes for observations, and room for at least one.
 MAX_BUFFER_BYTES = 2**20
 MIN_PIXELS = 64
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class LoadedVersion:
-    """A version that can answer. Its session lives as long as anybody holds it."""
+    """A version that can answer. Its session exists as long as somebody refers to it."""
 
     policy: str
     version: int
     digest: str  # SHA-256 of model.onnx, lower-case hexadecimal
     metadata: PolicyMetadata
-    observation_shape: tuple[int, ...]  # of one observation
-    observation_bytes: int  # of one observation
-    observation_parts: tuple[spaces.Leaf, ...]  # what an observation consists of
-    choices: spaces.Choices | None  # where an observation names one choice of several
-    head: Head  # what the outputs mean
+    observation_shape: tuple[int, ...]  # shape of one observation
+    observation_bytes: int  # bytes of one observation
+    observation_parts: tuple[spaces.Leaf, ...]  # the parts of one observation
+    choices: spaces.Choices | None  # columns of an observation that hold choices; None: there are none
+    head: Head  # interprets the outputs
     session: ort.InferenceSession
-    tensors: Tensors  # the graph's outputs: those that the head takes, then the value
-    receipt: bytes  # how every answer begins: a serialised ActResponse with policy, version and digest
+    tensors: Tensors  # the graph's outputs: those of the head, then the value
+    receipt: bytes  # how every response begins: a serialised ActResponse with policy, version and digest
     slow: bool = False  # its inference calls run on a separate thread
-    call_rows: int = MAX_CALL_ROWS  # of one inference call
-    pixels: int = 0  # bytes of one observation where it is uint8 in requests, and large; else 0
-    bound: BoundRows | None = None  # for plain requests; used by the front's thread only
-    aside: BoundRows | None = None  # of a slow version; used by the thread of slow calls only
+    call_rows: int = MAX_CALL_ROWS  # largest inference call, in rows
+    pixels: int = 0  # bytes of one observation if requests have it as uint8 and it is large; else 0
+    bound: BoundRows | None = None  # for plain requests; used only by the front's thread
+    aside: BoundRows | None = None  # for a slow version; used only by the thread for slow calls
 
     @property
     def title(self) -> str:
-        """What error messages call the policy: its environment, or its name if it had none."""
+        """The policy's title in error messages: its environment, or its name if it has none."""
         return self.policy if self.metadata.env_id in ("", CLIENTS) else self.metadata.env_id
 
     @property
     def plain_rows(self) -> int:
-        """Rows of the largest plain request; 0: no request is plain."""
+        """Rows of the largest plain request. 0: no request is plain."""
         largest = self.aside or self.bound
         return 0 if largest is None else largest.max_rows
 
@@ -74,7 +74,10 @@ class LoadedVersion:
         return VALUE in self.tensors
 
     def infer(self, observations: Float32) -> tuple[list[Float32], Float32 | None]:
-        """The head's tensors and the values, [B], of observations, [B, *shape]."""
+        """Computes the head's tensors and the values [B] for observations [B, *shape].
+
+        The values are None if the policy has no critic.
+        """
         tensors: list[Float32] = self.session.run(list(self.tensors), {OBSERVATIONS: observations})
         return tensors, tensors.pop() if self.has_value else None
 
@@ -96,7 +99,7 @@ def load_version(repository: ModelRepository, policy: str, version: int) -> Load
 
 
 def check_model(metadata: PolicyMetadata, model: bytes) -> None:
-    """Opens a model that has no number yet and computes with it. CorruptArtifact, Unimplemented."""
+    """Opens an unpublished model and computes with it. CorruptArtifact, Unimplemented."""
     numbers = math.prod(spaces.row_shape(metadata.observation_space))
     if not 0 < numbers <= MAX_OBSERVATION_NUMBERS:
         message = f"an observation has {numbers} numbers, expected 1 to {MAX_OBSERVATION_NUMBERS}"
@@ -106,14 +109,14 @@ def check_model(metadata: PolicyMetadata, model: bytes) -> None:
 
 
 def _warm_up(loaded: LoadedVersion) -> tuple[int, int]:
-    """As `warm_up`. CorruptArtifact: bad outputs."""
+    """Calls `warm_up`. CorruptArtifact: the outputs are wrong."""
     return warm_up(loaded.observation_shape, loaded.infer, lambda rows: _check_outputs(loaded, rows))
 
 
 def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
-    """Tries the graph with zeros, [B, *shape].
+    """Computes with zeros [B, *shape].
 
-    CorruptArtifact: its outputs are not what its metadata promises.
+    Raises CorruptArtifact if the outputs are not those that the metadata promises.
     """
     tensors, values = loaded.infer(observations)
     shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
@@ -151,14 +154,14 @@ def _open(published: PublishedVersion, model: bytes) -> LoadedVersion:
 
 
 def _pixels(parts: Sequence[spaces.Leaf]) -> int:
-    """Bytes of an observation of nothing but uint8. 0: it has others, or too few to be found."""
+    """Returns the bytes of an observation of only uint8. 0: other types, or too few bytes."""
     size = sum(part.size for part in parts)
     are_bytes = all(part.kind == "box" and part.dtype == np.uint8 for part in parts)
     return size if are_bytes and size >= MIN_PIXELS else 0
 
 
 def _bound(loaded: LoadedVersion, max_rows: int, max_bytes: int = MAX_BUFFER_BYTES) -> BoundRows | None:
-    """None where nothing is compiled, or where no request of this kind is plain."""
+    """Returns the buffers. None: nothing is compiled, or no request of this kind is plain."""
     if not compiled.AVAILABLE or not isinstance(loaded.head, CategoricalHead) or loaded.choices is not None:
         return None
     bound = BoundRows(
@@ -176,22 +179,21 @@ def _bound(loaded: LoadedVersion, max_rows: int, max_bytes: int = MAX_BUFFER_BYT
 
 def _session(model: bytes, name: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    # Calls are far shorter than handing work to another thread takes.
+    # A call is far shorter than passing work to another thread.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # An arena keeps what the largest call took, for ever and for each version. The heap is as fast.
+    # An arena would keep the memory of the largest call for ever, for each version. The heap is as
+    # fast.
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = (
-        4  # it would write beside our log, and what a node was given; errors are raised
-    )
+    options.log_severity_level = 4  # it would log by itself, with a node's input; errors are raised
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise CorruptArtifact(f"{name}: ONNX Runtime cannot load it: {error}") from error
 
 
 def _check_graph(loaded: LoadedVersion) -> None:
-    """The graph's tensors are those that the metadata promises."""
+    """Raises CorruptArtifact if the graph's tensors are not those that the metadata promises."""
     wanted_inputs = {OBSERVATIONS: loaded.observation_shape}
     inputs = {i.name: tuple(i.shape[1:]) for i in loaded.session.get_inputs() if i.type == "tensor(float)"}
     outputs = {o.name: tuple(o.shape[1:]) for o in loaded.session.get_outputs() if o.type == "tensor(float)"}

@@ -11,22 +11,23 @@ import numpy as np
 from policyd.runtime.memory import forget_peak, peak_bytes
 from policyd_server.sampling import Float32
 
-# Rows of one inference call. Larger requests take several calls.
+# The most rows of one inference call. Larger requests take several calls.
 MAX_CALL_ROWS = 1024
 # The batch sizes that are tried: powers of two up to the version's largest call.
 WARM_UP_ROWS = tuple(2**k for k in range(MAX_CALL_ROWS.bit_length()))
 # Longest inference call on a thread that also receives requests.
 QUICK_SECONDS = 1e-3
-# A version is slow if it needs longer than that for so many rows: its calls run on a separate
-# thread.
+# A version is slow if it needs longer than that for this many rows. Its calls then run on a
+# separate thread.
 MIN_QUICK_ROWS = 16
-# Largest call of a slow version: what its observations and its computation may take.
+# Limits of the largest call of a slow version: bytes of its observations, bytes of memory that it
+# takes in addition, and seconds.
 MAX_CALL_BYTES, MAX_CALL_GROWTH, MAX_CALL_SECONDS = 4 * 2**20, 16 * 2**20, 0.05
-# Twice the rows take more than this many times as long: larger calls gain nothing.
+# If twice the rows take more than this many times as long, larger calls bring no gain.
 GROWING = 1.5
-_TIMINGS = 3  # of which the best counts
+_TIMINGS = 3  # of which the shortest counts
 
-Compute = Callable[[Float32], object]  # one inference call with observations, [B, *shape]
+Compute = Callable[[Float32], object]  # makes one inference call with observations [B, *shape]
 
 
 def warm_up(
@@ -34,20 +35,21 @@ def warm_up(
 ) -> tuple[int, int]:
     """Returns the rows of the version's largest call, and those of its largest quick call.
 
-    Runs each batch size up to that once, so that no request pays for the first time. The largest
-    call is bounded by the memory that it was measured to take, and by time where time grows with
-    the rows: a version that takes as long for one row as for many makes large calls.
+    It runs each batch size up to the largest once, so that no request pays for the first call. The
+    largest call is limited by the memory that it was measured to take. It is also limited by time,
+    if time grows with the rows: a version that needs as long for one row as for many makes large
+    calls.
 
     Args:
         shape: of one observation.
         infer: computes.
-        check: computes, and raises what is wrong with the outputs.
-        clock: seconds of this thread, whatever else the machine does.
+        check: computes, and raises an error if the outputs are wrong.
+        clock: returns the CPU time of this thread in seconds.
     """
     measured = _Measured(infer, clock)
-    forget_peak()  # of versions before it
+    forget_peak()  # which earlier versions have left
     quick_rows = 0
-    peak: int | None = None  # of memory, after the smallest call
+    peak: int | None = None  # of the memory, after the smallest call
     before = math.inf  # seconds of the call with half the rows
     for rows in WARM_UP_ROWS:
         observations = np.zeros((rows, *shape), np.float32)
@@ -64,7 +66,7 @@ def warm_up(
         if peak_bytes() - peak > MAX_CALL_GROWTH:
             if measured.is_large(observations):
                 break
-            peak = peak_bytes()  # other threads took it
+            peak = peak_bytes()  # another thread used the memory
         if seconds > MAX_CALL_SECONDS and seconds > GROWING * before and measured.grows(observations):
             break
         before = seconds
@@ -72,38 +74,41 @@ def warm_up(
 
 
 class _Measured:
-    """Measures inference calls again.
+    """Repeats measurements of inference calls and takes the best.
 
-    The best of some counts: other programs and threads disturb them.
+    Other programs and threads disturb single ones.
     """
 
     def __init__(self, infer: Compute, clock: Callable[[], float]) -> None:
         self._infer, self._clock = infer, clock
 
     def is_quick(self, observations: Float32) -> bool:
-        """Whether a call takes no longer than a thread that receives requests may."""
+        """Whether a call is short enough for a thread that receives requests."""
         return any(self._seconds(observations) < QUICK_SECONDS for _ in range(_TIMINGS))
 
     def grows(self, observations: Float32) -> bool:
-        """Whether larger calls gain nothing.
+        """Whether larger calls bring no gain.
 
-        Half the rows and all of them are timed in turns: what slows the one slows the other, too.
+        Calls with half the rows and with all rows alternate, so that a disturbance slows both.
         """
         half = observations[: len(observations) // 2]
         best = {len(half): math.inf, len(observations): math.inf}
-        turns = [half, observations, observations, half]  # a change in between meets both
+        turns = [half, observations, observations, half]  # a change during the measurement affects both
         for rows in turns * 2:
             best[len(rows)] = min(best[len(rows)], self._seconds(rows))
         return best[len(observations)] > GROWING * best[len(half)]
 
     def is_large(self, observations: Float32) -> bool:
-        """Whether the rows take the memory, and not another thread meanwhile."""
+        """Whether the rows really use the memory, and not another thread."""
         half = observations[: len(observations) // 2]
         grown = (self._peak(observations) - self._peak(half) for _ in range(_TIMINGS))
         return all(more == 0 or more > MAX_CALL_GROWTH / 2 for more in grown)
 
     def _peak(self, observations: Float32) -> int:
-        """Bytes resident at most in a call; always the same where the peak cannot start anew."""
+        """Returns the peak of resident bytes during a call.
+
+        If the kernel cannot restart the peak, this is always the same number.
+        """
         if not forget_peak():
             return 0
         self._infer(observations)

@@ -19,7 +19,7 @@ _DATA_TYPES = {FP32: config_pb.TYPE_FP32, INT64: config_pb.TYPE_INT64, BOOL: con
 
 
 def metadata(model: LoadedVersion, versions: Sequence[int]) -> pb.ModelMetadataResponse:
-    """Name, published versions and tensors; -1 is the batch."""
+    """Returns name, published versions and tensors. A dimension of -1 is the batch."""
     return pb.ModelMetadataResponse(
         name=model.policy,
         versions=[str(version) for version in versions],
@@ -30,9 +30,9 @@ def metadata(model: LoadedVersion, versions: Sequence[int]) -> pb.ModelMetadataR
 
 
 def configuration(model: LoadedVersion, max_rows: int) -> config_pb.ModelConfig:
-    """The same tensors without the batch.
+    """Returns the configuration: the same tensors without the batch.
 
-    No sequence batching: it would force load generators to batch 1.
+    It has no sequence batching, which would force load generators to a batch of 1.
     """
     return config_pb.ModelConfig(
         name=model.policy,
@@ -61,7 +61,7 @@ def _input(tensor: Tensor) -> config_pb.ModelInput:
 
 
 def _output(tensor: Tensor) -> config_pb.ModelOutput:
-    """A configuration's shapes are not empty: one number a row is reshaped from [1]."""
+    """Returns an output. Its shape must not be empty: one number per row is reshaped from [1]."""
     output = config_pb.ModelOutput(
         name=tensor.name, data_type=_DATA_TYPES[tensor.datatype], dims=tensor.shape or (1,)
     )

@@ -31,16 +31,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class Inference(Unary):
-    """Answers inference requests through the batcher that answers Act, and counts them."""
+    """Answers inference requests with the batcher that also answers Act, and counts them."""
 
-    path = PATH  # as a method that a transport may serve without an event loop
+    path = PATH  # the method's path, for a transport that serves it without an event loop
 
     def __init__(self, actor: Actor, statistics: Statistics) -> None:
         self._actor = actor
         self._statistics = statistics
 
     async def infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        """The answer of the version that the request names, loaded if need be."""
+        """Returns the response of the version that the request names. Loads it if necessary."""
         received = time.perf_counter()
         names = requests.names(request)
         resolver = self._actor.resolver
@@ -55,11 +55,14 @@ class Inference(Unary):
         return self._encoded(wanted, decision, request.id, received, decoded)
 
     def open(self) -> Conversation:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def begin(self, payload: bytes) -> PendingRequest | None:
-        """What has to queue; None: its version is not in memory; `answer` is to be asked."""
+        """Returns the request to queue.
+
+        None: its version is not in memory, so `answer` has to be called.
+        """
         received = time.perf_counter()
         request = requests.parse(payload)
         model = self._actor.resolver.at_hand(*requests.names(request))
@@ -74,7 +77,7 @@ class Inference(Unary):
         )
 
     async def answer(self, payload: bytes) -> bytes:
-        """The answer on the event loop."""
+        """Returns the response. Runs on the event loop."""
         return _bytes(await self.infer(requests.parse(payload)))
 
     def _decoded(self, request: pb.ModelInferRequest, model: LoadedVersion, received: float) -> Wanted:
@@ -115,19 +118,19 @@ class StreamInference:
         self._inference = inference
 
     def open(self) -> Conversation:
-        """One stream."""
+        """Returns a new stream."""
         return _InferStream(self._inference)
 
 
 class _InferStream(Unary):
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
-        # The last request: an error is told under its names. None: it did not parse, which ends the
-        # stream.
+        # The last request. An error is sent with its id and names. None: it did not parse, which
+        # ends the stream.
         self._asked: pb.ModelInferRequest | None = None
 
     def begin(self, payload: bytes) -> PendingRequest | None:
-        """As ModelInfer, with its answer wrapped."""
+        """As ModelInfer, with the response wrapped for a stream."""
         self._asked = None
         self._asked = requests.parse(payload)
         begun = self._inference.begin(payload)
@@ -137,11 +140,11 @@ class _InferStream(Unary):
         return PendingRequest(begun.ticket, lambda *decided: _streamed(encode(*decided)), begun.failed)
 
     async def answer(self, payload: bytes) -> bytes:
-        """The answer on the event loop."""
+        """Returns the response. Runs on the event loop."""
         return _streamed(await self._inference.answer(payload))
 
     def refused(self, error: Exception) -> bytes | None:
-        """The answer that tells of the error."""
+        """Returns the response that contains the error."""
         if self._asked is None:
             return None
         answer: bytes = failed(self._asked, error).SerializeToString()
@@ -149,7 +152,7 @@ class _InferStream(Unary):
 
 
 def failed(request: pb.ModelInferRequest, error: Exception) -> Any:
-    """The stream's answer to a request that failed."""
+    """Returns the stream's response to a request that failed."""
     if not isinstance(error, PolicydError):
         error = log.unexpected(_LOG, "an inference request failed", error)
     named = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
@@ -157,7 +160,7 @@ def failed(request: pb.ModelInferRequest, error: Exception) -> Any:
 
 
 def succeeded(answer: pb.ModelInferResponse) -> Any:
-    """The stream's only answer to a request."""
+    """Returns the stream's response to a request that succeeded."""
     answer.parameters[FINAL].bool_param = True
     return pb.ModelStreamInferResponse(infer_response=answer)
 

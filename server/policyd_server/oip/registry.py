@@ -18,12 +18,12 @@ from policyd_server.models.resolver import VersionResolver
 
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"
 LOADS_ON_DEMAND = "not in memory; loaded when it is asked for"
-# A client may say it; nothing depends on our models.
+# A client may send it. It has no effect, because our models do not depend on each other.
 _IGNORED = frozenset({"unload_dependents"})
 
 
 class Registry:
-    """Index, load and unload. `refresh_all` makes every worker follow a policy."""
+    """Implements index, load and unload. `refresh_all` makes every worker follow a policy."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Registry:
         self._refresh_all = refresh_all
 
     async def index(self, *, ready_only: bool) -> pb.RepositoryIndexResponse:
-        """Every version of every policy; READY where it is in memory."""
+        """Returns every version of every policy. READY: it is in memory."""
         response = pb.RepositoryIndexResponse()
         for policy in await self._listing.list():
             for version in policy.versions:
@@ -52,12 +52,10 @@ class Registry:
         return response
 
     async def load(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Every alias answers with what the repository says now.
+        """Makes every alias serve the version that the repository names now.
 
-        Without aliases the newest is loaded.
-
-        NotFound; InvalidArgument: a configuration or files came; Unavailable: a version does not
-        load.
+        Without aliases, the newest version is loaded. Raises NotFound, InvalidArgument if the
+        request has a configuration or files, and Unavailable if a version does not load.
         """
         _check_parameters(parameters)
         policy = await self._resolver.policy(name)
@@ -71,9 +69,9 @@ class Registry:
         await self._resolver.version(policy, described.versions[-1].version)
 
     async def unload(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Frees the versions of a policy that no alias names.
+        """Releases the versions of a policy that no alias names.
 
-        FailedPrecondition: an alias names one.
+        Raises FailedPrecondition if an alias names one.
         """
         _check_parameters(parameters)
         policy = await self._resolver.policy(name)

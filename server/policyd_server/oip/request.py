@@ -22,7 +22,7 @@ from policyd_server.models.version import LoadedVersion
 from policyd_server.oip import tensors
 from policyd_server.oip.tensors import BOOL, ELEMENT_BYTES, FP32, Tensor
 
-# Where typed contents stand, and how their numbers become raw bytes.
+# For each datatype: the field of its typed contents, and the type of its raw bytes.
 _TYPED = {FP32: ("fp32_contents", np.dtype("<f4")), BOOL: ("bool_contents", np.dtype(np.bool_))}
 _SHARED_MEMORY = "shared_memory_region"
 
@@ -32,7 +32,7 @@ MAX_DIGITS = 20  # of a number below 2^64
 
 @dataclass(frozen=True)
 class Wanted:
-    """A checked request: its ticket, and which outputs it wants, in which order."""
+    """A checked request: its ticket, and the wanted outputs in their order."""
 
     ticket: Ticket
     outputs: tuple[Tensor, ...]
@@ -44,9 +44,9 @@ def parse(payload: bytes) -> pb.ModelInferRequest:
 
 
 def names(request: Any) -> tuple[str, int | None, str]:
-    """Policy, version and alias. An empty version means what the default alias names.
+    """Returns policy, version and alias. An empty version means the default alias.
 
-    InvalidArgument: the version is no number.
+    Raises InvalidArgument if the version is not a number.
     """
     text = request.model_version if hasattr(request, "model_version") else request.version
     name = request.model_name if hasattr(request, "model_name") else request.name
@@ -60,25 +60,25 @@ def names(request: Any) -> tuple[str, int | None, str]:
 
 
 def _digits(text: str) -> int | None:
-    """The whole number that the text writes.
+    """Returns the whole number that a text represents.
 
-    None: it writes none, or one of more than 20 digits.
+    None: it is not a number, or has more than 20 digits.
     """
     return int(text) if len(text) <= MAX_DIGITS and text.isascii() and text.isdecimal() else None
 
 
 def _quoted(text: str) -> str:
-    """As Python writes a string, of a bounded length.
+    """Returns the text as Python writes it, with a bounded length.
 
-    `repr` of a long text takes as long as the text.
+    `repr` of a long text would take as long as the text.
     """
     return repr(text) if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]!r}... ({len(text)} characters)"
 
 
 def decode(request: pb.ModelInferRequest, model: LoadedVersion, max_rows: int) -> Wanted:
-    """The checked request.
+    """Returns the checked request.
 
-    InvalidArgument; Unimplemented: shared memory; Exhausted: too many rows.
+    Raises InvalidArgument, Unimplemented for shared memory, and Exhausted for too many rows.
     """
     contents = _contents(request, model)
     if OBSERVATIONS not in contents:
@@ -98,7 +98,7 @@ def decode(request: pb.ModelInferRequest, model: LoadedVersion, max_rows: int) -
 
 
 def _contents(request: pb.ModelInferRequest, model: LoadedVersion) -> dict[str, bytes]:
-    """The raw bytes of each input by its name."""
+    """Returns the raw bytes of each input by its name."""
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         wanted = f"one for each of the {len(request.inputs)} inputs, or none"
@@ -142,9 +142,9 @@ def _bytes_of(given: Any, raw: bytes | None, tensor: Tensor, place: int) -> byte
 
 
 def _typed_bytes(given: Any, tensor: Tensor, field: str) -> bytes:
-    """Typed contents as raw bytes.
+    """Returns typed contents as raw bytes.
 
-    Other members of `contents` than the datatype's must be empty.
+    All members of `contents` except the datatype's must be empty.
     """
     member, dtype = _TYPED[tensor.datatype]
     others = [descriptor.name for descriptor, _ in given.contents.ListFields() if descriptor.name != member]
@@ -160,7 +160,7 @@ def _check_batches(request: pb.ModelInferRequest, found: Mapping[str, bytes]) ->
 
 
 def _outputs(request: pb.ModelInferRequest, model: LoadedVersion) -> tuple[Tensor, ...]:
-    """Those that the request names, in its order; all where it names none."""
+    """Returns the outputs that the request names, in its order. If it names none: all."""
     available = {tensor.name: tensor for tensor in tensors.outputs(model)}
     chosen: dict[str, Tensor] = {}
     for place, output in enumerate(request.outputs):
@@ -174,7 +174,10 @@ def _outputs(request: pb.ModelInferRequest, model: LoadedVersion) -> tuple[Tenso
 
 
 def _whole(parameters: Mapping[str, Any], name: str) -> int | None:
-    """A whole number below 2^64; as text too, for clients whose integers end at 2^63."""
+    """Returns a whole number below 2^64.
+
+    It may also be a text, for clients whose integers end at 2^63.
+    """
     if name not in parameters:
         return None
     kind = parameters[name].WhichOneof("parameter_choice")

@@ -13,10 +13,7 @@ from policyd_server.oip.tensors import COLUMN_OF
 
 
 def encode(wanted: Wanted, decision: Decision, request_id: str) -> pb.ModelInferResponse:
-    """The answer, with what is needed to verify it.
-
-    The seed that sampled and the version's digest.
-    """
+    """Returns the response, with what is needed to verify it: the seed and the version's digest."""
     ticket = wanted.ticket
     response = pb.ModelInferResponse(
         model_name=ticket.model.policy, model_version=str(ticket.model.version), id=request_id

@@ -29,7 +29,7 @@ EXTENSIONS = ("model_repository", "model_configuration", "binary_tensor_data", "
 
 
 class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped base
-    """Policies as models: a policy's name is the model's, its versions are the model's versions."""
+    """Serves policies as models: the model's name is the policy's, and so are its versions."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
         health: HealthService,
         others: Callable[[str], Awaitable[list[Told]]],
     ) -> None:
-        """`others`: what the server's other workers count, of a policy or of all."""
+        """`others`: returns what the server's other workers count, of a policy or of all."""
         self.statistics = Statistics()
         self._others = others
         self._inference = Inference(actor, self.statistics)
@@ -51,43 +51,43 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
 
     @property
     def direct(self) -> Sequence[DirectMethod]:
-        """ModelInfer and ModelStreamInfer for a front."""
+        """Returns ModelInfer and ModelStreamInfer for a front."""
         return self._inference, StreamInference(self._inference)
 
     @rpc.unary
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
-        """True: a server that answers is live."""
+        """Returns true: a server that answers is live."""
         return pb.ServerLiveResponse(live=True)
 
     @rpc.unary
     async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:
-        """What grpc.health.v1 says of the server as a whole."""
+        """Returns what grpc.health.v1 says about the server as a whole."""
         return pb.ServerReadyResponse(ready=self._health.serving)
 
     @rpc.unary
     async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
-        """Whether the version is in memory; one that is not is loaded when it is asked for."""
+        """Returns whether the version is in memory. Others are loaded when they are asked for."""
         return pb.ModelReadyResponse(ready=self._resolver.at_hand(*names(request)) is not None)
 
     @rpc.unary
     async def ServerMetadata(
         self, request: pb.ServerMetadataRequest, context: Context
     ) -> pb.ServerMetadataResponse:
-        """Name, version, and the protocol's extensions that it serves."""
+        """Returns name, version, and the extensions of the protocol that it serves."""
         return pb.ServerMetadataResponse(name="policyd", version=__version__, extensions=EXTENSIONS)
 
     @rpc.unary
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: Context
     ) -> pb.ModelMetadataResponse:
-        """Versions and tensors."""
+        """Returns versions and tensors."""
         model = await self._model(request)
         policy = await self._listing.get(model.policy)
         return description.metadata(model, [version.version for version in policy.versions])
 
     @rpc.unary
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:
-        """The model's configuration, as load generators ask for it."""
+        """Returns the model's configuration, which load generators ask for."""
         model = await self._model(request)
         return pb.ModelConfigResponse(config=description.configuration(model, self._max_rows))
 
@@ -95,9 +95,9 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     async def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, context: Context
     ) -> pb.ModelStatisticsResponse:
-        """Statistics of one version, or of several, summed over all workers.
+        """Returns the statistics of one version or of several, summed over all workers.
 
-        If the request names no model or no version, they are of all versions in memory.
+        If the request names no model or no version, it returns those of all versions in memory.
         """
         sums = self.statistics.sums(request.name, await self._others(request.name))
         if request.version:
@@ -114,18 +114,18 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
 
     @rpc.unary
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
-        """Actions for a batch of observations."""
+        """Returns actions for a batch of observations."""
         return await self._inference.infer(request)
 
     @rpc.stream
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
-        """The same over one stream, in order. An error is an answer too; the stream goes on."""
+        """As ModelInfer over one stream, in order. After an error the stream goes on."""
         async for request in request_iterator:
             try:
                 answer = await self._inference.infer(request)
-            except Exception as error:  # noqa: BLE001 -- an answer, too
+            except Exception as error:  # noqa: BLE001 -- an error is a response too
                 yield failed(request, error)
                 continue
             yield succeeded(answer)
@@ -134,7 +134,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     async def RepositoryIndex(
         self, request: pb.RepositoryIndexRequest, context: Context
     ) -> pb.RepositoryIndexResponse:
-        """Every version; those in memory are READY."""
+        """Returns every version. Those in memory are READY."""
         return await self._registry.index(ready_only=request.ready)
 
     @rpc.unary
@@ -149,7 +149,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
     async def RepositoryModelUnload(
         self, request: pb.RepositoryModelUnloadRequest, context: Context
     ) -> pb.RepositoryModelUnloadResponse:
-        """Frees the versions that no alias names."""
+        """Releases the versions that no alias names."""
         await self._registry.unload(request.model_name, request.parameters)
         return pb.RepositoryModelUnloadResponse()
 

@@ -22,7 +22,7 @@ Told = list[tuple[str, int, list[float]]]  # policy, version, numbers of Figures
 
 @dataclass
 class _Durations:
-    """How often, and how long altogether."""
+    """How often something happened, and how long it took altogether."""
 
     count: int = 0
     seconds: float = 0.0
@@ -37,18 +37,18 @@ class _Durations:
 
 @dataclass
 class Figures:
-    """What was counted of one version."""
+    """The counts of one version."""
 
     rows: int = 0
     calls: int = 0
-    last_call: float = 0.0  # when the last call of ONNX Runtime began: several requests share one
+    last_call: float = 0.0  # when the last call of ONNX Runtime began; several requests share one
     last_inference_ms: int = 0  # since the epoch
     parts: dict[str, _Durations] = field(
         default_factory=lambda: {name: _Durations() for name in pb.InferStatistics.DESCRIPTOR.fields_by_name}
     )
 
     def numbers(self) -> list[float]:
-        """As other workers are told."""
+        """Returns the figures as numbers for other workers."""
         parts = [number for part in self.parts.values() for number in (part.count, part.seconds)]
         return [self.rows, self.calls, self.last_inference_ms, *parts]
 
@@ -64,17 +64,17 @@ class Figures:
 
 
 class Statistics:
-    """Counts the requests of one worker, and adds up those of all.
+    """Counts the requests of one worker, and adds the counts of the others.
 
     All times are of time.perf_counter().
     """
 
     def __init__(self) -> None:
         self._figures: dict[Key, Figures] = {}
-        self._lock = threading.Lock()  # a transport's own thread and the event loop count both
+        self._lock = threading.Lock()  # the front's thread and the event loop both count
 
     def answered(self, ticket: Ticket, received: float, decoded: float, decided: float) -> None:
-        """After a request whose answer is encoded now."""
+        """Counts a request after its response was encoded."""
         now = time.perf_counter()
         durations = (
             ("success", now - received),
@@ -93,12 +93,12 @@ class Statistics:
                 figures.parts[name].add(max(0.0, seconds))
 
     def failed(self, policy: str, version: int, seconds: float) -> None:
-        """After a request that this version could not answer."""
+        """Counts a request that this version could not answer."""
         with self._lock:
             self._of(policy, version).parts["fail"].add(seconds)
 
     def told(self, policy: str) -> Told:
-        """The figures of a policy's versions, or of all, for another worker."""
+        """Returns the figures of a policy's versions, or of all, for another worker."""
         with self._lock:
             return [
                 (name, version, figures.numbers())
@@ -107,7 +107,7 @@ class Statistics:
             ]
 
     def sums(self, policy: str, others: Iterable[Told]) -> dict[Key, Figures]:
-        """The figures of a policy's versions, or of all, with what other workers tell of them."""
+        """Returns the figures of a policy's versions, or of all, with those of other workers."""
         sums: defaultdict[Key, Figures] = defaultdict(Figures)
         for name, version, numbers in chain(self.told(policy), *others):
             sums[name, version].add(numbers)
@@ -118,11 +118,11 @@ class Statistics:
 
 
 def message(key: Key, figures: Figures) -> pb.ModelStatistics:
-    """A version's figures as ModelStatistics tells them."""
+    """Returns a version's figures as ModelStatistics has them."""
     policy, version = key
     return pb.ModelStatistics(
         name=policy,
-        version=str(version),  # anything but a number aborts clients
+        version=str(version),  # clients abort if it is not a number
         last_inference=figures.last_inference_ms,
         inference_count=figures.rows,
         execution_count=figures.calls,

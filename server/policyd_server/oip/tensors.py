@@ -12,7 +12,7 @@ from policyd_server.heads.draws import Draws, Piece
 from policyd_server.models.version import LoadedVersion
 
 ACTION_MASK = "action_mask"
-# ActResponse's name of a column where the protocol's differs.
+# The protocol's name for each column, where it differs from ActResponse's.
 COLUMN_OF = {"value": "values"}
 
 FP32, INT64, BOOL = "FP32", "INT64", "BOOL"
@@ -20,7 +20,7 @@ ELEMENT_BYTES = {FP32: 4, INT64: 8, BOOL: 1}
 
 
 class Tensor(NamedTuple):
-    """One input or output. Every shape has the batch in front."""
+    """One input or output. Every shape in a request has the batch in front."""
 
     name: str
     datatype: str
@@ -28,9 +28,9 @@ class Tensor(NamedTuple):
 
 
 def inputs(model: LoadedVersion) -> tuple[Tensor, ...]:
-    """Observations.
+    """Returns the inputs: the observations, and the mask if the policy was trained with masks.
 
-    The mask where the policy was trained with masks (others take one that comes).
+    Other policies also take a mask.
     """
     observations = Tensor(OBSERVATIONS, FP32, model.observation_shape)
     if model.metadata.has_action_mask and model.head.mask_width:
@@ -44,19 +44,19 @@ def mask(model: LoadedVersion) -> Tensor:
 
 
 def outputs(model: LoadedVersion) -> tuple[Tensor, ...]:
-    """The output tensors, in order."""
+    """Returns the outputs, in order."""
     known = _outputs.get(model)
     if known is None:
         known = _outputs[model] = _found_outputs(model)
     return known
 
 
-# Does not keep versions alive that nobody else holds.
+# Weak references: the cache must not keep versions in memory.
 _outputs: WeakKeyDictionary[LoadedVersion, tuple[Tensor, ...]] = WeakKeyDictionary()
 
 
 def _found_outputs(model: LoadedVersion) -> tuple[Tensor, ...]:
-    """Answers zeros and looks: every kind of action has its own columns."""
+    """Computes with zeros to find out the columns, which depend on the kind of action."""
     zeros = np.zeros((1, *model.observation_shape), np.float32)
     tensors, values = model.infer(zeros)
     columns = model.head.decide(tensors, Draws([Piece(seed=0, first_index=0, rows=1, deterministic=True)]))

@@ -39,7 +39,7 @@ Request = TypeVar(
 
 
 class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
-    """Reports, counts, configuration, deletion; acting and reporting in one stream."""
+    """Recording of episodes: outcomes, counts, configuration, deletion, export, and the stream."""
 
     def __init__(
         self,
@@ -60,14 +60,14 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
     async def ReportOutcomes(
         self, request: pb.ReportOutcomesRequest, context: Context
     ) -> pb.ReportOutcomesResponse:
-        """Takes outcomes; they are durable when this returns."""
+        """Records outcomes. They are durable when this returns."""
         return await self._report(request)
 
     @rpc.stream
     async def StreamEpisode(
         self, request_iterator: AsyncIterator[pb.StreamEpisodeRequest], context: Context
     ) -> AsyncIterator[pb.StreamEpisodeResponse]:
-        """Acts while the outcomes of the message become durable."""
+        """Acts on each message while its outcomes become durable."""
         policy = ""
         async for message in request_iterator:
             policy = message.request.policy or policy
@@ -82,7 +82,7 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
     async def GetExperience(
         self, request: pb.GetExperienceRequest, context: Context
     ) -> pb.GetExperienceResponse:
-        """What has been recorded."""
+        """Returns what has been recorded."""
         return pb.GetExperienceResponse.FromString(await self._call(Method.GET, request))
 
     @rpc.unary
@@ -114,14 +114,14 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
     async def _reporting(
         self, policy: str, outcomes: Sequence[pb.Outcome], into: pb.ReportOutcomesResponse
     ) -> AsyncIterator[None]:
-        """Reports while the block runs, and is left when the outcomes are durable."""
+        """Reports in the background while the block runs; ends when the outcomes are durable."""
         if not outcomes:
             yield
             return
         report = asyncio.create_task(self._report(pb.ReportOutcomesRequest(policy=policy, outcomes=outcomes)))
         try:
             yield
-        finally:  # whatever became of the block: the outcomes count, and the task has ended
+        finally:  # whatever happened in the block, the outcomes count and the task has to end
             into.CopyFrom(await report)
 
     async def _report(self, request: pb.ReportOutcomesRequest) -> pb.ReportOutcomesResponse:
@@ -131,7 +131,7 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
         return answer
 
     async def _call(self, method: Method, request: Request) -> bytes:
-        """The recorder's answer. NotFound: there is no such policy."""
+        """Returns the recorder's response. NotFound: there is no such policy."""
         request.policy = await self._resolver.policy(request.policy)
         caller = current_caller()
         return await self._recorder.call(method, caller.name if caller else "", request.SerializeToString())

@@ -22,20 +22,20 @@ from policyd_server.services.traffic import TrafficService
 from policyd_server.services.training import TrainingForwarder
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic only for type checkers
-# What surrounds every method: from its full name and its handler to the handler that serves.
+# A wrapper around every method: from its full name and its handler to a new handler.
 Wrap = Callable[[str, Handler], Handler]
 
 INFERENCE = "inference.GRPCInferenceService"
-# Methods whose handlers take and give bytes, because they decode on their own.
+# Methods whose handlers take and return bytes, because they decode by themselves.
 UNDECODED = frozenset({f"/policy_api.v1.PolicyService/{method}" for method in ("Act", "StreamAct")})
-# Methods that answer observations: nothing is added to what they cost.
+# Methods that return actions. Nothing may add to their cost.
 HOT = UNDECODED | {f"/{INFERENCE}/ModelInfer"}
 
 
 class HandlerRegistry:
     """Every method of every service.
 
-    Generated `add_..._to_server` functions fill it like a server.
+    The generated `add_..._to_server` functions fill it, as if it were a server.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class HandlerRegistry:
         return tuple(self._methods)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Generated code calls this with the same methods that it registers by name."""
+        """Does nothing: generated code also registers the same methods by name."""
 
     def add_registered_method_handlers(self, service: str, methods: Mapping[str, Handler]) -> None:
         """Takes one service's methods."""
@@ -56,12 +56,12 @@ class HandlerRegistry:
             own[name] = _bytes_only(f"/{service}/{name}", handler)
 
     def restrict(self, service: str, names: Collection[str]) -> None:
-        """Keeps only these methods of a service; gRPC answers UNIMPLEMENTED to the others."""
+        """Keeps only these methods of a service. gRPC answers UNIMPLEMENTED to the others."""
         methods = self._methods[service]
         self._methods[service] = {name: handler for name, handler in methods.items() if name in names}
 
     def serve_on(self, server: grpc.aio.Server, wraps: Sequence[Wrap] = ()) -> None:
-        """Registers all methods with a server, each surrounded by `wraps`, the last outermost."""
+        """Registers all methods with a server. `wraps` surround each; the last is the outermost."""
         for service, methods in self._methods.items():
             wrapped = {name: _wrapped(f"/{service}/{name}", h, wraps) for name, h in methods.items()}
             server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, wrapped)])
@@ -75,9 +75,9 @@ def handler_registry(
     experience: ExperienceService,
     traffic: TrafficService,
 ) -> HandlerRegistry:
-    """The registry of this server."""
+    """Returns the registry of this server."""
     registry = HandlerRegistry()
-    filled: Any = registry  # it stands in for a server
+    filled: Any = registry  # used in the place of a server
     policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, filled)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, filled)
     registry.restrict(INFERENCE, vars(InferenceService))
@@ -97,7 +97,7 @@ def _wrapped(method: str, handler: Handler, wraps: Sequence[Wrap]) -> Handler:
 
 
 def _bytes_only(method: str, handler: Handler) -> Handler:
-    """Without the generated code's decoding or encoding where the handler does that itself."""
+    """Returns a handler without the generated decoding or encoding, where it does that itself."""
     if method not in UNDECODED:
         return handler
     if handler.unary_unary is not None:

@@ -25,7 +25,7 @@ from policyd.runtime import decoding, rpc
 from policyd_server.acting.direct import Conversation, Told, Unary
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Status = int  # of HealthCheckResponse.ServingStatus
+Status = int  # a HealthCheckResponse.ServingStatus
 
 SERVING: Status = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Status = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -35,14 +35,14 @@ UNKNOWN: Status = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Report(Protocol):
-    """Tells whether a service answers."""
+    """A function that reports whether a service answers."""
 
     def __call__(self, service: str, *, serving: bool) -> None:
-        """The service's full name; empty: the process."""
+        """`service`: its full name; empty: the process."""
 
 
 class DirectCheck(Unary):
-    """Check for a front: a container's health check starts nothing of gRPC."""
+    """Check for a front, so that a container's health check does not start gRPC's server."""
 
     path = "/grpc.health.v1.Health/Check"
 
@@ -50,22 +50,22 @@ class DirectCheck(Unary):
         self._health = health
 
     def open(self) -> Conversation:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def begin(self, payload: bytes) -> Told:
-        """The answer of Check."""
+        """Returns the response of Check."""
         request = decoding.parsed(health_pb2.HealthCheckRequest.FromString, payload)
         answer: bytes = self._health.check(request).SerializeToString()
         return Told(answer, self._health.trailers())
 
     async def answer(self, payload: bytes) -> bytes:
-        """`begin` has answered."""
+        """Returns the same as `begin`."""
         return self.begin(payload).payload
 
 
 class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped base
-    """Keeps the status of each service.
+    """The status of each service.
 
     Once the server drains, no service becomes serving again.
     """
@@ -73,19 +73,19 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
     def __init__(self) -> None:
         self._serving: dict[str, bool] = {}
         self._draining = False
-        # What an operator should know although everything serves; goes out beside each answer of
+        # What an operator should know although everything serves. It is sent with each response of
         # Check.
         self.detail: Callable[[], str] = lambda: ""
         self._changed = asyncio.Event()  # replaced at each change
 
     def set(self, service: str, *, serving: bool) -> None:
-        """Tells about one service."""
+        """Sets the status of one service."""
         if self._serving.get(service) is not serving:
             self._serving[service] = serving
             self._wake()
 
     def drain(self) -> None:
-        """From now on nothing serves; watchers are told and their calls end."""
+        """Sets every service to not serving. Watchers are told, and their calls end."""
         self._draining = True
         self._wake()
 
@@ -95,7 +95,10 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
         return self._status("") == SERVING
 
     def check(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
-        """The status of one service. From any thread. NotFound: there is no such service."""
+        """Returns the status of one service. Called from any thread.
+
+        Raises NotFound if there is no such service.
+        """
         status = self._status(request.service)
         if status == UNKNOWN:
             there = shown(", ".join(sorted(self._serving)), 1000)
@@ -103,7 +106,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
         return health_pb2.HealthCheckResponse(status=status)
 
     def trailers(self) -> tuple[tuple[str, str], ...]:
-        """What goes out beside each answer of Check. From any thread."""
+        """Returns the metadata that is sent with each response of Check. From any thread."""
         detail = _printable(self.detail())
         return ((DETAIL, detail),) if detail else ()
 
@@ -120,7 +123,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now and after each change."""
+        """Sends the status now and after each change."""
         last: Status | None = None
         while True:
             changed = self._changed
@@ -144,5 +147,5 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # un
 
 
 def _printable(text: str) -> str:
-    """As gRPC's metadata takes it: ASCII without control characters, of bounded length."""
+    """Returns a text that gRPC's metadata allows: printable ASCII, of bounded length."""
     return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_DETAIL])

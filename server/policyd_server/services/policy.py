@@ -26,7 +26,7 @@ Change = TypeVar("Change", pb.SetAliasRequest, pb.RollbackAliasRequest)
 
 
 class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
-    """Act, what there is to act with, and which version answers."""
+    """Acting, listing what there is, and choosing which version answers."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         self._transfers = transfers
 
     @rpc.unary
-    async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # undecoded: the hot path decodes itself
+    async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # bytes, because the hot path decodes by itself
         """Answers a batch of observations."""
         return await self._actor.act(request)
 
@@ -53,7 +53,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     ) -> AsyncIterator[bytes]:
         """Answers a stream's requests in their order.
 
-        The next is read when the answer before it is out.
+        It reads the next one when the response before it was sent.
         """
         stream = ActStream(self._actor, self._pin_seconds, asyncio.get_running_loop())
         try:
@@ -64,14 +64,14 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
 
     @rpc.unary
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
-        """One policy with everything."""
+        """Returns one policy with everything."""
         return pb.GetPolicyResponse(policy=await self._listing.get(request.policy))
 
     @rpc.unary
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
     ) -> pb.ListPoliciesResponse:
-        """Every policy."""
+        """Returns every policy."""
         return pb.ListPoliciesResponse(policies=await self._listing.list())
 
     @rpc.unary
@@ -84,7 +84,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     async def RollbackAlias(
         self, request: pb.RollbackAliasRequest, context: Context
     ) -> pb.RollbackAliasResponse:
-        """Goes back a step."""
+        """Points an alias back at the version before."""
         alias, generation = await self._promotion.rollback_alias(_as_authenticated(request))
         return pb.RollbackAliasResponse(alias=alias, generation=generation)
 
@@ -100,7 +100,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     async def ImportVersion(
         self, request_iterator: AsyncIterator[pb.ImportVersionRequest], context: Context
     ) -> pb.ImportVersionResponse:
-        """Publishes the files that come."""
+        """Publishes the files of the request."""
         published, existed = await self._transfers.import_(request_iterator)
         return pb.ImportVersionResponse(version=described(published, loaded=False), existed=existed)
 
@@ -108,12 +108,12 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
     ) -> pb.GetServerInfoResponse:
-        """The release that serves, and its limits."""
+        """Returns the release that serves, and its limits."""
         return pb.GetServerInfoResponse(version=__version__, max_batch_rows=self._actor.max_rows)
 
 
 def _as_authenticated(request: Change) -> Change:
-    """The history records who was authenticated, not who the request says."""
+    """Sets `actor` to the authenticated caller, so that the history does not trust the request."""
     if (caller := current_caller()) is not None:
         request.actor = caller.name
     return request

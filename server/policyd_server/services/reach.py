@@ -14,7 +14,7 @@ from typing import Any
 
 from policyd.runtime import listen_address
 
-# Between two attempts. Each wakes the process, which costs some milliseconds where it had slept.
+# Seconds between two attempts. Each wakes the process, which costs some milliseconds if it slept.
 RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 30.0
 CONNECT_SECONDS = 5.0  # for one attempt
 
@@ -37,7 +37,7 @@ def _connection(address: str) -> Coroutine[Any, Any, tuple[asyncio.StreamReader,
 
 
 async def until_listens(address: str) -> None:
-    """Returns once something listens there."""
+    """Returns when something listens there."""
     pause = RETRY_SECONDS
     while not await listens(address):
         await asyncio.sleep(pause)

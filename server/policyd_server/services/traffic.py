@@ -22,7 +22,7 @@ Change = TypeVar(
 
 
 class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
-    """Shares of an alias, shadows, and canaries."""
+    """Shares of an alias, shadows and canaries."""
 
     def __init__(self, desk: TrafficDesk, evaluator: Evaluator) -> None:
         self._desk = desk
@@ -35,7 +35,7 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
 
     @rpc.unary
     async def GetTraffic(self, request: pb.GetTrafficRequest, context: Context) -> pb.GetTrafficResponse:
-        """Shares, canary and history."""
+        """Returns shares, canary and history."""
         return pb.GetTrafficResponse(traffic=await self._desk.get(request.policy))
 
     @rpc.unary
@@ -47,7 +47,7 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
     async def CancelCanary(
         self, request: pb.CancelCanaryRequest, context: Context
     ) -> pb.CancelCanaryResponse:
-        """Ends it."""
+        """Ends a canary."""
         return pb.CancelCanaryResponse(traffic=await self._desk.cancel(_as_authenticated(request)))
 
     @rpc.unary
@@ -59,7 +59,7 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
     async def CompareVersions(
         self, request: pb.CompareVersionsRequest, context: Context
     ) -> pb.CompareVersionsResponse:
-        """Shadows beside the versions that answered."""
+        """Returns how shadows compare with the versions that answered."""
         return await self._desk.compare(request.policy)
 
     @rpc.unary
@@ -71,7 +71,7 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
 
 
 def _as_authenticated(request: Change) -> Change:
-    """The history records who was authenticated, not who the request says."""
+    """Sets `actor` to the authenticated caller, so that the history does not trust the request."""
     if (caller := current_caller()) is not None:
         request.actor = caller.name
     return request

@@ -31,9 +31,9 @@ Metadata = list[tuple[str, str | bytes]]
 _DESCRIBED = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]
 SERVICE = _DESCRIBED.full_name
 
-MAX_WAIT = 2.0  # seconds for a connection to the trainer
+MAX_WAIT = 2.0  # how long a call waits for a connection to the trainer, in seconds
 RETRY_AFTER = 2.0  # seconds
-# Between this server and its client only; the trainer gets its own.
+# Metadata between a client and this server only. The trainer gets its own.
 _HOP_BY_HOP = (
     *("grpc-", "user-agent", "authorization", "traceparent", PREFIX, KEY, "content-type", "te", ":"),
 )
@@ -43,15 +43,15 @@ class TrainingForwarder:
     """Forwards calls to the trainer over one channel."""
 
     def __init__(self, channel: TrainerChannel, credentials: Callable[[], Metadata] = list) -> None:
-        """`credentials`: metadata that proves to the trainer who this server is.
+        """`credentials`: returns the metadata that proves to the trainer who this server is.
 
-        Asked for each call.
+        It is called for each call.
         """
         self._channel = channel
         self._credentials = credentials
 
     def handlers(self) -> Mapping[str, Handler]:
-        """By method: handlers that pass the bytes on."""
+        """Returns by method the handlers that pass the bytes on."""
         return {method.name: self._handler(method) for method in _DESCRIBED.methods}
 
     def _handler(self, method: MethodDescriptor) -> Handler:
@@ -96,9 +96,9 @@ class TrainingForwarder:
         return MethodType(forward, self)
 
     async def _connected(self, context: Context) -> None:
-        """Waits a moment for a connection, within half of the caller's time.
+        """Waits a moment for a connection, at most half of the time that the caller has.
 
-        Unavailable: there is none.
+        Raises Unavailable if there is none.
         """
         patience = min(MAX_WAIT, (_timeout(context) or 2 * MAX_WAIT) / 2)
         with suppress(TimeoutError):
@@ -122,7 +122,7 @@ def _unreachable() -> Unavailable:
 
 
 def _timeout(context: Context) -> float | None:
-    """Seconds left until the caller's deadline. None: there is no deadline."""
+    """Returns the seconds until the caller's deadline. None: there is no deadline."""
     remaining: float | None = context.time_remaining()
     return None if remaining is None or remaining > 1e9 else max(remaining, 0.001)
 
@@ -133,7 +133,7 @@ def _metadata(context: Context) -> Metadata:
 
 
 def _caller() -> Metadata:
-    """Whose call this is, where callers are authenticated."""
+    """Returns the metadata with the caller's name, if callers are authenticated."""
     caller = current_caller()
     return [] if caller is None or not caller.name.isascii() else [(ON_BEHALF_OF, caller.name)]
 
@@ -143,7 +143,7 @@ async def _pass_on_metadata(call: Any, context: Context) -> None:
 
 
 async def _abort_like(error: grpc.aio.AioRpcError, context: Context) -> None:
-    """Ends the call as the trainer ended it.
+    """Ends the call with the trainer's status.
 
     A lost connection becomes Unavailable with RetryInfo.
     """
