@@ -9,14 +9,14 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """Something that listens and hands calls to the services."""
+    """Something that listens and passes calls to the services."""
 
     @property
     def address(self) -> str:
-        """Where it listens; with the port that it got after `start`."""
+        """The address on which it listens. After `start`, it has the real port."""
 
     async def start(self) -> None:
         """Listens. FailedPrecondition: the address is taken."""
 
     async def stop(self, grace: float) -> None:
-        """Takes no more calls, and ends those in flight after `grace` seconds at the latest."""
+        """Takes no more calls. Ends those in flight after `grace` seconds at the latest."""

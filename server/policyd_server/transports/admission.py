@@ -12,7 +12,7 @@ from policyd_server.acting.direct import DirectMethod, Ending, Refused
 from policyd_server.front.binding import Front
 from policyd_server.transports.replies import Call, Replies
 
-# A caller whose credentials were right is asked again on the same connection after so many seconds.
+# Callers with valid credentials are checked again after this many seconds on the same connection.
 VERDICT_SECONDS = 0.25
 
 _REFUSED = Refused()
@@ -43,14 +43,14 @@ class Admission:
         return self._gate is not None
 
     def caller(self, number: int, method: int) -> Caller | None:
-        """Who calls, where callers are known. The call was admitted."""
+        """Returns the caller of an admitted call. None: callers have no names."""
         if self._gate is None or self._gate.authorizer.is_open(self._paths[method]):
             return None
         authorization, common_name, _ = self._front.credentials(number)
         return self._gate.authorizer.caller(authorization, common_name)
 
     def caller_name(self, number: int, method: int) -> bytes:
-        """The name of who calls; empty where callers are not known."""
+        """Returns the name of the caller; empty: callers have no names."""
         caller = self.caller(number, method)
         return caller.name.encode() if caller is not None else b""
 
@@ -66,7 +66,10 @@ class Admission:
         self._front.admit(number, VERDICT_SECONDS)
 
     def refuse(self, number: int, method: int, size: int, stream: Call[Ending] | None) -> None:
-        """Ends a call whose message has `size` bytes; `stream`: what it belongs to, if to one."""
+        """Ends a call whose message has `size` bytes, which is too large.
+
+        `stream`: the stream that the message belongs to, if any.
+        """
         limit = self._max_message_bytes
         message = f"the message has {size} bytes or more, this server takes at most {limit}"
         error = Exhausted(message, retry_after=float("inf"), reason="MESSAGE_TOO_LARGE")

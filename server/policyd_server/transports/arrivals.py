@@ -19,10 +19,10 @@ from policyd_server.transports.replies import Call, Replies
 
 
 class Arrivals(Protocol):
-    """Waits for what the loop has to do."""
+    """Waits for events that the loop has to handle."""
 
     def wait(self, milliseconds: int) -> list[Event]:
-        """Serves until there is something to do, or the time is over."""
+        """Serves until there are events, or the time is over."""
 
 
 def arrivals(
@@ -33,9 +33,9 @@ def arrivals(
     replies: Replies,
     admission: Admission,
 ) -> Arrivals:
-    """The front's events, without the small plain requests of Act and StreamAct.
+    """Returns the front's events. Small plain requests of Act and StreamAct are answered.
 
-    `streams`: those that are open, by number.
+    `streams`: the open ones, by number.
     """
     places = {method.path: place for place, method in enumerate(methods)}
     method = places.get(DirectAct.path)

@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ServerBehind:
-    """Made on the event loop, where the server runs."""
+    """The server behind the front. Created on the event loop, where it runs."""
 
     def __init__(self, make: Callable[[], GrpcioTransport], front: Front) -> None:
         """`front`: is told when the server listens."""
@@ -29,11 +29,14 @@ class ServerBehind:
         self._draining = False
 
     def needed(self) -> None:
-        """Starts it. From any thread."""
+        """Starts the server. From any thread."""
         self._loop.call_soon_threadsafe(self._begin)
 
     async def start(self) -> None:
-        """Starts it now, unless it has: a call may come before the front knows."""
+        """Starts the server now, unless it has started.
+
+        A call may arrive before the front knows that the server listens.
+        """
         if self._server is None:
             server = self._make()
             await server.start()
@@ -41,7 +44,7 @@ class ServerBehind:
         self._front.upstream_is(there=True)
 
     async def drain(self, grace: float) -> None:
-        """As GrpcioTransport.drain. A server that has not started does not start any more."""
+        """As GrpcioTransport.drain. A server that has not started will not start any more."""
         self._draining = True
         if self._starting is not None:
             await self._starting
@@ -49,7 +52,7 @@ class ServerBehind:
             await self._server.drain(grace)
 
     async def stop(self) -> None:
-        """Closes all connections. It was drained before."""
+        """Closes all connections. The server was drained before."""
         if self._server is not None:
             await self._server.stop(0)
 
@@ -57,11 +60,11 @@ class ServerBehind:
         self._starting = self._loop.create_task(self._try_to_start())
 
     async def _try_to_start(self) -> None:
-        """Where it fails, so do the calls that wait; the next call tries again."""
+        """Starts the server. If that fails, the calls that wait fail; the next call tries again."""
         try:
             if not self._draining:
                 await self.start()
                 return
-        except Exception:  # noqa: BLE001 -- the boundary: the calls of clients come here
+        except Exception:  # noqa: BLE001 -- the boundary: calls of clients lead here
             _LOG.exception("the server behind the front cannot start")
         self._front.upstream_is(there=False)

@@ -16,7 +16,7 @@ class BothTransports:
 
     @property
     def address(self) -> str:
-        """Where clients reach it."""
+        """The address for clients."""
         return self._public.address
 
     async def start(self) -> None:
@@ -25,5 +25,5 @@ class BothTransports:
         await self._public.start()
 
     async def stop(self, grace: float) -> None:
-        """Takes no more calls, and ends those in flight after `grace` seconds at the latest."""
+        """Takes no more calls. Ends those in flight after `grace` seconds at the latest."""
         await asyncio.gather(self._public.stop(grace), self._private.stop(grace))

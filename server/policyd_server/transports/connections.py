@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def close_connections(port: int) -> int:
-    """Closes every connection accepted on `port`, after sending what is written.
+    """Closes every connection accepted on `port`, after sending what was written.
 
-    Returns their number. Clients with a call in flight see UNAVAILABLE.
+    Returns their number. Clients with a call in flight get UNAVAILABLE.
     """
     closed = 0
     for connection in _accepted(port):
@@ -23,16 +23,16 @@ def close_connections(port: int) -> int:
 
 
 def _accepted(port: int) -> Iterator[socket.socket]:
-    """Duplicates of the sockets: gRPC's core, which owns them, does not hand them out."""
+    """Yields duplicates of the sockets. gRPC's core owns them and gives no access to them."""
     folder = Path("/proc/self/fd")
     for entry in list(folder.iterdir()) if folder.is_dir() else ():
         try:
             connection = socket.socket(fileno=os.dup(int(entry.name)))
-        except OSError:  # no socket, or closed meanwhile
+        except OSError:  # not a socket, or closed meanwhile
             continue
         with suppress(OSError):
             if connection.family in (socket.AF_INET, socket.AF_INET6):
-                connection.getpeername()  # fails for one that listens
+                connection.getpeername()  # raises for a listening socket
                 if connection.getsockname()[1] == port:
                     yield connection
                     continue

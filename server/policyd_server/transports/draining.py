@@ -16,36 +16,34 @@ from policyd.runtime import rpc
 from policyd.runtime.interceptor import Interceptor, answers_of
 
 RETRY_AFTER = 1.0  # seconds
-END_SECONDS = 1.0  # for calls that are ended to say so
-LINGER_SECONDS = 3.0  # for a client to take an answer of its stream; the front before it is sooner
-LOOK_SECONDS = 0.2  # between two looks at who takes none
+END_SECONDS = 1.0  # for ended calls to send their status
+LINGER_SECONDS = 3.0  # for a client to read a response of its stream; the front waits less
+LOOK_SECONDS = 0.2  # between two checks of which clients read nothing
 _HEALTH = "/grpc.health.v1.Health/"
-# Their answers follow a job, for hours perhaps. Clients go on with them elsewhere.
+# These streams follow a job, perhaps for hours. Clients continue them at another server.
 _FOLLOW = {f"/policy_api.v1.TrainingService/{name}" for name in ("WatchTrainingJob", "ReadTrainingJobLog")}
 
 Call = asyncio.Task[Any]
 
 
 class Draining(Interceptor):
-    """Knows the calls in flight. Made and used on one event loop."""
+    """Knows the calls in flight. Created and used on one event loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self._draining = False
         self._calls: set[Call] = set()
         self._waiting: set[Call] = set()  # streams that wait for their client, or follow a job
-        self._ended: set[Call] = set()  # by this class
-        # Streams whose client is to take an answer, and since when (time.monotonic).
+        self._ended: set[Call] = set()  # calls that this class has ended
+        # Streams whose client has to read a response, with the time since when (time.monotonic).
         self._sending: dict[Call, float] = {}
         self._idle = asyncio.Event()
 
     async def drain(self, grace: float) -> None:
-        """Refuses new calls, and waits for those in flight.
+        """Refuses new calls, and waits for those in flight. Ends the rest after `grace` seconds.
 
-        What is left after `grace` seconds is ended.
-
-        A stream ends as soon as it waits for its client. One that follows a job ends at once. Those
-        whose client takes no answer are left to the end of their connections.
+        A stream ends as soon as it waits for its client. A stream that follows a job ends at once.
+        If a client reads no responses, its stream is left to the end of the connection.
         """
         self._draining = True
         self._end(self._waiting)
@@ -60,17 +58,17 @@ class Draining(Interceptor):
                 await asyncio.wait_for(self._idle.wait(), min(left, LOOK_SECONDS))
 
     def _awaited(self, begin: float) -> set[Call]:
-        """The calls in flight but those whose client takes nothing."""
+        """Returns the calls in flight, except those whose client reads nothing."""
         late = time.monotonic() - LINGER_SECONDS
         left_alone = {task for task, since in self._sending.items() if max(since, begin) <= late}
         return self._calls - left_alone
 
     def covers(self, method: str) -> bool:
-        """All but health, which says that the server drains."""
+        """Whether the method is not the health check, which reports that the server drains."""
         return not method.startswith(_HEALTH)
 
     def around(self, method: str, request: Any, context: Any) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Nothing: below is cheaper than a context manager."""
+        """Does nothing: the wrappers below are cheaper than a context manager."""
         return nullcontext()
 
     def _unary(self, method: str, behaviour: Any) -> Callable[[Any, Any], Awaitable[Any]]:  # noqa: ARG002
@@ -108,7 +106,7 @@ class Draining(Interceptor):
         return call
 
     async def _requests(self, requests: Any, task: Call) -> AsyncIterator[Any]:
-        """The requests of a stream. Unavailable: the server drains."""
+        """Yields the requests of a stream. Unavailable: the server drains."""
         while True:
             if self._draining:
                 raise shutting_down()
@@ -149,5 +147,5 @@ class Draining(Interceptor):
 
 
 def shutting_down() -> Unavailable:
-    """The error of calls that come, or still wait, while the server drains."""
+    """Returns the error for calls that arrive, or still wait, while the server drains."""
     return Unavailable("the server is shutting down", retry_after=RETRY_AFTER, reason="DRAINING")

@@ -36,16 +36,16 @@ from policyd_server.transports.replies import Replies, Traced
 MAX_STREAMS = 1000  # calls at a time on one connection
 MAX_HEADER_BYTES = 16 * 1024  # of one call
 HANDSHAKE_SECONDS = 10.0  # from the connection to the client's first frames
-SENT_SECONDS = 2.0  # for the last answers to reach their clients
-STALL_SECONDS = 30.0  # without progress of a message or an answer
-KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT = 300.0, 20.0  # of silence until a PING; for its answer
-SPARE_DESCRIPTORS = 128  # for models, logs and the server behind
+SENT_SECONDS = 2.0  # for the last responses to reach their clients
+STALL_SECONDS = 30.0  # without progress of a message or a response
+KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT = 300.0, 20.0  # silence before a PING, and time for its answer
+SPARE_DESCRIPTORS = 128  # descriptors left for models, logs and the server behind
 
 _LOG = logging.getLogger(__name__)
 
 
 class FrontTransport:
-    """Serves `direct` methods from its own thread, all others through grpc.aio on a Unix socket."""
+    """Serves `direct` methods in its own thread, all others by grpc.aio on a Unix socket."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class FrontTransport:
     ) -> None:
         """`batchers`: for the front's thread, and for slow policies.
 
-        `traced` hears of direct calls' ends.
+        `traced` is told when a direct call has ended.
         """
         self.address = settings.listen
         self._settings = settings
@@ -78,14 +78,15 @@ class FrontTransport:
         self._thread: threading.Thread | None = None
 
     def tallies(self) -> Iterator[Tally]:
-        """What became of the direct methods' calls."""
+        """Yields the counts of the direct methods' calls."""
         for number, path in enumerate(self._paths):
             yield Tally(path, *self._front.counted(number))
 
     async def start(self) -> None:
         """Listens.
 
-        FailedPrecondition: the address is taken or open to strangers, the certificate is bad.
+        Raises FailedPrecondition if the address is taken, if other machines reach it without TLS,
+        or if the certificate cannot be used.
         """
         settings = self._settings
         tls = settings.security.tls
@@ -95,7 +96,7 @@ class FrontTransport:
                 str(tls.certificate), str(tls.key), str(tls.authority) if tls.authority else None
             )
         path = private.of_this_process()
-        if path is not None:  # the HTTP process calls it
+        if path is not None:  # for the HTTP process
             await self._rest.start()
         self.address = ",".join(self._listen(address) for address in listen_address.each(settings.listen))
         if path is not None:
@@ -106,7 +107,7 @@ class FrontTransport:
         self._thread.start()
 
     def _listen(self, address: str) -> str:
-        """Listens on one address; returns it with its port."""
+        """Listens on one address. Returns it with its real port."""
         security = self._settings.security
         if not address.startswith(sockets.INHERITED):
             listen_address.check(address, tls=security.tls is not None, insecure=security.insecure)
@@ -116,12 +117,12 @@ class FrontTransport:
         return told
 
     async def stop(self, grace: float) -> None:
-        """Says goodbye, answers calls in flight, then closes."""
+        """Tells clients that it ends, answers calls in flight, then closes."""
         if self._thread is not None:
             self._loop.drain()
             await asyncio.gather(asyncio.to_thread(self._loop.idle.wait, grace), self._rest.drain(grace))
             await self._rest.stop()
-            self._loop.sent.clear()  # what the server behind has answered last may have come since
+            self._loop.sent.clear()  # the server behind may have sent more since then
             self._front.wake()
             await asyncio.to_thread(self._loop.sent.wait, SENT_SECONDS)
             self._loop.close()
@@ -154,9 +155,9 @@ def _front(direct: Sequence[DirectMethod], settings: Settings, behind: Path, *, 
 
 
 def _run(loop: FrontLoop) -> None:
-    """The thread.
+    """Runs the loop in its thread.
 
-    A process whose thread has failed would look healthy and never answer: it ends.
+    If the thread fails, the process ends. Otherwise it would look healthy and never answer.
     """
     try:
         loop.run()

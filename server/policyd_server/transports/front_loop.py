@@ -31,9 +31,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class FrontLoop:
-    """Answers direct methods from one thread.
+    """Answers direct methods in one thread.
 
-    Slow policies have another, loading is the event loop's.
+    Slow policies have another thread. The event loop loads versions.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class FrontLoop:
         limits: Limits,
         needed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Made on the event loop. `needed`: is told that the server behind has to start."""
+        """Created on the event loop. `needed`: called when the server behind has to start."""
         self._front = front
         self._methods = methods
         self._unary = [None if method.streams else method.open() for method in methods]
@@ -57,16 +57,16 @@ class FrontLoop:
         self._needed = needed
         self._admission = Admission(front, methods, replies, limits)
         self._streams: dict[int, Call[Conversation]] = {}
-        # By the call's number: large plain requests.
+        # Large plain requests, by the call's number.
         self._large: dict[int, tuple[Came, Asked]] = {}
         self._loading = LoadingCalls(asyncio.get_running_loop(), replies, self._fail)
         self._arrivals = arrivals(front, methods, self._streams, batcher, replies, self._admission)
         self._draining = self._closed = False
-        self.idle = threading.Event()  # set once it drains and none of its calls is in flight
-        self.sent = threading.Event()  # set while it drains and no connection is open
+        self.idle = threading.Event()  # set when it drains and none of its calls is in flight
+        self.sent = threading.Event()  # set when it drains and no connection is open
 
     def drain(self) -> None:
-        """Takes no more connections; `idle` is set when all calls have ended. From any thread."""
+        """Accepts no more connections. `idle` is set when all calls have ended. From any thread."""
         self._draining = True
         self._front.drain()
 
@@ -76,7 +76,7 @@ class FrontLoop:
         self._front.wake()
 
     def run(self) -> None:
-        """The thread, until `close`."""
+        """Runs in the thread until `close`."""
         busy = False
         while not self._closed:
             events = self._arrivals.wait(0 if busy else 100 if self._draining else -1)
@@ -132,7 +132,7 @@ class FrontLoop:
         return call
 
     def _step(self, *, alone: bool) -> bool:
-        """Answers one large plain request and makes one inference call for the queue.
+        """Answers one large plain request, and makes one inference call for the queue.
 
         Returns whether more requests wait. `alone`: the last request arrived alone.
         """
@@ -149,7 +149,7 @@ class FrontLoop:
     def _answer_plain(
         self, model: LoadedVersion, came: list[Came], asked: list[Asked], *, alone: bool = False
     ) -> None:
-        """Answers requests for one version; what turns out not to be plain begins as any other."""
+        """Answers requests for one version. A request that is not plain after all is decoded."""
 
         def caller_of(place: int) -> bytes:
             call = came[place][0]
@@ -157,7 +157,7 @@ class FrontLoop:
 
         try:
             answers = self._batcher.together(model, asked, alone=alone, caller_of=caller_of)
-        except Exception:  # noqa: BLE001 -- one fails all: each begins, and fails or succeeds on its own
+        except Exception:  # noqa: BLE001 -- one request can fail all, so each begins again and is answered alone
             answers = [None] * len(asked)
         for (call, payload), answer in zip(came, answers, strict=True):
             if answer is None:
@@ -166,9 +166,9 @@ class FrontLoop:
                 self._replies.answer(call, call.talk.wrap(answer))
 
     def _wait_for_turn(self, came: Came, asked: Asked) -> None:
-        """Large requests are answered one after the other.
+        """Queues a large request. Large ones are answered one by one.
 
-        What comes meanwhile and is small goes first.
+        Small ones that arrive meanwhile are answered first.
         """
         try:
             self._batcher.queue.hold(asked[0].rows)
@@ -178,7 +178,7 @@ class FrontLoop:
             self._large[came[0].number] = came, asked
 
     def _begin(self, call: Call[Conversation], payload: bytes) -> None:
-        """Answers a message, queues it, lets the event loop answer it, or fails it."""
+        """Answers a message, queues it, passes it to the event loop, or fails it."""
         try:
             if self._admission.knows_callers:
                 set_caller(self._admission.caller(call.number, call.method))
@@ -191,11 +191,11 @@ class FrontLoop:
                 self._queued.push(call, begun)
             else:
                 self._loading.push(call, payload, self._admission.caller(call.number, call.method))
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             self._fail(call, error)
 
     def _push_plain(self, came: Came, asked: Asked) -> None:
-        """Lets the thread of slow calls answer a plain request."""
+        """Passes a plain request to the thread of slow calls."""
         call = came[0]
         try:
             self._slow_plain.push(came, asked, self._admission.caller_name(call.number, call.method))
@@ -207,7 +207,7 @@ class FrontLoop:
             self._streams.pop(call.number, None)
             call.talk.close()
 
-    # --- what is told of calls besides messages ---
+    # --- events of calls that are not messages ---
 
     def _note(self, event: Event) -> None:
         kind, number, method, _, size = event
@@ -238,12 +238,12 @@ class FrontLoop:
         self._close_stream(number, "CANCELLED")
 
     def _end(self, number: int) -> None:
-        """A stream's client sends no more, and all is answered."""
+        """Ends a stream whose client sends no more, after its last response."""
         self._close_stream(number, "OK")
         self._front.finish(number)
 
     def _end_waiting(self, number: int, method: int) -> None:
-        """A call that waits for its client does not hold the end of the server up."""
+        """Ends a call that waits for its client. Otherwise it would delay the server's end."""
         call = self._call(number, method)
         self._replies.end(call, shutting_down())
         if call.streams:
@@ -257,6 +257,6 @@ class FrontLoop:
 
 
 def _is_quick(model: LoadedVersion, rows: int, asked: Sequence[Asked]) -> bool:
-    """Whether a slow version answers these rows in place, beside what is gathered for it."""
+    """Whether a slow version can answer these rows at once, with what is gathered for it."""
     room = 0 if model.bound is None else model.bound.max_rows
     return rows + sum([plain.rows for plain, _ in asked]) <= room

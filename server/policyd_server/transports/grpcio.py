@@ -14,21 +14,22 @@ from policyd_server.settings import Settings
 from policyd_server.transports.connections import close_connections
 from policyd_server.transports.draining import Draining
 
-# Streams of one connection: a client's further calls wait on its side.
+# Most streams of one connection. A client's further calls wait at the client.
 MAX_STREAMS = 256
-# Calls that gRPC's core has read and Python has not: beyond them some, then all are refused.
+# How many calls gRPC's core may have read before Python takes them: beyond the first number some
+# are refused, beyond the second all.
 MAX_PENDING, MAX_PENDING_HARD = 200, 400
-MAX_REQUESTS_PER_READ = 8  # then other connections have a turn
+MAX_REQUESTS_PER_READ = 8  # requests read of one connection before the others have a turn
 MAX_METADATA_BYTES = 16 * 1024
-# Between the last response and the end of its connection: gRPC's core does not tell when it has
-# written.
+# Pause between the last response and the end of its connection, because gRPC's core does not tell
+# when it has written the response.
 FLUSH_SECONDS = 0.1
 
 
 class GrpcioTransport:
     """Serves every method on the settings' addresses.
 
-    For another transport: on a Unix socket.
+    As the server behind another transport, it serves on a Unix socket.
     """
 
     def __init__(
@@ -37,13 +38,17 @@ class GrpcioTransport:
         self.address = settings.listen
         self._settings = settings
         self._socket = socket
-        self._ports: list[int] = []  # of TCP, once it listens
+        self._ports: list[int] = []  # TCP ports on which it listens
         self._draining = Draining()
         self._server = grpc.aio.server(options=_options(settings))
         handlers.serve_on(self._server, [*wraps, self._draining])
 
     async def start(self) -> None:
-        """Listens. FailedPrecondition: the address is taken, or open to strangers."""
+        """Listens.
+
+        Raises FailedPrecondition if the address is taken, or if other machines reach it without
+        TLS.
+        """
         if self._socket is not None:
             self._server.add_insecure_port(f"unix:{self._socket}")
         else:
@@ -61,7 +66,7 @@ class GrpcioTransport:
     async def drain(self, grace: float) -> None:
         """Refuses new calls with UNAVAILABLE, and ends those in flight after `grace` seconds.
 
-        Whoever watches its health is told, and is no call in flight.
+        Watchers of its health are told. They do not count as calls in flight.
         """
         await self._draining.drain(grace)
 
@@ -79,18 +84,18 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
-        # gRPC's core frees a stream some time after its end. Until then it would count, and the
-        # client's next call in its place be refused with RST_STREAM.
+        # gRPC's core frees a stream some time after its end, and would still count it. The client's
+        # next call would then be refused with RST_STREAM.
         ("grpc.http.overload_protection", 0),
         ("grpc.server.max_pending_requests", MAX_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_HARD),
         ("grpc.http2.max_requests_per_read", MAX_REQUESTS_PER_READ),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-        # Only "identity": gRPC's core inflates a message whole before it looks at its size.
+        # Only "identity", because gRPC's core inflates a whole message before it checks its size.
         ("grpc.compression_enabled_algorithms_bitset", 1),
-        # Without workers to share it with, a taken port is an error, not a second server that
-        # steals calls.
+        # Without workers, nobody shares the port. A taken port is then an error; otherwise a second
+        # server could take calls away from the first.
         ("grpc.so_reuseport", int(settings.supervised)),
         *_age(settings.max_connection_age),
     ]

@@ -14,7 +14,7 @@ from policyd_server.transports.replies import Call, Replies
 
 
 class LoadingCalls:
-    """The calls that wait for the event loop, by their numbers."""
+    """The calls that wait for the event loop, by number."""
 
     def __init__(
         self, loop: AbstractEventLoop, replies: Replies, fail: Callable[[Call[Conversation], Exception], None]
@@ -26,7 +26,7 @@ class LoadingCalls:
         self._answering: dict[int, Future[None]] = {}
 
     def push(self, call: Call[Conversation], payload: bytes, caller: Caller | None) -> None:
-        """Lets the event loop answer. On the front's thread."""
+        """Passes a call to the event loop. On the front's thread."""
         number = call.number
         call = call._replace(about=call.about or self._replies.about(number))
         answering = asyncio.run_coroutine_threadsafe(self._answer(call, payload, caller), self._loop)
@@ -34,7 +34,7 @@ class LoadingCalls:
         answering.add_done_callback(lambda _: self._answering.pop(number, None))
 
     def forget(self, number: int) -> None:
-        """Nobody waits for this call any more."""
+        """Called when nobody waits for this call any more."""
         if (answering := self._answering.get(number)) is not None:
             answering.cancel()
 
@@ -42,5 +42,5 @@ class LoadingCalls:
         set_caller(caller)
         try:
             self._replies.answer(call, await call.talk.answer(payload))
-        except Exception as error:  # noqa: BLE001 -- the boundary: nothing a client sends ends a process
+        except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             self._fail(call, error)

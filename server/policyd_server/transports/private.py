@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: Tells workers the folder of these sockets; set where an HTTP process calls them.
+#: The variable that tells workers the folder of these sockets. Set if an HTTP process calls them.
 VARIABLE = "POLICYD_PRIVATE_SOCKETS"
 SUFFIX = ".sock"
-_FRONT = ".front"  # of the socket beside it, on which the worker's front serves
+_FRONT = ".front"  # suffix of the socket beside it, on which the worker's front serves
 
 
 def of_this_process() -> Path | None:
-    """Where this process serves; None: nobody calls it there."""
+    """Returns the path on which this process serves. None: no process calls it there."""
     folder = os.environ.get(VARIABLE)
     return None if folder is None else Path(folder) / f"{os.getpid()}{SUFFIX}"
 
 
 def front_of(path: Path) -> Path:
-    """Where the front of the same worker answers hot methods. It is told nothing about callers."""
+    """Returns the socket on which the same worker's front answers hot methods.
+
+    The front is not told for whom a call is relayed.
+    """
     return path.with_suffix(_FRONT)
 
 
 def everyone(folder: Path) -> set[Path]:
-    """The sockets of the workers that live."""
+    """Returns the sockets of the workers that are running."""
     return {path for path in folder.glob(f"*{SUFFIX}") if Path(f"/proc/{path.stem}").exists()}

@@ -13,7 +13,7 @@ from policyd_server.transports.replies import Call, Replies
 
 
 class QueuedCalls:
-    """The calls that wait for their ticket's end, by their numbers. Used by the front's thread.
+    """The calls that wait for their ticket's end, by number. Used by the front's thread.
 
     Tickets of slow versions end in the thread of slow calls.
     """
@@ -25,7 +25,7 @@ class QueuedCalls:
         replies: Replies,
         fail: Callable[[Call[Conversation], Exception], None],
     ) -> None:
-        """`fail` ends a call with an error; it is called where the ticket has ended."""
+        """`fail` ends a call with an error. It is called in the thread where the ticket ended."""
         self._batcher = batcher
         self._slow = slow
         self._replies = replies
@@ -33,7 +33,7 @@ class QueuedCalls:
         self._waiting: dict[int, Ticket] = {}
 
     def push(self, call: Call[Conversation], begun: PendingRequest) -> None:
-        """Puts a request in line. Exhausted: the queue is full."""
+        """Queues a request. Exhausted: the queue is full."""
         number, ticket = call.number, begun.ticket
         if ticket.model.slow:  # it ends in another thread
             call = call._replace(about=call.about or self._replies.about(number))
@@ -47,7 +47,7 @@ class QueuedCalls:
             raise
 
     def forget(self, number: int) -> None:
-        """Nobody waits for this call any more."""
+        """Called when nobody waits for this call any more."""
         self._waiting.pop(number, None)
 
     def _end(self, call: Call[Conversation], begun: PendingRequest, ticket: Ticket) -> None:

@@ -9,7 +9,8 @@ from policyd.runtime import log, request_ids, rpc
 from policyd_server.acting.direct import Ending, Told
 from policyd_server.front.binding import Front
 
-# Method, the header `traceparent`, when the call came (time.monotonic), code.
+# A function that gets the method, the header `traceparent`, the time of the call's arrival
+# (time.monotonic) and its status code.
 Traced = Callable[[str, str, float, str], None]
 
 _DETAILS = "grpc-status-details-bin"
@@ -26,17 +27,17 @@ class About(NamedTuple):
 
 
 class Call(NamedTuple, Generic[Talk_co]):
-    """A message that waits for its answer, or for its error."""
+    """A message that waits for its response or for an error."""
 
-    number: int  # the front's
-    method: int  # its place in the front's table
+    number: int  # the front's number of the call
+    method: int  # the method's index in the front's table
     talk: Talk_co
     streams: bool
-    about: About | None = None  # None: the front is asked when it is needed, on its thread
+    about: About | None = None  # None: the front is asked later, on its thread
 
 
 class Replies:
-    """Answers from any thread, if a call's `about` is set, or else from the front's."""
+    """Sends responses: from any thread if a call's `about` is set, otherwise from the front's."""
 
     def __init__(self, front: Front, paths: Sequence[str], traced: Traced | None = None) -> None:
         """`traced` is told of every call's end."""
@@ -45,24 +46,24 @@ class Replies:
         self.traced = traced
 
     def about(self, number: int) -> About:
-        """What a call brought. On the front's thread."""
+        """Returns the metadata, deadline and caller of a call. On the front's thread."""
         front = self._front
         return About(front.request_id(number), front.traceparent(number), front.begin(number))
 
     def answer(self, call: Call[Ending], payload: bytes) -> None:
-        """Answers a message; a unary call ends with it."""
+        """Answers a message. A unary call ends with it."""
         if self.traced is not None and not call.streams:
             self.trace(call, "OK")
         self._front.answer(call.number, payload, not call.streams)
 
     def tell(self, call: Call[Ending], told: Told) -> None:
-        """Answers a message with trailing metadata. On the front's thread."""
+        """Answers a message, with trailing metadata. On the front's thread."""
         for name, value in told.trailers:
             self._front.trailer(call.number, name, value)
         self.answer(call, told.payload)
 
     def ended(self, number: int, method: int) -> None:
-        """Tells of the good end of a unary call that is answered elsewhere.
+        """Called when a unary call was answered elsewhere and has succeeded.
 
         On the front's thread.
         """
@@ -71,7 +72,7 @@ class Replies:
             self.traced(self._paths[method], about.traceparent, about.begin, "OK")
 
     def fail(self, call: Call[Ending], error: Exception) -> bool:
-        """Tells of an error. Whether the call has ended with it."""
+        """Sends an error. Returns whether the call has ended with it."""
         told = call.talk.refused(error)
         if told is not None:
             self._front.answer(call.number, told, False)
@@ -91,7 +92,7 @@ class Replies:
         self._front.fail(call.number, code, failure.message, details if isinstance(details, bytes) else b"")
 
     def trace(self, call: Call[Ending], code: str) -> None:
-        """Tells of a call's end."""
+        """Reports a call's end to `traced`."""
         if self.traced is not None:
             about = call.about or self.about(call.number)
             self.traced(self._paths[call.method], about.traceparent, about.begin, code)

@@ -12,13 +12,13 @@ from policyd_server.acting.direct import Conversation
 from policyd_server.front.binding import Front
 from policyd_server.transports.replies import Call, Replies
 
-Came = tuple[Call[Conversation], bytes]  # with the message as it came
+Came = tuple[Call[Conversation], bytes]  # a call, and the message as it arrived
 
 
 class SlowPlain:
-    """Which of them are waited for, and which came back without an answer.
+    """The plain requests that the other thread answers, and those that it could not answer.
 
-    Used by the front's thread; answers come from the other one.
+    Used by the front's thread. The other thread calls `done`.
     """
 
     def __init__(self, front: Front, slow: SlowCalls, replies: Replies) -> None:
@@ -29,15 +29,12 @@ class SlowPlain:
         self._returned: deque[Came] = deque()
 
     def push(self, came: Came, asked: Asked, caller: bytes) -> None:
-        """Puts a request in line. Exhausted: the queue is full.
-
-        `caller`: the name of who sent it.
-        """
+        """Queues a request. `caller`: the name of its caller. Exhausted: the queue is full."""
         call, payload = came
         call = call._replace(about=call.about or self._replies.about(call.number))
         number, waiting = call.number, self._waiting
 
-        def done(answer: bytes | None) -> None:  # in the other thread
+        def done(answer: bytes | None) -> None:  # called in the other thread
             if number not in waiting:
                 return  # nobody waits for it any more
             waiting.discard(number)
@@ -55,10 +52,10 @@ class SlowPlain:
             raise
 
     def forget(self, number: int) -> None:
-        """Nobody waits for this call any more."""
+        """Called when nobody waits for this call any more."""
         self._waiting.discard(number)
 
     def returned(self) -> Iterator[Came]:
-        """Takes what the other thread could not answer: it has to begin as any other request."""
+        """Yields what the other thread could not answer. It has to begin as any other request."""
         while self._returned:
             yield self._returned.popleft()

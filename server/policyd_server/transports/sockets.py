@@ -16,12 +16,10 @@ BACKLOG = 4096  # the kernel's own limit is often lower
 
 
 def bound(address: str, *, shared: bool) -> socket.socket:
-    """A socket that listens on HOST:PORT or unix:/path.
+    """Returns a socket that listens on HOST:PORT or unix:/path.
 
-    `shared`: other processes may listen there, too.
-
-    fd:N is a socket that the supervisor has bound. FailedPrecondition: the address is taken, or not
-    of this machine.
+    `shared`: other processes may listen there too. fd:N is a socket that the supervisor has bound.
+    Raises FailedPrecondition if the address is taken, or does not belong to this machine.
     """
     if address.startswith(INHERITED):
         return socket.socket(fileno=os.dup(int(address.removeprefix(INHERITED))))
@@ -37,7 +35,7 @@ def bound(address: str, *, shared: bool) -> socket.socket:
 
 
 def told(address: str, listening: socket.socket) -> str:
-    """The address with the port that it was given, as clients are told."""
+    """Returns the address with its real port, as clients need it."""
     if listen_address.unix_path(address) is not None or address.startswith(INHERITED):
         return address
     return f"{address.rpartition(':')[0]}:{listening.getsockname()[1]}"
@@ -52,14 +50,14 @@ def _tcp(address: str, *, shared: bool) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if family == socket.AF_INET6:  # [::] serves IPv4 clients, too
+    if family == socket.AF_INET6:  # so that [::] serves IPv4 clients too
         with contextlib.suppress(OSError):
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     return _bind(made, resolved)
 
 
 def _unix(path: str) -> socket.socket:
-    """Takes the place of a socket file that nobody listens on."""
+    """Returns a Unix socket. Replaces the file of a socket that nobody listens on."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.suppress(FileNotFoundError):
         if Path(path).is_socket() and not _answers(path):

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 Line = dict[str, Any]
-MAX_LINE = 64 * 2**20  # bytes: figures of many versions
+MAX_LINE = 64 * 2**20  # the figures of many versions fit
 
 
 class Lines:
@@ -36,12 +36,12 @@ class Lines:
         return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE))
 
     def send(self, line: Line) -> None:
-        """Queues a line; to an end that is gone it is lost."""
-        if not self._writer.is_closing():  # once it has closed, uvloop raises
+        """Queues a line. If the other end has closed, the line is lost."""
+        if not self._writer.is_closing():  # uvloop would raise
             self._writer.write(json.dumps(line).encode() + b"\n")
 
     async def __aiter__(self) -> AsyncIterator[Line]:
-        """What the other end says, until it is gone."""
+        """Yields the lines of the other end until it closes."""
         try:
             while text := await self._reader.readline():
                 yield json.loads(text)
@@ -49,11 +49,11 @@ class Lines:
             return
 
     async def finish(self) -> None:
-        """Hangs up once everything is written."""
+        """Closes the connection after everything was written."""
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._writer.close()

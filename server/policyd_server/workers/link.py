@@ -14,13 +14,13 @@ from policyd.errors import FailedPrecondition
 from policyd_server.services.health import Report
 from policyd_server.workers.lines import Line, Lines
 
-# The inherited end of the connection; set by the supervisor for its workers.
+# The variable with the inherited end of the connection. The supervisor sets it.
 DESCRIPTOR = "POLICYD_WORKER_FD"
 REFRESH = "refresh"  # follow the aliases of a policy
-SETTLE = "settle"  # answer once all lines before this one are obeyed
-FIGURES = "figures"  # of inference requests, of a policy or of all
+SETTLE = "settle"  # answer when all earlier lines were obeyed
+FIGURES = "figures"  # return the figures of inference requests, of a policy or of all
 Do = Callable[[str], Awaitable[Any]]
-PATIENCE_SECONDS = 12.0  # for the supervisor's answer; it waits less for the workers
+PATIENCE_SECONDS = 12.0  # for the supervisor's answer; the supervisor waits less for the workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class WorkerLink:
 
     @classmethod
     async def inherited(cls) -> WorkerLink | None:
-        """The link of this process; None: it is no worker."""
+        """Returns the link of this process. None: it is not a worker."""
         if DESCRIPTOR not in os.environ:
             return None
         return cls(await Lines.over(socket.socket(fileno=int(os.environ[DESCRIPTOR]))))
@@ -47,20 +47,20 @@ class WorkerLink:
         self._lines.send({"ready": True})
 
     def report_health(self, service: str, *, serving: bool) -> None:
-        """Tells what this worker would answer on its own, where that has changed."""
+        """Reports what this worker would answer on its own, if that has changed."""
         if self._reported.get(service) is not serving:
             self._reported[service] = serving
             self._lines.send({"service": service, "serving": serving})
 
     async def fail(self, reason: str) -> None:
-        """Tells why it cannot serve, and hangs up."""
+        """Reports why it cannot serve, and closes the connection."""
         self._lines.send({"failed": reason})
         await self._lines.finish()
 
     async def refresh_others(self, policy: str) -> None:
         """Returns when every other worker follows the repository's aliases of this policy.
 
-        FailedPrecondition: some do not. The aliases are set nevertheless.
+        Raises FailedPrecondition if some do not. The aliases are set nevertheless.
         """
         try:
             answered = await self._ask(REFRESH, policy)
@@ -72,7 +72,7 @@ class WorkerLink:
             raise _not_followed(policy, f"worker {pids} does not follow yet, and is replaced if it hangs")
 
     async def figures_of_others(self, policy: str) -> list[Any]:
-        """What the others answer to `FIGURES`; those that do not answer in time are missing."""
+        """Returns the other workers' answers to `FIGURES`. Late ones are missing."""
         try:
             answered = await self._ask(FIGURES, policy)
         except TimeoutError:
@@ -80,7 +80,7 @@ class WorkerLink:
         return [result for _, result in answered["results"] if result]
 
     async def _ask(self, what: str, of: Any) -> Line:
-        """The supervisor's answer for all other workers. TimeoutError: it does not answer."""
+        """Returns the supervisor's answer for all other workers. TimeoutError: there is none."""
         number = next(self._ids)
         asked = self._asked[number] = asyncio.get_running_loop().create_future()
         self._lines.send({"ask": number, "what": what, "of": of})
@@ -92,7 +92,7 @@ class WorkerLink:
             del self._asked[number]
 
     async def obey(self, do: Mapping[str, Do], show_health: Report) -> None:
-        """Follows the supervisor's messages until the connection ends. `do`: by what is asked."""
+        """Follows the supervisor's messages until the connection ends. `do`: handlers by name."""
         do = {SETTLE: _settled, **do}
         async for line in self._lines:
             if "ping" in line:
@@ -119,7 +119,7 @@ class WorkerLink:
 
 
 async def _settled(_: str) -> bool:
-    """Lines are obeyed in their order: those before have been."""
+    """Returns true. Lines are obeyed in order, so all earlier ones were obeyed."""
     return True
 
 

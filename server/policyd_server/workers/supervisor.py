@@ -23,10 +23,10 @@ from policyd_server.workers.link import SETTLE
 from policyd_server.workers.worker import Worker
 
 MAX_RESTART_DELAY = 30.0  # seconds
-KILL_MARGIN = 5.0  # seconds beyond the drain until a worker is killed
+KILL_MARGIN = 5.0  # a worker is killed this long after the drain
 BEAT_SECONDS = 1.0  # between heartbeats
-MISSED_BEATS = 10  # in a row: the worker hangs, and is replaced
-ANSWER_SECONDS = 8.0  # for a worker to do what another asks, such as to follow a promotion
+MISSED_BEATS = 10  # in a row; the worker hangs, and is replaced
+ANSWER_SECONDS = 8.0  # for a worker to do what another one asks, such as following a promotion
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Supervisor:
         drain_seconds: float,
         beside: int = 0,
     ) -> None:
-        """`count`: 0 means as many as there are CPUs and as memory holds.
+        """`count`: 0 means one per CPU, as many as fit into the memory.
 
         `beside`: bytes that other processes of the server take.
         """
@@ -64,17 +64,20 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
         self._shown: dict[str, bool] = {}
         self._ids = itertools.count(1)
-        self._ready = asyncio.Event()  # all workers of now serve
+        self._ready = asyncio.Event()  # set when all present workers serve
         self._started = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def workers(self) -> int:
-        """How many there are."""
+        """The number of workers."""
         return len(self._workers)
 
     async def start(self) -> None:
-        """Returns when every worker serves. FailedPrecondition: one ended before that; says why."""
+        """Returns when every worker serves.
+
+        Raises FailedPrecondition, with the reason, if one ended before that.
+        """
         self._run(self._beat())
         await self._add(self._count or 1)
         if self._count == 0 and self._workers[0] is not None:
@@ -82,7 +85,7 @@ class Supervisor:
             fitting = sizing.fitting(usable_cpus(), memory_limit(), taken, self._beside)
             _LOG.info("a worker takes %d MiB: %d fit", taken // sizing.MIB, fitting)
             await self._add(fitting - 1)
-        await self._settle()  # whoever asks once the server is announced gets the truth
+        await self._settle()  # whoever asks after the announcement must get the right answer
         self._started = True
 
     async def stop(self) -> None:
@@ -105,7 +108,7 @@ class Supervisor:
             await asyncio.wait(told, timeout=ANSWER_SECONDS)
 
     async def _add(self, count: int) -> None:
-        """Starts so many more and waits for them."""
+        """Starts `count` more workers and waits for them."""
         if count < 1:
             return
         self._ready.clear()
@@ -123,7 +126,7 @@ class Supervisor:
     async def _keep(self, place: int) -> None:
         """Runs the worker of one place again and again.
 
-        Returns only if one fails during the start.
+        Returns only if it fails during the start of the server.
         """
         delay = 1.0
         while True:
@@ -163,7 +166,8 @@ class Supervisor:
     async def _beat(self) -> None:
         """Asks every worker for a sign of life, again and again.
 
-        Counts its own beats, not time: a machine that stood still for a while has missed none.
+        It counts its own beats instead of time. So after the machine was suspended, no worker has
+        missed any.
         """
         while True:
             await asyncio.sleep(BEAT_SECONDS)
@@ -174,7 +178,7 @@ class Supervisor:
             self._fit()
 
     def _look_at(self, worker: Worker) -> None:
-        """Kills a worker that hangs; its keeper starts another."""
+        """Kills a worker that hangs. `_keep` starts another one."""
         worker.beats += 1
         worker.unanswered += 1
         if worker.ready and worker.unanswered > MISSED_BEATS:
@@ -208,7 +212,7 @@ class Supervisor:
             self._show_health()
 
     async def _ask_others(self, asking: Worker, line: Line) -> None:
-        """Answers with the results of the others that serve, and which of them have given none."""
+        """Answers with the results of the others that serve, and with those that gave none."""
         number = next(self._ids)
         others = [w for w in self._workers if w is not None and w is not asking and w.ready]
         told = {w: w.tell(number, line["what"], line["of"]) for w in others if w.responds}
@@ -220,9 +224,9 @@ class Supervisor:
         asking.lines.send({"answered": line["ask"], "results": results, "silent": silent})
 
     def _show_health(self, *services: str) -> None:
-        """Tells every worker what the server as a whole answers.
+        """Tells every worker the health of the whole server.
 
-        True only where all workers say so.
+        A service is serving only if all workers say so.
         """
         for service in services or {name for w in self._workers if w is not None for name in w.health}:
             serving = all(w is not None and w.serves(service) for w in self._workers)
@@ -244,25 +248,24 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
-    """How a process ended, in words."""
+    """Returns in words how a process ended."""
     if code == -signal.SIGKILL:
         return "was killed (SIGKILL: it hung, or the machine or container ran out of memory)"
     return f"ended with {f'code {code}' if code >= 0 else signal.Signals(-code).name}"
 
 
 def _reserve(listen: str) -> socket.socket:
-    """A bound socket that never listens and so holds the port.
+    """Returns a bound socket that never listens, and so reserves the port.
 
-    A Unix socket listens for all workers.
-
-    FailedPrecondition: the address is taken.
+    For a Unix address it listens, for all workers. Raises FailedPrecondition if the address is
+    taken.
     """
     if listen_address.unix_path(listen) is not None:
         return sockets.bound(listen, shared=False)
     host, port = listen_address.host_of(listen), int(listen.rpartition(":")[2])
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:  # without SO_REUSEPORT: fails where another server listens
+        with socket.socket(family, kind) as probe:  # without SO_REUSEPORT, it fails if another server listens
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             address = probe.getsockname()

@@ -12,7 +12,7 @@ from typing import Any
 from policyd_server.workers.lines import Lines
 from policyd_server.workers.link import DESCRIPTOR
 
-SUSPECT_BEATS = 3  # unanswered in a row: the worker may hang, and counts as not serving
+SUSPECT_BEATS = 3  # unanswered in a row; the worker may hang, and counts as not serving
 
 
 class Worker:
@@ -22,12 +22,12 @@ class Worker:
         self.process = process
         self.lines = lines
         self.ready = False
-        self.served = False  # it was ready once
-        self.failure = ""  # why it could not start, as it says itself
+        self.served = False  # whether it was ever ready
+        self.failure = ""  # why it could not start, in its own words
         self.beats = 0  # heartbeats since it started
-        self.unanswered = 0  # of them, since its last answer
-        self.health: dict[str, bool] = {}  # as it says itself
-        self.doing: dict[int, asyncio.Future[Any]] = {}  # what it was told and has not done yet
+        self.unanswered = 0  # heartbeats since its last answer
+        self.health: dict[str, bool] = {}  # as the worker reports it
+        self.doing: dict[int, asyncio.Future[Any]] = {}  # what it was asked to do and has not done yet
 
     @classmethod
     async def start(cls, arguments: Sequence[str], descriptors: Sequence[int] = ()) -> Worker:
@@ -47,28 +47,31 @@ class Worker:
         return self.unanswered <= SUSPECT_BEATS
 
     def serves(self, service: str) -> bool:
-        """Whether it answers for a service."""
+        """Whether it serves a service."""
         return self.ready and self.responds and self.health.get(service, False)
 
     def tell(self, number: int, what: str, of: Any) -> asyncio.Future[Any]:
-        """Ends with the worker's result. None: the worker has ended; False: it has failed."""
+        """Asks the worker to do something. The future gets its result.
+
+        None: the worker has ended. False: it has failed.
+        """
         self.doing[number] = done = asyncio.get_running_loop().create_future()
         self.lines.send({"do": number, "what": what, "of": of})
         return done
 
     def finished(self, number: int, result: Any) -> None:
-        """Notes that it has done what it was told."""
+        """Called when it has done what it was asked."""
         if (done := self.doing.pop(number, None)) is not None and not done.done():
             done.set_result(result)
 
     def gone(self) -> None:
-        """Releases everybody who waits for this worker."""
+        """Ends the waiting of everybody who waits for this worker."""
         for number in list(self.doing):
             self.finished(number, None)
         self.lines.close()
 
     async def stop(self, grace: float) -> None:
-        """SIGTERM; after `grace` seconds SIGKILL."""
+        """Sends SIGTERM, and after `grace` seconds SIGKILL."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
