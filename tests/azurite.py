@@ -20,7 +20,7 @@ import pytest
 VARIABLE = "POLICYD_AZURITE"  # the program `azurite-blob`
 IS_GIVEN = VARIABLE in os.environ
 ACCOUNT = "devstoreaccount1"
-# Of the emulator, as its documentation has it: no secret.
+# The emulator's documented credentials, which are not secret.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 CONTAINER = "policyd"
 START_LIMIT = 60.0  # seconds
@@ -43,7 +43,7 @@ class AzuriteServer:
         self._make_container()
 
     def location(self) -> str:
-        """The URL of a repository of its own."""
+        """The URL of a new repository."""
         return f"az://{CONTAINER}/{uuid.uuid4().hex}?endpoint=http://127.0.0.1:{self.port}/{ACCOUNT}"
 
     def stop(self) -> None:
@@ -62,10 +62,13 @@ class AzuriteServer:
                 time.sleep(0.1)  # another process starts: there is no event to wait for
 
     def _put_container(self) -> None:
-        """Signed with the shared key, as Azure describes it: obstore makes no containers."""
+        """Creates the container, which obstore cannot do.
+
+        The request is signed with the shared key.
+        """
         path, date = f"/{ACCOUNT}/{CONTAINER}", formatdate(usegmt=True)
         headers = {"x-ms-date": date, "x-ms-version": _VERSION}
-        empty = "\n" * 12  # Content-Encoding to Range, none of which is sent
+        empty = "\n" * 12  # Content-Encoding to Range; the request has none of these headers
         signed = f"PUT{empty}x-ms-date:{date}\nx-ms-version:{_VERSION}\n/{ACCOUNT}{path}\nrestype:container"
         digest = hmac.new(base64.b64decode(KEY), signed.encode(), hashlib.sha256).digest()
         headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}"

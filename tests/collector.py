@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 
 
 class Collector(TraceServiceServicer):
-    """Keeps the spans that are sent to it: service, name, trace, span and parent."""
+    """Keeps the spans that it gets: service, name, trace, span and parent."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[str, str, bytes, bytes, bytes]] = []
@@ -38,7 +38,7 @@ class Collector(TraceServiceServicer):
         return pb.ExportTraceServiceResponse()
 
     def span(self, service: str, name: str) -> tuple[str, str, bytes, bytes, bytes]:
-        """Waits for the first span of a service whose name ends so."""
+        """Waits for the first span of a service whose name ends in `name`."""
 
         def found() -> list[tuple[str, str, bytes, bytes, bytes]]:
             return [s for s in self.spans if s[0] == service and s[1].endswith(name)]
@@ -50,7 +50,7 @@ class Collector(TraceServiceServicer):
 
 @contextmanager
 def collecting() -> Iterator[tuple[Collector, str]]:
-    """A collector that listens, and its URL."""
+    """Runs a collector. Yields it and its URL."""
     collector = Collector()
     server = grpc.server(futures.ThreadPoolExecutor(2))
     add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]  # generated

@@ -22,17 +22,17 @@ __all__ = ["Authority", "authority", "azurite", "publish", "repository", "s3", "
 
 DAY = datetime.timedelta(days=1)
 
-# A shell starts what runs in the background with SIGINT ignored, and every child would inherit
-# that: the tests of Ctrl-C hold there, too.
+# A shell starts background commands with SIGINT ignored, and all children would inherit that. The
+# tests of Ctrl-C must pass there, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says something of the machine alone, which is shared.
+# The machine is shared, so the time that an example takes says nothing about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
 class Authority:
-    """A certificate authority of one test, and the certificates that it issues for localhost."""
+    """A certificate authority of one test, with the certificates that it issues for localhost."""
 
     def __init__(self, folder: Path, name: str = "test authority") -> None:
         self._folder = folder
@@ -48,9 +48,9 @@ class Authority:
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, expired: bool = False) -> TlsFiles:
-        """A key and a certificate for `name` on this machine.
+        """Issues a key and a certificate for `name` on this machine.
 
-        The same name again replaces the files.
+        A second call with the same name replaces the files.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)

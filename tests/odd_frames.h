@@ -1,4 +1,4 @@
-/* Frames of HTTP/2 that are wrong in many ways, from a seed: what the fuzzers in C are made of. */
+/* Makes frames of HTTP/2 that are wrong in many ways, from a seed. The fuzzers in C use it. */
 #ifndef POLICYD_ODD_FRAMES_H
 #define POLICYD_ODD_FRAMES_H
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 200000 /* bytes of one input */
+#define MOST 200000 /* most bytes of one input */
 
 static uint64_t state;
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-#: Import name: its folder in the checkout.
+#: Import name -> its folder in the checkout.
 PACKAGES = {
     "policy_api": "proto/policy_api",
     "policyd": "policyd",
@@ -17,12 +17,12 @@ PACKAGES = {
     "policyd_trainer": "trainer/policyd_trainer",
 }
 FILES = ("pyproject.toml", "hatch_build.py", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore")
-#: Variables of a build that compiles nothing and does not try.
+#: Variables for a build that does not try to compile.
 UNCOMPILED = {"HATCH_BUILD_NO_HOOKS": "true"}
 
 
 def copy_sources(folder: Path) -> Path:
-    """What a distribution is built from, without what earlier builds left behind."""
+    """Copies the sources of a distribution, without files of earlier builds."""
     generated = shutil.ignore_patterns("*.so", "__pycache__")
     for package in (*PACKAGES.values(), "proto/policy_api"):
         shutil.copytree(ROOT / package, folder / package, ignore=generated, dirs_exist_ok=True)
@@ -32,7 +32,7 @@ def copy_sources(folder: Path) -> Path:
 
 
 def build(sources: Path, target: str = "wheel", **variables: str) -> tuple[Path, str]:
-    """The file that came of it, and what was said."""
+    """Builds. Returns the file that was built, and the output."""
     command = (
         sys.executable,
         "-m",

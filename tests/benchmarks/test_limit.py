@@ -24,7 +24,7 @@ from tests.policyd_server.compiled.needed import needs_front
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 @pytest.mark.parametrize("rows", [1, 64])
 def test_the_limit_draws_the_same_actions(tmp_path: Path, rows: int) -> None:
-    """Probabilities are the policy's, actions follow from them and the seed."""
+    """Probabilities are the policy's, and the actions follow from them and the seed."""
     models = publish(tmp_path / "repository", versions=1)
     (tmp_path / "model.onnx").write_bytes(models.read_model(POLICY, 1))
     port_file = tmp_path / "port"
@@ -32,7 +32,7 @@ def test_the_limit_draws_the_same_actions(tmp_path: Path, rows: int) -> None:
     with subprocess.Popen([str(part) for part in command]) as server:
         try:
             while not (port_file.exists() and port_file.read_text()) and server.poll() is None:
-                time.sleep(0.01)  # another process's file: there is no event to wait for
+                time.sleep(0.01)  # another process writes the file: there is no event to wait for
             request = ActRequest(observations=FloatArray(raw=observations(rows).tobytes()), seed=7)
             with grpc.insecure_channel(port_file.read_text()) as channel:
                 answer = PolicyServiceStub(channel).Act(request, timeout=20)

@@ -12,7 +12,7 @@ SECONDS = 20.0
 
 
 def test_what_a_crashed_server_leaves_behind_is_ended(tmp_path: Path) -> None:
-    """A server that has died took no child with it: stopping ends the child too."""
+    """If a server has crashed and its child lives on, stopping ends the child, too."""
     pid_file = tmp_path / "child"
     script = f"sleep 1000 & echo $! > {pid_file}; kill -9 $$"
     running = processes.start([["/bin/sh", "-c", script]], log=tmp_path / "log", cwd=tmp_path)

@@ -22,7 +22,7 @@ def _measurement(contestant: str, number: int, requests_per_second: float) -> Me
 
 
 def test_answers_and_their_bytes_are_read_from_h2load() -> None:
-    """Answers, successful ones and data bytes come from h2load's summary."""
+    """Responses, successful ones and data bytes are read from h2load's summary."""
     assert parse(H2LOAD) == (69855, 69850, 3842025)
 
 
@@ -42,7 +42,7 @@ def test_ratios_pair_the_measurements_of_one_round() -> None:
 
 
 def test_a_target_is_judged_in_its_direction() -> None:
-    """Throughput must be above its bound, memory and the cost of swaps below."""
+    """Throughput must be above its bound; memory and the cost of swaps must be below."""
     results = Results(kinds={"policyd front": "ours", "Triton dynamic batching": "peer"})
     results.cells = [
         _measurement("policyd front", 0, 200),
@@ -57,12 +57,12 @@ def test_a_target_is_judged_in_its_direction() -> None:
 
 
 def test_targets_without_measurements_are_left_out() -> None:
-    """An empty run judges nothing."""
+    """A run without measurements has no targets."""
     assert targets(Results()) == []
 
 
 def _partly_failed() -> Results:
-    """Two rounds of two contestants, of which one gave no figure in the second."""
+    """Two rounds of two contestants. One of them has no figure in the second round."""
     results = Results(kinds={"policyd front": "ours", "Triton dynamic batching": "peer"})
     results.cells = [_measurement("policyd front", number, 400) for number in range(2)]
     results.cells.append(_measurement("Triton dynamic batching", 0, 100))
@@ -71,14 +71,14 @@ def _partly_failed() -> Results:
 
 
 def test_a_target_with_a_failed_measurement_is_not_measured() -> None:
-    """Its ratio is that of the other rounds, and no verdict is taken from it."""
+    """The ratio of a target is that of the other rounds, and no verdict is taken from it."""
     triton, tail = targets(_partly_failed())
     assert (triton.value, triton.failed, triton.met) == (4.0, 1, None)
     assert (tail.value, tail.failed, tail.met) == (1.0, 1, None)
 
 
 def test_the_tables_say_what_failed() -> None:
-    """The cell, the reason and the targets that lack it."""
+    """The tables name the cell, the reason and the targets that lack it."""
     text = markdown(_partly_failed())
     assert "| Triton dynamic batching | 100 (100 to 100), 1 failed |" in text
     assert "| Triton dynamic batching | b1 c=32 | 2 | nothing came within 0.5 s |" in text

@@ -45,8 +45,8 @@ finally:
 def test_a_server_ends_with_the_benchmark(
     tmp_path: Path, number: signal.Signals, last_words: str, code: int
 ) -> None:
-    """SIGTERM and SIGINT stop it in order; after SIGKILL it is killed, too."""
-    life = tmp_path / "life"  # ends when nobody has it open any more
+    """SIGTERM and SIGINT stop the server in order. After SIGKILL of the benchmark it is killed."""
+    life = tmp_path / "life"  # ends when no process has it open any more
     os.mkfifo(life)
     command = [sys.executable, "-c", BENCHMARK, str(tmp_path), SERVER, str(life)]
     folder = Path(__file__).parents[2]

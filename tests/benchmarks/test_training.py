@@ -36,7 +36,7 @@ def test_snapshot_acts_as_the_network_it_holds() -> None:
 
 
 def test_score_depends_on_the_seed_alone() -> None:
-    """A policy that always pushes left falls within some ten steps.
+    """A policy that always pushes left falls within about ten steps.
 
     The same seed gives the same steps.
     """
@@ -48,7 +48,7 @@ def test_score_depends_on_the_seed_alone() -> None:
 
 
 def test_snapshots_grow_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next snapshot is due after the gap, or after a part of the learning time so far."""
+    """The next snapshot is due after the gap, or after a share of the learning time so far."""
     monkeypatch.setenv(STARTED, str(time.time() - 100.0))
     recorder = Recorder(gap=1.0, growth=0.1, max_seconds=101.5)
     assert recorder.due()
@@ -58,7 +58,7 @@ def test_snapshots_grow_rarer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_that_never_gets_there_counts_as_infinite() -> None:
-    """Medians over seeds do not leave failures out."""
+    """A seed that never solves the task counts in the median as infinite."""
     runs = [result([], 3.0), result([], None), result([], 5.0)]
     assert median_time(runs, lambda r: r.solved_seconds) == (5.0, 3.0, float("inf"))
 
@@ -72,7 +72,7 @@ def test_a_finished_run_keeps_its_last_policy_in_the_band() -> None:
 
 
 def test_our_own_process_is_measured_scored_and_drawn(tmp_path: Path) -> None:
-    """A run stopped after a moment: its record, a table that names it, and a picture."""
+    """A short run leaves its record, a table that names it, and a picture."""
     plan = Plan(("policyd A2C",), ("CartPole-v1",), (1,), {}, max_seconds=1.5, episodes=4)
     results = run(plan, Path(), tmp_path, {"machine": "a test's"})
     (one,) = results.runs

@@ -23,7 +23,7 @@ LONG = pytest.mark.skipif("POLICYD_BROWSER" not in os.environ, reason="long: mak
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment: a restarted server keeps it."""
+    """A port that no process has now. A restarted server can keep it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Seen:
-    """What a page did that a reader does not see."""
+    """The errors and requests of a page, which a reader does not see."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.console: list[str] = []
@@ -63,9 +63,9 @@ class Seen:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Opens tabs. At the end none may have written an error or asked another host.
+    """Opens tabs. At the end no tab may have logged an error or called another host.
 
-    `may_fail`: the test takes the server away, which a browser writes to its console.
+    `may_fail`: the test stops the server, which a browser reports on its console.
     """
     opened: list[tuple[Any, Seen, bool]] = []
 
@@ -84,7 +84,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 
 class Site:
-    """A trainer and a server with its page, at an address that stays."""
+    """A trainer and a server with its page, at an address that stays the same."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         port = free_port()
@@ -98,13 +98,13 @@ class Site:
         self.repository.sweep()
 
     def restart_server(self) -> None:
-        """The server ends, and another one starts at the same address."""
+        """Stops the server and starts another one at the same address."""
         self.stack.server.stop()
         self.stack.start_server()
 
 
 def publish(repository: ModelRepository, versions: int = 2) -> None:
-    """Versions of a small policy; version 1 is the champion."""
+    """Publishes versions of a small policy; version 1 is the champion."""
     for seed in range(versions):
         described = artifacts.metadata("small")
         described.settings["gamma"] = f"0.{9 + seed}"
@@ -117,7 +117,7 @@ def publish(repository: ModelRepository, versions: int = 2) -> None:
 
 @pytest.fixture(scope="module")
 def site(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Everybody may do everything."""
+    """A site without callers: everybody may do everything."""
     made = Site(tmp_path_factory.mktemp("browser"))
     publish(made.repository)
     with made.stack:
@@ -126,7 +126,7 @@ def site(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
 
 @pytest.fixture(scope="module")
 def guarded(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Callers have tokens and roles."""
+    """A site whose callers have tokens and roles."""
     folder = tmp_path_factory.mktemp("guarded")
     callers = [
         {"name": name, "roles": roles, "token_sha256": hashlib.sha256(name.encode()).hexdigest()}

@@ -16,7 +16,7 @@ from policyd import PolicyClient
 from tests.browser.conftest import LONG, Site
 
 pytestmark = LONG
-WORSE = -3.0  # what version 2 returns more than version 1, in standard deviations of a return
+WORSE = -3.0  # return of version 2 minus that of version 1, in standard deviations
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _clients(address: str) -> Iterator[None]:
                     end = experience_pb2.TERMINATED
                     outcome = experience_pb2.Outcome(episode_id=episode, reward=reward, end=end)
                     client.report_outcomes([outcome], policy="small")
-        except Exception as error:  # noqa: BLE001 -- shown at the end of the block
+        except Exception as error:  # noqa: BLE001  raised at the end of the block
             failures.append(error)
 
     thread = threading.Thread(target=play)
@@ -56,7 +56,7 @@ def _clients(address: str) -> Iterator[None]:
 
 
 def test_a_canary_is_watched_until_it_has_lost_its_share(site: Site, open_page: Callable[..., Any]) -> None:
-    """Recording and canary begin by forms; counts, interval and verdict then come alone."""
+    """Forms start recording and a canary. Counts, interval and verdict appear by themselves."""
     page = open_page(site.url)
     place = f"{site.url}/page/experience/small"
     page.goto(f"{place}/record")
@@ -78,7 +78,7 @@ def test_a_canary_is_watched_until_it_has_lost_its_share(site: Site, open_page: 
         canary.get_by_text("rolled back", exact=True).wait_for(timeout=120_000)
         canary.locator("svg").wait_for()
     assert page.url == address
-    assert not loads  # it came alone
+    assert not loads  # it appeared without a reload
     assert "mean return differs by -" in canary.inner_text()
     with PolicyClient(site.stack.server_address, timeout=60) as client:
         found = client.get_traffic("small").canary

@@ -41,8 +41,8 @@ def _axe() -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 360])
 def test_axe_finds_nothing(site: Site, open_page: OpenPage, scheme: str, width: int) -> None:
-    """No violation of axe-core's rules in any section, on a desk and a phone, by day and night."""
-    # axe runs as a script of the test's; the page's own policy would refuse it.
+    """No section violates axe-core's rules, on a large and a small screen, by day and night."""
+    # axe runs as a script of the test. The page's own policy would refuse it.
     page = open_page(site.url, bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": 740})
     for path in PATHS[:-1]:
         page.goto(site.url + path)
@@ -55,7 +55,7 @@ def test_axe_finds_nothing(site: Site, open_page: OpenPage, scheme: str, width: 
 
 
 def test_a_retrain_is_watched_to_its_end(site: Site, open_page: OpenPage) -> None:
-    """The form checks itself by the trainer's rules; curve, phases and outcome come alone."""
+    """The trainer's rules check the form. Curve, phases and outcome appear by themselves."""
     page = open_page(site.url)
     page.goto(f"{site.url}/page/retrain")
     page.get_by_label("Policy", exact=True).fill("learned")
@@ -75,7 +75,7 @@ def test_a_retrain_is_watched_to_its_end(site: Site, open_page: OpenPage) -> Non
 
 
 def test_a_job_is_cancelled_with_a_reason(site: Site, open_page: OpenPage) -> None:
-    """From the queue to the end, without loading a page again by hand."""
+    """A job is followed from the queue to its end, without reloading a page by hand."""
     page = open_page(site.url)
     page.goto(f"{site.url}/page/retrain")
     page.get_by_label("Policy", exact=True).fill("endless")
@@ -89,11 +89,11 @@ def test_a_job_is_cancelled_with_a_reason(site: Site, open_page: OpenPage) -> No
     job = page.url.rpartition("/")[2]
     told = page.request.get(f"{site.url}/v1/jobs/{job}").json()
     assert (told["state"], told["spec"]["policy"]) == ("CANCELLED", "endless")
-    assert "it takes too long" in site.stack.server.log.read_text()  # the audit, which the reason is for
+    assert "it takes too long" in site.stack.server.log.read_text()  # the audit log, which has the reason
 
 
 def test_two_tabs_see_the_same(site: Site, open_page: OpenPage) -> None:
-    """One promotes and rolls back; the other shows it. An outdated form changes nothing."""
+    """One tab promotes and rolls back, and the other shows it. An outdated form changes nothing."""
     first, second = open_page(site.url), open_page(site.url, may_fail=True)
     first.goto(f"{site.url}/page/versions/small/2/promote")
     second.goto(f"{site.url}/page/versions/small/2/promote")
@@ -115,7 +115,7 @@ def test_two_tabs_see_the_same(site: Site, open_page: OpenPage) -> None:
 
 
 def test_sliders_move_the_probabilities(site: Site, open_page: OpenPage) -> None:
-    """By keyboard: a slider changes JSON and answer; the receipt is verified."""
+    """With the keyboard, a slider changes the JSON and the response. The receipt is verified."""
     page = open_page(site.url)
     page.goto(f"{site.url}/page/try/small")
     answer = page.locator("#answer td").first
@@ -131,7 +131,7 @@ def test_sliders_move_the_probabilities(site: Site, open_page: OpenPage) -> None
 
 
 def test_an_open_page_outlives_a_restart(site: Site, open_page: OpenPage) -> None:
-    """It says that the server is away, and goes on when it is back."""
+    """The page says that the server is away, and goes on when it is back."""
     page = open_page(site.url, may_fail=True)
     page.goto(f"{site.url}/page")
     page.locator("a[href='/page/versions/small/1']").wait_for()
@@ -148,8 +148,8 @@ def test_an_open_page_outlives_a_restart(site: Site, open_page: OpenPage) -> Non
 
 
 def test_roles_decide_what_can_be_pressed(guarded: Site, open_page: OpenPage) -> None:
-    """A token is entered once; without the role buttons are greyed out and say what they need."""
-    page = open_page(guarded.url, may_fail=True)  # a wrong token is a 401, which Chromium writes down
+    """A token is entered once. Without the role, buttons are disabled and say what they need."""
+    page = open_page(guarded.url, may_fail=True)  # a wrong token gives a 401, which Chromium logs
     page.goto(f"{guarded.url}/page/versions/small")
     page.get_by_label("Token").fill("nobody")
     page.get_by_role("button", name="Sign in").click()
@@ -173,7 +173,7 @@ def test_roles_decide_what_can_be_pressed(guarded: Site, open_page: OpenPage) ->
 
 
 def test_without_scripts_everything_but_liveness_is_there(site: Site, open_page: OpenPage) -> None:
-    """Every section is rendered by the server, and forms work."""
+    """Without scripts every section is rendered by the server, and forms work."""
     page = open_page(site.url, java_script_enabled=False)
     for path in PATHS[:-1]:
         page.goto(site.url + path)

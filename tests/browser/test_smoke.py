@@ -9,7 +9,7 @@ from tests.browser.conftest import Site
 
 
 def test_the_page_follows_what_others_do(site: Site, open_page: Callable[..., Any]) -> None:
-    """An alias that somebody moves elsewhere moves on the open page, with its reason as text."""
+    """If somebody moves an alias, the open page shows it, with its reason as text."""
     page = open_page(site.url)
     page.goto(f"{site.url}/")
     page.get_by_role("link", name="version 1").wait_for()

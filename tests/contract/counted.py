@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def count(*_: object) -> None:
-    """Writes how many objects only a collection could free, or that are in use."""
+    """Writes how many objects only the garbage collector could free, or how many are in use."""
     with Path(os.environ["COUNTED"]).open("w") as file:
         file.write(str(len(gc.get_objects())))
 

@@ -26,7 +26,7 @@ def _raw(rows: int = 3) -> pb.FloatArray:
 
 
 def test_an_answer_can_be_recomputed_from_its_receipt(publish: Publish, start_server: StartServer) -> None:
-    """Actions follow from probabilities and seed; the answer names its version and digest."""
+    """Actions follow from probabilities and seed. The response names its version and digest."""
     published = publish()
     server = start_server()
     request = pb.ActRequest(policy="cartpole", observations=_raw(100), seed=7, first_row=3)
@@ -43,7 +43,7 @@ def test_an_answer_can_be_recomputed_from_its_receipt(publish: Publish, start_se
 
 
 def test_numbers_are_answered_with_the_same_numbers(publish: Publish, start_server: StartServer) -> None:
-    """Repeated floats give what raw bytes give, as repeated floats."""
+    """Repeated floats give the same response as raw bytes, with repeated floats in it."""
     publish()
     server = start_server()
     x = _observations(5)
@@ -56,7 +56,7 @@ def test_numbers_are_answered_with_the_same_numbers(publish: Publish, start_serv
 
 
 def test_a_drawn_seed_is_told(publish: Publish, start_server: StartServer) -> None:
-    """Without a seed the server draws one; asking again with it gives the same actions."""
+    """Without a seed the server draws one. A request with that seed gets the same actions."""
     publish()
     server = start_server()
     first = server.policy.Act(pb.ActRequest(observations=_raw(64)), timeout=10)
@@ -67,7 +67,7 @@ def test_a_drawn_seed_is_told(publish: Publish, start_server: StartServer) -> No
 
 
 def test_many_alike_at_once_each_get_their_own_answer(publish: Publish, start_server: StartServer) -> None:
-    """Requests that differ only in their numbers are answered as each is alone.
+    """Requests that differ only in their numbers each get their own response.
 
     One of them is wrong.
     """
@@ -91,7 +91,7 @@ def test_many_alike_at_once_each_get_their_own_answer(publish: Publish, start_se
 
 
 def test_deterministic_answers_with_the_mode(publish: Publish, start_server: StartServer) -> None:
-    """The most probable action of each row, and no seed."""
+    """The response has the most probable action of each row, and no seed."""
     publish(n=5)
     server = start_server()
     answer = server.policy.Act(pb.ActRequest(observations=_raw(50), deterministic=True, seed=3), timeout=10)
@@ -163,7 +163,7 @@ ABSENT = {
 
 
 def test_every_wrong_field_is_named(publish: Publish, start_server: StartServer) -> None:
-    """Each bad request is refused with its field, what came and what was wanted.
+    """Each bad request is refused with its field, the value that came and what was expected.
 
     The server goes on.
     """
@@ -178,7 +178,7 @@ def test_every_wrong_field_is_named(publish: Publish, start_server: StartServer)
 
 
 def test_what_is_not_there_is_told_with_what_is(publish: Publish, start_server: StartServer) -> None:
-    """Unknown names list the known ones; a batch above the limit names the limit."""
+    """Errors for unknown names list the known ones. The error for a large batch names the limit."""
     publish()
     server = start_server("--max-batch-rows", "100")
     for name, (request, kind, says) in ABSENT.items():
@@ -206,7 +206,7 @@ def test_without_a_policy_the_server_is_healthy_and_says_so(start_server: StartS
 
 
 def test_a_name_may_be_left_out_only_where_it_is_clear(publish: Publish, start_server: StartServer) -> None:
-    """With one policy an empty name means it; with two it is refused and both are named."""
+    """An empty name means the only policy. With two it is refused and both are named."""
     publish()
     server = start_server()
     assert server.policy.Act(_wrong(policy=""), timeout=10).policy == "cartpole"
@@ -216,7 +216,7 @@ def test_a_name_may_be_left_out_only_where_it_is_clear(publish: Publish, start_s
 
 
 def test_any_published_version_answers_on_request(publish: Publish, start_server: StartServer) -> None:
-    """A request may name a version that no alias names, or another alias."""
+    """A request may name another alias, or a version that no alias points to."""
     digests = [publish(promote=version == 1).digest for version in (1, 2, 3)]
     server = start_server("--extra-versions", "1")
     for version in (1, 2, 3, 2, 1):
@@ -227,7 +227,7 @@ def test_any_published_version_answers_on_request(publish: Publish, start_server
 def test_a_failing_inference_harms_nobody_else(
     repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """What the model itself cannot take ends as INTERNAL; its neighbours are answered."""
+    """A row on which the model fails ends as INTERNAL. Its neighbours get their responses."""
     described = artifacts.metadata("fragile")
     repository.publish("fragile", {"model.onnx": artifacts.fragile(described)}, metadata=described)
     repository.set_alias("fragile", "champion", 1, actor="", reason="")

@@ -25,10 +25,7 @@ def _refusal(call: Callable[..., Any], request: Any) -> PolicydError:
 
 
 def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server: StartServer) -> None:
-    """SetAlias and RollbackAlias.
-
-    The next answer already comes from the version that the alias names.
-    """
+    """After SetAlias or RollbackAlias, the next response comes from the version of the alias."""
     for _ in range(3):
         publish(promote=False)
     server = start_server("--poll-interval", "3600")
@@ -51,7 +48,7 @@ def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server
 def test_who_asks_before_the_next_poll_is_told_what_serves(
     publish: Publish, start_server: StartServer
 ) -> None:
-    """Promoted a moment ago, the first time and again: whoever asks, and how, has it loaded."""
+    """A version promoted a moment ago is loaded, whoever names it and in which way."""
     server = start_server("--poll-interval", "3600")
 
     def one() -> pb.Policy:
@@ -69,7 +66,7 @@ def test_who_asks_before_the_next_poll_is_told_what_serves(
 
 
 def test_aliases_are_refused_as_the_contract_says(publish: Publish, start_server: StartServer) -> None:
-    """Unknown versions, stale generations, bad names and long texts, each with its status."""
+    """Unknown versions, old generations, bad names and long texts each have their status."""
     publish()
     server = start_server()
     for expected, request in (
@@ -86,9 +83,9 @@ def test_aliases_are_refused_as_the_contract_says(publish: Publish, start_server
 def test_a_damaged_version_is_not_promoted(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """SetAlias verifies before the alias moves.
+    """SetAlias verifies the version before the alias moves.
 
-    The alias stays and the last good version answers.
+    If it is damaged, the alias stays and the last good version responds.
     """
     publish()
     damaged = publish(promote=False)
@@ -104,7 +101,7 @@ def test_a_damaged_version_is_not_promoted(
 
 
 def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server: StartServer) -> None:
-    """ListPolicies and GetPolicy tell versions, digests, metadata, and which are in memory."""
+    """ListPolicies and GetPolicy give versions, digests, metadata, and which are in memory."""
     first, second = publish("a"), publish("a", promote=False)
     publish("b", observation_shape=(2, 3), n=3)
     server = start_server()
@@ -122,9 +119,9 @@ def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server
 def test_a_version_tells_its_verdict(
     repository: ModelRepository, publish: Publish, start_server: StartServer
 ) -> None:
-    """The last one, with its numbers but without the episodes' returns.
+    """A version has its last verdict, with its numbers but without the episodes' returns.
 
-    None where the gate was not asked.
+    It has none if the gate did not run.
     """
     publish()
     publish(promote=False)

@@ -20,7 +20,7 @@ SET = "/policy_api.v1.PolicyService/SetAlias"
 def test_a_caller_writes_no_line_and_no_megabytes(
     publish: Publish, start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Refusals get a few lines; what a known caller sends is bounded and escaped."""
+    """Refusals are limited to a few lines. What a known caller sends is shortened and escaped."""
     publish()
     known = hashlib.sha256(TOKEN.encode()).hexdigest()
     callers = tmp_path / "callers.yaml"

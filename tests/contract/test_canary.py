@@ -34,7 +34,7 @@ POISON = np.array([[0, 0, 0, 200]], "<f4")
 
 
 class World:
-    """A policy of its own, whose clients play episodes of one step."""
+    """A policy of its own, with clients that play episodes of one step."""
 
     def __init__(self, server: ServerProcess, repository: ModelRepository, policy: str) -> None:
         self.server, self.repository, self.policy = server, repository, policy
@@ -48,12 +48,12 @@ class World:
         self.client.set_experience_config(policy, config)
 
     def publish(self, model: bytes, shape: tuple[int, ...] = (4,)) -> int:
-        """The number of a new version."""
+        """Publishes a version and returns its number."""
         described = artifacts.metadata(self.policy, shape)
         return self.repository.publish(self.policy, {"model.onnx": model}, metadata=described).version
 
     def act(self, observation: np.ndarray | None = None) -> tuple[str, policy_pb2.ActResponse]:
-        """One decision of a new episode."""
+        """Makes one decision of a new episode."""
         observation = np.zeros((1, 4), "<f4") if observation is None else observation
         episode = f"{self.policy}-{next(self._numbers)}"
         request = policy_pb2.ActRequest(
@@ -72,7 +72,7 @@ class World:
         return False
 
     def report(self, rewards: dict[str, float]) -> None:
-        """Ends these episodes; they are durable when this returns."""
+        """Reports the end of these episodes. They are durable when this returns."""
         outcomes = [
             experience_pb2.Outcome(episode_id=episode, reward=reward, end=experience_pb2.TERMINATED)
             for episode, reward in rewards.items()
@@ -85,11 +85,11 @@ class World:
 
     @property
     def canary(self) -> Canary:
-        """The last one."""
+        """The last canary."""
         return self.client.get_traffic(self.policy).canary
 
     def until_ended(self) -> Canary:
-        """The canary once it runs no more."""
+        """The canary when it has ended."""
         until(lambda: self.canary.state != Canary.RUNNING)
         return self.canary
 
@@ -98,11 +98,11 @@ def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline
-        time.sleep(0.02)  # another process's state: there is no event to wait for
+        time.sleep(0.02)  # another process changes it: there is no event to wait for
 
 
 def end_unreported(repository: ModelRepository, policy: str) -> None:
-    """A canary of version 2 that ends in the repository, and in no report."""
+    """Ends a canary of version 2 in the repository, but not in a report."""
     canary = Canary(state=Canary.RUNNING, alias="champion", version=2, base_version=1)
     canary.start_time.GetCurrentTime()
     started = Traffic(policy=policy, canary=canary)
@@ -115,7 +115,7 @@ def end_unreported(repository: ModelRepository, policy: str) -> None:
 def shared(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[tuple[ServerProcess, ModelRepository]]:
-    """A server of two worker processes, by each transport."""
+    """A server of two worker processes, with each transport."""
     folder = tmp_path_factory.mktemp("canary")
     repository = ModelRepository(folder / "repository")
     server = ServerProcess(folder, repository.root, "--workers", "2", "--transport", request.param)
@@ -125,7 +125,7 @@ def shared(
 
 @pytest.fixture
 def world(shared: tuple[ServerProcess, ModelRepository]) -> Iterator[World]:
-    """A policy that no other test knows."""
+    """A policy that no other test uses."""
     server, repository = shared
     world = World(server, repository, f"p{len(repository.policies())}")
     yield world
@@ -133,11 +133,11 @@ def world(shared: tuple[ServerProcess, ModelRepository]) -> Iterator[World]:
 
 
 def test_a_version_that_fails_gives_its_share_back_at_once(world: World) -> None:
-    """After one failed request of a worker, the champion answers all; the canary says why."""
+    """After one failed request of a worker, the champion gets all requests. The canary says why."""
     version = world.publish(artifacts.fragile(artifacts.metadata(world.policy)))
     world.client.start_canary(world.policy, version, CanaryConfig(share=0.5))
     until(lambda: world.fails(POISON))
-    for _ in range(50):  # by the same connection: a connection has one worker
+    for _ in range(50):  # on the same connection, which belongs to one worker
         assert world.act(POISON)[1].version == 1
     found = world.until_ended()
     assert found.state == Canary.ROLLED_BACK
@@ -146,7 +146,10 @@ def test_a_version_that_fails_gives_its_share_back_at_once(world: World) -> None
 
 
 def test_shares_of_a_version_that_fails_are_gone(world: World) -> None:
-    """The same without a canary: the history says who took them; they may be given again."""
+    """Without a canary a failure also takes the shares.
+
+    The history says who; they may be set again.
+    """
     version = world.publish(artifacts.fragile(artifacts.metadata(world.policy)))
     shares = [TrafficShare(version=version, share=0.4), TrafficShare(version=2, share=0.3)]
     world.client.set_traffic(world.policy, shares)
@@ -165,7 +168,7 @@ def test_shares_of_a_version_that_fails_are_gone(world: World) -> None:
 
 
 def test_a_slow_version_loses_its_share(world: World) -> None:
-    """Above --max-latency the canary ends; a bound that holds ends nothing."""
+    """Above --max-latency the canary ends. A bound that is kept ends nothing."""
     version = world.publish(artifacts.slow(artifacts.metadata(world.policy)))
     bound = CanaryConfig(max_latency=Duration(nanos=1_000_000))
     world.client.start_canary(world.policy, version, bound)
@@ -174,13 +177,13 @@ def test_a_slow_version_loses_its_share(world: World) -> None:
     assert "inference calls take longer than allowed" in found.reason
     world.client.start_canary(world.policy, version, CanaryConfig(max_latency=Duration(seconds=3600)))
     world.report({world.act()[0]: 1.0 for _ in range(100)})
-    until(lambda: world.canary.champion.episodes > 0)  # it has looked since
+    until(lambda: world.canary.champion.episodes > 0)  # the server has checked since
     assert world.canary.state == Canary.RUNNING
     world.client.cancel_canary(world.policy)
 
 
 def test_outcomes_that_stop_end_a_canary(world: World) -> None:
-    """--outcome-timeout: the champion's outcomes come, the canary's do not."""
+    """--outcome-timeout ends a canary whose outcomes stop while the champion's come."""
     config = CanaryConfig(share=0.5, outcome_timeout=Duration(seconds=1))
     world.client.start_canary(world.policy, 2, config)
     answers = [world.act() for _ in range(120)]
@@ -191,7 +194,7 @@ def test_outcomes_that_stop_end_a_canary(world: World) -> None:
 
 
 def test_without_a_verdict_the_share_is_taken_back(world: World) -> None:
-    """--patience: neither better nor worse for so long."""
+    """--patience ends a canary that is neither better nor worse for that long."""
     config = CanaryConfig(share=0.5, patience=Duration(seconds=1))
     world.client.start_canary(world.policy, 2, config)
     found = world.until_ended()
@@ -200,7 +203,7 @@ def test_without_a_verdict_the_share_is_taken_back(world: World) -> None:
 
 
 def test_a_worse_version_is_gone_soon_after_the_evidence(world: World) -> None:
-    """From the report that decides until a key that it had is answered by the champion."""
+    """Measures from the deciding report until the champion gets a key that the canary had."""
     world.client.start_canary(world.policy, 2, CanaryConfig(share=0.5))
     answers = [world.act() for _ in range(100)]
     mine = next(episode for episode, answer in answers if answer.version == 2)
@@ -224,7 +227,7 @@ def test_a_worse_version_is_gone_soon_after_the_evidence(world: World) -> None:
 
 
 def test_a_cancelled_canary_stands_in_the_report(world: World) -> None:
-    """When the call returns; a version without a report gets none."""
+    """The report has the canary when the call returns. A version without a report gets none."""
     world.client.start_canary(world.policy, 2, CanaryConfig(share=0.5), reason="why not")
     world.client.cancel_canary(world.policy, reason="not today")
     assert "cancelled" in world.report_of(2)
@@ -237,7 +240,7 @@ def test_a_cancelled_canary_stands_in_the_report(world: World) -> None:
 
 
 def test_a_report_that_lacks_the_end_gets_it_later(world: World) -> None:
-    """The server that ended the canary died before it told that in the report."""
+    """If the server dies before it writes a canary's end into the report, the next one does."""
     end_unreported(world.repository, world.policy)
     until(lambda: "its server died" in world.report_of(2))
     assert "Canary beside version 1 for champion: rolled back" in world.report_of(2)
@@ -245,7 +248,7 @@ def test_a_report_that_lacks_the_end_gets_it_later(world: World) -> None:
 
 
 def test_an_estimate_from_what_another_version_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Version 2 prefers the action that pays: BETTER, and the intervals hold its true return."""
+    """Version 2 prefers the action that pays: BETTER, and the intervals contain its true return."""
     rows = np.random.default_rng(0).uniform(-5, 5, (1000, 4)).astype("<f4")
     probs = [world.client.act(rows, policy=world.policy, version=version).action_probs for version in (1, 2)]
     balanced = abs(probs[0][:, 0] - 0.5) < 0.2
@@ -253,7 +256,7 @@ def test_an_estimate_from_what_another_version_did(world: World, capsys: pytest.
     pays = int((probs[1] - probs[0])[best].argmax())
     before, truth = (float(each[best, pays]) for each in probs)
     assert truth - before > 0.15
-    answers = [world.act(rows[best : best + 1]) for _ in range(500)]  # drawn from the episodes' names
+    answers = [world.act(rows[best : best + 1]) for _ in range(500)]  # each with the name of its episode
     world.report({e: float(np.frombuffer(a.actions.raw, "<i8")[0] == pays) for e, a in answers})
     found = world.client.evaluate_version(world.policy, 2, timeout=300)
     assert (found.verdict, found.episodes, found.left_out) == (EvaluateVersionResponse.BETTER, 500, 0)
@@ -265,11 +268,11 @@ def test_an_estimate_from_what_another_version_did(world: World, capsys: pytest.
     command = ["--server", world.server.address, "--json", "evaluate", "--policy", world.policy]
     assert run([*command, "--version", "1", "--from-experience", "--episodes", "200"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["verdict"], told["episodes"]) == ("CANNOT_TELL", 200)  # it is what acted
+    assert (told["verdict"], told["episodes"]) == ("CANNOT_TELL", 200)  # this version itself acted
 
 
 def test_what_cannot_be_estimated(world: World) -> None:
-    """No episodes, episodes of other observations, a version that is not there, too many."""
+    """No episodes, other observations, an unknown version, or too many episodes: no estimate."""
     found = world.client.evaluate_version(world.policy, 2, timeout=300)
     assert found.verdict == EvaluateVersionResponse.CANNOT_TELL
     assert found.reason.startswith("0 whole episodes are recorded")

@@ -11,7 +11,7 @@ ESTABLISHED = "01"
 
 
 def _clients(port: int) -> set[str]:
-    """The far ends of the connections that a server has on this port, as the kernel lists them."""
+    """The client ends of a server's connections on this port, as the kernel lists them."""
     # gRPC's core serves IPv4 on sockets of IPv6.
     tables = [Path(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
     lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()]
@@ -22,7 +22,7 @@ def _clients(port: int) -> set[str]:
 def test_an_old_connection_is_replaced_without_a_failed_call(
     start_server: StartServer, publish: Publish
 ) -> None:
-    """After --max-connection-age the client connects again, and no call notices."""
+    """After --max-connection-age the client connects again, and no call fails."""
     publish()
     server = start_server("--max-connection-age", "0.5")
     port = int(server.address.rpartition(":")[2])

@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client, built."""
+    """The compiled client."""
     folder = tmp_path_factory.mktemp("cpp")
     plugin = f"--plugin=protoc-gen-grpc={shutil.which('grpc_cpp_plugin')}"
     generate = ["protoc", f"--proto_path={ROOT / 'proto'}", f"--cpp_out={folder}", f"--grpc_out={folder}"]
@@ -54,7 +54,7 @@ def _request(seed: int) -> ActRequest:
 def test_each_answer_is_that_of_our_own_client(
     program: Path, start_server: StartServer, publish: Publish
 ) -> None:
-    """One request, an unknown policy, 64 at once, a stream: the same messages and statuses."""
+    """A request, an unknown policy, 64 at once and a stream give our client's results."""
     publish()
     server = start_server()
     done = subprocess.run(

@@ -17,13 +17,13 @@ SEED = 20_26
 
 
 def _drawn(answer: Actions, first_row: int) -> list[int]:
-    """What docs/guide/sampling.md says about these probabilities."""
+    """The actions that docs/guide/sampling.md defines for these probabilities."""
     rows = enumerate(answer.action_probs.tolist(), start=first_row)
     return [sampling.sample(probs, SEED, row) for row, probs in rows]
 
 
 def test_frequencies_are_the_probabilities(publish: Publish, start_server: StartServer) -> None:
-    """Chi-square: many rows of one observation in one request, and many requests of one row."""
+    """Chi-square test: many equal rows in one request, and many requests of one row."""
     publish(n=5)
     server = start_server()
     observation = np.array([0.3, -0.2, 0.5, 0.1], np.float32)
@@ -34,17 +34,14 @@ def test_frequencies_are_the_probabilities(publish: Publish, start_server: Start
     for actions in (together.actions, np.array(alone)):
         counts = np.bincount(actions, minlength=5)
         expected = probs / probs.sum() * len(actions)
-        assert stats.chisquare(counts, expected).pvalue > 1e-4  # seeds are fixed: the same every time
+        assert stats.chisquare(counts, expected).pvalue > 1e-4  # the seeds are fixed
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_row_draws_the_same_action_wherever_it_stands(
     publish: Publish, start_server: StartServer, workers: str
 ) -> None:
-    """In batches of 1 to 1024 rows, at any place in them, from any worker.
-
-    What the definition says.
-    """
+    """A row gets the defined action in batches of 1 to 1024 rows, at any place, from any worker."""
     publish(n=5)
     server = start_server("--workers", workers)
     x: NDArray[np.float32] = np.random.default_rng(3).normal(size=(1024, 4)).astype(np.float32)
@@ -53,7 +50,7 @@ def test_a_row_draws_the_same_action_wherever_it_stands(
     assert whole.actions.tolist() == _drawn(whole, 0)
     for size in (1, 2, 3, 12, 13, 64, 65, 500, 1023):
         for start in (0, 1024 - size):
-            with PolicyClient(server.address, timeout=60) as client:  # a connection of its own: of any worker
+            with PolicyClient(server.address, timeout=60) as client:  # another connection: any worker
                 part = client.act(x[start : start + size], seed=SEED, first_row=start)
             assert (
                 part.actions.tolist() == _drawn(part, start) == whole.actions[start : start + size].tolist()

@@ -32,7 +32,7 @@ from tests.policyd_server.process import TRANSPORTS
 
 
 class World:
-    """One policy of a server that records, and the client's side of it."""
+    """One policy of a server that records, and its client."""
 
     def __init__(self, server: ServerProcess, repository: ModelRepository, policy: str) -> None:
         self.server = server
@@ -71,7 +71,7 @@ class World:
         return self.experience.ReportOutcomes(request, timeout=30)
 
     def sealed(self) -> list[pb.Episode]:
-        """What a learner reads."""
+        """The sealed episodes, as a learner reads them."""
         return [each.episode for each in read_sealed(self.root / "episodes" / self.policy)]
 
     def recorder(self) -> int:
@@ -96,7 +96,7 @@ def outcome(episode: str, step: int, end: pb.End.ValueType = pb.GOES_ON, reward:
 def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ServerProcess, ModelRepository]]:
-    """One server for all tests: each has a policy of its own."""
+    """One server for all tests. Each test has a policy of its own."""
     folder = tmp_path_factory.mktemp("experience")
     repository = ModelRepository(folder / "repository")
     server = ServerProcess(folder, repository.root, "--transport", request.param)
@@ -112,7 +112,7 @@ def world(shared: tuple[ServerProcess, ModelRepository], request: pytest.Fixture
 
 
 def test_an_episode_is_recorded_as_the_server_decided_it(world: World) -> None:
-    """Observation, action, log-probability, version and seed are those of the answers."""
+    """Observation, action, log-probability, version and seed are those of the responses."""
     episode = str(uuid.uuid4())
     answers = [world.act(episode, step) for step in range(3)]
     ends = (pb.GOES_ON, pb.GOES_ON, pb.TERMINATED)
@@ -129,7 +129,7 @@ def test_an_episode_is_recorded_as_the_server_decided_it(world: World) -> None:
 
 
 def test_a_retried_request_draws_the_same_action(world: World) -> None:
-    """Without a seed, the seed follows from the decision's name."""
+    """Without a seed in the request, the seed follows from the decision's name."""
     answers = [world.act("e", 0) for _ in range(5)]
     assert len({(answer.seed, answer.actions.raw) for answer in answers}) == 1
     assert world.act("e", 1).seed != answers[0].seed
@@ -140,7 +140,7 @@ def test_a_report_by_another_connection_finds_its_decision(
 ) -> None:
     """Two workers share one recorder.
 
-    Each decision is reported at once over a connection of its own.
+    So each decision can be reported at once over another connection.
     """
     world = World(start_server("--workers", "2"), repository, "cartpole")
     options = (("grpc.use_local_subchannel_pool", 1),)
@@ -155,7 +155,7 @@ def test_a_report_by_another_connection_finds_its_decision(
 
 
 def test_acting_and_reporting_in_one_message(world: World) -> None:
-    """StreamEpisode reports the last step and asks for the next."""
+    """StreamEpisode reports the last step and asks for the next action in one message."""
 
     def messages() -> Iterator[pb.StreamEpisodeRequest]:
         yield pb.StreamEpisodeRequest(request=world.named("s", 0))
@@ -213,7 +213,7 @@ def test_a_wrong_outcome_is_named(world: World, wrong: pb.Outcome, field: str) -
     ],
 )
 def test_a_wrong_name_is_refused(world: World, change: dict[str, object], field: str) -> None:
-    """The violation names the field; a request without names is answered as ever."""
+    """The violation names the field. A request without names gets a response as before."""
     request = world.named("e", 0)
     for name, value in change.items():
         request.ClearField(name)  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_a_wrong_name_is_refused(world: World, change: dict[str, object], field:
 
 
 def test_a_policy_that_is_off_records_nothing(world: World) -> None:
-    """Acting goes on; reporting says EXPERIENCE_OFF."""
+    """With mode OFF acting goes on, and reporting gives EXPERIENCE_OFF."""
     world.configure(pb.ExperienceConfig.OFF)
     world.act("e", 0)
     with pytest.raises(grpc.RpcError) as caught:
@@ -243,7 +243,7 @@ def test_a_policy_that_is_off_records_nothing(world: World) -> None:
 
 
 def test_a_killed_recorder_comes_back_with_everything_acknowledged(world: World) -> None:
-    """Kill -9 between the reports of one episode.
+    """The recorder is killed with kill -9 between the reports of one episode.
 
     The client repeats its call, and nothing counts twice.
     """
@@ -259,7 +259,7 @@ def test_a_killed_recorder_comes_back_with_everything_acknowledged(world: World)
 
 
 def _until_answered(world: World, step: int) -> None:
-    """Repeats a report that is known, as a client does while the recorder cannot take it."""
+    """Repeats a report that is known, as a client does while the recorder is away."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -268,12 +268,12 @@ def _until_answered(world: World, step: int) -> None:
         except grpc.RpcError as error:
             if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
                 raise
-            time.sleep(0.05)  # RetryInfo says a second; the test need not wait that long
+            time.sleep(0.05)  # RetryInfo says a second; the test need not wait as long
     raise AssertionError("the recorder did not come back")
 
 
 def test_a_full_disk_stops_reports_and_not_acting(world: World) -> None:
-    """RetryInfo says when to come again; what was lost meanwhile is counted."""
+    """RetryInfo says when to try again. Decisions that were lost meanwhile are counted."""
     world.act("e", 0)
     world.report(outcome("e", 0))
     pid = world.recorder()
@@ -301,7 +301,7 @@ def test_a_full_disk_stops_reports_and_not_acting(world: World) -> None:
 
 
 def test_what_jobs_learned_and_dropped_is_told(world: World) -> None:
-    """GetExperience has what the learner wrote: used, dropped by reason, and the lengths."""
+    """GetExperience has the learner's figures: used, dropped by reason, and the lengths."""
     dropped = pb.DroppedEpisodes(reason="TOO_OLD", episodes=2, steps=7, lengths=[0, 1, 1])
     write_learned(world.root, world.policy, Learned(Position(1, 50), 30, 900, (dropped,)))
     found = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=30)
@@ -310,7 +310,7 @@ def test_what_jobs_learned_and_dropped_is_told(world: World) -> None:
 
 
 def test_deleted_episodes_are_gone_from_every_file(world: World) -> None:
-    """Of a subject: open and sealed episodes; their observations stand in no file any more."""
+    """A subject's open and sealed episodes are deleted; no file has their observations."""
     for episode in ("open", "sealed"):
         world.act(episode, 7777)
         world.act(episode, 0)
@@ -325,7 +325,7 @@ def test_deleted_episodes_are_gone_from_every_file(world: World) -> None:
 
 
 def test_counts(world: World) -> None:
-    """Open and sealed episodes, decisions and mean return by version and by caller."""
+    """Counts open and sealed episodes, decisions and mean return by version and by caller."""
     for episode in ("a", "b"):
         world.act(episode, 0)
     world.report(outcome("a", 0, pb.TERMINATED, reward=0.5))
@@ -338,9 +338,9 @@ def test_counts(world: World) -> None:
 
 
 def test_a_gymnasium_loop_with_the_client(world: World) -> None:
-    """An episode of 40 steps through `client.episode`.
+    """An episode of 40 steps is played with `client.episode`.
 
-    Reported in two calls, sealed as it was played.
+    It is reported in two calls, and sealed as it was played.
     """
     with (
         PolicyClient(world.server.address, timeout=60) as client,
@@ -357,7 +357,7 @@ def test_a_gymnasium_loop_with_the_client(world: World) -> None:
 
 
 def test_an_episode_that_its_caller_leaves_is_given_up(world: World) -> None:
-    """The last decision has no reward: the episode ends ABANDONED there."""
+    """The last decision has no reward, so the episode ends there as ABANDONED."""
     with PolicyClient(world.server.address, timeout=60) as client, client.episode(world.policy) as episode:
         episode.act([0.0, 0.0, 0.01, 0.0])
         episode.reward(1)
@@ -368,7 +368,7 @@ def test_an_episode_that_its_caller_leaves_is_given_up(world: World) -> None:
 
 
 def test_the_clients_buffer_survives_a_killed_recorder(world: World) -> None:
-    """Outcomes that wait are repeated until the recorder is back.
+    """The client repeats waiting outcomes until the recorder is back.
 
     Nothing is lost or counted twice.
     """
@@ -384,7 +384,11 @@ def test_the_clients_buffer_survives_a_killed_recorder(world: World) -> None:
 
 
 def test_the_client_says_what_is_wrong(world: World) -> None:
-    """A reward before the first act, a truncation without an observation, acting after the end."""
+    """The client refuses wrong use.
+
+    That is a reward before the first act, a truncation without an observation, and acting after the
+    end.
+    """
     with PolicyClient(world.server.address, timeout=60) as client:
         episode = client.episode(world.policy)
         with pytest.raises(FailedPrecondition, match="before the first act"):
@@ -400,7 +404,7 @@ def test_the_client_says_what_is_wrong(world: World) -> None:
 
 
 def test_the_clients_episode_on_an_event_loop(world: World) -> None:
-    """AsyncEpisode plays and reports as Episode does."""
+    """AsyncEpisode plays and reports like Episode."""
 
     async def play() -> None:
         async with (
@@ -417,7 +421,7 @@ def test_the_clients_episode_on_an_event_loop(world: World) -> None:
 
 
 def test_the_command_sets_shows_and_deletes(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """`policyctl experience` changes one field and keeps the others; it deletes by subject."""
+    """`policyctl experience` changes one field and keeps the others. It deletes by subject."""
 
     def policyctl(*arguments: str) -> str:
         assert run(["--server", world.server.address, "experience", *arguments]) == 0
@@ -435,7 +439,7 @@ def test_the_command_sets_shows_and_deletes(world: World, capsys: pytest.Capture
 
 
 def test_episodes_go_out_as_files(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`policyctl experience export` writes both formats, and the audit log has it."""
+    """`policyctl experience export` writes both formats, and the audit log has the export."""
     world.act("e", 0)
     world.report(outcome("e", 0, pb.TERMINATED))
     for name, magic in (("episodes.parquet", b"PAR1"), ("episodes.tar", b"policyd/")):
@@ -450,7 +454,7 @@ def test_episodes_go_out_as_files(world: World, tmp_path: Path, capsys: pytest.C
 
 
 def test_play_reports_what_it_plays(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """`policyctl play --report`: the episodes are sealed with the returns that it prints."""
+    """With `policyctl play --report` the episodes are sealed with the returns that it prints."""
     words = ["--policy", world.policy, "--version", "1", "--env", "CartPole-v1", "--episodes", "2"]
     assert run(["--server", world.server.address, "--json", "play", "--report", *words]) == 0
     told = json.loads(capsys.readouterr().out)

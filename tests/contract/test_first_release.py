@@ -29,13 +29,13 @@ def _parsed(name: str) -> Message:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_recorded_messages_mean_what_they_meant(name: str) -> None:
-    """Every field has its old name, type and content; nothing lands in a new field."""
+    """Every field has its old name, type and content. Nothing is in a new field."""
     assert json_format.MessageToDict(_parsed(name)) == MESSAGES[name]["content"]
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_today_s_code_writes_the_same_bytes(name: str) -> None:
-    """The same content is the same bytes on the wire as in the first release."""
+    """The same content gives the same bytes as in the first release."""
     recorded = (RECORDED / f"{name}.binpb").read_bytes()
     fresh = type(_parsed(name))()
     json_format.ParseDict(MESSAGES[name]["content"], fresh)
@@ -43,7 +43,7 @@ def test_today_s_code_writes_the_same_bytes(name: str) -> None:
 
 
 def test_the_room_for_episodes_is_used_for_nothing_else() -> None:
-    """Of the fields 12 to 15, which the first release kept free, only `decisions` is taken."""
+    """Of the fields 12 to 15, which the first release reserved, only `decisions` is used."""
     taken = {
         (message.DESCRIPTOR.name, field.name)
         for message in (policy_pb2.ActRequest, policy_pb2.ActResponse)

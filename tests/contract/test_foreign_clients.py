@@ -27,7 +27,7 @@ needs_curl = pytest.mark.skipif(not _speaks_http2(), reason="there is no curl wi
 
 
 def _curl(url: str, message: bytes, folder: Path, *flags: str) -> tuple[list[bytes], dict[str, str]]:
-    """The messages of an answer, and its headers and trailers."""
+    """The messages of a response, with its headers and trailers."""
     (folder / "body").write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
     command = ["curl", "--silent", "--show-error", "--max-time", "30", *flags]
     command += ["--header", "content-type: application/grpc", "--header", "te: trailers"]
@@ -50,7 +50,7 @@ def _messages(data: bytes) -> list[bytes]:
 
 @needs_curl
 def test_curl_asks_in_plain_text(start_server: StartServer, publish: Publish, tmp_path: Path) -> None:
-    """--http2-prior-knowledge: the answer of a gRPC client, and a trailer with status 0."""
+    """With --http2-prior-knowledge curl gets a gRPC client's response, with trailer status 0."""
     publish()
     server = start_server()
     url = f"http://{server.address}{ACT}"
@@ -63,11 +63,11 @@ def test_curl_asks_in_plain_text(start_server: StartServer, publish: Publish, tm
 
 @needs_curl
 def test_curl_is_told_what_is_wrong(start_server: StartServer, publish: Publish, tmp_path: Path) -> None:
-    """A request for an unknown policy: HTTP 200, no message, NOT_FOUND with its reason."""
+    """A request for an unknown policy gives HTTP 200, no message, and NOT_FOUND with its reason."""
     publish()
     url = f"http://{start_server().address}{ACT}"
     request = ActRequest(policy="unknown", observations=REQUEST.observations).SerializeToString()
-    (tmp_path / "answer").touch()  # curl writes no empty file
+    (tmp_path / "answer").touch()  # curl writes no file if it is empty
     messages, headers = _curl(url, request, tmp_path, "--http2-prior-knowledge")
     assert not messages
     assert headers["grpc-status"] == "5"

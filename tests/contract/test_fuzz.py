@@ -25,7 +25,7 @@ callers:
     roles: [act, train, admin]
     token_sha256: {hashlib.sha256(TOKEN.encode()).hexdigest()}
 """
-# Of methods that this server does not offer, gRPC itself says so.
+# For methods that this server does not have, gRPC itself responds.
 OFFERED = [
     method
     for method in METHODS
@@ -39,7 +39,7 @@ OFFERED = [
 def test_no_request_is_answered_with_an_internal_error(
     publish: Publish, start_server: StartServer, tmp_path: Path, guarded: bool
 ) -> None:
-    """Odd, spoiled, torn and random messages to every method, with and without authorization."""
+    """Odd, changed, cut and random messages go to every method, with and without authorization."""
     publish()
     publish(promote=False)
     flags: tuple[str, ...] = ("--trainer", "127.0.0.1:1")
@@ -59,9 +59,9 @@ def test_no_request_is_answered_with_an_internal_error(
 def test_a_request_that_does_not_parse_is_counted(
     publish: Publish, start_server: StartServer, tmp_path: Path, guarded: bool
 ) -> None:
-    """Every method answers INVALID_ARGUMENT, and UNAUTHENTICATED before the guard.
+    """Every method responds INVALID_ARGUMENT, or UNAUTHENTICATED if the guard comes first.
 
-    The metrics have both.
+    The metrics count both.
     """
     publish()
     flags: tuple[str, ...] = ("--metrics", "127.0.0.1:0", "--open", "none", "--trainer", "127.0.0.1:1")
@@ -76,7 +76,7 @@ def test_a_request_that_does_not_parse_is_counted(
     for method, code in fuzzer.findings.codes:
         if guarded:
             assert code == "UNAUTHENTICATED", method
-        elif "TrainingService" not in method:  # its bytes are the trainer's to parse
+        elif "TrainingService" not in method:  # its bytes are parsed by the trainer
             assert code == "INVALID_ARGUMENT", method
         service, name = method[1:].split("/")
         labels = {"grpc_service": service, "grpc_method": name, "grpc_code": code}

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, needs_front]
 
 COUNTED = Path(__file__).with_name("counted.py")
 REQUESTS = 500
-SPARE = REQUESTS // 5  # objects: what a connection or a cache may take, once
+SPARE = REQUESTS // 5  # objects that a connection or a cache may add once
 ACT = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(raw=bytes(16)), seed=3)
 QUEUED = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0] * 4), temperature=2.0)
 REFUSED = pb.ActRequest(policy="nobody", observations=pb.FloatArray(values=[0] * 4))
@@ -51,7 +51,7 @@ class Counted:
         self.inference = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def count(self) -> int:
-        """Its objects now."""
+        """The number of its objects."""
         self.process.send_signal(signal.SIGUSR2)
         return int(self._pipe.read_text())
 
@@ -83,7 +83,7 @@ def _streams(server: Counted) -> None:
 
 
 def _left(server: Counted) -> None:
-    """Streams whose clients go in the middle."""
+    """Streams that their clients leave before the end."""
     for _ in range(REQUESTS):
         answers = server.policy.StreamAct(iter([pb.StreamActRequest(request=ACT)] * 2))
         next(answers)
@@ -112,11 +112,11 @@ KINDS: dict[str, Callable[[Counted], None]] = {
 
 
 def test_requests_leave_no_garbage(server: Counted) -> None:
-    """Of every kind, also those that fail and those whose client goes."""
+    """No kind of request leaves garbage, even if it fails or its client goes away."""
     for ask in KINDS.values():
         ask(server)
     for kind, ask in KINDS.items():
         before = server.count()
         ask(server)
-        server.policy.Act(ACT, timeout=60)  # what came before it has ended
+        server.policy.Act(ACT, timeout=60)  # all earlier work has then ended
         assert server.count() - before < SPARE, kind

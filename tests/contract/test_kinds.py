@@ -18,7 +18,7 @@ from tests.contract.test_act import _refusal
 from tests.policyd_server import artifacts, kinds
 
 RECORDED = Path(__file__).parent / "first_release"
-# Dark, because the random policies of these tests do not scale: with 255 their deviations overflow.
+# Dark, because the random policies of these tests do not scale: 255 would overflow the deviations.
 PIXELS = np.random.default_rng(0).integers(0, 8, (3, 6, 5, 3), np.uint8)
 
 
@@ -36,7 +36,7 @@ def _floats(array: pb.FloatArray, *shape: int) -> Any:
 
 
 def test_every_kind_of_action(repository: ModelRepository, start_server: StartServer) -> None:
-    """The answer to each kind can be recomputed from its own fields.
+    """The response to each kind can be recomputed from its own fields.
 
     It has no field of another kind.
     """
@@ -74,7 +74,7 @@ def test_every_kind_of_action(repository: ModelRepository, start_server: StartSe
 def test_typed_observations_are_the_same_question(
     repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """A Dict with a uint8 image in its own types gets the answer that float32 rows get."""
+    """A Dict with a uint8 image in its own types gets the same response as float32 rows."""
     described = kinds.metadata("squashed", "mixed")
     server = _serve(repository, start_server, described)
     parts = spaces.leaves(described.observation_space)
@@ -89,7 +89,7 @@ def test_typed_observations_are_the_same_question(
 def test_pixels_are_answered_alike_however_they_come(
     repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """uint8 and float32, one row and several, the first of its kind and later ones, in a stream."""
+    """uint8 and float32 pixels give equal responses: alone, in batches, repeated, in streams."""
     described = kinds.metadata("discrete", "image", policy="camera")
     server = _serve(repository, start_server, described)
     for rows in (1, 3):
@@ -109,9 +109,9 @@ def test_pixels_are_answered_alike_however_they_come(
 def test_what_does_not_fit_the_kind_is_refused(
     repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """Masks and temperatures for vectors, choices out of range, both kinds of observations.
+    """Masks and temperatures for vectors, choices out of range and two observations are refused.
 
-    Each by name.
+    Each error names the field.
     """
     server = _serve(
         repository,
@@ -149,9 +149,9 @@ def test_what_does_not_fit_the_kind_is_refused(
 def test_answers_of_the_first_release(
     name: str, repository: ModelRepository, start_server: StartServer
 ) -> None:
-    """The first release's artifact answers its recorded requests as it did.
+    """The first release's artifact responds to its recorded requests as it did then.
 
-    Fields, actions, numbers.
+    The fields, actions and numbers are compared.
     """
     described = PolicyMetadata.FromString((RECORDED / "model.metadata.binpb").read_bytes())
     repository.publish("cartpole", {"model.onnx": RECORDED / "model.onnx"}, metadata=described)
@@ -162,7 +162,7 @@ def test_answers_of_the_first_release(
     assert [field.name for field, _ in answer.ListFields()] == [
         field.name for field, _ in recorded.ListFields()
     ]
-    for array in ("action_probs", "log_probs", "values"):  # another processor may round them differently
+    for array in ("action_probs", "log_probs", "values"):  # another processor may round these differently
         now, then = (_numbers(getattr(message, array)) for message in (answer, recorded))
         np.testing.assert_allclose(now, then, rtol=1e-5, atol=1e-6)
         getattr(answer, array).CopyFrom(getattr(recorded, array))

@@ -26,7 +26,7 @@ ROWS_OF_8_CALLS = 8 * 1024
 
 @pytest.fixture(autouse=True)
 def policies(repository: ModelRepository, publish: Publish) -> None:
-    """`slow` computes for tens of milliseconds, whatever it is asked; beside it a quick policy.
+    """`slow` always computes for tens of milliseconds; beside it there is a quick policy.
 
     `slow` has two versions.
     """
@@ -43,14 +43,14 @@ def _request(policy: str = "slow", rows: int = 1, **fields: Any) -> ActRequest:
 
 
 def _call(server: ServerProcess, request: ActRequest, timeout: float = 60) -> Any:
-    """Its future; calls of one channel arrive in their order."""
+    """Starts a call and returns its future. Calls of one channel arrive in their order."""
     return server.policy.Act.future(request, timeout=timeout)
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(start_server: StartServer) -> None:
-    """Beyond --max-queue-rows: RESOURCE_EXHAUSTED with RetryInfo.
+    """Beyond --max-queue-rows a request gets RESOURCE_EXHAUSTED with RetryInfo.
 
-    Who waits is answered, later ones too.
+    Waiting requests get their responses, and later ones, too.
     """
     server = start_server("--max-queue-rows", "4")
     calls = [_call(server, _request()) for _ in range(200)]
@@ -66,13 +66,13 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(start_server: S
 def test_who_has_no_time_left_is_not_computed_for(start_server: StartServer) -> None:
     """A request whose deadline passes while it waits is dropped before inference.
 
-    On a starved machine one may come between two calls, but not each of five.
+    On an overloaded machine one of them may get in between two calls, but not all five.
     """
     server = start_server("--metrics", "127.0.0.1:0")
-    server.policy.Act(_request(version=2), timeout=60)  # in memory from now on
+    server.policy.Act(_request(version=2), timeout=60)  # the version is in memory from now on
     for _ in range(5):
         first = _call(server, _request(rows=ROWS_OF_8_CALLS))
-        late = _call(server, _request(version=2), timeout=0.01)  # half of the first call
+        late = _call(server, _request(version=2), timeout=0.01)  # shorter than half of the first call
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         _call(server, _request(version=2)).cancel()
         first.result()
@@ -92,14 +92,14 @@ def test_a_large_request_lets_small_ones_pass(start_server: StartServer) -> None
 
 
 def test_a_draining_server_finishes_and_says_that_it_goes(start_server: StartServer, transport: str) -> None:
-    """After SIGTERM new calls get UNAVAILABLE, and those under way their answers.
+    """After SIGTERM new calls get UNAVAILABLE, and running calls get their responses.
 
-    grpc.aio itself ends a call that crosses with its goodbye with CANCELLED, the latest when the
-    drain ends.
+    grpc.aio itself ends a call that arrives just as it shuts down with CANCELLED, at the latest
+    when the drain ends.
     """
     server = start_server("--drain-seconds", "20")
     large = _call(server, _request(rows=ROWS_OF_8_CALLS))
-    server.policy.Act(_request("quick"), timeout=60)  # so the large one has arrived
+    server.policy.Act(_request("quick"), timeout=60)  # so the large request has arrived
     server.process.send_signal(signal.SIGTERM)
     while (code := _call(server, _request("quick")).code()) is grpc.StatusCode.OK:
         pass
@@ -109,7 +109,7 @@ def test_a_draining_server_finishes_and_says_that_it_goes(start_server: StartSer
 
 
 def test_a_slow_policy_holds_up_nobody_else(start_server: StartServer) -> None:
-    """While it computes, a quick policy answers, and so does health."""
+    """While the slow policy computes, a quick policy and health respond."""
     server = start_server()
     large = _call(server, _request(rows=ROWS_OF_8_CALLS))
     assert _call(server, _request("quick")).result().policy == "quick"

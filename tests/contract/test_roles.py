@@ -22,7 +22,7 @@ UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 ROLES = ("act", "train", "admin")
 
-# Method: the role that it needs; empty: none.
+# Method -> the role that it needs; empty: none.
 METHODS = {
     "/policy_api.v1.PolicyService/Act": "act",
     "/policy_api.v1.PolicyService/StreamAct": "act",
@@ -99,13 +99,13 @@ def server(folder: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def authority(folder: Path) -> Authority:
-    """Whom both sides trust."""
+    """The authority that both sides trust."""
     return Authority(folder)
 
 
 @pytest.fixture(scope="module")
 def tls_server(folder: Path, authority: Authority) -> Iterator[ServerProcess]:
-    """A server that wants a certificate."""
+    """A server that demands a certificate."""
     (folder / "tls").mkdir()
     files = authority.issue("server")
     flags = ["--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
@@ -116,7 +116,7 @@ def tls_server(folder: Path, authority: Authority) -> Iterator[ServerProcess]:
 
 
 def end_of(channel: Any, method: str, bearer: str | None = None) -> grpc.StatusCode:
-    """How a call with an empty message ends; one answer of a stream is enough."""
+    """How a call with an empty message ends. One response of a stream is enough."""
     metadata = () if bearer is None else (("authorization", f"Bearer {bearer}"),)
     try:
         if method.endswith(("StreamAct", "ServerReflectionInfo")):
@@ -134,7 +134,7 @@ def end_of(channel: Any, method: str, bearer: str | None = None) -> grpc.StatusC
 
 
 def test_the_table_names_every_method_of_the_contract() -> None:
-    """A method that is added must be given a role here, and one in policy_api.authorization."""
+    """A new method needs a role here, and one in policy_api.authorization."""
     services = [
         policy_pb2.DESCRIPTOR.services_by_name["PolicyService"],
         training_pb2.DESCRIPTOR.services_by_name["TrainingService"],
@@ -147,7 +147,10 @@ def test_the_table_names_every_method_of_the_contract() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("credential", ["none", "wrong", *ROLES])
 def test_tokens(server: ServerProcess, method: str, credential: str) -> None:
-    """Without a valid token UNAUTHENTICATED, without the role PERMISSION_DENIED, else through."""
+    """Without a valid token: UNAUTHENTICATED. Without the role: PERMISSION_DENIED.
+
+    With both the call goes through.
+    """
     bearer = {"none": None, "wrong": "wrong-token"}.get(credential, token(credential))
     code = end_of(server.channel, method, bearer)
     needed = METHODS[method]
@@ -160,7 +163,7 @@ def test_tokens(server: ServerProcess, method: str, credential: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("credential", ROLES)
 def test_certificates(tls_server: ServerProcess, authority: Authority, credential: str, method: str) -> None:
-    """A client certificate has the roles of the caller whose common name it bears."""
+    """A client certificate gives the roles of the caller with its common name."""
     mine = authority.issue(f"{credential}-certificate")
     address = tls_server.address.replace("127.0.0.1", "localhost")
     with grpc.secure_channel(address, channel_credentials(authority.certificate, mine)) as channel:
@@ -175,7 +178,7 @@ def test_certificates(tls_server: ServerProcess, authority: Authority, credentia
 def test_an_expired_certificate_gets_nowhere(
     tls_server: ServerProcess, authority: Authority, method: str
 ) -> None:
-    """The handshake fails, whatever the method and whatever the token beside it."""
+    """The handshake fails for every method, even with a good token."""
     mine = authority.issue("admin-certificate", expired=True)
     address = tls_server.address.replace("127.0.0.1", "localhost")
     with grpc.secure_channel(address, channel_credentials(authority.certificate, mine)) as channel:
@@ -183,7 +186,7 @@ def test_an_expired_certificate_gets_nowhere(
 
 
 def test_the_history_and_the_audit_log_know_who_promoted(server: ServerProcess) -> None:
-    """The authenticated name counts, not the one in the request; the log holds no token."""
+    """The history has the authenticated name instead of the request's. The log has no token."""
     metadata = (("authorization", f"Bearer {token('admin')}"),)
     request = policy_pb2.SetAliasRequest(policy="cartpole", alias="spare", version=1, actor="someone else")
     answer = server.policy.SetAlias(request, metadata=metadata)
@@ -197,13 +200,13 @@ def test_the_history_and_the_audit_log_know_who_promoted(server: ServerProcess) 
 
 
 def await_record(server: ServerProcess, *parts: str) -> None:
-    """Waits for a record of the audit log: it is written after the client has its answer."""
+    """Waits for a record of the audit log, which is written after the client has its response."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         lines = [line for line in server.log.splitlines() if '"policyd.audit"' in line]
         if any(all(part in line for part in parts) for line in lines):
             return
-        time.sleep(0.05)  # another process's file: there is no event to wait for
+        time.sleep(0.05)  # another process writes the file: there is no event to wait for
     raise AssertionError(f"no record with {parts}: {server.log}")
 
 
@@ -211,7 +214,7 @@ def await_record(server: ServerProcess, *parts: str) -> None:
 def test_a_server_refuses_to_listen_beyond_loopback_without_tls(
     folder: Path, tmp_path: Path, flags: list[str]
 ) -> None:
-    """Tokens without TLS would travel in the clear; --insecure is the explicit word."""
+    """Tokens without TLS could be read on the network, so --insecure must be set for that."""
     flags = [str(folder / flag) if flag.endswith(".yaml") else flag for flag in flags]
     with pytest.raises(RuntimeError, match=r"refusing to listen on 0[.]0[.]0[.]0:0"):
         ServerProcess(tmp_path, folder / "repository", *flags, "--listen", "0.0.0.0:0").stop()
@@ -229,6 +232,6 @@ def test_a_server_refuses_to_listen_beyond_loopback_without_tls(
 def test_settings_that_protect_nothing_end_the_start(
     folder: Path, tmp_path: Path, flags: list[str], fault: str
 ) -> None:
-    """A typo in a path must not open the door."""
+    """A wrong path in the settings must not start a server without protection."""
     with pytest.raises(RuntimeError, match=fault):
         ServerProcess(tmp_path, folder / "repository", *flags).stop()

@@ -28,7 +28,7 @@ OTHER, FRAGILE, OTHER_SPACES = 2, 3, 4
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
-    """Champion 1; versions that differ, that fail at elements of 100, and of other spaces."""
+    """Version 1 is the champion. Others differ, fail at elements of 100, or have other spaces."""
     repository = ModelRepository(tmp_path_factory.mktemp("shadow") / "repository")
     described = artifacts.metadata(POLICY)
     other = artifacts.metadata(POLICY, (5,))
@@ -57,7 +57,7 @@ def server(
 
 @pytest.fixture
 def client(server: ServerProcess) -> Iterator[PolicyClient]:
-    """A client; there is no shadow before and after."""
+    """A client. Before and after the test there is no shadow."""
     with PolicyClient(server.address, timeout=60) as client:
         client.set_shadow(POLICY, 0, 0.0)
         yield client
@@ -65,24 +65,24 @@ def client(server: ServerProcess) -> Iterator[PolicyClient]:
 
 
 def _until(client: PolicyClient, holds: Callable[[Comparison], bool]) -> Comparison:
-    """The newest comparison, once it is as it should be."""
+    """Waits until the newest comparison is as expected, and returns it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         found = client.compare_versions(POLICY)
         if found and holds(found[0]):
             return found[0]
         assert time.monotonic() < deadline, found
-        time.sleep(0.05)  # another process's state: there is no event to wait for
+        time.sleep(0.05)  # another process changes it: there is no event to wait for
 
 
 def test_a_shadow_computes_what_was_answered(server: ServerProcess, client: PolicyClient) -> None:
-    """Every request of both workers: the figures are those of both versions' answers."""
+    """The figures are those of both versions' responses to every request of both workers."""
     client.set_shadow(POLICY, OTHER, 1.0, reason="a look", actor="ann")
     rng = np.random.default_rng(0)
     requests = [rng.uniform(-5, 5, (rows, 4)).astype(np.float32) for rows in (1, 3, 1, 40, 7)] * 4
     mask = np.array([[True, False]])
     for observations in requests:
-        with PolicyClient(server.address, timeout=60) as each:  # a connection each: both workers get some
+        with PolicyClient(server.address, timeout=60) as each:  # one connection each: both workers get some
             assert each.act(observations, policy=POLICY, seed=1).version == 1
     client.act(requests[0], policy=POLICY, action_mask=mask, temperature=0.5)
     rows = sum(map(len, requests)) + 1
@@ -116,7 +116,7 @@ def _values(client: PolicyClient, observations: np.ndarray, version: int) -> np.
 
 
 def test_a_shadow_that_fails_fails_nobody(client: PolicyClient) -> None:
-    """The champion answers; the failure is counted, with what it was."""
+    """The champion responds. The shadow's failure is counted and described."""
     client.set_shadow(POLICY, FRAGILE, 1.0)
     observations = np.array([[0, 0, 0, 200]], np.float32)
     for _ in range(5):
@@ -125,11 +125,11 @@ def test_a_shadow_that_fails_fails_nobody(client: PolicyClient) -> None:
     found = _until(client, lambda found: found.requests + found.failures == 6)
     assert (found.failures, found.requests) == (5, 1)
     assert found.last_failure
-    assert found.divergence == pytest.approx(0, abs=1e-6)  # the champion's own weights
+    assert found.divergence == pytest.approx(0, abs=1e-6)  # it has the champion's own weights
 
 
 def test_a_share_of_the_requests(client: PolicyClient) -> None:
-    """About a third is computed; raising the share goes on with the same comparison."""
+    """About a third is computed. Raising the share continues the same comparison."""
     client.set_shadow(POLICY, OTHER, 0.3)
     for _ in range(300):
         client.act(np.zeros((1, 4), np.float32), policy=POLICY)
@@ -141,7 +141,7 @@ def test_a_share_of_the_requests(client: PolicyClient) -> None:
 
 
 def test_metrics_show_it(server: ServerProcess, client: PolicyClient) -> None:
-    """Prometheus gets the figures of all workers; the share is 0 once it has ended."""
+    """Prometheus gets the figures of all workers. The share is 0 when the shadow has ended."""
     client.set_shadow(POLICY, OTHER, 1.0)
     client.act(np.zeros((9, 4), np.float32), policy=POLICY)
     _until(client, lambda found: found.rows == 9)
@@ -156,7 +156,7 @@ def test_metrics_show_it(server: ServerProcess, client: PolicyClient) -> None:
     deadline = time.monotonic() + PATIENCE
     while sample("rows") != 9:
         assert time.monotonic() < deadline
-        time.sleep(0.1)  # metrics are looked at every two seconds
+        time.sleep(0.1)  # metrics are updated every two seconds
     assert sample("share") == 1.0
     assert sample("agreement") in (0.0, 1.0)
     assert sample("divergence_nats") > 0
@@ -176,7 +176,7 @@ def _metrics(server: ServerProcess) -> str:
 
 
 def test_what_cannot_be_a_shadow_is_refused(client: PolicyClient) -> None:
-    """Other spaces, the alias's own version, a share that is none, another generation."""
+    """Other spaces, the alias's own version, a bad share and an old generation are refused."""
     before = client.get_traffic(POLICY)
     with pytest.raises(FailedPrecondition, match="other observations"):
         client.set_shadow(POLICY, OTHER_SPACES, 0.5)
@@ -192,7 +192,7 @@ def test_what_cannot_be_a_shadow_is_refused(client: PolicyClient) -> None:
 def test_policyctl_starts_compares_and_stops(
     server: ServerProcess, client: PolicyClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`shadow start`, `compare`, `shadow stop`; who and why are in the history."""
+    """`shadow start`, `compare` and `shadow stop` work. History has who and why."""
     command = ["--server", server.address]
     assert (
         run([*command, "shadow", "start", "2", "--share", "100%", "--actor", "ann", "--reason", "why"]) == 0
@@ -214,7 +214,7 @@ def test_policyctl_starts_compares_and_stops(
 def test_a_policy_without_a_shadow_has_nothing_to_compare(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says what to do."""
+    """The error says what to do."""
     repository = ModelRepository(tmp_path / "repository")
     described = artifacts.metadata(POLICY)
     repository.publish(POLICY, {"model.onnx": artifacts.model(described)}, metadata=described)

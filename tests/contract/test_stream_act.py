@@ -38,7 +38,7 @@ class _Sent:
 
 
 def test_answers_come_in_order(publish: Publish, start_server: StartServer) -> None:
-    """A thousand messages sent without waiting: answer i is what Act gives for message i."""
+    """Of a thousand messages sent without waiting, response i is what Act gives for message i."""
     publish()
     server = start_server()
     requests = [_request(i / 100, first_row=i) for i in range(1000)]
@@ -51,9 +51,9 @@ def test_answers_come_in_order(publish: Publish, start_server: StartServer) -> N
 
 
 def test_a_pin_keeps_its_version_through_promotions(publish: Publish, start_server: StartServer) -> None:
-    """From pin_version to unpin_version one version answers.
+    """From pin_version to unpin_version one version responds.
 
-    Even one that nothing else keeps in memory.
+    That holds even for a version that nothing else keeps in memory.
     """
     publish()
     publish(promote=False)
@@ -75,7 +75,7 @@ def test_a_pin_keeps_its_version_through_promotions(publish: Publish, start_serv
 
 
 def test_a_pin_that_nobody_uses_expires(publish: Publish, start_server: StartServer) -> None:
-    """After pin-seconds the version is let go, and the stream says so."""
+    """After pin-seconds the version is released, and the stream says so."""
     publish()
     server = start_server("--pin-seconds", "0.05")
     sent = _Sent()
@@ -93,7 +93,7 @@ def test_a_pin_that_nobody_uses_expires(publish: Publish, start_server: StartSer
 
 
 def test_the_first_error_ends_the_stream(publish: Publish, start_server: StartServer) -> None:
-    """A bad message ends the stream with its status; a pinned stream refuses another version."""
+    """A bad message ends the stream with its status. A pinned stream refuses another version."""
     publish()
     publish(promote=False)
     server = start_server()

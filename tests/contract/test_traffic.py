@@ -54,7 +54,7 @@ def servers(
 
 @pytest.fixture
 def clients(servers: list[ServerProcess]) -> Iterator[list[PolicyClient]]:
-    """A client of each server; the alias is nobody's but its own version's before and after."""
+    """A client for each server. Before and after, the alias has only its own version."""
     found = [PolicyClient(server.address, timeout=60) for server in servers]
     yield found
     found[0].set_traffic(POLICY, [], reason="the test ends")
@@ -67,12 +67,12 @@ def share(version: int = 2, part: float = 0.25) -> list[TrafficShare]:
 
 
 def test_requests_without_a_key_are_dealt_by_share(clients: list[PolicyClient]) -> None:
-    """About a quarter is version 2's, by every worker, and receipts name the version."""
+    """Version 2 gets about a quarter, from every worker, and receipts name the version."""
     clients[0].set_traffic(POLICY, share())
-    asked = 10 * REQUESTS  # those that come within 0.2 ms are dealt together, so fewer are independent
+    asked = 10 * REQUESTS  # requests within 0.2 ms get one version together, so fewer of them are independent
     counts = Counter(clients[0].act(STATE, policy=POLICY).version for _ in range(asked))
     assert counts[1] + counts[2] == asked
-    assert 0.15 < counts[2] / asked < 0.35  # 6 standard deviations if 6 are dealt together
+    assert 0.15 < counts[2] / asked < 0.35  # 6 standard deviations if 6 requests get one version together
 
 
 def test_a_key_has_one_version_everywhere(clients: list[PolicyClient]) -> None:
@@ -88,14 +88,14 @@ def test_a_key_has_one_version_everywhere(clients: list[PolicyClient]) -> None:
     assert 0.1 < list(dealt.values()).count(2) / 200 < 0.4
     clients[0].set_traffic(POLICY, share(part=0.5))
     for key, version in dealt.items():
-        if version == 2:  # who has the version keeps it when its share rises
+        if version == 2:  # a key that has the version keeps it when the share rises
             assert clients[0].act(STATE, policy=POLICY, traffic_key=key).version == 2
 
 
 def _until_followed(clients: list[PolicyClient]) -> None:
-    """Until another server deals as the first does, which it does within its polling interval.
+    """Waits until another server uses the first one's shares, within its polling interval.
 
-    That it splits is not enough: it may still deal by the shares of the test before.
+    It must be the new shares: it may still have those of the test before.
     """
     keys = [f"user-{i}" for i in range(40)]
     for _ in range(500):
@@ -108,7 +108,7 @@ def _until_followed(clients: list[PolicyClient]) -> None:
 
 
 def test_an_episode_never_mixes_versions(servers: list[ServerProcess], clients: list[PolicyClient]) -> None:
-    """The hash of the episode decides, in the fast way, in protobuf's, and in streams."""
+    """The hash of the episode decides: on the fast path, on protobuf's, and in streams."""
     clients[0].set_traffic(POLICY, share(part=0.5))
     seen = set()
     for _ in range(20):
@@ -133,7 +133,7 @@ def test_an_episode_never_mixes_versions(servers: list[ServerProcess], clients: 
 
 
 def test_what_is_no_share_is_refused(clients: list[PolicyClient]) -> None:
-    """Shares out of range, of the own version, of versions that are not there or do not fit."""
+    """Bad shares, a share of the own version, and unknown or unfit versions are refused."""
     client = clients[0]
     before = client.get_traffic(POLICY)
     for shares in (share(part=0), share(part=1.5), share(1), [*share(2, 0.6), *share(3, 0.6)], share(2) * 2):
@@ -151,7 +151,7 @@ def test_what_is_no_share_is_refused(clients: list[PolicyClient]) -> None:
 
 
 def test_a_damaged_version_is_refused(repository: ModelRepository, clients: list[PolicyClient]) -> None:
-    """Shares of a version whose bytes are not those that were published change nothing."""
+    """Shares of a version whose bytes have changed since publication are refused."""
     described = artifacts.metadata(POLICY)
     model = artifacts.model(described, seed=9)
     version = repository.publish(POLICY, {"model.onnx": model}, metadata=described).version
@@ -166,7 +166,7 @@ def test_a_damaged_version_is_refused(repository: ModelRepository, clients: list
 def test_policyctl_shows_and_sets(
     servers: list[ServerProcess], clients: list[PolicyClient], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`traffic set 2=25%`, `traffic show`, and back; who and why are kept."""
+    """`traffic set 2=25%` and `traffic show` work, and the way back. Who and why are kept."""
     command = ["--server", servers[0].address, "--json", "traffic"]
     assert run([*command, "set", "2=25%", "--reason", "a look", "--actor", "ann"]) == 0
     found = json.loads(capsys.readouterr().out)

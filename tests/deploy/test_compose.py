@@ -21,7 +21,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_of_ours_has_no_privileges(services: dict[str, dict[str, Any]], name: str) -> None:
-    """Read-only root, no capabilities, no new privileges, a memory limit."""
+    """Each has a read-only root, no capabilities or new privileges, and a memory limit."""
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -30,14 +30,14 @@ def test_a_container_of_ours_has_no_privileges(services: dict[str, dict[str, Any
 
 
 def test_ports_are_published_on_loopback_unless_asked_otherwise(services: dict[str, dict[str, Any]]) -> None:
-    """Every published port names loopback, as it stands or as its variable's default."""
+    """Every published port is on loopback, directly or as its variable's default."""
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith(("127.0.0.1:", "${POLICYD_PUBLISH:-127.0.0.1}:")) for port in ports)
 
 
 def test_the_trainer_is_reached_over_its_own_network_only(services: dict[str, dict[str, Any]]) -> None:
-    """No published port, no network but the internal one that it shares with the server."""
+    """The trainer publishes no port. Its only network is the one it shares with the server."""
     assert "ports" not in services["trainer"]
     assert services["trainer"]["networks"] == ["back"]
     networks = yaml.safe_load((TOP / "docker-compose.yml").read_text())["networks"]
@@ -55,7 +55,7 @@ def test_images_run_as_a_fixed_user_and_check_health_over_grpc(name: str) -> Non
 
 
 def test_the_gpu_file_asks_for_a_gpu_and_the_cuda_build() -> None:
-    """It changes the trainer only, by keys that it has; the Dockerfile knows the argument."""
+    """The file changes only keys of the trainer that exist. The Dockerfile knows the argument."""
     [(name, changed)] = yaml.safe_load((TOP / "docker-compose.gpu.yml").read_text())["services"].items()
     assert name == "trainer"
     [device] = changed["deploy"]["resources"]["reservations"]["devices"]

@@ -37,7 +37,7 @@ def on_ray() -> Resources:
 
 @pytest.mark.parametrize("name", ["server", "trainer"])
 def test_a_pod_has_no_privileges_and_is_probed_over_grpc(base: Resources, name: str) -> None:
-    """Not root, no capabilities, a read-only root, limits; readiness is grpc.health.v1."""
+    """Pods are not root, have no capabilities, a read-only root, limits and a gRPC probe."""
     pod = base["Deployment", name]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -49,13 +49,13 @@ def test_a_pod_has_no_privileges_and_is_probed_over_grpc(base: Resources, name: 
 
 
 def test_never_two_trainers(base: Resources) -> None:
-    """One owns the jobs: an update ends the old one before it starts the new one."""
+    """Only one trainer owns the jobs: an update ends the old one before it starts the new one."""
     spec = base["Deployment", "trainer"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 def test_clients_get_the_address_of_every_server(base: Resources) -> None:
-    """The service is headless, and the autoscaler alone says how many servers there are."""
+    """The service is headless, and only the autoscaler says how many servers there are."""
     assert base["Service", "server"]["spec"]["clusterIP"] == "None"
     assert "replicas" not in base["Deployment", "server"]["spec"]
     assert base["HorizontalPodAutoscaler", "server"]["spec"]["scaleTargetRef"]["name"] == "server"
@@ -64,7 +64,7 @@ def test_clients_get_the_address_of_every_server(base: Resources) -> None:
 def test_machines_of_the_cluster_share_object_storage(on_ray: Resources) -> None:
     """Workers have the image, the variables and the secrets of the trainer.
 
-    Checkpoints lie beside the versions: nothing mounts a volume.
+    Checkpoints are beside the versions, and nothing mounts a volume.
     """
     worker = on_ray["RayCluster", "jobs"]["spec"]["workerGroupSpecs"][0]["template"]["spec"]
     trainer = on_ray["Deployment", "trainer"]["spec"]["template"]["spec"]
@@ -78,7 +78,7 @@ def test_machines_of_the_cluster_share_object_storage(on_ray: Resources) -> None
 
 
 def test_a_wrong_field_is_found(base: Resources, on_ray: Resources) -> None:
-    """In a kind of Kubernetes, and in a pod inside a kind that an operator brings."""
+    """A wrong field is found in a kind of Kubernetes, and in a pod inside a kind of an operator."""
     server = copy.deepcopy(base["Deployment", "server"])
     assert list(validate.problems(server, RELEASE)) == []
     server["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
@@ -90,7 +90,7 @@ def test_a_wrong_field_is_found(base: Resources, on_ray: Resources) -> None:
 
 
 def test_every_variable_is_a_setting(on_ray: Resources) -> None:
-    """What the manifests set is a flag that the guide lists."""
+    """Every variable in the manifests is a flag that the guide lists."""
     settings = (FOLDER.parents[1] / "docs/guide/settings.md").read_text()
     names: set[str] = set()
     for (kind, _), resource in on_ray.items():

@@ -20,7 +20,7 @@ promtool = pytest.mark.skipif(
 @promtool
 @pytest.mark.parametrize("command", [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]])
 def test_promtool_accepts_the_alert_rules(command: list[str]) -> None:
-    """The rules are valid, stay silent on a quiet service, and each fires on what it is for."""
+    """The rules are valid and silent on a quiet service, and each fires for its fault."""
     done = subprocess.run(
         ["promtool", *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
     )
@@ -28,7 +28,7 @@ def test_promtool_accepts_the_alert_rules(command: list[str]) -> None:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """docs/guide/operations.md has a heading for each alert, and none for an alert that is gone."""
+    """docs/guide/operations.md has a heading for each alert, and no heading for a removed one."""
     groups = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
     alerts = {rule["alert"] for group in groups for rule in group["rules"]}
     operations = (DEPLOY.parent / "docs/guide/operations.md").read_text()

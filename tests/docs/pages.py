@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
-#: Commands that blocks run, beside those of the shell: none of them is run here, all are recorded.
+#: Commands that blocks run, in addition to those of the shell. None is run here; all are recorded.
 COMMANDS = (
     *("policyctl", "policyd-server", "policyd-trainer", ".venv/bin/policyctl", ".venv/bin/activate"),
     *("deploy/secrets", "examples/ci/retrain.sh", "python", "pip", "make", "docker", "docker-compose"),
     *("curl", "ray", "kubectl", "openssl", "sha256sum", "grep"),
 )
 
-# Writes the variables of policyd, the command's name and its arguments: all at once, because the
-# commands of a pipe run beside each other.
+# Writes the variables of policyd, the command's name and its arguments in one write, because the
+# commands of a pipe run at the same time.
 _STUB = """#!/bin/sh
 record=$(/usr/bin/env | while read -r line; do
     case "$line" in POLICYD_*|_POLICYCTL_*) printf '%s\\037' "$line";; esac
@@ -28,7 +28,7 @@ printf '%s\\036' "$record" >> "$CALLS"
 
 
 class Block(NamedTuple):
-    """A fenced block: the file that it is in, its place there, its language and its text."""
+    """A fenced block: its file, its place there, its language and its text."""
 
     page: Path
     place: int
@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One command of a block as the shell would start it."""
+    """One command of a block, as the shell would start it."""
 
     variables: dict[str, str]
     name: str
@@ -62,7 +62,8 @@ def blocks(*languages: str) -> list[Block]:
 def calls(text: str, folder: Path) -> list[Call]:
     """The commands that a shell starts for a block, in order.
 
-    AssertionError: its syntax is wrong, or a command is unknown.
+    Raises:
+        AssertionError: the syntax is wrong, or a command is unknown.
     """
     recorded = folder / "calls"
     recorded.touch()

@@ -21,13 +21,13 @@ from tests.docs.pages import ROOT, Block, Call, blocks, calls
 from tests.docs.programs import PROGRAMS
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-#: What other programs make, so that options which want a file find one.
+#: Files that other programs make, for options that need an existing file.
 FILES = ("receipt.json", "spaces.yaml", "cartpole-1.tar", "cartpole.tar", "model.onnx", "frames.npy")
 
 
 @pytest.fixture
 def parsed_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder with the files that pages speak of; click's commands parse and do nothing."""
+    """A folder with the files that pages mention. click's commands parse and do nothing."""
     monkeypatch.setattr(click.Command, "invoke", lambda self, context: None)
     for name in FILES:
         (tmp_path / name).touch()
@@ -44,7 +44,7 @@ def parsed_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_commands_are_right(
     block: Block, parsed_only: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The shell takes the block, and each program takes its arguments."""
+    """The shell accepts the block, and each program accepts its arguments."""
     folder = tmp_path_factory.mktemp("shell")
     (folder / "secrets/clients").mkdir(parents=True)
     (folder / "secrets/clients/act.token").write_text("token")
@@ -55,7 +55,7 @@ def test_commands_are_right(
 
 
 def _wrong_with(call: Call) -> str:
-    """Why a command cannot work; empty: it can, or is of a program that nothing is known of."""
+    """Why a command cannot work. Empty if it can, or if nothing is known about the program."""
     if call.name in PROGRAMS and "_POLICYCTL_COMPLETE" not in call.variables:
         return _refusal(call)
     if call.name == "make":
@@ -75,7 +75,7 @@ def _wrong_with(call: Call) -> str:
 
 
 def _refusal(call: Call) -> str:
-    """What one of our programs says against its arguments."""
+    """The error of one of our programs about its arguments."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in call.variables.items():
             environment.setenv(name, value)
@@ -97,7 +97,7 @@ def test_every_command_is_told() -> None:
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_names_exist(block: Block) -> None:
-    """It is Python, and what it imports of ours is there."""
+    """Each block is valid Python, and our names that it imports exist."""
     for node in ast.walk(ast.parse(block.text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("policyd"):
             module = importlib.import_module(str(node.module))
@@ -106,11 +106,11 @@ def test_python_names_exist(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml", "json"), ids=str)
 def test_data_can_be_read(block: Block) -> None:
-    """Each is a whole document."""
+    """Each block is a complete document."""
     assert yaml.safe_load(block.text) if block.language == "yaml" else json.loads(block.text)
 
 
 def test_the_configuration_shown_is_the_file() -> None:
-    """docs/guide/ci.md shows policies/cartpole.yaml."""
+    """docs/guide/ci.md shows policies/cartpole.yaml unchanged."""
     [shown] = [block for block in blocks("yaml") if block.page.stem == "ci"]
     assert yaml.safe_load(shown.text) == yaml.safe_load((ROOT / "policies/cartpole.yaml").read_text())

@@ -18,12 +18,12 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import ServerProcess
 
 PAGE = Path(__file__).parents[2] / "docs/guide/http.md"
-WRITTEN = "http://127.0.0.1:8000"  # where the page's server listens
+WRITTEN = "http://127.0.0.1:8000"  # the address in the page's commands
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with the policy and the trainer that the page speaks of."""
+    """A server with the policy and the trainer that the page uses."""
     folder = tmp_path_factory.mktemp("page")
     publish_versions(ModelRepository(folder / "repository"))
     trainer = Trainer()
@@ -39,11 +39,11 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_curl_examples(url: str) -> None:
-    """Each command succeeds and prints what the page says it prints."""
+    """Each command succeeds and prints what the page shows."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     commands = [block for block in _blocks("sh") if block.startswith("curl")]
-    told = [block.replace(WRITTEN, url).replace("JOB_ID", "job-1") for block in commands]  # the trainer's
+    told = [block.replace(WRITTEN, url).replace("JOB_ID", "job-1") for block in commands]  # the trainer's job
     printed = [_run(["sh", "-ec", block]) for block in told]
     act, promoted, watched, wrong, inferred = printed
     shown, told_wrong = map(json.loads, _blocks("json"))
@@ -57,7 +57,7 @@ def test_the_curl_examples(url: str) -> None:
 
 
 def test_the_javascript_example(url: str, tmp_path: Path) -> None:
-    """It prints an action and a version, that a seed is a string, and the reason of the error."""
+    """The example prints an action and a version, a seed as a string, and the error's reason."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
@@ -71,7 +71,7 @@ def test_the_javascript_example(url: str, tmp_path: Path) -> None:
 
 
 def _run(command: list[str], **environment: Any) -> str:
-    """What a command prints."""
+    """The output of a command."""
     ended = subprocess.run(
         ["env", *(f"{name}={value}" for name, value in environment.items()), *command],
         capture_output=True,

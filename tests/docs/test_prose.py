@@ -13,7 +13,7 @@ PATH = Path(__file__).parents[2] / "docs/prose.py"
 
 @pytest.fixture(scope="module")
 def prose() -> ModuleType:
-    """The script as a module; docs/ is no package."""
+    """The script as a module. docs/ is not a package."""
     specification = importlib.util.spec_from_file_location("prose", PATH)
     assert specification is not None
     assert specification.loader is not None
@@ -34,7 +34,7 @@ def prose() -> ModuleType:
     ],
 )
 def test_what_is_accepted(prose: ModuleType, text: str) -> None:
-    """100 columns, wide code, a line that is one link, and cells that hold a phrase."""
+    """100 columns, wide code, a line with only a link, and cells with a phrase are accepted."""
     assert list(prose.faults(text)) == []
 
 
@@ -48,13 +48,13 @@ def test_what_is_accepted(prose: ModuleType, text: str) -> None:
     ],
 )
 def test_what_is_reported(prose: ModuleType, text: str, fault: str) -> None:
-    """The last line of each text, and why."""
+    """The fault of the last line of each text is reported, with its reason."""
     [(line, message)] = prose.faults(text)
     assert line == len(text.splitlines())
     assert fault in message
 
 
 def test_every_page_is_looked_at(prose: ModuleType) -> None:
-    """The pages at the top, the guide and the notes are among them."""
+    """The pages include those at the top, the guide and the notes."""
     names = {page.relative_to(PATH.parents[1]).as_posix() for page in prose.pages()}
     assert {"README.md", "ARCHITECTURE.md", "docs/guide/client.md", "docs/notes/training.md"} <= names

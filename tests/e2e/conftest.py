@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """Both run, with an empty repository."""
+    """A trainer and a server, with an empty repository."""
     with Stack(StackSettings(tmp_path)) as running:
         yield running
 
@@ -31,14 +31,14 @@ def client(stack: Stack) -> Iterator[PolicyClient]:
 
 
 class Shell:
-    """Runs policyctl as a process of its own."""
+    """Runs policyctl in a process of its own."""
 
     def __init__(self, address: str, variables: dict[str, str]) -> None:
         self.address = address
         self._variables = variables
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What it printed on stdout; the test fails at another exit code."""
+        """Returns what policyctl printed on stdout. Fails the test at another exit code."""
         program = Path(sys.executable).with_name("policyctl")
         done = subprocess.run(
             [str(program), "--server", self.address, *arguments],
@@ -56,7 +56,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which examples/corridor was installed as the package that it is."""
+    """A folder with examples/corridor installed as a package."""
     folder = tmp_path_factory.mktemp("site")
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
     subprocess.run([*pip, "--target", str(folder), str(ROOT / "examples" / "corridor")], check=True)
@@ -65,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def corridor_stack(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose operator installed the corridor and allows it."""
+    """A stack whose operator has installed and allowed the corridor."""
     settings = StackSettings(
         tmp_path_factory.mktemp("stack"),
         trainer_arguments=("--allow-env", "corridor:*"),
@@ -77,7 +77,7 @@ def corridor_stack(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def corridor(corridor_stack: Stack, site: Path) -> Shell:
-    """Policyctl against a server that serves a policy for the corridor, learned a moment ago."""
+    """The command policyctl for a server with a newly trained policy for the corridor."""
     shell = Shell(corridor_stack.server_address, {"PYTHONPATH": str(site)})
     what = ("--policy", "corridor", "--env", "corridor:Corridor-v0", "--algorithm", "a2c")
     shell("retrain", *what, "--set", "total_timesteps=40000", "--wait", "--timeout", "100s")

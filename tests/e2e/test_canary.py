@@ -29,7 +29,7 @@ CLIENTS = 3
 
 @pytest.fixture
 def repository(tmp_path: Path) -> ModelRepository:
-    """Versions 1 and 2, champion 1."""
+    """Versions 1 and 2, where 1 is the champion."""
     repository = ModelRepository(tmp_path / "repository")
     for seed in (0, 1):
         described = artifacts.metadata(POLICY)
@@ -57,7 +57,7 @@ def start(tmp_path: Path, repository: ModelRepository) -> Iterator[Callable[[], 
 
 @contextmanager
 def world(server: ServerProcess, worth: float) -> Iterator[Counter[int]]:
-    """Clients that play episodes of one step; version 2 returns `worth` more than version 1.
+    """Clients play episodes of one step. Version 2 returns `worth` more than version 1.
 
     Every tenth episode is given up. Yields how many episodes each version began.
     """
@@ -81,7 +81,7 @@ def world(server: ServerProcess, worth: float) -> Iterator[Counter[int]]:
                     outcome = experience_pb2.Outcome(episode_id=episode, reward=reward, end=end)
                     begun[version] += 1
                     client.report_outcomes([outcome], policy=POLICY)
-                except Exception:  # noqa: BLE001 -- the server restarts
+                except Exception:  # noqa: BLE001  the server is restarting
                     stop.wait(0.05)
 
     threads = [threading.Thread(target=play, args=(seed,)) for seed in range(CLIENTS)]
@@ -99,7 +99,7 @@ def _until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline
-        time.sleep(0.1)  # another process's state: there is no event to wait for
+        time.sleep(0.1)  # another process changes it: there is no event to wait for
 
 
 def _record(client: PolicyClient) -> None:
@@ -113,7 +113,7 @@ def _canary(client: PolicyClient) -> traffic_pb2.Canary:
 
 
 def _only_the_champion_answers(begun: Counter[int]) -> bool:
-    """Of the next hundred episodes of the champion and what begins meanwhile."""
+    """Checks that the champion gets the next hundred episodes, and all that begin meanwhile."""
     before = begun.copy()
     _until(lambda: begun[1] > before[1] + 100)
     return begun[2] == before[2]
@@ -122,7 +122,7 @@ def _only_the_champion_answers(begun: Counter[int]) -> bool:
 def test_a_worse_version_loses_its_share(
     start: Callable[[], ServerProcess], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is gone soon, the reason is said, and the champion answers everybody."""
+    """The version is removed soon, with a reason, and the champion gets all requests."""
     server = start()
     command = ["--server", server.address]
     with PolicyClient(server.address, timeout=60) as client:
@@ -150,9 +150,10 @@ def test_a_worse_version_loses_its_share(
 
 
 def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], ServerProcess]) -> None:
-    """The server ends in the middle; the next one goes on with what was recorded, and promotes.
+    """The server ends during the canary. The next one continues from the records and promotes.
 
-    The version is better only from the restart on: before, a few episodes would promote it at once.
+    The version is better only after the restart: before it, a few episodes would promote it at
+    once.
     """
     server = start()
     with PolicyClient(server.address, timeout=60) as client:
@@ -177,7 +178,7 @@ def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], Serve
 
 
 def test_a_canary_is_cancelled_at_any_moment(start: Callable[[], ServerProcess]) -> None:
-    """Its share is gone when the call returns; a moved alias cancels it, too."""
+    """The share is gone when the call returns. Moving the alias cancels the canary, too."""
     server = start()
     with PolicyClient(server.address, timeout=60) as client:
         _record(client)

@@ -14,7 +14,7 @@ from policyd_server.command import serve_command as server
 from policyd_trainer.service.command import serve as trainer
 
 ROOT = Path(__file__).parents[2]
-OF_SCRIPTS = {"POLICYD_PORT_FILE"}  # inside a container nobody reads it
+OF_SCRIPTS = {"POLICYD_PORT_FILE"}  # no caller inside a container reads it
 SERVICES = {"server": server, "trainer": trainer}
 
 
@@ -25,7 +25,7 @@ def _variables(command: click.Command) -> set[str]:
 
 
 def _passed(service: str) -> dict[str, Any]:
-    """What the compose files set in a service's container, TLS included."""
+    """The variables that the compose files set in a service's container, with TLS."""
     passed: dict[str, Any] = {}
     for file in ("docker-compose.yml", "docker-compose.secure.yml"):
         passed |= yaml.safe_load((ROOT / file).read_text())["services"][service]["environment"]
@@ -33,27 +33,27 @@ def _passed(service: str) -> dict[str, Any]:
 
 
 def _fixed(service: str) -> set[str]:
-    """What the image itself says: addresses inside the container, and its folders."""
+    """The variables that the image itself sets: addresses inside the container, and folders."""
     return set(re.findall(r"^ +(POLICYD_\w+)=", (ROOT / service / "Dockerfile").read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_setting_is_left_out(service: str) -> None:
-    """A variable in .env that the guide names counts in the container, too."""
+    """A variable of the guide that .env sets has its effect in the container, too."""
     missing = _variables(SERVICES[service]) - set(_passed(service)) - _fixed(service)
     assert missing == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_nothing_is_passed_that_nobody_reads(service: str) -> None:
-    """A mistyped variable would be passed in vain."""
-    known = _variables(SERVICES[service]) | {"POLICYD_TLS_CA"}  # of the health check
+    """Each variable that is passed belongs to an option, so none is misspelt."""
+    known = _variables(SERVICES[service]) | {"POLICYD_TLS_CA"}  # for the health check
     assert {name for name in _passed(service) if name.startswith("POLICYD_")} - known == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_not_set_keeps_its_default(service: str) -> None:
-    """A variable without a value here is passed only where somebody has set it."""
+    """A variable without a value is passed only if somebody has set it."""
     for name, value in _passed(service).items():
         own = value is None or f"${{{name}" in value or name in ("POLICYD_INSECURE", "POLICYD_TLS_CA")
         assert own or value.startswith("/run/policyd/"), (name, value)

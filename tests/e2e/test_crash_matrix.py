@@ -41,7 +41,7 @@ def s3_system(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ],
 )
 def test_a_job_survives(system: System, victim: str, phase: str) -> None:
-    """It goes on and ends with exactly one version, promoted once, that the server answers with."""
+    """The job ends with exactly one version, promoted once, and the server responds with it."""
     outcome = trial(system, victim, phase)
     assert outcome.wrong == (), outcome
 
@@ -51,6 +51,6 @@ def test_a_job_survives(system: System, victim: str, phase: str) -> None:
     [("worker", "TRAINING"), ("worker", "PUBLISHING"), ("trainer", "COMPARING"), ("everything", "PROMOTING")],
 )
 def test_a_job_survives_on_s3(s3_system: System, victim: str, phase: str) -> None:
-    """The same with the repository in object storage."""
+    """The same holds with the repository in object storage."""
     outcome = trial(s3_system, victim, phase)
     assert outcome.wrong == (), outcome

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo, where another stack is set up.
+    """Runs the demo with the variables of another stack set.
 
     It runs in a process group of its own, as a terminal would start it.
     """
@@ -43,7 +43,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _read_until(process: subprocess.Popen[str], text: str) -> str:
-    """What was printed up to the line that has `text`."""
+    """The output up to the line that contains `text`."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:
@@ -65,7 +65,7 @@ def _assert_gone(pid: int) -> None:
 
 
 def test_ctrl_c_stops_everything(demo: subprocess.Popen[str]) -> None:
-    """Ctrl-C while it trains: exit code 130, a word about it, both services and the client gone."""
+    """Ctrl-C during training gives exit code 130 and a message, and ends services and client."""
     printed = _read_until(demo, "running")
     os.killpg(demo.pid, signal.SIGINT)  # a terminal sends it to the whole foreground group
     rest, _ = demo.communicate(timeout=60)
@@ -77,7 +77,7 @@ def test_ctrl_c_stops_everything(demo: subprocess.Popen[str]) -> None:
 
 
 def test_ctrl_c_before_it_begins(tmp_path: Path) -> None:
-    """While its modules are imported: the same word and exit code."""
+    """Ctrl-C while modules are imported gives the same message and exit code."""
     (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
     done = subprocess.run(
         (sys.executable, "-m", "examples.demo"),
@@ -92,9 +92,9 @@ def test_ctrl_c_before_it_begins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["trainer", "server"])
 def test_a_process_that_dies_ends_the_demo(demo: subprocess.Popen[str], victim: int) -> None:
-    """Kill -9 of either service in the middle.
+    """One of the services is killed with kill -9.
 
-    Exit code 1, its name and signal, the other one gone too.
+    The demo names it and the signal, ends the other one, and has exit code 1.
     """
     printed = _read_until(demo, "running")
     services = _services(printed)
@@ -107,7 +107,7 @@ def test_a_process_that_dies_ends_the_demo(demo: subprocess.Popen[str], victim: 
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    """`make up` on a port that is taken names it and leaves nothing behind."""
+    """`make up` with a port in use names the port and leaves nothing behind."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = (sys.executable, "-m", "examples.stack", "--folder", str(tmp_path))
@@ -134,7 +134,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 
 
 def test_no_network_is_said(tmp_path: Path) -> None:
-    """`make install` without an index says what is missing, and the next run starts over."""
+    """`make install` without an index says what is missing, and the next run starts again."""
     variables = os.environ | {
         "PIP_INDEX_URL": "http://127.0.0.1:1/simple",
         "PIP_CONFIG_FILE": os.devnull,

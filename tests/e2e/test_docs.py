@@ -22,13 +22,13 @@ SETTINGS = ROOT / "docs/guide/settings.md"
 PACKAGES = ("policyd", "proto/policy_api", "server/policyd_server", "trainer/policyd_trainer")
 
 
-COMMON = {"-V", "-h", "--help", "--version", "--json"}  # of any command; policyctl.md explains --json
+COMMON = {"-V", "-h", "--help", "--version", "--json"}  # options of any command; policyctl.md explains --json
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link points at a file or folder, and its fragment at a heading there."""
+    """Every relative link leads to a file or folder, and its fragment to a heading there."""
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
     assert [link for link in links if not _leads_somewhere(page, link)] == []
 
@@ -40,7 +40,7 @@ def _leads_somewhere(page: Path, link: str) -> bool:
 
 
 def _fragments(text: str) -> set[str]:
-    """The names under which GitHub offers a page's headings."""
+    """The fragments under which GitHub links a page's headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -56,7 +56,7 @@ def test_every_page_is_found(folder: str) -> None:
 
 
 def test_a_page_of_the_guide_says_what_it_is_for() -> None:
-    """Each begins with what the reader can do or knows after it."""
+    """Each page of the guide begins with what the reader can do or knows after it."""
     for page in (ROOT / "docs/guide").glob("*.md"):
         assert page.read_text().split("\n\n")[1].startswith("After this page "), page.name
 
@@ -64,7 +64,7 @@ def test_a_page_of_the_guide_says_what_it_is_for() -> None:
 def test_the_settings_of_a_run_are_listed() -> None:
     """docs/guide/training.md has each setting of TrainingConfig with its default, and no other."""
     rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| ", TRAINING.read_text(), re.MULTILINE)
-    given = {"policy", "env_id", "algorithm", "seed"}  # the options of `retrain`
+    given = {"policy", "env_id", "algorithm", "seed"}  # options of `retrain`
     defaults = {name: field.default for name, field in TrainingConfig.model_fields.items()}
     assert {name for name, _ in rows} == defaults.keys() - given
     for name, told in rows:
@@ -72,7 +72,7 @@ def test_the_settings_of_a_run_are_listed() -> None:
 
 
 def _value(told: str) -> object:
-    """A default as the page writes it: JSON, a `word`, or none."""
+    """A default in the page's notation: JSON, a `word`, or none."""
     if told == "none":
         return None
     try:
@@ -122,7 +122,7 @@ def test_no_setting_is_left_out() -> None:
 
 
 def _default(command: str, option: click.Option) -> object:
-    """What holds without the option; None: nothing does."""
+    """The value without the option; None if there is none."""
     field = Settings.model_fields.get(str(option.name)) if command == "server" else None
     value = option.default if field is None else field.default
     return value if isinstance(value, int | str) and not isinstance(value, bool) and value != "" else None
@@ -137,7 +137,7 @@ def test_every_dependency_has_its_reason() -> None:
     names = {re.split(r"[\[<>=~! ]", requirement)[0] for requirement in wanted}
     text = (ROOT / "ARCHITECTURE.md").read_text().partition("## Dependencies")[2].partition("\n## ")[0]
     explained = {name for name in names if name in text or name.startswith("types-")}
-    explained |= {"opentelemetry-exporter-otlp-proto-grpc"} & names  # `-exporter-...` in its row
+    explained |= {"opentelemetry-exporter-otlp-proto-grpc"} & names  # the row says `-exporter-...`
     assert names - explained == set()
     pinned = {
         line.partition("==")[0].lower().replace("_", "-")

@@ -22,7 +22,7 @@ TINY = "policy: cartpole\nenv: CartPole-v1\nalgorithm: a2c\n"
 TINY += "settings: {total_timesteps: 4000, evaluation_episodes: 10}\n"
 LONG = TINY.replace("4000", "50000000")
 
-# Real trainings of 4,000 steps: seconds on an idle machine, minutes where ten others use it.
+# Real trainings of 4,000 steps take seconds on an idle machine, minutes on a busy one.
 
 Retrain = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -42,7 +42,7 @@ def _command(stack: Stack, config: Path, *more: str) -> list[str]:
 
 @pytest.fixture
 def retrain(stack: Stack, tmp_path: Path) -> Retrain:
-    """Runs `policyctl retrain` on a configuration; its exit code and its JSON."""
+    """Runs `policyctl retrain` on a configuration. Returns its exit code and its JSON."""
 
     def run(text: str, *more: str) -> tuple[int, dict[str, Any]]:
         config = tmp_path / "config.yaml"
@@ -59,7 +59,7 @@ def retrain(stack: Stack, tmp_path: Path) -> Retrain:
 def test_promoted_then_not_to_be_told_apart(retrain: Retrain) -> None:
     """The first version is promoted.
 
-    The same once more, on the same seeds, cannot be told from it.
+    The same training with the same seeds gives a version that cannot be told from it.
     """
     code, document = retrain(TINY)
     assert (code, document["outcome"], document["promoted"]) == (Exit.OK, "promoted", True)
@@ -70,29 +70,29 @@ def test_promoted_then_not_to_be_told_apart(retrain: Retrain) -> None:
 
 
 def test_below_the_floor(retrain: Retrain) -> None:
-    """A floor that CartPole cannot reach is the gate's refusal."""
+    """If CartPole cannot reach the minimum return, the gate refuses."""
     code, document = retrain(TINY + "promotion: {min_return: 501}\n")
     assert (code, document["outcome"]) == (Exit.GATE_REFUSED, "gate_refused")
 
 
 def test_a_failed_job(retrain: Retrain) -> None:
-    """A job that reaches its limit has failed, and says which one."""
+    """A job that reaches its limit fails, and names the limit."""
     code, document = retrain(LONG + "limits: {env_steps: 1000}\n")
     assert (code, document["outcome"]) == (Exit.JOB_FAILED, "job_failed"), document["message"]
     assert "ENV_STEP_LIMIT" in document["message"]
 
 
 def test_a_wrong_setting_is_shown_in_the_file(retrain: Retrain) -> None:
-    """What the trainer refuses is a bad request with the file's line."""
+    """What the trainer refuses is shown as a bad request, with the line of the file."""
     code, document = retrain(TINY.replace("4000", "4000, gamma: 2"))
     assert (code, document["outcome"]) == (Exit.BAD_REQUEST, "bad_request")
     assert "config.yaml:4: settings[gamma]" in document["message"]
 
 
 def test_timed_out_killed_attached_cancelled(stack: Stack, retrain: Retrain, tmp_path: Path) -> None:
-    """A time-out leaves the job, and so does kill -9.
+    """The job goes on after a time-out, and after kill -9 of the command.
 
-    The next run attaches and sees it cancelled.
+    The next run attaches to it and sees it cancelled.
     """
     code, document = retrain(LONG, "--timeout", "3s")
     assert (code, document["outcome"]) == (Exit.TIMED_OUT, "timed_out")
@@ -101,7 +101,7 @@ def test_timed_out_killed_attached_cancelled(stack: Stack, retrain: Retrain, tmp
     for end in ("kill", "cancel"):
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
-            assert job_id in process.stderr.readline()  # attached
+            assert job_id in process.stderr.readline()  # the run has attached
             if end == "kill":
                 process.send_signal(signal.SIGKILL)
             else:
@@ -115,7 +115,7 @@ def test_timed_out_killed_attached_cancelled(stack: Stack, retrain: Retrain, tmp
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    """Without a server the files say that too."""
+    """Without a server the output files say so."""
     config = tmp_path / "config.yaml"
     config.write_text(TINY)
     program = str(Path(sys.executable).with_name("policyctl"))

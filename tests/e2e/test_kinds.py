@@ -33,7 +33,7 @@ SHAPES = {"discrete": (), "multi_discrete": (3,), "multi_binary": (4,), "squashe
 
 
 class Strict(gym.Env[np.ndarray, object]):
-    """Takes only actions that its space contains; ends after five steps."""
+    """Accepts only actions that its space contains. Ends after five steps."""
 
     observation_space = gym.spaces.Box(-10, 10, (4,), np.float32)
 
@@ -41,13 +41,13 @@ class Strict(gym.Env[np.ndarray, object]):
         self.action_space = GYM[kind]
 
     def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> object:  # type: ignore[override]
-        """Begins."""
+        """Starts an episode."""
         super().reset(seed=seed)
         self._left = 5
         return self.np_random.normal(size=4).astype(np.float32), {}
 
     def step(self, action: object) -> object:  # type: ignore[override]
-        """Rewards an action that is one of the space's."""
+        """Rewards an action that its space contains."""
         self._left -= 1
         reward = float(self.action_space.contains(action))
         return self.np_random.normal(size=4).astype(np.float32), reward, self._left == 0, False, {}
@@ -75,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_answers_are_arrays_of_their_kind(server: str, kind: str) -> None:
-    """`actions` is what is to be played, one row an observation."""
+    """`actions` has the environment's actions, one row per observation."""
     with PolicyClient(server, timeout=60) as client:
         answer = client.act(np.zeros((3, 4)), policy=kind.replace("_", "-"), seed=1)
     assert answer.actions.shape == (3, *SHAPES[kind])
@@ -87,7 +87,7 @@ def test_answers_are_arrays_of_their_kind(server: str, kind: str) -> None:
 def test_answers_are_verified_from_their_receipts(
     server: str, kind: str, how: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What the server drew is recomputed; a changed action is found."""
+    """What the server drew is recomputed, and a changed action is found."""
     receipt = tmp_path / "receipt.json"
     rows = ("0,0.1,-0.2,0.3", "1,-1,0.5,0", "2,2,2,2")
     where = ("--server", server)
@@ -103,7 +103,7 @@ def test_answers_are_verified_from_their_receipts(
 
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_episodes_play_what_the_space_contains(server: str, kind: str) -> None:
-    """Each answered action arrives in the environment's own shape, type and numbers."""
+    """Each action has the environment's own shape, type and numbers."""
     env_id, name = f"Strict-{kind}-v0", kind.replace("_", "-")
     gym.register(env_id, lambda **_: Strict(kind), disable_env_checker=True)
     with PolicyClient(server, timeout=60) as client:
@@ -122,9 +122,9 @@ def _seen(count: int) -> list[dict[str, object]]:
 
 
 def test_observations_go_in_their_own_types(server: str) -> None:
-    """With the policy's space the client takes what an environment answers.
+    """With the policy's space, the client takes observations as an environment returns them.
 
-    It asks the same question.
+    The request is the same.
     """
     seen = _seen(3)
     with PolicyClient(server, timeout=60) as client:
@@ -144,9 +144,9 @@ def test_observations_go_in_their_own_types(server: str) -> None:
 
 
 class Seeing(Strict):
-    """The same, seen by a camera and a choice.
+    """The same environment, observed by a camera and a choice.
 
-    `blurred` pixels have another type than the space's.
+    With `blurred` the pixels have another type than the space's.
     """
 
     observation_space = gym.spaces.Dict(
@@ -162,19 +162,19 @@ class Seeing(Strict):
         return {"camera": camera / 2 if self._blurred else camera, "choice": self.np_random.integers(-2, 5)}
 
     def reset(self, **arguments: object) -> object:  # type: ignore[override]
-        """Begins."""
+        """Starts an episode."""
         super().reset(**arguments)  # type: ignore[arg-type]
         return self._shown(), {}
 
     def step(self, action: object) -> object:  # type: ignore[override]
-        """As Strict."""
+        """See `Strict.step`."""
         ended: tuple[object, ...] = super().step(action)  # type: ignore[assignment]
         return self._shown(), *ended[1:]
 
 
 @pytest.mark.parametrize("blurred", [False, True])
 def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
-    """Images are played whether or not the environment keeps to its space's type."""
+    """Images can be played whether or not the environment keeps to its space's type."""
     gym.register("Seeing-v0", entry_point=lambda **_: Seeing(blurred), disable_env_checker=True)
     with PolicyClient(server, timeout=60) as client:
         version = client.get_policy("seeing").versions[0]
@@ -188,9 +188,9 @@ def test_what_is_seen_is_played(server: str, blurred: bool) -> None:
 def test_composite_observations_on_the_command_line(
     server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Members as JSON are asked as a row is, and the receipt is verified.
+    """Members as JSON give the same request as a row, and the receipt is verified.
 
-    What is no object is refused.
+    JSON that is not an object is refused.
     """
     one = {name: np.asarray(part).tolist() for name, part in _seen(1)[0].items()}
     receipt = str(tmp_path / "receipt.json")
@@ -202,7 +202,7 @@ def test_composite_observations_on_the_command_line(
 
 
 def test_images_from_a_file(server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What an environment saw is asked from an .npz, and answered as over the client."""
+    """Observations in an .npz file give the same response as over the client."""
     seen = _seen(3)
     members = {name: np.stack([np.asarray(one[name]) for one in seen]) for name in seen[0]}
     np.savez(tmp_path / "seen.npz", allow_pickle=False, **members)

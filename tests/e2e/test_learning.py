@@ -29,7 +29,7 @@ BEST = 0.99 * ARMS.max()
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Both run, with an empty repository."""
+    """A trainer and a server, with an empty repository."""
     folder = tmp_path_factory.mktemp("stack")
     with Stack(StackSettings(folder, variables={"POLICYD_WORKERS": "1"})) as running:
         yield running
@@ -37,7 +37,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def repository(stack: Stack) -> ModelRepository:
-    """What both share."""
+    """The repository that both share."""
     return ModelRepository(stack.settings.repository)
 
 
@@ -50,7 +50,7 @@ def client(stack: Stack) -> Iterator[PolicyClient]:
 
 @pytest.fixture(scope="module")
 def job(stack: Stack) -> TrainingJob:
-    """A continuous job, begun from spaces alone."""
+    """A continuous job that began from spaces alone."""
     shell = Shell(stack.server_address, {})
     spaces = stack.settings.folder / "spaces.yaml"
     spaces.write_text(SPACES)
@@ -60,7 +60,7 @@ def job(stack: Stack) -> TrainingJob:
 
 
 def expected_reward(client: PolicyClient) -> float:
-    """Of what the champion does now."""
+    """The expected reward of the champion."""
     answer = client.act(np.zeros((1, 2), np.float32), policy=POLICY)
     return float(np.asarray(answer.action_probs)[0] @ ARMS)
 
@@ -68,7 +68,10 @@ def expected_reward(client: PolicyClient) -> float:
 def test_the_job_begins_with_an_untrained_version(
     job: TrainingJob, client: PolicyClient, repository: ModelRepository
 ) -> None:
-    """It is served, its metadata has the spaces, and the mode is LEARN, in the caller's name."""
+    """The untrained version is served, with the spaces in its metadata.
+
+    The mode is LEARN, set in the caller's name.
+    """
     found = client.get_experience(POLICY)
     assert (found.config.mode, len(found.history)) == (3, 1)
     metadata = repository.read(POLICY, 1).metadata
@@ -79,7 +82,7 @@ def test_the_job_begins_with_an_untrained_version(
 def test_the_bandit_is_learned_although_the_worker_is_killed(
     job: TrainingJob, stack: Stack, client: PolicyClient, repository: ModelRepository
 ) -> None:
-    """Within 1% of the optimum after two kill -9; no acknowledged outcome is used twice."""
+    """It comes within 1% of the optimum after two kill -9. No acknowledged outcome counts twice."""
     with Players(stack.server_address) as players:
         for _ in range(2):
             version = repository.aliases(POLICY).aliases["champion"]
@@ -103,10 +106,10 @@ def test_the_bandit_is_learned_although_the_worker_is_killed(
 
 @pytest.mark.timeout(660)
 def test_it_says_that_it_waits_when_nobody_plays(job: TrainingJob, client: PolicyClient) -> None:
-    """The phase is WAITING; policyctl shows batches and steps, and no estimate.
+    """The phase is WAITING. policyctl shows batches and steps, and no estimate.
 
-    It learns first from what has been played so far, which a busy machine takes minutes for: its
-    worker has the lowest priority.
+    The job first learns from what has been played so far. On a busy machine that takes minutes,
+    because its worker has the lowest priority.
     """
     for seen in client.watch_training_job(job.job_id, timeout=600):
         if seen.progress.phase == TrainingProgress.WAITING:
@@ -116,14 +119,14 @@ def test_it_says_that_it_waits_when_nobody_plays(job: TrainingJob, client: Polic
 
 
 def test_a_second_job_of_the_same_policy_is_refused(job: TrainingJob, client: PolicyClient) -> None:
-    """It fails with a reason that names the way out."""
+    """The second job fails with a reason that says what to do."""
     spec = TrainingSpec(policy=POLICY, source=TrainingSpec.EXPERIENCE)
     other = client.wait_for_training_job(client.create_training_job(spec).job_id, timeout=60)
     assert (other.state, other.failure.reason) == (TrainingJob.FAILED, "ALREADY_LEARNING")
 
 
 def test_ordinary_jobs_run_beside_it(job: TrainingJob, client: PolicyClient) -> None:
-    """A job without an end takes no other job's turn, though the trainer runs one at a time."""
+    """A continuous job does not delay other jobs, although the trainer runs one at a time."""
     settings = {"total_timesteps": "64", "n_envs": "2", "n_steps": "4", "candidates": "1"}
     spec = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="a2c", settings=settings)
     spec.settings["evaluation_episodes"] = "2"
@@ -134,7 +137,7 @@ def test_ordinary_jobs_run_beside_it(job: TrainingJob, client: PolicyClient) -> 
 def test_cancelling_ends_it_within_three_seconds(
     job: TrainingJob, client: PolicyClient, repository: ModelRepository
 ) -> None:
-    """It has published, so it succeeded, and its result is its last version."""
+    """The job has published, so it succeeded. Its result is its last version."""
     began = time.monotonic()
     client.cancel_training_job(job.job_id)
     ended = client.wait_for_training_job(job.job_id, timeout=60)
@@ -163,7 +166,7 @@ def test_cancelling_ends_it_within_three_seconds(
     ],
 )  # fmt: skip
 def test_a_wrong_request_names_the_field(client: PolicyClient, fields: dict[str, object], named: str) -> None:
-    """Nothing is queued."""
+    """The error names the field, and nothing is queued."""
     spec = TrainingSpec(**{"policy": POLICY, "source": TrainingSpec.EXPERIENCE, **fields})  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument) as raised:
         client.create_training_job(spec)

@@ -32,7 +32,7 @@ SETTINGS = ("batch_steps=256", "learning_rate=0.005", "n_epochs=4")
 
 @contextmanager
 def learner(folder: Path, location: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`policyd-trainer learn` on a machine that has nothing of the server's."""
+    """`policyd-trainer learn` on a machine without access to the server's files."""
     spaces = folder / "spaces.yaml"
     spaces.write_text(SPACES)
     words = ["learn", "--policy", POLICY, "--repository", location, "--progress", "none"]
@@ -49,7 +49,7 @@ def learner(folder: Path, location: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_it_is_learned_and_nothing_acknowledged_is_lost(tmp_path: Path, s3: S3Server) -> None:
-    """Server and learner die by kill -9; then the learner has read what was reported, once."""
+    """Server and learner die by kill -9. Then the learner has read each report exactly once."""
     location = s3.location()
     repository = ModelRepository(location)
     repository.prepare()
@@ -98,7 +98,7 @@ def test_it_is_learned_and_nothing_acknowledged_is_lost(tmp_path: Path, s3: S3Se
 
 
 def is_served(address: str) -> bool:
-    """Whether the server has the policy; sets its mode."""
+    """Whether the server has the policy. Sets its mode."""
     with PolicyClient(address, timeout=60) as client:
         try:
             client.set_experience_config(POLICY, ExperienceConfig(mode=ExperienceConfig.LEARN))
@@ -108,5 +108,5 @@ def is_served(address: str) -> bool:
 
 
 def champion(repository: ModelRepository) -> int:
-    """What the alias names; 0: nothing."""
+    """The version that the alias names; 0 if there is none."""
     return repository.aliases(POLICY).aliases.get("champion", 0)

@@ -17,7 +17,7 @@ NOTEBOOK = ROOT / "examples" / "notebook" / "cartpole.ipynb"
 
 
 def test_the_notebook_trains_serves_asks_and_plots(tmp_path: Path) -> None:
-    """All cells in order, as one program: it learns, promotes, draws twice, plays and stops."""
+    """All cells run in order, as one program: it learns, promotes, draws twice, plays and stops."""
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     assert all(not cell["outputs"] for cell in cells), "outputs belong to no commit"
     program = tmp_path / "notebook.py"

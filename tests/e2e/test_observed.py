@@ -37,7 +37,7 @@ def collector() -> Iterator[tuple[Collector, str]]:
 
 
 def test_a_job_is_one_trace_and_is_counted(tmp_path: Path, collector: tuple[Collector, str]) -> None:
-    """Server, trainer and the worker's run hang together.
+    """Server, trainer and the worker's run are in one trace.
 
     Jobs are counted by state, with their duration.
     """
@@ -59,7 +59,7 @@ def test_a_job_is_one_trace_and_is_counted(tmp_path: Path, collector: tuple[Coll
 
 
 def test_a_jobs_log_lines_have_its_request_id(tmp_path: Path) -> None:
-    """The id that the client brought, at server, trainer and worker.
+    """The client's id is in the logs of server, trainer and worker.
 
     The log of a failed worker stays.
     """
@@ -79,7 +79,7 @@ def test_a_jobs_log_lines_have_its_request_id(tmp_path: Path) -> None:
 
 
 def train(stub: TrainingServiceStub, metadata: Metadata = (), limits: JobLimits | None = None) -> TrainingJob:
-    """A short job, to its end."""
+    """Runs a short job to its end."""
     spec = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="reinforce")
     spec.settings.update(total_timesteps="50000000" if limits else "1000", evaluation_episodes="2")
     request = CreateTrainingJobRequest(spec=spec, limits=limits)
@@ -91,7 +91,7 @@ def train(stub: TrainingServiceStub, metadata: Metadata = (), limits: JobLimits 
 def await_sample(folder: Path, wanted: str) -> None:
     """Waits for a line of the trainer's metrics.
 
-    They are brought up to date every other second.
+    They are updated every two seconds.
     """
     found = re.search(r"metrics on (http://\S+)", (folder / "trainer.log").read_text())
     assert found is not None
@@ -100,5 +100,5 @@ def await_sample(folder: Path, wanted: str) -> None:
         with urllib.request.urlopen(found[1], timeout=10) as answer:
             if wanted in answer.read().decode():
                 return
-        time.sleep(0.2)  # a poll over HTTP: there is no event to wait for
+        time.sleep(0.2)  # this polls over HTTP: there is no event to wait for
     raise AssertionError(f"no {wanted}")

@@ -17,7 +17,7 @@ from policyd.cli.exits import Exit
 from policyd.repository import ModelRepository
 from tests.policyd_server.artifacts import metadata, model
 
-# Seconds. What is promised, by the quickest of three: a machine under load is no reason to fail.
+# Seconds that are promised. The fastest of three counts, because the machine may be busy.
 WITHIN = 2.0
 PATIENCE = 30.0
 STATE = np.zeros((1, 4), np.float32)
@@ -25,9 +25,9 @@ STATE = np.zeros((1, 4), np.float32)
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[list[str]]:
-    """Two servers over one repository with versions 1 and 2, champion 2.
+    """Two servers with one repository. It has versions 1 and 2; 2 is the champion.
 
-    Their trainer is not there.
+    Their trainer is not running.
     """
     repository = ModelRepository(tmp_path / "repository")
     for seed in (1, 2):
@@ -45,7 +45,7 @@ def servers(tmp_path: Path) -> Iterator[list[str]]:
 
 
 def _until_it_answers_with(client: PolicyClient, version: int) -> float:
-    """Seconds from now on."""
+    """Waits until the server responds with the version. Returns the seconds."""
     begin = time.monotonic()
     while client.act(STATE, policy="cartpole").version != version:
         assert time.monotonic() - begin < PATIENCE, f"it does not answer with version {version}"
@@ -53,7 +53,7 @@ def _until_it_answers_with(client: PolicyClient, version: int) -> float:
 
 
 def test_it_reaches_every_server(servers: list[str]) -> None:
-    """Rolled back at one server, both answer with the version before; who, when and why is kept."""
+    """After a rollback on one server, both use the version before. Who, when and why is kept."""
     took = []
     with PolicyClient(servers[0], timeout=60) as first, PolicyClient(servers[1], timeout=60) as second:
         for _ in range(3):

@@ -33,9 +33,9 @@ SETTINGS = {
 }
 NARROW = {"log_std_init": "-1"}
 WRAPPED = {"wrappers": '["gymnasium.wrappers:FlattenObservation"]'}
-#: On the preset for Box actions, as a run chooses it.
+#: Overrides the preset for Box actions, which a run would choose.
 REINFORCE = {"algorithm": "reinforce", "preset": "continuous"}
-#: Policy: keyword arguments of the environment, further settings, a return that random actions do
+#: Policy -> keyword arguments of the environment, further settings, a return that random actions do
 #: not reach, and an observation.
 KINDS: dict[str, tuple[dict[str, object], dict[str, str], float, str]] = {
     "masked": ({"actions": "discrete", "observations": "choice", "masked": True}, {}, 5.5, "3"),
@@ -62,7 +62,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
 
 @pytest.fixture(scope="module")
 def server(repository: ModelRepository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one server for all of them."""
+    """The address of one server for all tests."""
     folder = tmp_path_factory.mktemp("server")
     command = (sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0", "--trainer", "127.0.0.1:1")
     free = {"POLICYD_METRICS": "127.0.0.1:0"}
@@ -79,9 +79,9 @@ def test_train_serve_play(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The policy learns its task, plays through the server as the trainer found.
+    """The policy learns its task, and plays through the server as well as the trainer found.
 
-    Answers are verified.
+    Its responses are verified.
     """
     arguments, settings, least, observation = KINDS[policy]
     chosen: dict[str, Any] = {**SETTINGS, **settings, "env_kwargs": json.dumps(arguments)}

@@ -9,7 +9,7 @@ from policyd import PolicyClient, errors
 
 
 def test_training_calls_go_through_the_server(stack: Stack, client: PolicyClient) -> None:
-    """The server forwards: lists, errors with their details, watches."""
+    """The server forwards lists, errors with their details, and watches."""
     assert client.list_training_jobs() == []
     with pytest.raises(errors.NotFound):
         client.get_training_job("nope")
@@ -18,7 +18,7 @@ def test_training_calls_go_through_the_server(stack: Stack, client: PolicyClient
 
 
 def test_without_the_trainer_the_server_goes_on(stack: Stack, client: PolicyClient) -> None:
-    """Training calls answer Unavailable and say when to try again; everything else is as before."""
+    """Training calls give Unavailable with a time to try again. Everything else works as before."""
     stack.trainer.stop()
     with pytest.raises(errors.Unavailable) as caught:
         client.list_training_jobs()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/retrain.yml"
-# Learns for a moment only: what is tested is the pipeline.
+# The training is short, because the pipeline is tested.
 CONFIG = """\
 policy: cartpole
 env: CartPole-v1
@@ -54,7 +54,7 @@ def test_each_workflow_is_linted(workflow: Path) -> None:
 )
 def test_the_workflow_runs_what_ci_is_here(event: str, job: str, script: str) -> None:
     """The workflow `ci` starts on the event and runs the script, which is executable."""
-    workflow = yaml.load((WORKFLOW.parent / "ci.yml").read_text(), yaml.BaseLoader)  # `on` stays a word
+    workflow = yaml.load((WORKFLOW.parent / "ci.yml").read_text(), yaml.BaseLoader)  # keeps `on` as a word
     assert event in workflow["on"]
     assert f"'{event}'" in workflow["jobs"][job]["if"]
     assert script in [step.get("run") for step in workflow["jobs"][job]["steps"]]
@@ -62,9 +62,9 @@ def test_the_workflow_runs_what_ci_is_here(event: str, job: str, script: str) ->
 
 
 def _run_workflow(folder: Path, config: Path) -> dict[str, int]:
-    """Each step's exit code by name.
+    """Runs the steps. Returns the exit code of each by its name.
 
-    After a failure only steps that always run, as GitHub does it.
+    After a failure only the steps with `always()` run, as on GitHub.
     """
     values = dict.fromkeys(("vars.POLICYD_PRODUCTION", "secrets.POLICYD_PRODUCTION_TOKEN"), "")
     values |= {"inputs.config": str(config), "github.event.before": "0" * 40}
@@ -88,7 +88,7 @@ def _run_workflow(folder: Path, config: Path) -> dict[str, int]:
 
 def _run_step(script: str, environment: dict[str, str], log: Path) -> int:
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
-    with log.open("ab") as output:  # a file: the stack keeps it open
+    with log.open("ab") as output:  # to a file, because the stack keeps it open
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -109,7 +109,7 @@ def test_the_workflows_steps_run_as_they_stand(
 ) -> None:
     """If the gate refuses, only the retraining fails.
 
-    What came out is posted and kept in any case.
+    The results are posted and kept in any case.
     """
     codes = _run_workflow(tmp_path, _config(tmp_path, floor))
     log = (tmp_path / "step.log").read_text()
@@ -138,9 +138,8 @@ def production(tmp_path: Path) -> Iterator[tuple[ServerProcess, ModelRepository]
 def test_the_shell_script(tmp_path: Path, production: tuple[ServerProcess, ModelRepository]) -> None:
     """The script for other CI systems compares with production's champion.
 
-    It brings the new champion to production.
-
-    It leaves the same files and the same exit code as the workflow, and no process.
+    It copies the new champion to production. It leaves the same files and the same exit code as the
+    workflow, and no process.
     """
     server, repository = production
     out = tmp_path / "out"
@@ -160,5 +159,5 @@ def test_the_shell_script(tmp_path: Path, production: tuple[ServerProcess, Model
     state = repository.aliases("cartpole")
     assert state.aliases["champion"] == 2
     assert "imported" in state.history[-1].reason
-    assert json.loads((out / "tiny.json").read_text())["version"] == 2  # 1 is production's
+    assert json.loads((out / "tiny.json").read_text())["version"] == 2  # version 1 is production's
     assert "both stopped" in (out / "stack.log").read_text()

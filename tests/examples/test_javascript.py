@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    """A copy of the example with its two packages and what they bring."""
+    """A copy of the example with its two packages and their dependencies."""
     folder = tmp_path / "examples" / "javascript"
     ignored = shutil.ignore_patterns("node_modules")
     shutil.copytree(ROOT / "examples" / "javascript", folder, ignore=ignored)

@@ -76,7 +76,7 @@ def test_a2c_is_the_trainers(time_limit: int) -> None:
 def test_it_runs_as_a_student_starts_it(
     train: Train, episodes: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A few episodes: each has a return, the mean is printed, the same seed gives the same run."""
+    """A short run gives each episode's return and prints the mean. The same seed repeats it."""
     returns = train(episodes, seed=1)
     assert len(returns) == episodes
     assert all(1 <= value <= 500 for value in returns)

@@ -39,7 +39,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_service_listens_and_stops(tmp_path: Path) -> None:
-    """The address is what the service wrote; stopping gives its exit code."""
+    """The address is what the service wrote. Stopping returns its exit code."""
     service = _start(CLEAN, tmp_path)
     assert service.address() == "127.0.0.1:1"
     service.check()
@@ -47,14 +47,14 @@ def test_a_service_listens_and_stops(tmp_path: Path) -> None:
 
 
 def test_a_service_that_breaks_says_why(tmp_path: Path) -> None:
-    """One that ends before it listens is an error with its exit code and the end of its log."""
+    """If a service ends before it listens, the error has its exit code and the end of its log."""
     service = _start("raise SystemExit('port 50051 is taken')", tmp_path)
     with pytest.raises(ProcessFailure, match=r"(?s)the service ended with exit code 1.*port 50051 is taken"):
         service.address()
 
 
 def test_a_killed_service_is_noticed(tmp_path: Path) -> None:
-    """check() names the signal that ended it."""
+    """check() names the signal that ended the service."""
     service = _start(CLEAN, tmp_path)
     service.address()
     os.kill(service.pid, signal.SIGKILL)
@@ -64,7 +64,7 @@ def test_a_killed_service_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_stubborn_service_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ignores SIGTERM is killed after the deadline."""
+    """A service that ignores SIGTERM is killed after the deadline."""
     monkeypatch.setattr(processes, "STOP_DEADLINE", 0.2)
     service = _start(STUBBORN, tmp_path)
     service.address()

@@ -34,7 +34,7 @@ def _abort(context: grpc.ServicerContext, error: errors.PolicydError) -> None:
 class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServiceServicer):
     """Versions 1 and 2 of `cartpole`, champion 2.
 
-    Version 1 answers uniformly, 2 balances the pole.
+    Version 1 responds uniformly; version 2 balances the pole.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         self.ending = Job.SUCCEEDED
         self.promoted = True
         self.verdict = gate_pb2.GateVerdict()
-        self.breaks = itertools.repeat(False)  # whether the next watch breaks after its first message
+        self.breaks = itertools.repeat(False)  # per watch: whether it breaks after its first message
         self.jobs: dict[str, training_pb2.TrainingJob] = {}
         self.requests: list[object] = []
         self.authorizations: list[str] = []
@@ -53,7 +53,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         self.never_ends.set()
 
     def serve(self, port: int = 0, credentials: Any = None) -> tuple[grpc.Server, int]:
-        """A real gRPC server on loopback, and its port."""
+        """Starts a real gRPC server on loopback. Returns it and its port."""
         server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         policy_pb2_grpc.add_PolicyServiceServicer_to_server(self, server)
         training_pb2_grpc.add_TrainingServiceServicer_to_server(self, server)
@@ -65,7 +65,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return server, bound
 
     def serve_at(self, address: str) -> grpc.Server:
-        """A real gRPC server at any address that gRPC knows, such as unix:PATH."""
+        """Starts a real gRPC server at any address that gRPC knows, such as unix:PATH."""
         server = grpc.server(ThreadPoolExecutor(8))
         policy_pb2_grpc.add_PolicyServiceServicer_to_server(self, server)
         training_pb2_grpc.add_TrainingServiceServicer_to_server(self, server)
@@ -74,9 +74,9 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return server
 
     def Act(self, request: Any, context: Any) -> Any:
-        """Probabilities from the pole's angle and velocity.
+        """Responds with probabilities from the pole's angle and velocity.
 
-        Sampled as docs/guide/sampling.md says.
+        Actions are sampled as in docs/guide/sampling.md.
         """
         self._note(request, context)
         observations = np.frombuffer(request.observations.raw, "<f4").reshape(-1, 4)
@@ -98,7 +98,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return answer
 
     def StreamAct(self, request: Any, context: Any) -> Any:
-        """The commands do not stream; the peer says so."""
+        """Refuses: the commands do not stream."""
         _abort(context, errors.Unimplemented("the peer does not stream"))
 
     def GetPolicy(self, request: Any, context: Any) -> Any:
@@ -114,32 +114,32 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return policy_pb2.ListPoliciesResponse(policies=[self._policy()])
 
     def GetServerInfo(self, request: Any, context: Any) -> Any:
-        """A release of its own."""
+        """Responds with a release of its own."""
         self._note(request, context)
         return policy_pb2.GetServerInfoResponse(version="1.2.3", max_batch_rows=64)
 
     def SetAlias(self, request: Any, context: Any) -> Any:
-        """Moves champion."""
+        """Moves the alias champion."""
         self._note(request, context)
         self.champion = request.version
         return policy_pb2.SetAliasResponse(alias=self._policy().aliases[0], generation=3)
 
     def RollbackAlias(self, request: Any, context: Any) -> Any:
-        """Moves champion to 1."""
+        """Moves the alias champion to 1."""
         self._note(request, context)
         self.champion = 1
         return policy_pb2.RollbackAliasResponse(alias=self._policy().aliases[0], generation=4)
 
     def ExportVersion(self, request: Any, context: Any) -> Any:
-        """The peer has no files."""
+        """Refuses: the peer has no files."""
         _abort(context, errors.Unimplemented("the peer has no files"))
 
     def ImportVersion(self, request_iterator: Any, context: Any) -> Any:
-        """The peer takes no files."""
+        """Refuses: the peer takes no files."""
         _abort(context, errors.Unimplemented("the peer takes no files"))
 
     def CreateTrainingJob(self, request: Any, context: Any) -> Any:
-        """Queues; the same request id answers the same job."""
+        """Queues a job. The same request id gets the same job."""
         self._note(request, context)
         job = Job(job_id=f"job-{len(self.jobs) + 1}", request_id=request.request_id, spec=request.spec)
         job.state, job.queue_place, job.requested_by = Job.QUEUED, len(self.jobs) + 1, request.actor
@@ -155,7 +155,7 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return training_pb2.GetTrainingJobResponse(job=self._job(request, context))
 
     def ListTrainingJobs(self, request: Any, context: Any) -> Any:
-        """Two jobs a page at most."""
+        """Lists jobs, at most two per page."""
         self._note(request, context)
         jobs = list(self.jobs.values())[::-1]
         start = int(request.page_token or 0)
@@ -164,13 +164,13 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         return training_pb2.ListTrainingJobsResponse(jobs=jobs[start:end], next_page_token=token)
 
     def ReadTrainingJobLog(self, request: Any, context: Any) -> Any:
-        """Two pieces, cut within a character; what is followed has one more."""
+        """Sends two pieces, split inside a character. A followed log has one more."""
         self._job(request, context)
         for piece in ("für ".encode()[:2], "für ".encode()[2:], *([b"more"] if request.follow else [])):
             yield training_pb2.ReadTrainingJobLogResponse(content=piece)
 
     def WatchTrainingJob(self, request: Any, context: Any) -> Any:
-        """Half done, then ended as the test wants."""
+        """Sends half of the progress, then the end that the test wants."""
         job = self._job(request, context)
         job.state, job.queue_place = Job.RUNNING, 0
         job.start_time.FromJsonString("2030-01-02T03:05:00Z")
@@ -186,11 +186,11 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
         yield training_pb2.WatchTrainingJobResponse(job=job)
 
     def CheckTrainingSpec(self, request: Any, context: Any) -> Any:
-        """Whatever it is, it is right."""
+        """Accepts every spec."""
         return training_pb2.CheckTrainingSpecResponse(settings=request.spec.settings)
 
     def CancelTrainingJob(self, request: Any, context: Any) -> Any:
-        """Cancels at once."""
+        """Cancels immediately."""
         job = self._job(request, context)
         job.state = Job.CANCELLED
         return training_pb2.CancelTrainingJobResponse(job=job)
@@ -242,13 +242,13 @@ class Peer(policy_pb2_grpc.PolicyServiceServicer, training_pb2_grpc.TrainingServ
 
 @pytest.fixture
 def peer() -> Peer:
-    """What the server answers; a test changes it as it needs."""
+    """The peer's data, which a test changes as it needs."""
     return Peer()
 
 
 @pytest.fixture
 def restart(peer: Peer) -> Iterator[Callable[[int], int]]:
-    """Stops the server that runs, if any, and starts one; takes and returns the port."""
+    """Stops the running server, if any, and starts one. Takes and returns the port."""
     running: list[grpc.Server] = []
 
     def start(port: int = 0) -> int:
@@ -279,19 +279,19 @@ class Shell:
         self.out = self.err = ""
 
     def __call__(self, *arguments: str) -> int:
-        """The exit code."""
+        """Runs policyctl. Returns the exit code."""
         code = run(["--server", self.address, *arguments])
         self.out, self.err = self._captured.readouterr()
         return code
 
     @property
     def document(self) -> dict[str, object]:
-        """What was printed, as the one JSON document that it must be."""
+        """What was printed, which must be one JSON document."""
         document: dict[str, object] = json.loads(self.out)
         return document
 
 
 @pytest.fixture
 def shell(address: str, capfd: pytest.CaptureFixture[str]) -> Shell:
-    """Policyctl against the peer."""
+    """The command policyctl for the peer."""
     return Shell(address, capfd)

@@ -13,19 +13,19 @@ from policyd.sampling import branches_of
 
 
 def branch_log_prob(probs: Sequence[float], nvec: Sequence[int], action: Sequence[int]) -> float:
-    """sum_j ln p_j(a_j), with the branches' probabilities in a row [sum of nvec]."""
+    """sum_j ln p_j(a_j). The branches' probabilities are side by side [sum of nvec]."""
     return math.fsum(_log(p[a]) for p, a in zip(branches_of(probs, nvec), action, strict=True))
 
 
 def bit_log_prob(probs: Sequence[float], action: Sequence[int]) -> float:
-    """sum_j ln p_j where bit j is 1, ln (1 - p_j) where it is 0."""
+    """The sum over j of ln p_j if bit j is 1, and ln (1 - p_j) if it is 0."""
     return math.fsum(_log(p if bit else 1.0 - p) for p, bit in zip(probs, action, strict=True))
 
 
 def box_log_prob(
     distribution: GaussianDistribution, mean: Sequence[float], std: Sequence[float], u: Sequence[float]
 ) -> float:
-    """sum_j log N(u_j; mean_j, std_j), less log |d action_j / d u_j| where the squash is TANH.
+    """sum_j log N(u_j; mean_j, std_j), minus log |d action_j / d u_j| if the squash is TANH.
 
     d action / du = (high - low) / 2 (1 - tanh(u)^2), and 1 - tanh(u)^2 = 4 e^(-2|u|) / (1 +
     e^(-2|u|))^2.

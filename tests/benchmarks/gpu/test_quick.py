@@ -44,7 +44,7 @@ def test_quick_run_without_other_packages(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_its_time_is_over(tmp_path: Path) -> None:
-    """Here before the first cell: the files are well formed and say what is missing."""
+    """If the time ends before the first cell, the files are well formed and say what is missing."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes", "0.1"]
     ran = subprocess.run(
         [*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False

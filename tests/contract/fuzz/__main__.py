@@ -22,17 +22,17 @@ from tests.contract.fuzz.fuzzer import Fuzzer
 from tests.contract.fuzz.requests import valid_requests
 from tests.policyd_server import artifacts
 
-ROUND = 200  # cases between looks at the clock
+ROUND = 200  # cases between two checks of the time
 
 
 def main() -> int:
-    """Prints what was seen; 1: something was as it must not be."""
+    """Prints the results. Returns 1 if a case ended in a way that is not allowed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    # No environment is allowed: no case starts a training that would go on by itself.
+    # No environment is allowed, so that no case starts a training.
     with tempfile.TemporaryDirectory() as folder:
         settings = StackSettings(Path(folder), trainer_arguments=("--allow-env", "nothing:*"))
         with Stack(settings) as stack, grpc.insecure_channel(stack.server_address) as channel:
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def report(fuzzer: Fuzzer) -> int:
-    """Prints a table of the codes, and each finding; 1: there is one."""
+    """Prints a table of the codes, and each finding. Returns 1 if there is one."""
     found = fuzzer.findings
     for (method, code), count in sorted(found.codes.items()):
         print(f"{count:7} {code:20} {method}")

@@ -34,14 +34,14 @@ METHODS: Mapping[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method for service in SERVICES for method in service.methods
 }
 NEVER = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
-MAX_DETAILS = 2048  # characters of a message
-TIMEOUT = 60.0  # seconds; a call that takes them is a finding of its own
-STREAM_SECONDS = 0.2  # of calls that may go on for ever
+MAX_DETAILS = 2048  # largest number of characters in a message
+TIMEOUT = 60.0  # seconds; a call that takes as long is a finding
+STREAM_SECONDS = 0.2  # for calls that may go on for ever
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call: the serialized messages that are sent."""
+    """One call, with its serialized messages."""
 
     method: str
     payloads: tuple[bytes, ...]
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass
 class Findings:
-    """What was seen: how often each method ended with each code, and the cases that must not be."""
+    """How often each method ended with each code, and the cases that are not allowed."""
 
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[tuple[Case, str]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Fuzzer:
     def __init__(
         self, channel: grpc.Channel, valid: Sequence[Message], seed: int, token: str | None = None
     ) -> None:
-        """`valid`: good requests, of which fields are spoiled; `token`: shown with most calls."""
+        """`valid` are good requests whose fields are changed. Most calls carry `token`."""
         self._channel = channel
         self._valid = valid
         self._rng = random.Random(seed)
@@ -70,13 +70,13 @@ class Fuzzer:
         self.findings = Findings()
 
     def run(self, cases: int) -> Findings:
-        """Runs so many cases, the methods in turn."""
+        """Runs `count` cases, with the methods in turn."""
         for _, method in zip(range(cases), self._methods(), strict=False):
             self.ask(self._case(method))
         return self.findings
 
     def ask(self, case: Case) -> None:
-        """One call; its end is counted and judged."""
+        """Makes one call, counts how it ended, and checks that."""
         code, details = _end_of(self._channel, case)
         self.findings.codes[case.method, code.name] += 1
         removed = "Stream removed" in details and code is not grpc.StatusCode.DEADLINE_EXCEEDED
@@ -93,7 +93,7 @@ class Fuzzer:
         return Case(method, tuple(self._payload(described) for _ in range(count)), self._metadata())
 
     def _payload(self, described: MethodDescriptor) -> bytes:
-        """A spoiled good request, a message of odd values, a torn one, or noise."""
+        """A changed good request, a message of odd values, a message cut short, or noise."""
         rng, kind = self._rng, GetMessageClass(described.input_type)
         if (way := rng.random()) < 0.1:
             return rng.randbytes(rng.choice((1, 2, 7, 64, 5000)))
@@ -110,7 +110,7 @@ class Fuzzer:
         return payload[: rng.randrange(len(payload) + 1)] if rng.random() < 0.1 else payload
 
     def _spoil_somewhere(self, message: Message) -> None:
-        """One field of the message, or of one inside of it."""
+        """Changes one field of the message, or of a message inside it."""
         inside = [
             held
             for described, held in message.ListFields()
@@ -136,11 +136,11 @@ class Fuzzer:
 
 
 def _end_of(channel: grpc.Channel, case: Case) -> tuple[grpc.StatusCode, str]:
-    """Every method is called as a stream of bytes.
+    """Calls a method as a stream of bytes in both directions.
 
-    So none, one or several messages can be sent to each.
+    So none, one or several messages can be sent to each method.
     """
-    # grpc.aio ends a unary call without a message only with its deadline.
+    # grpc.aio ends a unary call without a message only at its deadline.
     patient = case.payloads and not METHODS[case.method].server_streaming
     method: Any = channel.stream_stream(case.method)
     call = method(iter(case.payloads), timeout=TIMEOUT if patient else STREAM_SECONDS, metadata=case.metadata)

@@ -15,7 +15,7 @@ from policy_api.v1 import training_pb2
 
 
 def valid_requests(policy: str, elements: int) -> Sequence[Message]:
-    """What a server answers that serves `policy`, with observations of so many numbers."""
+    """Requests that a server with `policy` answers, where observations have `numbers` numbers."""
     act = pb.ActRequest(policy=policy, observations=pb.FloatArray(raw=bytes(4 * elements)), seed=1)
     in_numbers = pb.ActRequest(
         observations=pb.FloatArray(values=[0.5] * elements),

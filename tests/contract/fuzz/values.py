@@ -68,14 +68,14 @@ _RANGES = {
 
 
 def fill(message: Message, rng: random.Random, depth: int = 0) -> None:
-    """Sets some fields of a message to values out of these tables."""
+    """Sets some fields of a message to values from these tables."""
     for field in message.DESCRIPTOR.fields:
         if rng.random() < 0.4:
             spoil(message, field, rng, depth)
 
 
 def spoil(message: Message, field: Any, rng: random.Random, depth: int = 0) -> None:
-    """Sets one field of a message to a value out of these tables."""
+    """Sets one field of a message to a value from these tables."""
     if depth > MAX_DEPTH:
         return
     held: Any = getattr(message, field.name)
@@ -110,7 +110,7 @@ def value(field: Any, rng: random.Random) -> Any:
 
 
 def _put(held: Any, field: Any, rng: random.Random, depth: int) -> None:
-    """An entry of a map; the names that some parameters have are among the keys."""
+    """Adds an entry to a map. Its keys include the names of some parameters."""
     key_field, value_field = field.message_type.fields
     names = ("seed", "first_row", "deterministic", "temperature", "shared_memory_region", "priority")
     for _ in range(rng.choice((1, 1, 2))):

@@ -21,12 +21,12 @@ from policyd.errors import PolicydError
 TOP = Path(__file__).parents[3]
 PROJECT = "policyd-e2e"
 STAND_INS = ("envoy", "prometheus", "postgres")  # of deploy/stand-ins
-STANDING = [[0.0, 0.0, 0.0, 0.0]]  # a pole that stands upright
+STANDING = [[0.0, 0.0, 0.0, 0.0]]  # a pole that is upright
 SCALED = ("docker-compose.yml", "docker-compose.scale.yml")
 
 
 def run(*command: str, seconds: float = 120, data: bytes | None = None) -> bytes:
-    """What the command wrote; an error that shows everything when it failed."""
+    """Runs a command and returns its output. On failure the error shows all of it."""
     done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, cwd=TOP, check=False)
     if done.returncode != 0:
         said = (done.stdout + done.stderr)[-4000:].decode(errors="replace")
@@ -35,7 +35,7 @@ def run(*command: str, seconds: float = 120, data: bytes | None = None) -> bytes
 
 
 def await_that(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    """Waits until it holds; there is no event to wait for across containers."""
+    """Waits until the condition holds. There is no event across containers."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if holds():
@@ -45,7 +45,7 @@ def await_that(holds: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 class Compose:
-    """docker-compose with one set of files. Ports are free ones of loopback."""
+    """docker-compose with one set of files. Ports are free ports of loopback."""
 
     def __init__(self, *files: str) -> None:
         self._files = [argument for file in files for argument in ("-f", file)]
@@ -61,11 +61,11 @@ class Compose:
         os.environ.update({f"{name.upper()}_IMAGE": f"policyd-e2e-{name}" for name in STAND_INS})
 
     def __call__(self, *arguments: str, seconds: float = 120, data: bytes | None = None) -> bytes:
-        """One docker-compose command."""
+        """Runs one docker-compose command."""
         return run("docker-compose", "-p", PROJECT, *self._files, *arguments, seconds=seconds, data=data)
 
     def containers(self, service: str) -> list[str]:
-        """Ids of a service's containers, stopped ones too."""
+        """Ids of a service's containers, stopped ones included."""
         return self("ps", "-q", service).decode().split()
 
     def await_health(self, *services: str, seconds: float = 90) -> None:
@@ -79,31 +79,31 @@ class Compose:
         await_that(healthy, seconds, f"healthy: {services}")
 
     def address(self, service: str, port: int, index: int = 1) -> str:
-        """Where a published port is reached."""
+        """The address of a published port."""
         return self("port", f"--index={index}", service, str(port)).decode().strip()
 
 
 def build_stand_in(name: str) -> None:
-    """An image that is made here, instead of one that a registry would hold."""
+    """Builds an image here that otherwise comes from a registry."""
     file = f"deploy/stand-ins/{name}.Dockerfile"
     run("docker", "build", "-q", "-f", file, "-t", f"policyd-e2e-{name}", "deploy/stand-ins", seconds=600)
 
 
 class Policyctl:
-    """policyctl --json against one address."""
+    """policyctl --json for one address."""
 
     def __init__(self, address: str, *options: str) -> None:
         self.address = address
         self._options = options
 
     def __call__(self, *arguments: str, seconds: float = 120) -> Any:
-        """The document that it prints."""
+        """The document that policyctl prints."""
         command = [sys.executable, "-m", "policyd", "--server", self.address, *self._options]
         command += ["--json", *arguments]
         return json.loads(run(*command, seconds=seconds).decode().splitlines()[-1])
 
     def champion(self) -> tuple[int, str]:
-        """Number and digest of what the only policy's champion answers with."""
+        """Number and digest of the champion of the only policy."""
         [policy] = self("policies")["policies"]
         [alias] = [a for a in policy["aliases"] if a["name"] == "champion"]
         [version] = [v for v in policy["versions"] if v["version"] == alias["serving_version"]]
@@ -111,7 +111,7 @@ class Policyctl:
 
 
 class Acting:
-    """Asks for actions, one call after the other, in the background of a `with`."""
+    """Asks for actions in the background of a `with` block, one call after the other."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Acting:
         batches: Sequence[Any] = (STANDING,),
         pause: float = 0.05,
     ) -> None:
-        """`batches`: rows of observations, sent in turn; `pause`: seconds between two calls."""
+        """`batches` are rows of observations, sent in turn; `pause` is seconds between calls."""
         self.answered = 0
         self.failures: list[str] = []
         self._address, self._policy = address, policy

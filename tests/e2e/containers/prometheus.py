@@ -23,7 +23,7 @@ def panels() -> Iterator[str]:
 def value(address: str, expression: str) -> float | None:
     """The first number that an instant query finds.
 
-    NaN is none: nothing was divided by nothing.
+    NaN does not count: it means that nothing was divided by nothing.
     """
     query = urllib.parse.urlencode({"query": expression})
     try:

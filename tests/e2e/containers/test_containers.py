@@ -38,7 +38,7 @@ MAX_SERVER_BYTES = 350_000_000
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The stack with Prometheus, from built images; gone afterwards whatever happened."""
+    """The stack with Prometheus, from built images. It is removed after the tests in any case."""
     compose = Compose("docker-compose.yml")
     compose("--profile", "observability", "down", "--volumes", "--remove-orphans")
     compose("build", seconds=890)
@@ -51,14 +51,14 @@ def compose() -> Iterator[Compose]:
 
 @pytest.fixture
 def policyctl(compose: Compose) -> Policyctl:
-    """Against the port that the server publishes now."""
+    """The command policyctl for the port that the server publishes now."""
     return Policyctl(compose.address("server", 50051))
 
 
 def test_images_are_small_and_containers_have_no_privileges(compose: Compose) -> None:
     """The server has no torch.
 
-    Both run as 10001, with a read-only root and without capabilities.
+    Both containers run as 10001, with a read-only root and without capabilities.
     """
     size = run("docker", "image", "inspect", "-f", "{{.Size}}", "policyd-server:0.2.0")
     assert int(size) < MAX_SERVER_BYTES
@@ -77,7 +77,7 @@ def test_images_are_small_and_containers_have_no_privileges(compose: Compose) ->
 
 
 def test_the_stack_becomes_healthy_and_learns(compose: Compose, policyctl: Policyctl) -> None:
-    """Health by grpc.health.v1; a retraining through the published port is served at once."""
+    """grpc.health.v1 reports health. A retraining through the published port is served at once."""
     compose.await_health("server", "trainer")
     outcome = policyctl("retrain", *CARTPOLE, "--set", "total_timesteps=20000", "--wait", seconds=400)
     assert outcome["job"]["state"] == "SUCCEEDED"
@@ -88,7 +88,7 @@ def test_the_stack_becomes_healthy_and_learns(compose: Compose, policyctl: Polic
 
 
 def test_page_and_protocols_answer_over_http(compose: Compose) -> None:
-    """Through the published port: the page and its stream, /v1, the Open Inference Protocol."""
+    """The published port has the page and its stream, /v1, and the Open Inference Protocol."""
     at = f"http://{compose.address('server', 8000)}"
 
     def ask(path: str, body: Any = None) -> tuple[str, bytes]:
@@ -113,7 +113,7 @@ def test_page_and_protocols_answer_over_http(compose: Compose) -> None:
 
 
 def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> None:
-    """Killed in the middle, the job goes on from its checkpoint when the trainer is back."""
+    """If the trainer is killed during a job, the job resumes from its checkpoint afterwards."""
     settings = (
         "--seed",
         "1",
@@ -140,7 +140,7 @@ def test_a_job_outlives_its_trainer(compose: Compose, policyctl: Policyctl) -> N
 
 
 def show_or_none(policyctl: Policyctl, job: str) -> str | None:
-    """The job's state; None while the trainer is away."""
+    """The job's state; None while the trainer is unavailable."""
     try:
         shown = policyctl("jobs", "show", job)
     except AssertionError:
@@ -149,7 +149,7 @@ def show_or_none(policyctl: Policyctl, job: str) -> str | None:
 
 
 def test_a_restarted_server_serves_the_same_champion(compose: Compose, policyctl: Policyctl) -> None:
-    """From what is on disk; SIGTERM ends it with 0 within its grace."""
+    """The server starts from the files on disk. SIGTERM ends it with 0 within its grace period."""
     policyctl("promote", "2", "--policy", "cartpole")
     before = policyctl.champion()
     assert before[0] == 2
@@ -162,15 +162,15 @@ def test_a_restarted_server_serves_the_same_champion(compose: Compose, policyctl
 
 
 def test_a_promotion_is_rolled_back(policyctl: Policyctl) -> None:
-    """Back to version 1, without the trainer's help."""
+    """Version 1 is restored without the trainer."""
     policyctl("rollback", "--policy", "cartpole")
     assert policyctl.champion()[0] == 1
 
 
 def test_a_backup_restores_into_an_empty_stack(compose: Compose, policyctl: Policyctl) -> None:
-    """The commands of docs/guide/operations.md.
+    """The commands are those of docs/guide/operations.md.
 
-    The same champion serves, the same jobs are known.
+    The restored stack serves the same champion and knows the same jobs.
     """
     champion, jobs = policyctl.champion(), policyctl("jobs", "list")["jobs"]
     tar = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar")
@@ -188,7 +188,7 @@ def test_a_backup_restores_into_an_empty_stack(compose: Compose, policyctl: Poli
 
 
 def test_three_servers_behind_envoy_converge(compose: Compose) -> None:
-    """A promotion through Envoy reaches every replica, and all replicas answer."""
+    """A promotion through Envoy reaches every replica, and all replicas respond."""
     scaled = Compose(*SCALED)
     scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
     scaled.await_health("server")
@@ -209,9 +209,9 @@ def serves(policyctl: Policyctl, version: int) -> bool:
 
 
 def test_an_upgrade_in_mid_job(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of docs/guide/operations.md.
+    """The commands are those of docs/guide/operations.md.
 
-    No call fails, the champion stays, the job succeeds.
+    No call fails, the champion stays, and the job succeeds.
     """
     scaled = Compose(*SCALED)
     through_envoy = Policyctl(scaled.address("envoy", 50051))
@@ -237,7 +237,7 @@ def test_an_upgrade_in_mid_job(compose: Compose, monkeypatch: pytest.MonkeyPatch
 
 
 def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None:
-    """Scraped with the configuration that is shipped, while servers answer and jobs end and run."""
+    """With the shipped configuration, every query has data while servers respond and jobs run."""
     scaled = Compose(*SCALED)
     scaled("up", "--detach", "--scale", "server=3", "server", "envoy", "trainer")
     scaled("--profile", "observability", "up", "--detach", "--no-deps", "prometheus")
@@ -245,7 +245,7 @@ def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None
     await_that(lambda: value(address, 'sum(up{job="server"})') == 3, 90, "Prometheus scrapes three servers")
     await_that(lambda: value(address, 'sum(up{job="trainer"})') == 1, 60, "Prometheus scrapes the trainer")
     through_envoy = Policyctl(scaled.address("envoy", 50051))
-    # Drift is told of versions with statistics.
+    # Drift is reported only for versions with statistics.
     normalized = ("--set", "normalize_observations=true", "--set", "total_timesteps=4000", "--no-promote")
     trained = through_envoy("retrain", *CARTPOLE, *normalized, "--wait", seconds=400)
     through_envoy("promote", str(trained["job"]["result"]["version"]), "--policy", "cartpole")
@@ -255,7 +255,7 @@ def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None
 
     def has_value(expression: str) -> bool:
         through_envoy(*play, "--sample")
-        through_envoy(*play)  # what is not sampled queues
+        through_envoy(*play)  # requests that are not sampled go through the queue
         return value(address, expression) is not None
 
     for expression in panels():
@@ -265,7 +265,7 @@ def test_prometheus_answers_the_queries_of_every_panel(compose: Compose) -> None
 
 
 def test_servers_that_are_gone_are_told_of(compose: Compose) -> None:
-    """What has stopped has no name, so there is nothing to scrape: that is an alert as well."""
+    """A stopped server has no DNS name and cannot be scraped. That triggers an alert, too."""
     scaled = Compose(*SCALED)
     address = scaled.address("prometheus", 9090)
     alert = 'count(ALERTS{alertname="PolicydServerDown", instance=""})'
@@ -278,9 +278,9 @@ def test_servers_that_are_gone_are_told_of(compose: Compose) -> None:
 
 
 def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
-    """docker-compose.secure.yml with what deploy/secrets makes.
+    """docker-compose.secure.yml runs with the files of deploy/secrets.
 
-    The trainer answers its server only.
+    The trainer responds only to its server.
     """
     scaled = Compose(*SCALED)
     assert error_lines(scaled) == []
@@ -322,13 +322,13 @@ def test_tls_tokens_and_roles(compose: Compose, tmp_path: Path) -> None:
 
 
 def error_lines(compose: Compose) -> list[str]:
-    """What server and trainer logged as errors."""
+    """The lines that server and trainer logged as errors."""
     lines = compose("logs", "--no-color", "server", "trainer").decode().splitlines()
     return [line for line in lines if '"level": "ERROR"' in line or "Traceback" in line]
 
 
 def test_the_stack_leaves_nothing_behind(compose: Compose) -> None:
-    """No error line in the logs of what went right, no container, network or volume afterwards."""
+    """Successful work leaves no error line, and afterwards no container, network or volume."""
     secure = Compose("docker-compose.yml", "docker-compose.secure.yml")
     assert error_lines(secure) == []
     secure("down", "--volumes", "--remove-orphans")

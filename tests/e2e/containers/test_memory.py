@@ -30,7 +30,7 @@ BATCHES = (1, 32, 256)
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The server alone, as compose limits it, with the versions in its repository."""
+    """The server alone, limited as in the compose file, with the versions in its repository."""
     compose = Compose("docker-compose.yml")
     compose("down", "--volumes", "--remove-orphans")
     compose("build", "server", seconds=890)
@@ -40,7 +40,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     compose("up", "--detach", "--no-deps", "server")
     compose.await_health("server")
     yield compose
-    print(compose("logs", "--no-color").decode()[-8000:])  # noqa: T201  shown where a test failed
+    print(compose("logs", "--no-color").decode()[-8000:])  # noqa: T201  for a test that failed
     compose("down", "--volumes", "--remove-orphans")
 
 
@@ -49,7 +49,7 @@ def _player(address: str) -> Acting:
 
 
 def test_promotions_of_an_image_policy_kill_no_worker(compose: Compose) -> None:
-    """Versions are promoted while clients send images: no call fails, nothing is killed."""
+    """While clients send images, versions are promoted: no call fails, and no process is killed."""
     [container] = compose.containers("server")
     assert int(run("docker", "inspect", "-f", "{{.HostConfig.Memory}}", container)) == GIB
     policyctl = Policyctl(compose.address("server", 50051))
@@ -77,7 +77,7 @@ _OOM_KILLS = (
 
 
 def _packed(folder: Path) -> bytes:
-    """A repository with the versions, as a tar file; version 1 is champion."""
+    """A repository with the versions, as a tar file. Version 1 is the champion."""
     models = ModelRepository(folder)
     publish(models)
     for seed in range(1, VERSIONS):

@@ -30,7 +30,7 @@ TRAIN = (
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The stack with Postgres, as docs/guide/operations.md sets it up."""
+    """The stack with Postgres, set up as in docs/guide/operations.md."""
     before = dict(os.environ)
     compose = Compose("docker-compose.yml")
     url = f"postgresql://policyd:{PASSWORD}@postgres/policyd"
@@ -46,7 +46,7 @@ def compose() -> Iterator[Compose]:
 
 
 def test_a_job_outlives_its_trainer(compose: Compose) -> None:
-    """On Postgres as on SQLite; the password is in no log."""
+    """The same holds with Postgres as with SQLite. The password is in no log."""
     compose.await_health("postgres", "server", "trainer", seconds=180)
     policyctl = Policyctl(compose.address("server", 50051))
     job = policyctl("retrain", *TRAIN, "--set", "total_timesteps=2000000")["job"]["job_id"]
@@ -66,7 +66,7 @@ def test_a_job_outlives_its_trainer(compose: Compose) -> None:
 
 
 def test_a_backup_restores_into_an_empty_stack(compose: Compose) -> None:
-    """The commands of docs/guide/operations.md: the same jobs are known."""
+    """With the commands of docs/guide/operations.md the same jobs are known."""
     before = Policyctl(compose.address("server", 50051))("jobs", "list")["jobs"]
     compose("stop", "trainer")
     dump = compose("exec", "-T", "postgres", "pg_dump", "-U", "policyd", "-Fc", "policyd")

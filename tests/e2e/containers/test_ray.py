@@ -26,7 +26,7 @@ MACHINES = ("trainer", "ray-head", "ray-worker")
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The stack, from images with the extra `ray`; gone afterwards whatever happened."""
+    """The stack, from images with the extra `ray`. It is removed after the tests in any case."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POLICYD_EXTRAS", "ray")
         environment.setenv("POLICYD_VERSION", "e2e-ray")
@@ -45,7 +45,7 @@ def policyctl(compose: Compose) -> Policyctl:
 
 
 def machines_of(compose: Compose, job_id: str) -> dict[str, int]:
-    """Containers of each service in which processes of a job run."""
+    """The containers of each service that run processes of a job."""
     found = {}
     for service in MACHINES:
         tops = [run("docker", "top", container).decode() for container in compose.containers(service)]
@@ -54,9 +54,9 @@ def machines_of(compose: Compose, job_id: str) -> dict[str, int]:
 
 
 def test_a_job_runs_on_a_worker_and_publishes(compose: Compose, policyctl: Policyctl) -> None:
-    """Two workers joined the head; a job is on one of them, not beside the trainer.
+    """Two workers joined the head. A job runs on one of them, and not in the trainer's container.
 
-    It is cancelled. The next one publishes a version, which the server serves.
+    That job is cancelled. The next one publishes a version, which the server serves.
     """
     assert len(compose.containers("ray-worker")) == 2
 
@@ -79,6 +79,6 @@ def test_a_job_runs_on_a_worker_and_publishes(compose: Compose, policyctl: Polic
     assert outcome["job"]["state"] == "SUCCEEDED"
     assert policyctl.champion()[0] == 1
     logs = compose("logs", "--no-color", "trainer").decode()
-    # The head alone may be there when the trainer connects: the workers join when they are ready.
+    # When the trainer connects, only the head may be ready; the workers join later.
     assert re.search(r"connected to the Ray cluster at ray://ray-head:10001, machines: [123]\b", logs)
     assert "Traceback" not in logs

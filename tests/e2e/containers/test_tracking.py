@@ -35,7 +35,10 @@ PROFILES = ("--profile", "observability", "--profile", "mlflow")
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
-    """The stack with both, from an image with the extra `mlflow`; gone afterwards."""
+    """The stack with both services, from an image with the extra `mlflow`.
+
+    It is removed afterwards.
+    """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POLICYD_EXTRAS", "mlflow")
         environment.setenv("POLICYD_VERSION", "e2e-mlflow")
@@ -45,7 +48,7 @@ def compose() -> Iterator[Compose]:
         compose("build", "server", "trainer", seconds=1100)
         compose(*PROFILES, "up", "--detach", "server", "trainer", "tensorboard", "mlflow")
         yield compose
-        print(compose("logs", "--no-color").decode()[-8000:])  # noqa: T201  shown where a test failed
+        print(compose("logs", "--no-color").decode()[-8000:])  # noqa: T201  for a test that failed
         compose(*PROFILES, "down", "--volumes", "--remove-orphans")
 
 
@@ -63,7 +66,7 @@ def version(compose: Compose) -> int:
 
 
 def test_tensorboard_shows_the_run(compose: Compose, version: int) -> None:
-    """The run is listed by policy and version, with the return of training episodes."""
+    """The run is listed by policy and version, with the return of its training episodes."""
     at = f"http://{compose.address('tensorboard', 6006)}/data"
     run_name = f"cartpole/{version}"
 

@@ -26,7 +26,7 @@ from tests.e2e.crash.ray_system import RaySystem
 from tests.e2e.crash.system import System
 from tests.s3 import ENVIRONMENT, S3Server
 
-LONGEST_DELAY = 0.1  # seconds between the sight of a phase and the kill
+LONGEST_DELAY = 0.1  # longest time in seconds from when a phase is seen until the kill
 
 
 @click.command()
@@ -49,7 +49,7 @@ def main(
     minutes: float | None,
     folder: Path | None,
 ) -> None:
-    """Every victim at every phase, or every `--cell`, REPETITIONS times each, in random order."""
+    """Tries every victim at every phase, or each `--cell`, REPETITIONS times, in random order."""
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     click.echo(f"{env_id}, {repetitions} times, seed {seed}")
@@ -69,7 +69,7 @@ def main(
 def _soak(
     system: System, cells: list[tuple[str, str]], env_id: str, chance: random.Random, until: float
 ) -> list[Outcome]:
-    """Trials in random order, none of which begins after `until`."""
+    """Runs trials in random order. None begins after `until`."""
     chance.shuffle(cells)
     outcomes: list[Outcome] = []
     for number, (victim, phase) in enumerate(cells, start=1):
@@ -99,7 +99,7 @@ def _system(folder: Path, *, ray: bool, s3: bool) -> Iterator[System]:
 
 
 def _store(folder: Path) -> S3Server:
-    """A server of its own, with its credentials in the environment of all that is started."""
+    """Starts an S3 server. Its credentials are in the environment of all processes."""
     os.environ.update(ENVIRONMENT)
     (place := folder / "s3").mkdir(parents=True, exist_ok=True)
     return S3Server(place)

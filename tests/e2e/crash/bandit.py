@@ -26,22 +26,22 @@ from policyd.repository import ModelRepository
 
 T = TypeVar("T")
 POLICY = "bandit"
-#: The reward of each arm, whatever is seen.
+#: The reward of each arm, for any observation.
 ARMS = np.array([0.1, 0.9, 0.3])
-#: What clients send and do, as Gymnasium prints it.
+#: The spaces of the clients, in Gymnasium's notation.
 SPACES = "observation: Box(-1.0, 1.0, (2,), float32)\naction: Discrete(3)\n"
-ROWS = 32  # episodes of one step that are played together
-PAUSE = 0.05  # seconds before a call that failed is made again
+ROWS = 32  # episodes of one step that are played at once
+PAUSE = 0.05  # seconds before a failed call is repeated
 
 
 class Players:
-    """One thread that acts and reports until it is stopped, and remembers what was acknowledged."""
+    """A thread that acts and reports until it is stopped. It records acknowledged outcomes."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.acknowledged: dict[str, float] = {}  # reward by episode
+        self.acknowledged: dict[str, float] = {}  # episode -> reward
         self.error: BaseException | None = None
 
     def __enter__(self) -> Players:
@@ -59,7 +59,7 @@ class Players:
         try:
             while not self._stop.is_set():
                 self._play()
-        except BaseException as error:  # noqa: BLE001 -- told to whoever joins
+        except BaseException as error:  # noqa: BLE001  raised for the caller of `join`
             self.error = error
 
     def _play(self) -> None:
@@ -81,16 +81,16 @@ class Players:
         told = self._call(lambda channel: ExperienceServiceStub(channel).ReportOutcomes(report, timeout=10))
         if told is None:
             return
-        unknown = {problem.index for problem in told.unknown}  # the server died before they were on its disk
+        unknown = {problem.index for problem in told.unknown}  # the server died before these were on its disk
         assert not told.conflicts, told.conflicts
         for index, (name, reward) in enumerate(zip(names, rewards, strict=True)):
             if index not in unknown:
                 self.acknowledged[name] = float(reward)
 
     def _call(self, call: Callable[[grpc.Channel], T]) -> T | None:
-        """The answer; None: asked to stop before there was one.
+        """Repeats a call until it succeeds; both calls may be repeated.
 
-        Repeats what failed: both calls may be.
+        Returns the response, or None if the thread was asked to stop.
         """
         while not self._stop.is_set():
             options = [("grpc.use_local_subchannel_pool", 1)]
@@ -103,9 +103,9 @@ class Players:
 
 
 def wrong(repository: ModelRepository, acknowledged: dict[str, float]) -> list[str]:
-    """What does not hold.
+    """The conditions that do not hold.
 
-    Each acknowledged outcome is in the log once, and each episode counts once.
+    Each acknowledged outcome must be in the log once, and each episode must count once.
     """
     root = repository.root / "experience"
     learned = read_learned(root, POLICY)
@@ -136,7 +136,7 @@ def wrong(repository: ModelRepository, acknowledged: dict[str, float]) -> list[s
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether the condition came to hold; asked again and again, for it is another process's."""
+    """Whether the condition became true. It is polled, because another process changes it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

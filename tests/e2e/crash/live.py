@@ -26,8 +26,8 @@ from tests.e2e.crash.bandit import POLICY, SPACES, Players, until, wrong
 from tests.e2e.crash.matrix import VICTIMS
 from tests.e2e.crash.system import System
 
-LONGEST_DELAY = 1.5  # seconds between two kills' preparations and the kill
-RECOVERY = 120.0  # seconds for a version after everything is up again
+LONGEST_DELAY = 1.5  # longest time in seconds before a kill
+RECOVERY = 120.0  # seconds for a new version after everything runs again
 SETTINGS = {"batch_steps": "256", "learning_rate": "0.001", "poll_seconds": "0.05"}
 
 
@@ -36,7 +36,7 @@ SETTINGS = {"batch_steps": "256", "learning_rate": "0.001", "poll_seconds": "0.0
 @click.option("--seed", type=click.IntRange(min=0), help="Of victims and moments; default: any.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keeps repository and logs here.")
 def main(trials: int, seed: int | None, folder: Path | None) -> None:
-    """TRIALS kills at random moments. Exit code 1 if anything did not hold."""
+    """Kills TRIALS times at random moments. Exit code 1 if a condition did not hold."""
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     click.echo(f"{trials} trials, seed {seed}")
@@ -47,7 +47,7 @@ def main(trials: int, seed: int | None, folder: Path | None) -> None:
 
 
 def _soak(folder: Path, trials: int, chance: random.Random) -> int:
-    """The number of trials after which something did not hold."""
+    """The number of trials after which a condition did not hold."""
     system, failures = System(folder), 0
     try:
         job_id = _start(system)
@@ -69,7 +69,10 @@ def _soak(folder: Path, trials: int, chance: random.Random) -> int:
 
 
 def _start(system: System) -> str:
-    """A continuous job from spaces alone; its id. The server then serves the first version."""
+    """Starts a continuous job from spaces alone, and returns its id.
+
+    The server then serves the first version.
+    """
     spaces = system.folder / "spaces.yaml"
     spaces.write_text(SPACES)
     spec = TrainingSpec(policy=POLICY, source=TrainingSpec.EXPERIENCE, settings=SETTINGS)
@@ -83,7 +86,7 @@ def _start(system: System) -> str:
 
 
 def _recovered(system: System) -> list[str]:
-    """Waits for a version that was published after the kill; what is wrong if there is none."""
+    """Waits for a version published after the kill. Returns what is wrong if there is none."""
     before = system.repository.aliases(POLICY).aliases["champion"]
     if until(lambda: system.repository.aliases(POLICY).aliases["champion"] > before, RECOVERY):
         return []
@@ -91,9 +94,9 @@ def _recovered(system: System) -> list[str]:
 
 
 def _settled(system: System, players: Players) -> list[str]:
-    """What does not hold.
+    """The conditions that do not hold.
 
-    Outcomes that were acknowledged a moment ago may be on their way into the log.
+    Outcomes that were acknowledged a moment ago may not be in the log yet.
     """
     found: list[str] = []
 

@@ -22,7 +22,7 @@ from policy_api.v1.training_pb2 import (
 from tests.e2e.crash.system import DEADLINE, System
 
 VICTIMS = ("worker", "trainer", "server", "everything")
-# In the order in which a job goes through them.
+# The phases of a job, in their order.
 PHASES = ("QUEUED", "TRAINING", "EVALUATING", "EXPORTING", "COMPARING", "PUBLISHING", "PROMOTING")
 ENDED = (TrainingJob.SUCCEEDED, TrainingJob.FAILED, TrainingJob.CANCELLED)
 SETTINGS = {
@@ -37,14 +37,14 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One cell's one trial."""
+    """The result of one trial of one cell."""
 
     victim: str
-    phase: str  # wanted
-    died_in: str  # what the table said after the kill
+    phase: str  # the phase that was to be hit
+    died_in: str  # the phase in the table after the kill
     attempts: int
     seconds: float
-    wrong: tuple[str, ...]  # empty: all held
+    wrong: tuple[str, ...]  # conditions that do not hold; empty: all hold
 
     def __str__(self) -> str:
         what = f"died in {self.died_in}, {self.attempts} attempts, {self.seconds:.1f} s"
@@ -60,16 +60,17 @@ def trial(
     env_id: str = "CartPole-v1",
     seed: int = 0,
 ) -> Outcome:
-    """One job that is hit once. `delay`: seconds between the sight of the phase and the kill."""
+    """Runs a job that is hit once, `delay` seconds after its phase is seen."""
     if phase == "QUEUED":
         return _behind_another(system, victim, delay=delay, env_id=env_id, seed=seed)
     return _trial(system, victim, phase, delay=delay, env_id=env_id, seed=seed)
 
 
 def _behind_another(system: System, victim: str, *, delay: float, env_id: str, seed: int) -> Outcome:
-    """An idle trainer takes a job at once.
+    """Submits the job behind another one.
 
-    One that stays queued waits for another, cancelled later.
+    An idle trainer starts a job at once. This one stays queued behind the other, which is cancelled
+    later.
     """
     endless = _spec("endless", env_id, seed)
     endless.settings["total_timesteps"] = "500000000"
@@ -82,7 +83,7 @@ def _behind_another(system: System, victim: str, *, delay: float, env_id: str, s
 def _trial(
     system: System, victim: str, phase: str, *, delay: float, env_id: str, seed: int, blocker: str = ""
 ) -> Outcome:
-    policy = victim  # of a victim's jobs each but the first has a champion to be compared with
+    policy = victim  # each job but the first is compared with a champion of the same policy
     request = CreateTrainingJobRequest(
         spec=_spec(policy, env_id, seed), request_id=f"{policy}-{phase}-{time.time_ns()}"
     )
@@ -97,14 +98,14 @@ def _trial(
         cancel = CancelTrainingJobRequest(job_id=blocker)
         system.trainer.CancelTrainingJob(cancel, wait_for_ready=True, timeout=30)
     job = _end(system, job_id)
-    # The request again, as a client does that lost its answer.
+    # Repeats the request, as a client does that has lost the response.
     again = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job
     wrong = (*_wrong(system, policy, job), *([] if again == job else ["the request made another job"]))
     return Outcome(victim, phase, died_in, job.attempts, time.monotonic() - began, wrong)
 
 
 def table(outcomes: list[Outcome], victims: Sequence[str] = VICTIMS) -> str:
-    """Trials that held, of all, by phase and victim; below it what did not hold."""
+    """Trials that held, out of all, by phase and victim, and below that what did not hold."""
     lines = ["phase".ljust(12) + "".join(victim.rjust(14) for victim in victims)]
     for phase in PHASES:
         cells = []
@@ -119,7 +120,7 @@ def table(outcomes: list[Outcome], victims: Sequence[str] = VICTIMS) -> str:
 
 
 def _spec(policy: str, env_id: str, seed: int) -> TrainingSpec:
-    # A margin that every policy keeps: the gate plays, and then promotes.
+    # Every policy is within this margin, so the gate plays, and then promotes.
     gate = GateConfig(criterion=GateConfig.NOT_WORSE, margin=1e6, block_episodes=10, max_episodes=10)
     return TrainingSpec(
         policy=policy,
@@ -133,10 +134,10 @@ def _spec(policy: str, env_id: str, seed: int) -> TrainingSpec:
 
 def _wait_for(system: System, job_id: str, phase: str) -> None:
     if phase == "QUEUED":
-        return  # it is acknowledged; nothing is known of it but the table's row
+        return  # the job is acknowledged; only the row in the table is known
     wanted = PHASES.index(phase)
     watch = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=DEADLINE)
-    with suppress(grpc.RpcError):  # what did not come to that phase in time is hit where it is
+    with suppress(grpc.RpcError):  # a job that does not reach the phase in time is hit where it is
         for answer in watch:
             name = TrainingProgress.Phase.Name(answer.job.progress.phase)
             if answer.job.state in ENDED or (name in PHASES and PHASES.index(name) >= wanted):
@@ -158,7 +159,7 @@ def _end(system: System, job_id: str) -> TrainingJob:
 
 
 def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
-    """What does not hold of a job that was hit."""
+    """The conditions that do not hold for a job that was hit."""
     if job.state not in ENDED:
         phase = TrainingProgress.Phase.Name(job.progress.phase)
         return [f"{TrainingJob.State.Name(job.state)} in {phase} after {DEADLINE:g} s"]
@@ -184,7 +185,7 @@ def _wrong(system: System, policy: str, job: TrainingJob) -> list[str]:
 
 
 def _served(system: System, policy: str, wanted: int) -> int:
-    """What the server answers with, after a few of its polls at most.
+    """The version that the server responds with, after a few of its polls at most.
 
     On S3 a new policy is unknown until the next listing.
     """

@@ -10,11 +10,11 @@ from tests.ray_cluster import VARIABLES, Node, RayCluster
 
 NODES = 2
 VICTIMS = ("node", "trainer", "head")
-_START_SECONDS = 60.0  # until the job's processes are seen on a node
+_START_SECONDS = 60.0  # seconds until the job's processes are seen on a node
 
 
 class RaySystem(System):
-    """One repository, one trainer, one server, one cluster.
+    """One repository, one trainer, one server and one cluster.
 
     Checkpoints are in a folder that all machines share, or beside the versions in object storage.
     """
@@ -29,7 +29,7 @@ class RaySystem(System):
             raise
 
     def kill(self, victim: str, job_id: str) -> None:
-        """Ends by kill -9: `node` (the one with the job), `head`, or what every system has."""
+        """Kills with kill -9: `node` (the one with the job), `head`, or a part of any system."""
         if victim == "node":
             self.cluster.kill(self._node_of(job_id))
         elif victim == "head":
@@ -54,13 +54,13 @@ class RaySystem(System):
         self.cluster.close()
 
     def _node_of(self, job_id: str) -> Node:
-        """The node that works on a job; any, if the job has ended before it could be hit."""
+        """The node that works on a job. If the job has already ended, any node."""
         while self.phase(job_id) not in ("SUCCEEDED", "FAILED", "CANCELLED"):
             for pid in self.workers(job_id):
                 for node in self.cluster.nodes:
                     if pid in node.pids:
                         return node
-            time.sleep(0.05)  # it starts or ends on another machine: no event reaches this process
+            time.sleep(0.05)  # this happens on another machine: no event reaches this process
         return self.cluster.nodes[0]
 
     def worker(self, job_id: str) -> int:

@@ -19,14 +19,17 @@ from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from policyd.repository import ModelRepository
 
 PHASE_NAMES = tuple(value.name for value in training_pb2.TrainingProgress.Phase.DESCRIPTOR.values)
-DEADLINE = 600.0  # seconds for a job to end after everything is up again; a starved machine took 235
+DEADLINE = 600.0  # seconds for a job to end after everything runs again; an overloaded machine took 235
 
 
 class System:
     """One repository, one trainer, one server."""
 
     def __init__(self, folder: Path, location: str = "") -> None:
-        """`location`: of the repository, in object storage; without one it is in the folder."""
+        """`location` is the repository in object storage.
+
+        Without it the repository is in the folder.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.jobs = folder / "jobs.db"
@@ -42,16 +45,19 @@ class System:
 
     @property
     def trainer(self) -> TrainingServiceStub:
-        """A fresh connection to the trainer: an old one would back off after its death."""
+        """A new connection to the trainer.
+
+        An old one would wait for some time after the trainer's death.
+        """
         return TrainingServiceStub(_channel(self._addresses["trainer"]))
 
     @property
     def server(self) -> PolicyServiceStub:
-        """A fresh connection to the server."""
+        """A new connection to the server."""
         return PolicyServiceStub(_channel(self._addresses["server"]))
 
     def address(self, name: str) -> str:
-        """Of the trainer or the server; it stays the same."""
+        """The address of the trainer or the server, which stays the same."""
         return self._addresses[name]
 
     def start(self, name: str) -> None:
@@ -65,7 +71,7 @@ class System:
         self._processes[name] = process
 
     def kill(self, victim: str, job_id: str) -> None:
-        """Ends by kill -9: `worker`, `trainer`, `server` or `everything` at once."""
+        """Kills with kill -9: `worker`, `trainer`, `server` or `everything` at once."""
         names = ("trainer", "server") if victim == "everything" else (victim,)
         pids = [self._processes[name].pid for name in names if name in self._processes]
         if victim in ("worker", "everything"):
@@ -90,7 +96,7 @@ class System:
                 self._processes.pop(name).stop()
 
     def phase(self, job_id: str) -> str:
-        """What the table says of a job, without asking the trainer."""
+        """The phase of a job in the table, without a call to the trainer."""
         with sqlite3.connect(f"file:{self.jobs}?mode=ro", uri=True) as database:
             row = database.execute("SELECT state, progress FROM jobs WHERE job_id = ?", [job_id]).fetchone()
         state = training_pb2.TrainingJob.State.Name(row[0])
@@ -98,17 +104,17 @@ class System:
         return known[0] if state == "RUNNING" and known else state
 
     def workers(self, job_id: str) -> list[int]:
-        """Processes that carry the job's mark: its worker and the worker's children."""
+        """The processes with the job's mark: its worker and the worker's children."""
         return workers(job_id)
 
     def leftovers(self) -> list[str]:
-        """What publishers that died have left in the repository."""
+        """Files that killed publishers have left in the repository."""
         if self.is_remote:
-            return []  # nothing is renamed there; what a dead publisher leaves is a gap
+            return []  # nothing is renamed there; a killed publisher leaves a gap
         return [path.name for path in (self.repository.root / "staging").iterdir()]
 
     def gaps(self) -> dict[str, dict[int, str]]:
-        """Numbers that are no versions, by policy, and why."""
+        """The numbers that are no versions, by policy, with the reason."""
         storage = self.repository.storage
         return {policy: dict(storage.unfinished(policy)) for policy in self.repository.policies()}
 
@@ -126,7 +132,7 @@ class System:
         return {"POLICYD_METRICS": "127.0.0.1:0"}
 
     def serving(self, policy: str) -> policy_pb2.Policy:
-        """What the server says of a policy."""
+        """What the server says about a policy."""
         answer = self.server.GetPolicy(
             policy_pb2.GetPolicyRequest(policy=policy), wait_for_ready=True, timeout=20
         )
@@ -134,7 +140,7 @@ class System:
 
 
 def workers(job_id: str) -> list[int]:
-    """Processes that carry the job's mark: its worker and the worker's children."""
+    """The processes with the job's mark: its worker and the worker's children."""
     mark = f"POLICYD_JOB_ID={job_id}".encode()
     found = []
     for entry in Path("/proc").iterdir():

@@ -40,7 +40,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def system(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaySystem]:
-    """Versions and checkpoints on S3: the machines share no folder."""
+    """A system with versions and checkpoints on S3. The machines share no folder."""
     system = RaySystem(tmp_path_factory.mktemp("ray"), s3.location(), concurrency=2)
     yield system
     system.close()
@@ -58,7 +58,7 @@ def create(
 
 
 def until_learning(system: RaySystem, job_id: str, *, attempts: int = 1) -> TrainingJob:
-    """The job at the first progress of this attempt."""
+    """The job when this attempt reports its first progress."""
     watch = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=300)
     return next(
         answer.job
@@ -74,7 +74,7 @@ def cancelled(system: RaySystem, job_id: str) -> TrainingJob:
 
 
 def test_jobs_run_where_their_labels_say_and_are_cancelled(system: RaySystem) -> None:
-    """Two jobs run at once on two nodes; cancelling ends all their processes."""
+    """Two jobs run at once on two nodes. Cancelling ends all their processes."""
     jobs = [create(system, zone) for zone in "ab"]
     for job_id in jobs:
         assert until_learning(system, job_id).state == TrainingJob.RUNNING
@@ -88,9 +88,9 @@ def test_jobs_run_where_their_labels_say_and_are_cancelled(system: RaySystem) ->
 
 
 def test_a_restarted_trainer_follows_the_same_worker(system: RaySystem) -> None:
-    """The worker does not notice the death of the trainer.
+    """The worker goes on when the trainer dies.
 
-    Same process, same attempt, then a version.
+    The process and the attempt stay the same, and then there is a version.
     """
     job_id = create(system, "a", steps=400_000)
     until_learning(system, job_id)
@@ -105,7 +105,7 @@ def test_a_restarted_trainer_follows_the_same_worker(system: RaySystem) -> None:
 
 
 def test_a_job_resumes_on_another_node(system: RaySystem) -> None:
-    """Its node dies: the next attempt begins where the checkpoint was, elsewhere.
+    """The node of the job dies. The next attempt resumes from the checkpoint on another node.
 
     Cancelling still works.
     """
@@ -121,13 +121,13 @@ def test_a_job_resumes_on_another_node(system: RaySystem) -> None:
     after = until_learning(system, job_id, attempts=2)
     assert after.state == TrainingJob.RUNNING, after
     assert after.progress.env_steps >= before.progress.env_steps
-    assert after.progress.env_steps > 128  # a fresh start would have told its first rollout
+    assert after.progress.env_steps > 128  # a fresh start would have reported its first rollout
     assert system.cluster.node_of(system.worker(job_id)) is not first
     assert cancelled(system, job_id).state == TrainingJob.CANCELLED
 
 
 def test_a_job_collects_on_another_node(system: RaySystem) -> None:
-    """The job has the one processor of its node, so its rollout worker is on the other one."""
+    """The job uses the only processor of its node, so its rollout worker is on the other node."""
     settings = {"rollout_workers": "1", "rollout_backend": '"ray"'}
     job_id = create(system, "a", steps=3_000, settings=settings)
     *_, last = system.trainer.WatchTrainingJob(WatchTrainingJobRequest(job_id=job_id), timeout=300)
@@ -139,15 +139,15 @@ def test_a_job_collects_on_another_node(system: RaySystem) -> None:
     ("victim", "phase"), [("node", "TRAINING"), ("trainer", "PUBLISHING"), ("head", "TRAINING")]
 )
 def test_exactly_one_version_comes_out(system: RaySystem, victim: str, phase: str) -> None:
-    """Whatever is killed: the job ends with one version, promoted once, which the server serves."""
+    """Whatever is killed, the job ends with one version, promoted once, which the server serves."""
     outcome = trial(system, victim, phase)
     assert outcome.wrong == (), outcome
 
 
 def test_a_bridge_that_has_lost_its_cluster_ends(system: RaySystem, tmp_path: Path) -> None:
-    """Also one that waits for nothing, and also where another head has taken the address.
+    """The bridge ends even if it is idle, or if another head has the same address.
 
-    Ray's client can leave calls waiting for ever then; a bridge that ends is replaced.
+    Otherwise Ray's client can leave calls waiting for ever. A bridge that ends is replaced.
     """
     command = [sys.executable, "-P", "-m", "policyd_trainer.jobs.on_ray", system.cluster.address, "test"]
     log = tmp_path / "log"
@@ -155,7 +155,7 @@ def test_a_bridge_that_has_lost_its_cluster_ends(system: RaySystem, tmp_path: Pa
         log.open("wb") as errors,
         subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # nothing comes, and it does not end
+            stdin=subprocess.PIPE,  # an open stdin, so that the bridge does not end
             stdout=subprocess.PIPE,
             stderr=errors,
             env=os.environ | VARIABLES,
@@ -173,7 +173,7 @@ def test_a_bridge_that_has_lost_its_cluster_ends(system: RaySystem, tmp_path: Pa
 
 
 def test_a_missing_cluster_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says once what is wrong; the job waits, and the trainer can stop."""
+    """The log says once what is wrong. The job waits, and the trainer can stop."""
     said = asyncio.Event()
 
     def tell(record: logging.LogRecord) -> bool:

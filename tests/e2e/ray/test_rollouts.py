@@ -59,7 +59,7 @@ def configuration(algorithm: str, backend: str, env_id: str = "Acrobot-v1", **mo
 
 
 def learned(config: TrainingConfig, between: Callable[[int, TrainingLoop], None]) -> np.ndarray:
-    """The weights [P] after some updates; `between` is called after each."""
+    """The weights [P] after some updates. `between` is called after each update."""
     loop = start(config, inspect(config))
     try:
         for update, _ in zip(range(UPDATES), loop.run(), strict=False):
@@ -70,20 +70,20 @@ def learned(config: TrainingConfig, between: Callable[[int, TrainingLoop], None]
 
 
 def undisturbed(update: int, loop: TrainingLoop) -> None:
-    """Nothing happens."""
+    """Does nothing."""
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_the_same_numbers_as_processes(cluster: Any, algorithm: str) -> None:
-    """Two actors on two nodes end in exactly the weights of two processes."""
+    """Two actors on two nodes give exactly the weights of two processes."""
     expected = learned(configuration(algorithm, "processes"), undisturbed)
     np.testing.assert_array_equal(learned(configuration(algorithm, "ray"), undisturbed), expected)
 
 
 def test_lost_nodes_are_replaced(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Nodes are killed in mid-run: workers go on elsewhere, with exactly the same numbers.
+    """Nodes are killed during a run. Workers go on elsewhere, with exactly the same numbers.
 
-    Twice, some rollouts after a snapshot and some rollouts after the first loss.
+    That happens twice: some rollouts after a snapshot, and some rollouts after the first loss.
     """
     expected = learned(configuration("a2c", "processes"), undisturbed)
 
@@ -104,7 +104,7 @@ def test_lost_nodes_are_replaced(cluster: Any, caplog: pytest.LogCaptureFixture)
 
 
 def test_a_stopped_worker_is_replaced(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A worker that a signal stops is ended and replaced. The run gives the same numbers."""
+    """A worker that a signal stopped is ended and replaced. The run gives the same numbers."""
     expected = learned(configuration("a2c", "processes"), undisturbed)
     stopped: list[int] = []
 
@@ -122,17 +122,17 @@ def test_a_stopped_worker_is_replaced(cluster: Any, caplog: pytest.LogCaptureFix
 
 def actors() -> list[int]:
     """The processes of the rollout workers below this one."""
-    title = b"ray::RolloutActor"  # by which Ray names the process of an actor
+    title = b"ray::RolloutActor"  # Ray's name for an actor's process
     found = []
     for pid in descendants(os.getpid()):
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError):  # the process has just ended
             if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(title):
                 found.append(pid)
     return found
 
 
 def test_an_environment_that_ends_its_worker_ends_the_run(cluster: Any) -> None:
-    """It is replaced a few times only: the environment is to blame, and not the machine."""
+    """The worker is replaced only a few times: the cause is the environment, not the machine."""
     kwargs = '{"way": "os._exit", "call": "step"}'
     config = configuration("a2c", "ray", "awkward:Ends-v0", env_kwargs=kwargs)
     with pytest.raises(EnvironmentFailed, match="ended 3 times in a row"):

@@ -36,7 +36,7 @@ def _write(folder: Path, text: str) -> Path:
 
 
 def test_a_file_is_a_spec(tmp_path: Path) -> None:
-    """Each key arrives in the spec; settings as JSON, 1e-3 as a number."""
+    """Each key is in the spec: settings as JSON, and 1e-3 as a number."""
     spec = ConfigFile(_write(tmp_path, GOOD)).retraining({}).to_spec()
     assert (spec.policy, spec.env_id, spec.algorithm, spec.seed) == ("cartpole", "CartPole-v1", "a2c", 0)
     settings = {"learning_rate": "0.001", "hidden_sizes": "[64, 64]", "device": '"auto"'}
@@ -49,7 +49,7 @@ def test_a_file_is_a_spec(tmp_path: Path) -> None:
 
 
 def test_options_win_over_the_file(tmp_path: Path) -> None:
-    """What the command line says replaces a key and leaves its neighbours."""
+    """An option replaces one key of the file and keeps the others."""
     overrides = {"seed": 3, "settings": {"device": "cpu"}, "promotion": {"promote": False}}
     plan = ConfigFile(_write(tmp_path, GOOD)).retraining(overrides)
     assert plan.seed == 3
@@ -71,7 +71,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_names_line_and_field(tmp_path: Path, old: str, new: str, line: int, field: str) -> None:
-    """Wrong values, unknown keys, keys given twice and broken YAML are shown where they stand."""
+    """Wrong values, unknown and duplicate keys, and broken YAML are shown with their lines."""
     with pytest.raises(InvalidArgument) as caught:
         ConfigFile(_write(tmp_path, GOOD.replace(old, new))).retraining({})
     assert f"retrain.yaml:{line}" in caught.value.message
@@ -80,20 +80,20 @@ def test_an_error_names_line_and_field(tmp_path: Path, old: str, new: str, line:
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words"])
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
-    """Anything but a mapping is refused in words."""
+    """A file that is not a mapping is refused with a readable message."""
     with pytest.raises(InvalidArgument, match="expected a mapping"):
         ConfigFile(_write(tmp_path, text))
 
 
 def test_what_the_trainer_refuses_is_shown_in_the_file(shell: Any, peer: Any, tmp_path: Path) -> None:
-    """A setting that only the trainer can judge is an error with its line, too."""
+    """A setting that only the trainer can check is an error with its line, too."""
     peer.fail_with = InvalidArgument.of("settings[device]", got="auto", wanted="cpu")
     assert shell("retrain", str(_write(tmp_path, GOOD))) == Exit.BAD_REQUEST
     assert "retrain.yaml:7: settings[device]: got auto, expected cpu" in shell.err
 
 
 def test_the_same_content_is_the_same_request(tmp_path: Path) -> None:
-    """Layout and comments do not change the derived request id; content and commit do."""
+    """Layout and comments do not change the derived request id. Content and commit do."""
     first = ConfigFile(_write(tmp_path, GOOD)).retraining({})
     same = ConfigFile(_write(tmp_path, "# why\n" + GOOD.replace("1e-3", "0.001"))).retraining({})
     other = ConfigFile(_write(tmp_path, GOOD.replace("475", "480"))).retraining({})
@@ -102,7 +102,7 @@ def test_the_same_content_is_the_same_request(tmp_path: Path) -> None:
 
 
 def test_the_commit_is_the_checkouts(tmp_path: Path) -> None:
-    """The id's commit is git's; outside of a repository it is empty."""
+    """The commit in the id is git's. Outside a repository it is empty."""
     assert len(commit_of(ROOT)) == 40
     assert commit_of(tmp_path) == ""
 
@@ -120,7 +120,7 @@ def test_our_own_files_are_valid(path: Path) -> None:
 
 
 def test_gate_limits_and_start_are_sent(shell: Any, peer: Any, tmp_path: Path) -> None:
-    """The gate, the limits, the priority and the weights to start from arrive as messages."""
+    """The gate, the limits, the priority and the initial weights are sent as messages."""
     text = GOOD + "  gate: {criterion: not_worse, margin: 5, mode: greedy}\n"
     text += "init_from: 3\npriority: 7\nlimits: {time_limit: 1h30m, env_steps: 1000}\n"
     assert shell("retrain", str(_write(tmp_path, text))) == Exit.OK
@@ -133,6 +133,6 @@ def test_gate_limits_and_start_are_sent(shell: Any, peer: Any, tmp_path: Path) -
 
 
 def test_a_wrong_length_of_time_is_shown_in_the_file(tmp_path: Path) -> None:
-    """Durations are checked like every other field."""
+    """A wrong duration is shown with its line, like every other field."""
     with pytest.raises(InvalidArgument, match=r"retrain\.yaml:10: limits\.time_limit: got 'soon'"):
         ConfigFile(_write(tmp_path, GOOD + "limits: {time_limit: soon}\n")).retraining({})

@@ -15,10 +15,10 @@ class Plain:
 
 
 class ByMethod:
-    """Says by `action_masks()` that the last of three actions is allowed."""
+    """Its method `action_masks()` says that the last of three actions is allowed."""
 
     def action_masks(self) -> Any:
-        """As stable-baselines3's masked PPO asks."""
+        """The method that stable-baselines3's masked PPO calls."""
         return np.array([False, False, True])
 
 
@@ -46,5 +46,5 @@ INSIDE = {"action_mask": np.array([0, 1, 0], np.int8), "seen": np.zeros(2)}
 def test_masks_are_found_wherever_training_finds_them(
     environment: Any, observation: Any, info: dict[str, Any], allowed: list[bool]
 ) -> None:
-    """In info first, then in a Dict observation, then in a method; nowhere: all is allowed."""
+    """Masks come from info, else a Dict observation, else a method. Without one, all is allowed."""
     assert allowed_actions(environment, observation, info, 3).tolist() == allowed

@@ -19,24 +19,24 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (2, 6, 5, 3), np.uint8)  # two
 BOX = Space()
 BOX.box.shape.extend((6, 5, 3))
 BOX.box.dtype = "uint8"
-MIXED = OBSERVATIONS["mixed"]  # a Dict of such a camera and a choice
+MIXED = OBSERVATIONS["mixed"]  # a Dict of such a camera image and a choice
 MIXED_ROWS = np.concatenate((IMAGE.reshape(2, -1), [[-2], [4]]), axis=1)
 TUPLE = Space(tuple=TupleSpace(spaces=[BOX, Space(tuple=TupleSpace(spaces=[MIXED]))]))
 
 
 def never() -> Space:
-    """Fails: the space need not be known."""
+    """Fails the test: the space must not be needed."""
     raise AssertionError("the space was asked for")
 
 
 def test_what_is_written_needs_no_space() -> None:
-    """Numbers and arrays are rows by themselves, negative ones too."""
+    """Numbers and arrays are rows by themselves, with negative numbers, too."""
     np.testing.assert_array_equal(read_rows(["-1,2", "[3, -4]"], never), [[-1, 2], [3, -4]])
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_image_from_a_file(tmp_path: Path, count: int) -> None:
-    """One image or a batch of them, as .npy, .npz or JSON, under any name."""
+    """A file has one image or a batch, as .npy, .npz or JSON, under any name."""
     images = IMAGE[0] if count == 1 else IMAGE
     path = tmp_path / "image"
     wanted = IMAGE[:count].reshape(count, -1)
@@ -49,7 +49,7 @@ def test_an_image_from_a_file(tmp_path: Path, count: int) -> None:
 
 
 def test_members_from_a_file(tmp_path: Path) -> None:
-    """Dicts by their members' names: .npz holds one or a batch, JSON one or a list."""
+    """Dicts are read by their members' names: .npz has one or a batch, JSON one or a list."""
     path = tmp_path / "seen"
     with path.open("wb") as file:
         np.savez(file, camera=IMAGE, choice=np.array([-2, 4]))
@@ -67,7 +67,7 @@ def test_members_from_a_file(tmp_path: Path) -> None:
 
 
 def test_nested_members_from_a_file(tmp_path: Path) -> None:
-    """Parts of a Tuple by their places, what is inside them behind a dot."""
+    """Parts of a Tuple are read by their indices, and nested parts after a dot."""
     names = {"arr_0": IMAGE[0], "1.0.camera": IMAGE[1], "1.0.choice": 3}
     np.savez(tmp_path / "nested.npz", **names)
     row = read_rows([f"@{tmp_path}/nested.npz"], lambda: TUPLE)
@@ -76,7 +76,7 @@ def test_nested_members_from_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["-", "@-"])
 def test_from_a_pipe(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Stdin is a file like another."""
+    """Stdin is read like a file."""
     content = io.BytesIO()
     np.save(content, IMAGE[0])
     content.seek(0)
@@ -98,7 +98,7 @@ def test_from_a_pipe(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, space: Space, content: bytes, line: str) -> None:
-    """The error names the file and what in it is not as the space wants it."""
+    """The error names the file, and what in it does not fit the space."""
     path = tmp_path / "bad"
     path.write_bytes(content)
     with pytest.raises(InvalidArgument) as raised:
@@ -108,9 +108,9 @@ def test_what_is_wrong_is_said(tmp_path: Path, space: Space, content: bytes, lin
 
 
 def test_a_missing_file_and_pickles_are_refused(tmp_path: Path) -> None:
-    """No file is one line; arrays of objects, which would run code, are not read.
+    """A missing file gives one line. Arrays of objects, which could run code, are not read.
 
-    Members are named.
+    The error names the member.
     """
     with pytest.raises(InvalidArgument, match="expected a file to read"):
         read_rows([f"@{tmp_path}/none"], lambda: BOX)

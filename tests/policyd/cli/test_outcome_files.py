@@ -21,7 +21,7 @@ CONFIG = "policy: cartpole\nenv: CartPole-v1\nalgorithm: a2c\n"
 
 @pytest.fixture
 def ci(shell: Any, tmp_path: Path) -> Any:
-    """Runs the command as a pipeline does; gives its exit code and the three files."""
+    """Runs the command like a pipeline. Returns its exit code and the three files."""
     config = tmp_path / "retrain.yaml"
     config.write_text(CONFIG)
 
@@ -70,7 +70,7 @@ def test_each_ending_is_told_three_times(
     ],
 )
 def test_the_gates_verdict_is_told(ci: Any, peer: Any, verdict: Any, code: Exit, word: str) -> None:
-    """Refusing and not being able to tell differ, and the summary has the interval."""
+    """A refusal and an undecided gate have different results. The summary has the interval."""
     peer.promoted = False
     peer.verdict.outcome = verdict
     peer.verdict.champion_version = 2
@@ -90,7 +90,7 @@ def test_the_gates_verdict_is_told(ci: Any, peer: Any, verdict: Any, code: Exit,
     ],
 )
 def test_an_error_leaves_the_files_too(ci: Any, peer: Any, error: Any, code: Exit, word: str) -> None:
-    """Where no job came about, the files say why."""
+    """If no job could be created, the files say why."""
     peer.fail_with = error
     ended, document, suites, summary = ci()
     assert ended == code
@@ -101,7 +101,7 @@ def test_an_error_leaves_the_files_too(ci: Any, peer: Any, error: Any, code: Exi
 
 
 def test_a_timeout_names_the_job(ci: Any, peer: Any) -> None:
-    """The files of a run that was left alone name the job that goes on."""
+    """If the command times out, its files name the job that goes on."""
     peer.never_ends.clear()
     ended, document, *_ = ci("--timeout", "0.3s")
     assert ended == Exit.TIMED_OUT
@@ -109,7 +109,7 @@ def test_a_timeout_names_the_job(ci: Any, peer: Any) -> None:
 
 
 def test_run_again_it_attaches(ci: Any) -> None:
-    """The same file at the same commit answers the same job; another content or id another one."""
+    """The same file at the same commit finds the same job. Other content or another id does not."""
     assert ci()[1]["job_id"] == ci()[1]["job_id"] == "job-1"
     assert ci("--seed", "1")[1]["job_id"] == "job-2"
     assert ci("--request-id", "mine")[1]["request_id"] == "mine"
@@ -124,7 +124,7 @@ def test_not_promoting_is_no_failure(ci: Any, peer: Any) -> None:
 
 
 def test_json_without_a_file_goes_to_stdout(shell: Any, tmp_path: Path) -> None:
-    """`--json` alone prints the document, whatever stands behind it."""
+    """`--json` alone prints the document, whatever comes after it."""
     config = tmp_path / "retrain.yaml"
     config.write_text(CONFIG)
     assert shell("retrain", str(config), "--json", "--wait") == Exit.OK
@@ -135,7 +135,7 @@ NASTY = "\x00\x1b[31mred\x07 \x85 \ufffe <a href='x'>&amp; ]]> | ``` \u2028 \x7f
 
 
 def test_control_characters_leave_the_files_well_formed() -> None:
-    """JUnit parses, and neither a cell nor the block of the log is broken open."""
+    """JUnit can be parsed, and table cells and the block of the log stay intact."""
     job = TrainingJob(job_id=f"job{NASTY}", state=TrainingJob.FAILED)
     job.spec.policy, job.spec.env_id = f"p{NASTY}", f"e\n{NASTY}"
     job.failure.message = NASTY

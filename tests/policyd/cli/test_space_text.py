@@ -49,13 +49,13 @@ def test_what_gymnasium_prints(space: gym.Space[Any]) -> None:
      "__import__('os').system('true')", "Discrete(n)", "Tuple(3)", "((((", "Discrete(3, 4, x=5)) )"],
 )  # fmt: skip
 def test_what_is_no_space_is_refused(text: str) -> None:
-    """ValueError, whatever stands there; nothing is evaluated."""
+    """Any other text is a ValueError, and nothing is evaluated."""
     with pytest.raises(ValueError, match=r"."):
         parse_space(text)
 
 
 def test_a_file_of_texts_or_messages(tmp_path: Path) -> None:
-    """YAML with texts, and JSON with the contract's messages, say the same."""
+    """YAML with texts, and JSON with the contract's messages, give the same spaces."""
     text, messages = tmp_path / "spaces.yaml", tmp_path / "spaces.json"
     text.write_text("observation: Box(-1.0, 1.0, (4,), float32)\naction: Discrete(2)\n")
     found = read_spaces(text)
@@ -76,7 +76,7 @@ def test_a_file_of_texts_or_messages(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_explained(tmp_path: Path, content: str, named: str) -> None:
-    """The message names the part that is wrong and shows what one looks like."""
+    """The message names the wrong part and shows an example."""
     path = tmp_path / "spaces.yaml"
     path.write_text(content)
     with pytest.raises(InvalidArgument, match="Discrete") as raised:

@@ -18,7 +18,7 @@ from tests.policyd.client.wire.needed import needs_wire
 
 
 class OnALoop:
-    """An asynchronous client or stream whose methods a test calls without `await`."""
+    """An asynchronous client or stream whose methods a test can call without `await`."""
 
     def __init__(self, made: Any, runner: asyncio.Runner) -> None:
         self._made = made
@@ -36,7 +36,7 @@ class OnALoop:
             return member
 
         def call(*arguments: Any, **options: Any) -> Any:
-            async def inside() -> Any:  # whatever it does, it does in the loop
+            async def inside() -> Any:  # so that the call runs in the loop
                 result = member(*arguments, **options)
                 return await result if inspect.isawaitable(result) else result
 
@@ -65,7 +65,7 @@ Connect = Callable[..., Any]
     params=["PolicyClient", pytest.param("PolicyClient on grpcio", marks=needs_wire), "AsyncPolicyClient"]
 )
 def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    """Makes a client, which the test's `with` closes."""
+    """Makes a client. The test's `with` closes it."""
     if request.param != "AsyncPolicyClient":
         if request.param != "PolicyClient":
             monkeypatch.setenv(VARIABLE, "grpcio")

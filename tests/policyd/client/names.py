@@ -12,7 +12,7 @@ _A, _IN = 1, 1
 
 
 class NameServer:
-    """Answers every A question with `addresses`, which may change.
+    """Responds to every A question with `addresses`, which may change.
 
     DNS over UDP on loopback (RFC 1035).
     """
@@ -29,7 +29,7 @@ class NameServer:
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def target(self, port: int) -> str:
-        """What a client is told: the addresses of a name, all with this port."""
+        """The target for a client: the addresses of a name, all with this port."""
         return f"dns://{self.address}/servers.test:{port}"
 
     def __enter__(self) -> Self:
@@ -55,5 +55,5 @@ class NameServer:
         (kind,) = struct.unpack("!H", question[end - 4 : end - 2])
         addresses = self.addresses if kind == _A else []
         header = question[:2] + struct.pack("!HHHHH", 0x8180, 1, len(addresses), 0, 0)
-        record = struct.pack("!HHHIH", 0xC00C, _A, _IN, 0, 4)  # the question's name; no time to live
+        record = struct.pack("!HHHIH", 0xC00C, _A, _IN, 0, 4)  # name: the question's; time to live: 0
         return header + question[12:end] + b"".join(record + socket.inet_aton(each) for each in addresses)

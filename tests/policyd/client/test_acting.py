@@ -21,7 +21,7 @@ def _response() -> policy_pb2.ActResponse:
 
 
 def test_each_field_has_its_rows() -> None:
-    """What is absent is [batch, 0], and values without a critic are None."""
+    """Absent fields are [batch, 0], and values without a critic are None."""
     actions = ActCodec(ROWS).decode(_response())
     assert (actions.policy, actions.version, actions.digest, actions.seed) == ("p", 3, "d", 7)
     np.testing.assert_array_equal(actions.actions, [1, 0])
@@ -36,7 +36,7 @@ def test_each_field_has_its_rows() -> None:
     "field", ["actions", "action_probs", "log_probs", "values", "action_mean", "vectors"]
 )
 def test_bytes_that_are_no_rows_are_an_error_of_ours(field: str) -> None:
-    """Nothing that a server sends raises what is not a PolicydError."""
+    """Any bytes from a server raise nothing but a PolicydError."""
     response = _response()
     getattr(response, field).raw = b"odd"
     with pytest.raises(Internal, match="cannot be read as 2 rows") as caught:
@@ -45,7 +45,7 @@ def test_bytes_that_are_no_rows_are_an_error_of_ours(field: str) -> None:
 
 
 def test_a_response_without_rows_is_refused() -> None:
-    """A batch of 0 cannot be the answer to rows."""
+    """A response with a batch of 0 is refused if rows were sent."""
     response = _response()
     response.batch_size = 0
     with pytest.raises(Internal):

@@ -33,7 +33,7 @@ class Breaks:
     ],
 )
 def test_no_numbers_are_refused(numbers: Any, told: str) -> None:
-    """Ragged lists, words, nothing, an object that fails, and what is too large."""
+    """Ragged lists, words, nothing, an object that fails, and too large numbers are refused."""
     with pytest.raises(InvalidArgument) as raised:
         float32("observation", numbers, "numbers")
     assert "observation: " in raised.value.message
@@ -41,14 +41,14 @@ def test_no_numbers_are_refused(numbers: Any, told: str) -> None:
 
 
 def test_numbers_become_little_endian_float32() -> None:
-    """In their own shape; an array that is one already is not copied."""
+    """Numbers keep their shape. An array that is already float32 is not copied."""
     array = float32("observations", [[1, 2], [3, 4]], "numbers")
     assert (array.dtype.str, array.shape) == ("<f4", (2, 2))
     assert float32("observations", array, "numbers") is array
 
 
 def test_a_mask_is_booleans() -> None:
-    """Or numbers that are 0 or 1."""
+    """A mask is booleans, or numbers that are 0 or 1."""
     assert booleans([[1, 0]]).tolist() == [[True, False]]
     with pytest.raises(InvalidArgument, match="action_mask: got 2"):
         booleans([[1, 2]])

@@ -25,9 +25,9 @@ CALLS = 120
 
 
 class Servers:
-    """Servers on addresses of loopback and one port.
+    """Servers on several addresses of loopback and one port.
 
-    Server n answers with version n, so that it is known.
+    Server n responds with version n, so that the test can tell them apart.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,11 +36,11 @@ class Servers:
 
     @property
     def port(self) -> int:
-        """Of all servers."""
+        """The port of all servers."""
         return int(self._port)
 
     def start(self, number: int) -> str:
-        """Starts server `number`. Returns its address, without the port."""
+        """Starts server `number`. Returns its address without the port."""
         folder = self._folder / str(number)
         described = artifacts.metadata("p", (4,), 2)
         repository = ModelRepository(folder)
@@ -61,7 +61,7 @@ class Servers:
         server.stop()
 
     def close(self) -> None:
-        """Ends all."""
+        """Ends all servers."""
         for server in self.running.values():
             server.stop()
 
@@ -81,9 +81,9 @@ def assert_even(counts: Counter[int], servers: set[int]) -> None:
 
 
 def test_calls_are_shared_out_and_none_fails(servers: Servers, connect: Connect) -> None:
-    """Three servers get a third each.
+    """Three servers get a third of the calls each.
 
-    One is killed and one added meanwhile: no call fails, all are used.
+    Meanwhile one is killed and one is added: no call fails, and all are used.
     """
     with (
         NameServer([servers.start(number) for number in (1, 2, 3)]) as names,
@@ -98,7 +98,7 @@ def test_calls_are_shared_out_and_none_fails(servers: Servers, connect: Connect)
             names.addresses = [*names.addresses[1:], servers.start(4)]
             servers.kill(1)
 
-        while set(versions(3)) != {1, 2, 3}:  # each is used as soon as it is connected
+        while set(versions(3)) != {1, 2, 3}:  # each one is used as soon as it is connected
             pass
         assert_even(Counter(versions(CALLS)), {1, 2, 3})
         changing = beside.submit(change)
@@ -111,7 +111,7 @@ def test_calls_are_shared_out_and_none_fails(servers: Servers, connect: Connect)
 
 
 def test_an_episode_stays_with_one_server(servers: Servers, connect: Connect) -> None:
-    """The server that decided hears what came of it: another one would not know the decision."""
+    """Outcomes go to the server that decided, because another one does not know the decision."""
     hosts = [servers.start(number) for number in (1, 2, 3)]
     config = ExperienceConfig(mode=ExperienceConfig.RECORD)
     for host in hosts:

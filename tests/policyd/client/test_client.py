@@ -20,15 +20,15 @@ OBSERVATIONS = np.array([[0.0, 0.1, 0.02, -0.3], [0.0, 0.0, -0.05, 0.1]])
 Job = training_pb2.TrainingJob
 
 
-# The two surfaces
+# The public names of both clients
 
 
 def _surface(kind: type) -> dict[str, tuple[list[Any], str]]:
-    """Parameters and return type of each public member; asynchronous types by their plain names."""
+    """Parameters and return type of each public member. Async types have their plain names."""
     found = {}
     for name in sorted({name for name in dir(kind) if not name.startswith("_")} | {"__init__"}):
         member: Any = inspect.getattr_static(kind, name)
-        signature = inspect.signature(getattr(member, "fget", member))  # of a property, its function
+        signature = inspect.signature(getattr(member, "fget", member))  # for a property, its function
         returns = str(signature.return_annotation).replace("Async", "")
         found[name] = (list(signature.parameters.values()), returns)
     return found
@@ -40,7 +40,7 @@ def _surface(kind: type) -> dict[str, tuple[list[Any], str]]:
 def test_the_two_surfaces_are_one(plain: type, asynchronous: type) -> None:
     """Every public method exists in both, with the same parameters, defaults and result."""
     expected, found = _surface(plain), _surface(asynchronous)
-    if plain is ActStream:  # streams are opened by the clients
+    if plain is ActStream:  # clients open streams
         del expected["__init__"], found["__init__"]
     assert found == expected
     assert "act" in found
@@ -61,7 +61,7 @@ def test_a_response_is_arrays_of_the_batch(address: str, connect: Connect) -> No
 
 
 def test_both_clients_send_the_same_request(address: str, peer: Any, connect: Connect) -> None:
-    """What a client sends is what PolicyClient sends, byte by byte."""
+    """Both clients send the same request, byte by byte."""
     options = {"policy": "cartpole", "seed": 7, "action_mask": [[1, 0], [1, 1]], "temperature": 0.5}
     with connect(address) as client, PolicyClient(address, timeout=60) as other:
         client.act(OBSERVATIONS, **options)
@@ -71,7 +71,7 @@ def test_both_clients_send_the_same_request(address: str, peer: Any, connect: Co
 
 
 def test_a_seed_of_zero_is_a_seed(address: str, peer: Any) -> None:
-    """Seed 0 travels as a set field, and None as an unset one."""
+    """Seed 0 is sent as a set field, and None as an unset one."""
     with PolicyClient(address, timeout=60) as client:
         client.act(OBSERVATIONS, seed=0)
         client.act(OBSERVATIONS, seed=None)
@@ -80,7 +80,7 @@ def test_a_seed_of_zero_is_a_seed(address: str, peer: Any) -> None:
 
 @pytest.mark.parametrize("observations", [OBSERVATIONS[0], OBSERVATIONS[0].tolist(), tuple(OBSERVATIONS[0])])
 def test_one_flat_observation_is_a_batch_of_one(address: str, observations: Any) -> None:
-    """The batch's axis may be left out where there is one observation."""
+    """A single observation may be given without the batch's axis."""
     with PolicyClient(address, timeout=60) as client:
         assert client.act(observations).actions.shape == (1,)
 
@@ -91,7 +91,7 @@ def test_a_first_axis_that_is_not_the_batch_is_refused(
 ) -> None:
     """The server would take the numbers as other rows.
 
-    The client refuses them by name, in streams too.
+    The client refuses them and names the field, in streams too.
     """
     with connect(address) as client, pytest.raises(errors.InvalidArgument, match="4 numbers") as caught:
         client.act(np.zeros(shape, np.float32))
@@ -100,7 +100,7 @@ def test_a_first_axis_that_is_not_the_batch_is_refused(
 
 
 def test_a_mask_whose_first_axis_is_not_the_batch_is_refused(address: str) -> None:
-    """The same for action_mask."""
+    """The same holds for action_mask."""
     with (
         PolicyClient(address, timeout=60) as client,
         pytest.raises(errors.InvalidArgument, match="mask: got shape"),
@@ -108,11 +108,11 @@ def test_a_mask_whose_first_axis_is_not_the_batch_is_refused(address: str) -> No
         client.act(OBSERVATIONS[:1].repeat(3, 0), action_mask=np.ones((2, 3), bool))
 
 
-# What is refused before anything is sent
+# Refused before anything is sent
 
 
 def test_an_unknown_option_is_a_type_error(address: str, peer: Any, connect: Connect) -> None:
-    """A typo is found at the call, and nothing is sent."""
+    """A misspelt option raises TypeError at the call, and nothing is sent."""
     with connect(address) as client:
         with pytest.raises(TypeError, match=r"'polcy'.*policy"):
             client.act(OBSERVATIONS, polcy="cartpole")
@@ -124,7 +124,7 @@ def test_an_unknown_option_is_a_type_error(address: str, peer: Any, connect: Con
 
 
 class _Unreadable:
-    """As a tensor on a GPU, or one that needs its gradient."""
+    """Cannot be read by numpy, like a tensor on a GPU or one that needs its gradient."""
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad")
@@ -169,7 +169,7 @@ class _Unreadable:
 def test_a_value_that_does_not_fit_is_named(
     address: str, peer: Any, connect: Connect, field: str, options: dict[str, Any]
 ) -> None:
-    """What cannot be sent raises InvalidArgument with the field's name, and is not sent."""
+    """A value that cannot be sent raises InvalidArgument with the field's name."""
     with connect(address) as client, pytest.raises(errors.InvalidArgument) as caught:
         client.act(**{"observations": OBSERVATIONS, **options})
     assert caught.value.violations[0].field == field
@@ -177,7 +177,7 @@ def test_a_value_that_does_not_fit_is_named(
 
 
 def test_tensors_are_observations(address: str) -> None:
-    """A tensor on the CPU is taken as it is.
+    """A tensor on the CPU is accepted.
 
     One that numpy cannot read is refused with the reason.
     """
@@ -216,7 +216,7 @@ def test_tensors_are_observations(address: str) -> None:
 def test_every_method_names_the_wrong_field(
     address: str, peer: Any, connect: Connect, field: str, call: Callable[[Any], Any]
 ) -> None:
-    """Not only act: each method of both clients raises InvalidArgument at the call."""
+    """Each method of both clients, not only act, raises InvalidArgument at the call."""
     with connect(address) as client, pytest.raises(errors.InvalidArgument) as caught:
         call(client)
     assert caught.value.violations[0].field == field
@@ -248,7 +248,7 @@ def test_a_client_that_cannot_work_is_not_made(
 
 
 def test_no_time_sends_nothing(address: str, peer: Any, connect: Connect) -> None:
-    """timeout=0 is no time at all, not the default."""
+    """timeout=0 means no time at all, instead of the default."""
     with connect(address) as client:
         with pytest.raises(errors.DeadlineExceeded, match="nothing was sent"):
             client.act(OBSERVATIONS, timeout=0)
@@ -259,7 +259,7 @@ def test_no_time_sends_nothing(address: str, peer: Any, connect: Connect) -> Non
 
 @pytest.mark.parametrize("timeout", [math.inf, 1e18, 5, np.float32(5)])
 def test_infinity_is_no_limit(address: str, peer: Any, connect: Connect, timeout: float) -> None:
-    """timeout=inf sends the call without a deadline; numbers of numpy are numbers."""
+    """timeout=inf sends the call without a deadline. Numbers of numpy are accepted."""
     with connect(address, timeout=1e-9) as client:
         assert client.act(OBSERVATIONS, timeout=timeout).version == 2
     [left] = peer.time_left
@@ -267,7 +267,7 @@ def test_infinity_is_no_limit(address: str, peer: Any, connect: Connect, timeout
 
 
 def test_every_call_has_a_deadline(address: str, peer: Any, connect: Connect) -> None:
-    """A server that does not answer costs the timeout, not forever."""
+    """If a server does not respond, the call ends after the timeout."""
     peer.never_ends.clear()
     with connect(address, timeout=30) as client:
         job = client.create_training_job(SPEC)
@@ -279,7 +279,7 @@ def test_every_call_has_a_deadline(address: str, peer: Any, connect: Connect) ->
 
 
 def test_errors_are_domain_errors(address: str, connect: Connect) -> None:
-    """A failed call raises the error of the tree that the status stands for, with its message."""
+    """A failed call raises the error for its status, with the server's message."""
     with connect(address) as client, pytest.raises(errors.NotFound, match="there are: cartpole"):
         client.get_policy("lander")
 
@@ -293,7 +293,7 @@ def test_no_server_is_unreachable(connect: Connect) -> None:
 
 
 def test_a_closed_client_says_so(address: str, connect: Connect) -> None:
-    """Calls after close() are errors of the tree."""
+    """Calls after close() raise an error of the tree."""
     with connect(address) as client:
         client.list_policies()
     for call in (client.list_policies, lambda: client.act(OBSERVATIONS), client.stream):
@@ -303,7 +303,7 @@ def test_a_closed_client_says_so(address: str, connect: Connect) -> None:
 
 
 def test_a_client_finds_a_restarted_server_again(restart: Callable[[int], int], connect: Connect) -> None:
-    """After a restart on the same port the same client goes on."""
+    """After the server restarts on the same port, the same client works again."""
     port = restart(0)
     with connect(f"127.0.0.1:{port}") as client:
         before = client.act(OBSERVATIONS, seed=1)
@@ -313,7 +313,7 @@ def test_a_client_finds_a_restarted_server_again(restart: Callable[[int], int], 
 
 
 def test_a_unix_socket_is_an_address(peer: Any, connect: Connect, tmp_path: Path) -> None:
-    """unix:PATH is called as HOST:PORT is, with a token too: it stays on this machine."""
+    """unix:PATH works like HOST:PORT, also with a token: the socket stays on this machine."""
     address = f"unix:{tmp_path}/policyd.sock"
     server = peer.serve_at(address)
     try:

@@ -23,7 +23,7 @@ def test_a_token_goes_with_every_call(address: str, peer: Any) -> None:
 
 
 def test_a_token_does_not_cross_a_network_in_plain_text() -> None:
-    """Off loopback a token needs TLS; the error does not repeat the token."""
+    """A token needs TLS unless the server is on loopback. The error does not show the token."""
     with pytest.raises(errors.InvalidArgument) as caught:
         PolicyClient("policyd.example:50051", credentials=Credentials(token="secret"))
     assert "secret" not in caught.value.message
@@ -33,7 +33,7 @@ def test_a_token_does_not_cross_a_network_in_plain_text() -> None:
 def test_tls_with_an_authority_of_our_own(peer: Any, authority: Any, capfd: Any) -> None:
     """--tls-ca trusts the authority that signed the server's certificate.
 
-    Without it nobody answers.
+    Without it there is no connection.
     """
     files = authority.issue("server")
     pair = (files.key.read_bytes(), files.certificate.read_bytes())
@@ -49,7 +49,7 @@ def test_tls_with_an_authority_of_our_own(peer: Any, authority: Any, capfd: Any)
 
 
 def test_certificate_and_key_go_together(tmp_path: Path, capfd: Any) -> None:
-    """Half a client certificate is a usage error."""
+    """A certificate without its key, or a key alone, is a usage error."""
     (tmp_path / "cert.pem").write_text("x")
     assert run(["--tls-cert", str(tmp_path / "cert.pem"), "policies"]) == Exit.BAD_REQUEST
     assert "go together" in capfd.readouterr().err

@@ -13,7 +13,7 @@ from policyd.errors import InvalidArgument
 
 
 class Shy:
-    """Nothing can be told of it."""
+    """An object whose repr fails."""
 
     def __repr__(self) -> str:
         raise KeyError("no")
@@ -41,7 +41,7 @@ class Shy:
     ],
 )
 def test_a_wrong_value_is_refused(kind: type[Message], field: str, value: Any, told: str) -> None:
-    """The error says what came and what the field takes."""
+    """The error has the value that came and what the field accepts."""
     with pytest.raises(InvalidArgument) as raised:
         build(kind, **{field: value})
     assert raised.value.message.startswith(f"{field}: got ")

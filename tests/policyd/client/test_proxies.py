@@ -12,7 +12,7 @@ from policyd.client.proxies import through
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A proxy that does not answer, in the environment."""
+    """Sets a proxy that does not respond in the environment."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -23,13 +23,13 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_calls_on_this_machine_go_without_it(proxy: str, address: str) -> None:
-    """Although the environment names a proxy and excepts nothing."""
+    """Calls to loopback do not use the proxy, although the environment excludes nothing from it."""
     with PolicyClient(address, timeout=60) as client:
         assert [policy.name for policy in client.list_policies()] == ["cartpole"]
 
 
 def test_an_error_elsewhere_names_it(proxy: str) -> None:
-    """With the variable that it comes from, and without its password."""
+    """The error names the proxy and its variable, without the password."""
     with (
         PolicyClient("policies.example:50051", timeout=5) as client,
         pytest.raises(errors.PolicydError) as raised,
@@ -42,7 +42,7 @@ def test_an_error_elsewhere_names_it(proxy: str) -> None:
 
 
 def test_what_is_excepted_is_not_blamed_on_it(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts of no_proxy, addresses of this machine, and sockets of files."""
+    """no_proxy hosts, addresses of this machine and Unix sockets are not blamed on the proxy."""
     assert through("policies.example:50051")
     for address in ("127.0.0.1:1", "localhost:1", "unix:/run/policyd"):
         assert through(address) == ""

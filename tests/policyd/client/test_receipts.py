@@ -30,7 +30,7 @@ def _tampered(path: Path, **changes: Any) -> Path:
 
 
 def test_an_untouched_receipt_is_verified(shell: Any, receipt: Path) -> None:
-    """Sampling and probabilities are recomputed and agree."""
+    """Actions and probabilities are recomputed and agree."""
     assert shell("verify", str(receipt)) == Exit.OK
     assert shell.out.count("ok") == 3
     assert shell("--json", "verify", str(receipt)) == Exit.OK
@@ -56,7 +56,7 @@ def test_a_deterministic_answer_is_verified(shell: Any, tmp_path: Path) -> None:
     ],
 )
 def test_a_tampered_receipt_fails(shell: Any, receipt: Path, changes: dict[str, Any], check: str) -> None:
-    """Each kind of change is found, by the check that it concerns, with a code of its own."""
+    """The check that concerns each change finds it, with a code of its own."""
     assert shell("--json", "verify", str(_tampered(receipt, **changes))) == Exit.NOT_VERIFIED
     checks: Any = shell.document["checks"]
     assert check in [c["name"] for c in checks if not c["holds"]]
@@ -64,6 +64,6 @@ def test_a_tampered_receipt_fails(shell: Any, receipt: Path, changes: dict[str, 
 
 @pytest.mark.parametrize("changes", [{"seed": -1}, {"format": 2}, {"version": "x"}])
 def test_a_malformed_receipt_names_the_field(shell: Any, receipt: Path, changes: dict[str, Any]) -> None:
-    """A file that is not a receipt is a bad request that says which field."""
+    """A file that is not a receipt is a bad request that names the field."""
     assert shell("verify", str(_tampered(receipt, **changes))) == Exit.BAD_REQUEST
     assert f"{next(iter(changes))}: got" in shell.err

@@ -14,7 +14,7 @@ import pytest
 from policyd import Credentials
 from policyd.client.channel import open_channel
 
-DELAY = 1.5  # seconds until the first byte of a connection goes on
+DELAY = 1.5  # seconds by which the first byte of a connection is delayed
 METHOD = "/test.Echo/Echo"
 
 
@@ -39,13 +39,13 @@ def _forward_slowly(listener: socket.socket, port: int) -> None:
     while True:
         try:
             client, _ = listener.accept()
-        except OSError:  # it is closed: the test has ended
+        except OSError:  # closed: the test has ended
             return
         threading.Thread(target=_join, args=(client, port), daemon=True).start()
 
 
 def _join(client: socket.socket, port: int) -> None:
-    time.sleep(DELAY)  # it is what the client has to bear
+    time.sleep(DELAY)  # the client has to wait for it
     with client, socket.create_connection(("127.0.0.1", port)) as server:
         back = threading.Thread(target=_copy, args=(server, client), daemon=True)
         back.start()
@@ -58,12 +58,12 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         while content := source.recv(65536):
             target.sendall(content)
         target.shutdown(socket.SHUT_WR)
-    except OSError:  # one side has gone
+    except OSError:  # one side has closed
         return
 
 
 def test_a_slow_connection_is_waited_for(slow_address: str) -> None:
-    """Nobody gives it up after a tenth of a second, and after a second again and again."""
+    """The client keeps the connection, instead of giving it up and starting again."""
     with open_channel(slow_address, Credentials()) as channel:
         call: Callable[..., bytes] = channel.unary_unary(METHOD)
         assert call(b"hello", timeout=60, wait_for_ready=True) == b"hello"

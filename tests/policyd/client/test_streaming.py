@@ -19,7 +19,7 @@ def _observations(step: int) -> list[list[float]]:
 
 
 def test_a_stream_answers_in_order_what_act_answers(publish: Publish, start_server: StartServer) -> None:
-    """Answer i of a stream is the one that a call of its own gives, in both clients."""
+    """Response i of a stream equals that of a single call, in both clients."""
     publish()
     address = start_server().address
 
@@ -39,7 +39,7 @@ def test_a_stream_answers_in_order_what_act_answers(publish: Publish, start_serv
 
 
 def test_a_pinned_stream_keeps_its_version(publish: Publish, start_server: StartServer) -> None:
-    """An episode is answered by the version that answered first, until it is unpinned."""
+    """The version that responded first responds in the whole episode, until it is unpinned."""
     publish()
     publish(promote=False)
     address = start_server().address
@@ -52,7 +52,7 @@ def test_a_pinned_stream_keeps_its_version(publish: Publish, start_server: Start
 
 
 def test_many_streams_and_calls_at_a_time_are_answered(publish: Publish, start_server: StartServer) -> None:
-    """More than the compiled core has connections for: the others go through grpcio."""
+    """Calls beyond the connections of the compiled core go through grpcio."""
     publish()
     with PolicyClient(start_server().address, timeout=60) as client, ExitStack() as open_streams:
         streams = []
@@ -63,7 +63,7 @@ def test_many_streams_and_calls_at_a_time_are_answered(publish: Publish, start_s
 
 
 def test_a_pinned_asynchronous_stream_keeps_its_version(publish: Publish, start_server: StartServer) -> None:
-    """The same on an event loop."""
+    """The same holds on an event loop."""
     publish()
     publish(promote=False)
     address = start_server().address
@@ -86,7 +86,7 @@ def test_a_pinned_asynchronous_stream_keeps_its_version(publish: Publish, start_
 
 
 def test_an_error_ends_the_stream_with_its_reason(publish: Publish, start_server: StartServer) -> None:
-    """A wrong message raises what Act would raise; afterwards the stream is over and says so."""
+    """A wrong message raises the same error as Act. Then the stream has ended and says so."""
     publish()
     address = start_server().address
 

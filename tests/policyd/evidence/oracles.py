@@ -10,7 +10,7 @@ from policyd.evidence.logs import Logs
 
 
 def ips(logs: Logs) -> float:
-    """Mean over episodes of sum_t rho_t r_t."""
+    """The mean over episodes of sum_t rho_t r_t."""
     total = 0.0
     for rewards, ratios in zip(logs.rewards, logs.log_ratios, strict=True):
         weight = 1.0
@@ -21,7 +21,7 @@ def ips(logs: Logs) -> float:
 
 
 def self_normalised_ips(logs: Logs) -> float:
-    """sum_t (sum_i rho_it r_it) / (sum_i rho_it)."""
+    """The number sum_t (sum_i rho_it r_it) / (sum_i rho_it)."""
     total, weights = 0.0, np.ones(len(logs))
     for step in range(logs.horizon):
         weights = weights * np.exp(logs.log_ratios[:, step])

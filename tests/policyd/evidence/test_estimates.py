@@ -14,7 +14,7 @@ from tests.policyd.evidence import oracles
 
 
 def _logs(seed: int, n: int = 40, horizon: int = 4, *, same: bool = False) -> Logs:
-    """Episodes of random length; with `same` the target is what acted."""
+    """Episodes of random length. With `same` the target policy is the one that acted."""
     rng = np.random.default_rng(seed)
     valid = np.arange(horizon) < rng.integers(1, horizon + 1, n)[:, None]
     features = rng.standard_normal((n, horizon, 3)) * valid[:, :, None]
@@ -26,7 +26,7 @@ def _logs(seed: int, n: int = 40, horizon: int = 4, *, same: bool = False) -> Lo
 
 @pytest.mark.parametrize("seed", range(5))
 def test_ips_is_its_definition(seed: int) -> None:
-    """The mean of the values is the sum that the papers write, plain and self-normalised."""
+    """The mean of the values equals the papers' sum, plain and self-normalised."""
     logs = _logs(seed)
     assert ips(logs).mean() == pytest.approx(oracles.ips(logs))
     assert self_normalised_ips(logs).mean() == pytest.approx(oracles.self_normalised_ips(logs))
@@ -43,7 +43,7 @@ def test_doubly_robust_is_the_recursion(seed: int) -> None:
 
 
 def _coefficients(logs: Logs, fold: int, folds: int) -> np.ndarray:
-    """Weighted ridge regression, a row at a time."""
+    """Weighted ridge regression, one row at a time."""
     gram, right = np.zeros((3, 3)), np.zeros(3)
     for i in range(len(logs)):
         if i % folds == fold:
@@ -63,7 +63,7 @@ def _coefficients(logs: Logs, fold: int, folds: int) -> np.ndarray:
 
 @given(st.integers(0, 10_000))
 def test_a_version_beside_itself_has_the_returns_that_were_recorded(seed: int) -> None:
-    """Where target and recorded policy are the same, every estimate is the recorded return."""
+    """If target and recorded policy are the same, every estimate is the recorded return."""
     logs = _logs(seed, same=True)
     for estimate in (ips, doubly_robust):
         assert estimate(logs) == pytest.approx(logs.returns)
@@ -72,7 +72,7 @@ def test_a_version_beside_itself_has_the_returns_that_were_recorded(seed: int) -
 
 @given(st.integers(0, 10_000), st.floats(-100, 100))
 def test_self_normalising_takes_a_constant_as_it_is(seed: int, constant: float) -> None:
-    """A constant more on every reward moves the self-normalised estimate by exactly that."""
+    """If every reward grows by a constant, the self-normalised estimate grows by exactly that."""
     logs = _logs(seed, horizon=1)
     more = Logs(logs.rewards + constant, *(getattr(logs, name) for name in list(vars(logs))[1:6]))
     moved = self_normalised_ips(more).mean() - self_normalised_ips(logs).mean()

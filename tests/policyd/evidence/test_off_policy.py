@@ -15,7 +15,7 @@ from policyd.evidence.weights import effective_sample_size, largest_share
 
 
 def test_weights_are_counted() -> None:
-    """Equal weights count in full, one weight alone as one, and huge ones do not overflow."""
+    """Equal weights count in full, a single large weight as one; huge weights do not overflow."""
     assert effective_sample_size(np.full(10, 3.0)) == pytest.approx(10)
     assert effective_sample_size(np.array([1e250, 1.0, 1.0])) == pytest.approx(1)
     assert largest_share(np.array([2.0, 1.0, 1.0])) == pytest.approx(0.5)
@@ -24,7 +24,7 @@ def test_weights_are_counted() -> None:
 
 @pytest.mark.parametrize("scenario", [COVERED[0], COVERED[1], COVERED[2]], ids=lambda s: s.name)
 def test_a_clear_difference_is_told(scenario: Scenario) -> None:
-    """A version that is better or worse by its true return gets that verdict."""
+    """A version whose true return is better or worse gets that verdict."""
     found = evaluate(draw(scenario, np.random.default_rng(0)))
     assert found is not None
     assert found.verdict == (Verdict.WORSE if "worse" in scenario.name else Verdict.BETTER)
@@ -42,7 +42,7 @@ def test_long_horizons_cannot_be_told(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", WRONG, ids=lambda s: s.name)
 def test_wrongly_recorded_probabilities_are_caught(scenario: Scenario) -> None:
-    """The mean weight is not 1, so that there is no verdict."""
+    """If the mean weight is not 1, there is no verdict."""
     found = evaluate(draw(scenario, np.random.default_rng(0)))
     assert found is not None
     assert found.verdict is Verdict.CANNOT_TELL
@@ -50,7 +50,7 @@ def test_wrongly_recorded_probabilities_are_caught(scenario: Scenario) -> None:
 
 
 def _two_actions(n: int, taken: float, target: float) -> Logs:
-    """Episodes of one step that all took the same action, by its chance in either version."""
+    """Episodes of one step with the same action, and its probability in both versions."""
     ratios = np.full((n, 1), np.log(target / taken))
     ones = np.ones((n, 1, 1))
     rewards = np.random.default_rng(0).standard_normal((n, 1))
@@ -59,7 +59,7 @@ def _two_actions(n: int, taken: float, target: float) -> Logs:
 
 @pytest.mark.parametrize(("taken", "target"), [(0.99, 0.3), (0.97, 0.999)], ids=["below 1", "above 1"])
 def test_a_small_sample_blames_nobody(taken: float, target: float) -> None:
-    """50 episodes need not show an action of 1 to 3%; 2,000 without it cannot be right."""
+    """50 episodes may lack an action with 1 to 3%; 2,000 without it show wrong probabilities."""
     small, large = (evaluate(_two_actions(n, taken, target)) for n in (50, 2000))
     assert small is not None
     assert large is not None
@@ -70,7 +70,7 @@ def test_a_small_sample_blames_nobody(taken: float, target: float) -> None:
 
 
 def test_episodes_of_two_versions_that_differ_cannot_be_told() -> None:
-    """A third is by a version with which this one parts over 200 steps: it weighs nothing."""
+    """A third is by a version that acts differently over 200 steps, so it has almost no weight."""
     logs = draw(LONG[0], np.random.default_rng(0), 300)
     ratios = np.where(np.arange(300)[:, None] < 200, 0.0, logs.log_ratios)
     found = evaluate(replace(logs, log_ratios=ratios))
@@ -85,7 +85,7 @@ def test_few_episodes_have_no_verdict() -> None:
 
 
 def test_large_observations_are_projected() -> None:
-    """An image costs no more features than a few numbers do, and equal rows stay equal."""
+    """An image gives at most as many features as a few numbers, and equal rows stay equal."""
     rows = np.random.default_rng(0).standard_normal((5, 10_000))
     rows[1] = rows[0]
     states = state_features(rows, np.zeros(5))

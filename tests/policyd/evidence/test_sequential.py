@@ -19,7 +19,7 @@ _returns = st.lists(st.floats(-1000, 1000), max_size=30)
 
 @given(_returns, _returns)
 def test_merged_moments_are_those_of_all_returns(first: list[float], second: list[float]) -> None:
-    """Merging knows no order and loses nothing."""
+    """Merging gives the same moments in any order."""
     merged, everything = Moments.of(first).merged(Moments.of(second)), [*first, *second]
     assert merged.n == len(everything)
     if everything:
@@ -38,7 +38,7 @@ def test_student_score_is_students_quantile(freedom: int, level: float) -> None:
 
 
 def test_a_sequence_holds_at_every_look() -> None:
-    """Of 400 sequences of 1,000 values, at most 5% ever exclude the mean, looked at each time."""
+    """Of 400 sequences of 1,000 values, at most 5% exclude the true mean at any look."""
     values = np.random.default_rng(0).normal(1, 1, (400, 1000))
     n = np.arange(1, 1001)
     means = values.cumsum(axis=1) / n
@@ -54,7 +54,7 @@ def test_a_sequence_holds_at_every_look() -> None:
 
 @given(st.integers(0, 1000), st.integers(LEAST_EPISODES, 60))
 def test_swapping_the_versions_turns_the_interval_round(seed: int, n: int) -> None:
-    """What one version gains is what the other loses."""
+    """Swapping the versions changes the sign of the interval."""
     rng = np.random.default_rng(seed)
     first, second = Moments.of(rng.standard_normal(n)), Moments.of(rng.standard_normal(n + 5))
     there, back = difference_interval(first, second, 0.05), difference_interval(second, first, 0.05)
@@ -63,21 +63,21 @@ def test_swapping_the_versions_turns_the_interval_round(seed: int, n: int) -> No
 
 
 def test_few_episodes_say_nothing() -> None:
-    """Below LEAST_EPISODES the interval is the whole line, however far apart the returns are."""
+    """Below LEAST_EPISODES the interval is infinite, however different the returns are."""
     few = Moments.of([100.0] * (LEAST_EPISODES - 1))
     interval = difference_interval(Moments.of([0.0, 1.0] * 100), few, 0.05)
     assert (interval.low, interval.high) == (-np.inf, np.inf)
 
 
 def test_rare_failures_that_were_not_seen_are_allowed_for() -> None:
-    """50 episodes without a failure are not better than 2% of failures; 1,000 are."""
+    """50 episodes without a failure do not show an advantage over 2% of failures; 1,000 do."""
     champion = Moments.of(([1.0] * 49 + [0.0]) * 100)
     assert not difference_interval(champion, Moments.of([1.0] * 50), 0.05).decided
     assert difference_interval(champion, Moments.of([1.0] * 1000), 0.05).low > 0
 
 
 def test_judge_says_what_the_returns_say() -> None:
-    """BETTER, WORSE and CANNOT_TELL, with the interval in the reason."""
+    """The verdict is BETTER, WORSE or CANNOT_TELL, with the interval in the reason."""
     rng = np.random.default_rng(0)
     champion = Arm(Moments.of(rng.normal(0, 1, 1000)), Moments.of([1.0] * 1000))
     verdicts = [
@@ -88,7 +88,7 @@ def test_judge_says_what_the_returns_say() -> None:
 
 
 def test_a_version_whose_outcomes_stop_is_worse() -> None:
-    """Equal returns do not help a version of whose episodes half fall silent."""
+    """A version half of whose outcomes are missing is worse, even with equal returns."""
     returns = Moments.of(np.random.default_rng(0).normal(0, 1, 300))
     champion = Arm(returns, Moments.of([1.0] * 1000))
     judged = judge(champion, Arm(returns, Moments.of([1.0, 0.0] * 100)))

@@ -22,7 +22,7 @@ from policyd.experience.configs import validate
 def test_a_range_of_rewards_that_cannot_be_learned_from_is_refused(
     config: ExperienceConfig, field: str
 ) -> None:
-    """Not finite, without an inside, or so far that squares of rewards are infinite in float32."""
+    """Ranges are refused if not finite, empty, or if squared rewards overflow float32."""
     with pytest.raises(InvalidArgument) as caught:
         validate(config)
     assert [violation.field for violation in caught.value.violations] == [field]

@@ -42,7 +42,7 @@ def outcome(
 
 
 def sealed(root: Path) -> list[pb.Episode]:
-    """What a learner reads, without the times."""
+    """The sealed episodes as a learner reads them, without the times."""
     episodes = [each.episode for each in read_sealed(root / "episodes" / POLICY)]
     for episode in episodes:
         episode.ClearField("seal_time")
@@ -52,7 +52,7 @@ def sealed(root: Path) -> list[pb.Episode]:
 
 
 def test_every_order_of_the_outcomes_gives_the_same_episode(tmp_path: Path) -> None:
-    """Three steps are sealed when the last outcome has come; all 6 orders seal the same bytes."""
+    """Three steps are sealed when the last outcome has come. All 6 orders give the same bytes."""
     outcomes = [outcome(0), outcome(1, reward=2), outcome(2, pb.TRUNCATED)]
     results = []
     for number, order in enumerate(itertools.permutations(outcomes)):
@@ -74,7 +74,10 @@ def test_every_order_of_the_outcomes_gives_the_same_episode(tmp_path: Path) -> N
 
 
 def test_outcomes_are_idempotent_by_their_key(tmp_path: Path) -> None:
-    """Again: repeated. Another reward: a conflict, the first stays. After the seal: too late."""
+    """A repeated outcome counts once.
+
+    Another reward is a conflict, and the first stays. After the seal it is too late.
+    """
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
     recorder.decide(decision(1))
@@ -90,7 +93,7 @@ def test_outcomes_are_idempotent_by_their_key(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_reward_add_up(tmp_path: Path) -> None:
-    """Named parts are summed, and the episode waits for silence, since more parts may come."""
+    """Named parts are summed. The episode is sealed after silence, since more parts may come."""
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
     parts = [outcome(0, pb.TERMINATED, part="click", reward=0.5), outcome(0, part="sale", reward=2)]
@@ -104,9 +107,9 @@ def test_parts_of_a_reward_add_up(tmp_path: Path) -> None:
 
 
 def test_a_silent_episode_is_cut(tmp_path: Path) -> None:
-    """It is ABANDONED, with the steps that have no outcome marked.
+    """A silent episode ends as ABANDONED, and steps without an outcome are marked.
 
-    An hour of silence has not passed yet.
+    Before an hour of silence it is open.
     """
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
@@ -121,7 +124,7 @@ def test_a_silent_episode_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_final_observation_of_another_size_counts_as_missing(tmp_path: Path) -> None:
-    """A learner takes what it can; the episode is truncated all the same."""
+    """A learner uses what it can; the episode still counts as truncated."""
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
     told = outcome(0, pb.TRUNCATED)
@@ -136,7 +139,7 @@ def test_a_final_observation_of_another_size_counts_as_missing(tmp_path: Path) -
 def test_too_many_open_episodes_are_dropped_unless_they_have_an_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The longest silent go first. An acknowledged outcome is sealed, the rest forgotten."""
+    """Those that are silent longest go first. Those with acknowledged outcomes are sealed."""
     monkeypatch.setattr(recording, "MOST_OPEN", 10)
     recorder = Recorder(tmp_path)
     for number in range(10):
@@ -148,7 +151,7 @@ def test_too_many_open_episodes_are_dropped_unless_they_have_an_outcome(
     recorder.book.episodes[EpisodeKey(POLICY, "e0", "")].changed = 0.5
     recorder.decide(decision(0, "new"), now=20.0)
     recorder.commit()
-    recorder.drop_surplus()  # a tenth besides
+    recorder.drop_surplus()  # a tenth more
     assert [key.episode_id for key in recorder.book.episodes] == [*(f"e{n}" for n in range(2, 10)), "new"]
     assert recorder.overflowed[POLICY] == 1
     assert [(e.episode_id, e.steps[0].reward) for e in sealed(tmp_path)] == [("e0", 3)]
@@ -156,7 +159,7 @@ def test_too_many_open_episodes_are_dropped_unless_they_have_an_outcome(
 
 
 def test_silent_episodes_are_sealed_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are answered in between."""
+    """Between the groups, calls get their responses."""
     monkeypatch.setattr(recording, "SEALED_AT_ONCE", 3)
     recorder = Recorder(tmp_path)
     for number in range(5):
@@ -167,7 +170,7 @@ def test_silent_episodes_are_sealed_a_few_at_a_time(tmp_path: Path, monkeypatch:
 
 
 def test_two_agents_of_one_episode_are_two_sequences(tmp_path: Path) -> None:
-    """Each agent's steps are counted on their own, and sealed on their own."""
+    """Each agent's steps are numbered and sealed separately."""
     recorder = Recorder(tmp_path)
     for agent in ("left", "right"):
         recorder.decide(decision(0, agent=agent))
@@ -178,7 +181,7 @@ def test_two_agents_of_one_episode_are_two_sequences(tmp_path: Path) -> None:
 
 
 def test_a_repeated_decision_replaces_the_first_until_it_has_an_outcome(tmp_path: Path) -> None:
-    """A client that retries a request plays what it got last, and that is what is learned from."""
+    """A client that repeats a request plays the last response, and that one is learned from."""
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0, version=1))
     assert recorder.decide(decision(0, version=2))
@@ -191,7 +194,7 @@ def test_a_repeated_decision_replaces_the_first_until_it_has_an_outcome(tmp_path
 
 @pytest.mark.parametrize("seed", range(8))
 def test_nothing_acknowledged_is_lost_at_any_byte(tmp_path: Path, seed: int) -> None:
-    """The journal is cut at any byte behind the last commit, as a crash leaves it."""
+    """The journal is cut at any byte after the last commit, as after a crash."""
     random_numbers = random.Random(seed)
     recorder = Recorder(tmp_path)
     journal = tmp_path / "journal" / "00000001.log"
@@ -204,7 +207,7 @@ def test_nothing_acknowledged_is_lost_at_any_byte(tmp_path: Path, seed: int) -> 
             recorder.commit()
             size = journal.stat().st_size
             acknowledged.append(step)
-            recorder.report(POLICY, "", [outcome(step, part="more")])  # queued, never acknowledged
+            recorder.report(POLICY, "", [outcome(step, part="more")])  # queued, but never acknowledged
             data = journal.read_bytes()
             recorder.close()
             later = journal.read_bytes()[size:]
@@ -216,7 +219,7 @@ def test_nothing_acknowledged_is_lost_at_any_byte(tmp_path: Path, seed: int) -> 
 
 
 def test_an_episode_sealed_before_the_crash_is_not_sealed_again(tmp_path: Path) -> None:
-    """The journal still holds its records; the log of sealed episodes decides."""
+    """The journal still has the records, but the log of sealed episodes decides."""
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
     recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
@@ -231,7 +234,7 @@ def test_an_episode_sealed_before_the_crash_is_not_sealed_again(tmp_path: Path) 
 def test_no_episode_is_sealed_again_however_many_the_journal_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recorder that starts compares with the whole log, not with the newest names alone."""
+    """A recorder that starts compares with the whole log, not only with the newest names."""
     monkeypatch.setattr(book, "REMEMBERED", 3)
     recorder = Recorder(tmp_path)
     for name in "abcdefgh":
@@ -246,14 +249,14 @@ def test_no_episode_is_sealed_again_however_many_the_journal_holds(
 
 
 def test_an_episode_that_retention_deleted_is_not_sealed_again(tmp_path: Path) -> None:
-    """The journal keeps its records longer, for an open episode: they go with it."""
+    """An open episode keeps the journal's records longer. Retention deletes those, too."""
     recorder = Recorder(tmp_path)
     for name in "eo":
         recorder.decide(decision(0, name))
     recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
     recorder.commit()
     os.utime(tmp_path / "episodes" / POLICY / "00000001.log", (time.time() - 100,) * 2)
-    recorder.log(POLICY)._begun = 0.0  # as if it were old
+    recorder.log(POLICY)._begun = 0.0  # so that it counts as old
     assert recorder.expire(POLICY, 60) == 1
     recorder.close()
     recorder = Recorder(tmp_path)
@@ -287,7 +290,7 @@ def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
 
 @contextmanager
 def full_disk(root: Path) -> Iterator[None]:
-    """No file of this process may grow beyond the journal's size."""
+    """Limits file sizes of this process to the journal's size."""
     size = sum(path.stat().st_size for path in (root / "journal").glob("*.log"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -300,7 +303,7 @@ def full_disk(root: Path) -> Iterator[None]:
 def test_a_full_disk_refuses_reports_and_loses_nothing_that_was_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decisions are counted as lost meanwhile; once there is room, the episode goes on."""
+    """Decisions are counted as lost meanwhile. When there is room, the episode goes on."""
     monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
     recorder = Recorder(tmp_path)
     recorder.decide(decision(0))
@@ -324,7 +327,7 @@ def test_a_full_disk_refuses_reports_and_loses_nothing_that_was_durable(
 def test_an_episode_that_a_full_disk_kept_open_is_sealed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The outcome is durable in the journal; the log gets the episode when there is room."""
+    """The outcome is durable in the journal. The log gets the episode when there is room."""
     monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
     recorder = Recorder(tmp_path)
     for step in range(20):

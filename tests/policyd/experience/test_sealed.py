@@ -23,11 +23,11 @@ def episode(number: int) -> pb.Episode:
 
 
 def test_observations_up_to_a_position_are_forgotten(tmp_path: Path) -> None:
-    """No file holds them; rewards, actions and everything behind the position stay.
+    """No file has the observations; rewards, actions and all after the position stay.
 
-    Twice is as once.
+    Doing it twice changes nothing more.
     """
-    log = SealedLog(tmp_path, segment_bytes=1)  # a segment for each commit
+    log = SealedLog(tmp_path, segment_bytes=1)  # one segment per commit
     for number in range(4):
         log.append(episode(number))
         log.commit()
@@ -50,7 +50,7 @@ def test_observations_up_to_a_position_are_forgotten(tmp_path: Path) -> None:
 
 
 def test_what_was_learned_reads_back(tmp_path: Path) -> None:
-    """Nothing before the first time; a damaged file is named."""
+    """Before the first time there is nothing. A damaged file is named."""
     assert read_learned(tmp_path, "p") == Learned()
     dropped = (pb.DroppedEpisodes(reason="TOO_OLD", episodes=3, steps=9, lengths=[0, 3]),)
     learned = Learned(Position(2, 77), 12, 340, dropped)
@@ -62,17 +62,17 @@ def test_what_was_learned_reads_back(tmp_path: Path) -> None:
 
 
 def test_retention_reaches_a_log_that_never_fills_a_segment(tmp_path: Path) -> None:
-    """A segment is closed when it is old, and then goes; what waits for a commit is not lost."""
+    """A segment is closed when it is old, and later removed. What waits for a commit is kept."""
     log = SealedLog(tmp_path)
     log.append(episode(0))
     log.commit()
-    assert log.expire(3600) == 0  # young: it goes on
+    assert log.expire(3600) == 0  # too young to be closed
     log.append(episode(1))
-    assert log.expire(-60) == 0  # as if it were old: episode 1 waits
+    assert log.expire(-60) == 0  # it counts as old now; episode 1 waits
     log.commit()
     assert [each.episode for each in read_sealed(tmp_path)] == [episode(0), episode(1)]
     log.close()
-    log = SealedLog(tmp_path)  # another process began it: nobody knows when
+    log = SealedLog(tmp_path)  # another process began the segment: its age is unknown
     assert log.expire(3600) == 0
     log.append(episode(2))
     log.commit()

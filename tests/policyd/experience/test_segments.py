@@ -36,16 +36,16 @@ def _written(path: Path) -> list[int]:
 
 
 def test_records_come_back_in_order(tmp_path: Path) -> None:
-    """What was committed is read as it was, from the beginning and from each record's offset."""
+    """Committed records are read in order, from the beginning and from each record's offset."""
     offsets = _written(tmp_path / "a.log")
     assert [record.payload for record in read(tmp_path / "a.log")] == PAYLOADS
     assert [read_one(tmp_path / "a.log", offset).payload for offset in offsets] == PAYLOADS
 
 
 def test_a_writer_that_died_at_any_byte_loses_only_the_record_it_was_writing(tmp_path: Path) -> None:
-    """For every length of the file.
+    """For every length of the file the whole records stay.
 
-    The whole records stay, and the next writer appends behind them.
+    The next writer appends after them.
     """
     offsets = _written(tmp_path / "whole.log")
     whole = (tmp_path / "whole.log").read_bytes()
@@ -63,9 +63,9 @@ def test_a_writer_that_died_at_any_byte_loses_only_the_record_it_was_writing(tmp
 
 @given(data=st.binary(max_size=400))
 def test_any_bytes_are_read_without_an_error(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A damaged file ends the reading.
+    """Reading ends at the damage, and never raises.
 
-    It never raises, and recovery leaves a file that reads the same.
+    Recovery leaves a file that reads the same.
     """
     path = tmp_path_factory.mktemp("segments") / "any.log"
     path.write_bytes(frame(1, b"good") + data)
@@ -76,7 +76,7 @@ def test_any_bytes_are_read_without_an_error(data: bytes, tmp_path_factory: pyte
 
 
 def test_a_deleted_record_is_gone_from_the_disk(tmp_path: Path) -> None:
-    """Its bytes are zeros, the others keep their offsets, and a writer goes on behind them."""
+    """The record's bytes are zeros, others keep their offsets, and a writer appends after them."""
     path = tmp_path / "a.log"
     offsets = _written(path)
     delete(path, offsets[2:3])
@@ -90,7 +90,7 @@ def test_a_deleted_record_is_gone_from_the_disk(tmp_path: Path) -> None:
 def test_a_crash_while_deleting_leaves_the_other_records(tmp_path: Path) -> None:
     """The record's kind is changed first.
 
-    Whatever part of the payload is zero by then, readers skip it.
+    Readers then skip it, whichever part of the payload is already zero.
     """
     path = tmp_path / "a.log"
     offsets = _written(path)
@@ -102,7 +102,7 @@ def test_a_crash_while_deleting_leaves_the_other_records(tmp_path: Path) -> None
 
 
 def test_a_full_disk_leaves_nothing_of_the_failed_commit(tmp_path: Path) -> None:
-    """A process that may write 4,096 bytes fails in the second commit; the file holds the first."""
+    """A process that may write 4,096 bytes fails in the second commit. The file has the first."""
     path = tmp_path / "a.log"
     child = os.fork()
     if not child:
@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing_of_the_failed_commit(tmp_path: Path) -> None
 
 
 def test_an_overwritten_record_keeps_its_place(tmp_path: Path) -> None:
-    """The others stay as they were, a writer appends behind them, and another length is refused."""
+    """Others stay, a writer appends after them, and another length is refused."""
     path = tmp_path / "a.log"
     offsets = _written(path)
     overwrite(path, read_one(path, offsets[2]), bytes(3000))
@@ -139,13 +139,13 @@ def test_an_overwritten_record_keeps_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("written", [0, 4, HEADER.size, HEADER.size + 1, HEADER.size + 2999])
 def test_an_overwriting_that_died_leaves_the_file_readable(tmp_path: Path, written: int) -> None:
-    """After any number of bytes the record is the old one, the new one, or new at its beginning."""
+    """After any number of bytes, the record is the old one, the new one, or partly new."""
     path = tmp_path / "a.log"
     offsets = _written(path)
     before = path.read_bytes()
     overwrite(path, read_one(path, offsets[2]), bytes(3000))
     after = path.read_bytes()
-    header = written >= HEADER.size  # it is durable before the payload is touched, and written as one
+    header = written >= HEADER.size  # it is durable before the payload changes, and is written as one
     cut = offsets[2] + (written if header else 0)
     path.write_bytes(after[:cut] + before[cut:])
     payload = read_one(path, offsets[2]).payload

@@ -32,33 +32,33 @@ class Shared:
         self.outgoing, self.incoming = Outgoing(self.server, client), Incoming(self.learner, POLICY, client)
 
     def seal(self, name: str, size: int = 100) -> None:
-        """One episode with an observation of so many bytes."""
+        """Seals one episode with an observation of that many bytes."""
         step = pb.RecordedStep(observation=b"o" * size, action=bytes(8), reported=True)
         self.log.append(pb.Episode(policy=POLICY, episode_id=name, subject=name, steps=[step]))
         self.log.commit()
 
     def exchange(self, segment: int = 1) -> None:
-        """Both ends once."""
+        """Lets both ends exchange once."""
         self.outgoing.exchange()
         self.incoming.update_small()
         self.incoming.update(segment)
 
     def same(self) -> bool:
-        """Whether the learner reads what the server has, at the same positions."""
+        """Whether the learner reads the server's episodes at the same positions."""
         found = [list(read_sealed(root / "episodes" / POLICY)) for root in (self.server, self.learner)]
         return found[0] == found[1]
 
 
 @pytest.fixture
 def shared(tmp_path: Path, s3: S3Server) -> Iterator[Shared]:
-    """An empty store."""
+    """A new store."""
     made = Shared(tmp_path, open_objects(s3.location()))
     yield made
     made.log.close()
 
 
 def test_the_copy_grows_with_the_log(shared: Shared) -> None:
-    """Small episodes, one of several pieces, several segments; each is read at its own position."""
+    """Small and large episodes and several segments can each be read at their own positions."""
     for number in range(12):
         shared.seal(f"e{number}", size=100 if number % 3 else PIECE_BYTES + 1000 * number)
         if number % 2:
@@ -68,7 +68,7 @@ def test_the_copy_grows_with_the_log(shared: Shared) -> None:
 
 
 def test_only_pieces_that_changed_are_sent(shared: Shared) -> None:
-    """Nothing where nothing was sealed, by a new process neither; else the last piece."""
+    """Without a new episode nothing is sent, even by a new process. Otherwise the last piece is."""
     shared.seal("a", size=2 * PIECE_BYTES + 5)
     shared.exchange()
     before = dict(shared.client.entries("experience/episodes/"))
@@ -84,7 +84,7 @@ def test_only_pieces_that_changed_are_sent(shared: Shared) -> None:
 
 
 def test_what_is_deleted_is_deleted_in_the_store_and_in_the_copy(shared: Shared) -> None:
-    """No object and no file holds its bytes any more; other episodes keep their positions."""
+    """No object and no file has the episode's bytes. Other episodes keep their positions."""
     for name in ("first", "second", "third"):
         shared.seal(name, size=1000)
     shared.exchange()
@@ -102,7 +102,7 @@ def test_what_is_deleted_is_deleted_in_the_store_and_in_the_copy(shared: Shared)
 
 
 def test_forgotten_observations_and_expired_segments_go_too(shared: Shared) -> None:
-    """Zeros, and no object of a segment that retention removed."""
+    """The store gets the zeros, and loses the objects of segments that retention removed."""
     for number in range(4):
         shared.seal(f"e{number}", size=2 * PIECE_BYTES)
     shared.exchange()
@@ -119,7 +119,7 @@ def test_forgotten_observations_and_expired_segments_go_too(shared: Shared) -> N
 
 
 def test_a_learner_gets_only_what_it_has_not_read(shared: Shared) -> None:
-    """Segments before its position are neither fetched nor kept."""
+    """Segments before the learner's position are neither fetched nor kept."""
     for number in range(4):
         shared.seal(f"e{number}", size=2 * PIECE_BYTES)
     shared.exchange(segment=2)
@@ -131,7 +131,7 @@ def test_a_learner_gets_only_what_it_has_not_read(shared: Shared) -> None:
 
 
 def test_rules_go_to_the_learner_and_what_was_learned_comes_back(shared: Shared) -> None:
-    """Both change later, too; a learner on another machine begins behind what was learned from."""
+    """Later changes arrive, too. A learner on another machine begins after what was learned."""
     config = pb.ExperienceConfig(mode=pb.ExperienceConfig.LEARN, max_version_lag=3)
     request = pb.SetExperienceConfigRequest(policy=POLICY, config=config, actor="me")
     ExperienceConfigs(shared.server).change(request)
@@ -149,7 +149,7 @@ def test_rules_go_to_the_learner_and_what_was_learned_comes_back(shared: Shared)
 
 
 def test_two_servers_do_not_record_into_one_store(shared: Shared, tmp_path: Path) -> None:
-    """The second is refused, whatever it holds; the first goes on after a restart."""
+    """The second server is refused, whatever it has. The first goes on after a restart."""
     shared.seal("a")
     shared.exchange()
     other = tmp_path / "other"
@@ -161,7 +161,7 @@ def test_two_servers_do_not_record_into_one_store(shared: Shared, tmp_path: Path
 
 
 def test_a_copy_is_whole_while_the_log_grows(shared: Shared) -> None:
-    """Whenever it is updated, the learner reads a beginning of what was sealed."""
+    """At any time the learner reads a beginning of what was sealed."""
     done = threading.Event()
 
     def serve() -> None:
@@ -185,7 +185,7 @@ def test_a_copy_is_whole_while_the_log_grows(shared: Shared) -> None:
 
 
 def test_a_segment_that_grows_while_it_is_read_keeps_its_offsets(tmp_path: Path) -> None:
-    """What is appended between two pieces is no piece of its own, at an offset nobody wrote."""
+    """What is appended between two pieces does not become a piece at a wrong offset."""
     path = tmp_path / "00000001.log"
     path.write_bytes(b"a" * (PIECE_BYTES + 10))
     reading = pieces(path, 0)
@@ -198,8 +198,8 @@ def test_a_segment_that_grows_while_it_is_read_keeps_its_offsets(tmp_path: Path)
 
 
 def test_a_change_within_the_same_tick_of_the_clock_is_seen(shared: Shared) -> None:
-    """The file's time of change is that of the exchange before, to the nanosecond."""
-    tick = time.time_ns() + 60_000_000_000  # ahead: it stays recent, however slow this machine is
+    """The change is seen even if the file has the same modification time, to the nanosecond."""
+    tick = time.time_ns() + 60_000_000_000  # in the future, so that it stays recent on a slow machine
     for name in ("a", "b"):
         shared.seal(name)
         (path,) = (shared.server / "episodes" / POLICY).glob("*.log")

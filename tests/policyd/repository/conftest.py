@@ -18,7 +18,7 @@ Publish = Callable[..., PublishedVersion]
 
 
 class Raw(ABC):
-    """A repository's files or objects, as somebody sees them who does not know the format."""
+    """Reads and changes files or objects of a repository without its code."""
 
     @abstractmethod
     def read(self, key: str) -> bytes:
@@ -26,7 +26,7 @@ class Raw(ABC):
 
     @abstractmethod
     def write(self, key: str, content: bytes) -> None:
-        """Writes or overwrites, whatever its permissions say."""
+        """Writes or overwrites a file, whatever its permissions are."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -34,21 +34,21 @@ class Raw(ABC):
 
     @abstractmethod
     def names(self, folder: str) -> set[str]:
-        """Names of the files in a folder."""
+        """The names of the files in a folder."""
 
 
 class RawFiles(Raw):
-    """On disk."""
+    """For a repository on disk."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def read(self, key: str) -> bytes:
-        """See Raw."""
+        """See `Raw`."""
         return (self._root / key).read_bytes()
 
     def write(self, key: str, content: bytes) -> None:
-        """See Raw."""
+        """See `Raw`."""
         path = self._root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -56,36 +56,36 @@ class RawFiles(Raw):
         path.write_bytes(content)
 
     def delete(self, key: str) -> None:
-        """See Raw."""
+        """See `Raw`."""
         (self._root / key).unlink()
 
     def names(self, folder: str) -> set[str]:
-        """See Raw."""
+        """See `Raw`."""
         return {path.name for path in (self._root / folder).iterdir()}
 
 
 class RawObjects(Raw):
-    """In object storage."""
+    """For a repository in object storage."""
 
     def __init__(self, client: ObjectClient) -> None:
         self._client = client
 
     def read(self, key: str) -> bytes:
-        """See Raw."""
+        """See `Raw`."""
         found = self._client.get(key, 2**31)
         assert found is not None
         return found.content
 
     def write(self, key: str, content: bytes) -> None:
-        """See Raw."""
+        """See `Raw`."""
         self._client.put(key, content)
 
     def delete(self, key: str) -> None:
-        """See Raw."""
+        """See `Raw`."""
         self._client.delete(key)
 
     def names(self, folder: str) -> set[str]:
-        """See Raw."""
+        """See `Raw`."""
         return {key.rpartition("/")[2] for key, _ in self._client.entries(f"{folder}/")}
 
 
@@ -94,7 +94,7 @@ SERVERS = ["s3", *(["azurite"] if IS_GIVEN else [])]  # the second one with `mak
 
 @pytest.fixture(params=["disk", "memory", *SERVERS])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> ModelRepository:
-    """Every test of the format holds on disk, in memory, on S3, and on Azure's emulator."""
+    """A repository on disk, in memory, on S3, or on Azure's emulator: each test runs on all."""
     if request.param == "disk":
         return ModelRepository(tmp_path / "repository")
     if request.param == "memory":
@@ -104,7 +104,7 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> ModelRepositor
 
 @pytest.fixture(params=SERVERS)
 def remote(request: pytest.FixtureRequest) -> ModelRepository:
-    """On a server that several processes reach."""
+    """A repository on a server that several processes can reach."""
     return _on_server(request)
 
 
@@ -120,7 +120,7 @@ def disk(tmp_path: Path) -> ModelRepository:
 
 @pytest.fixture
 def raw(repository: ModelRepository) -> Raw:
-    """What the repository holds, behind its back."""
+    """Direct access to the repository's files."""
     if isinstance(repository.storage, ObjectStorage):
         return RawObjects(repository.storage.client)
     return RawFiles(repository.root)

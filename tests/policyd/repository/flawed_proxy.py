@@ -14,17 +14,17 @@ UNAVAILABLE = b"<Error><Code>SlowDown</Code><Message>Please reduce your request 
 
 
 class FlawedProxy:
-    """Forwards to `port`. `share` of the requests fail, each in one of the ways that `flaws` names.
+    """Forwards to `port`, but `share` of the requests fail, each in one of the ways in `flaws`.
 
-    refuse: 503 instead of an answer.    lose: the request arrives, its answer does not.
-    half: the answer ends in its middle.  slow: the answer comes later.
-    conflict: 409 to a conditional write, as S3 answers to two at once.
+    refuse: 503 instead of a response.     lose: the request arrives, its response does not.
+    half: the response ends in its middle. slow: the response comes later.
+    conflict: 409 to a conditional write, as S3 responds to two at once.
     """
 
     def __init__(self, port: int, share: float = 0.0, flaws: tuple[str, ...] = ()) -> None:
         self.share, self.flaws = share, flaws
-        self.away = False  # every request fails
-        self.requests: Counter[str] = Counter()  # by method, and "LIST"
+        self.away = False  # if True, every request fails
+        self.requests: Counter[str] = Counter()  # method (or "LIST") -> count
         self._chance = random.Random(1)
         self._store = port
         proxy = self
@@ -38,7 +38,7 @@ class FlawedProxy:
             do_PUT = do_HEAD = do_DELETE = do_POST = do_GET  # noqa: N815 -- the library names them
 
             def log_message(self, *_: Any) -> None:
-                """Nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -46,7 +46,7 @@ class FlawedProxy:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port where it listens."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class FlawedProxy:
         self._server.server_close()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """One request."""
+        """Responds to one request."""
         self.requests["LIST" if "list-type" in request.path else request.command] += 1
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         flaw = self._chance.choice(self.flaws) if self.flaws and self._chance.random() < self.share else ""
@@ -68,7 +68,7 @@ class FlawedProxy:
             _reply(request, 409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
             return
         if flaw == "slow":
-            time.sleep(0.3)  # it is what is tested
+            time.sleep(0.3)  # the delay is what is tested
         connection = http.client.HTTPConnection("127.0.0.1", self._store, timeout=60)
         try:
             connection.request(request.command, request.path, body, headers)

@@ -16,12 +16,12 @@ Publish = Callable[..., PublishedVersion]
 
 
 def test_a_policy_without_aliases_is_at_generation_zero(repository: ModelRepository) -> None:
-    """Nothing on disk is a whole, empty state."""
+    """Without a file the state is empty and valid."""
     assert repository.aliases("cartpole") == AliasState("cartpole", 0, {}, ())
 
 
 def test_set_records_who_and_why(repository: ModelRepository, publish: Publish) -> None:
-    """A change reads back with its number, time, actor and reason."""
+    """A change can be read with its number, time, actor and reason."""
     publish()
     repository.set_alias("cartpole", "champion", 1, actor="ann", reason="first")
     state = repository.aliases("cartpole")
@@ -33,14 +33,14 @@ def test_set_records_who_and_why(repository: ModelRepository, publish: Publish) 
 
 
 def test_setting_what_it_names_changes_nothing(repository: ModelRepository, publish: Publish) -> None:
-    """Promoting twice is one change."""
+    """Promoting the same version twice is one change."""
     publish()
     first = repository.set_alias("cartpole", "champion", 1, actor="a", reason="r")
     assert repository.set_alias("cartpole", "champion", 1, actor="b", reason="again") == first
 
 
 def test_compare_and_set(repository: ModelRepository, publish: Publish) -> None:
-    """A stale generation is a conflict, and the alias stays where it was."""
+    """With an old generation there is a conflict, and the alias does not move."""
     publish(), publish()
     state = repository.set_alias("cartpole", "champion", 1, actor="a", reason="", expected_generation=0)
     with pytest.raises(errors.Conflict, match="generation 1, not 0"):
@@ -64,7 +64,7 @@ def test_an_alias_names_only_what_is_published(repository: ModelRepository, publ
 
 
 def test_rolling_back_twice_goes_back_two_steps(repository: ModelRepository, publish: Publish) -> None:
-    """A rollback walks the history; at its start there is nothing to go back to."""
+    """A rollback goes back in the history. At its start it fails."""
     for version in (1, 2, 3):
         publish()
         repository.set_alias("cartpole", "champion", version, actor="", reason="")
@@ -81,7 +81,7 @@ def test_rolling_back_twice_goes_back_two_steps(repository: ModelRepository, pub
 
 
 def test_rollback_needs_its_target(repository: ModelRepository, raw: Raw, publish: Publish) -> None:
-    """A version that an operator deleted is not named again."""
+    """A rollback to a version that an operator deleted fails."""
     first = publish()
     publish()
     for version in (1, 2):
@@ -94,7 +94,7 @@ def test_rollback_needs_its_target(repository: ModelRepository, raw: Raw, publis
 def test_a_damaged_state_is_an_error_of_the_tree(
     repository: ModelRepository, raw: Raw, publish: Publish
 ) -> None:
-    """A state that is no JSON of ours is corrupt, not empty."""
+    """A state that is not our JSON is corrupt, instead of empty."""
     publish()
     repository.set_alias("cartpole", "champion", 1, actor="", reason="")
     for text in ("", "[]", '{"format": 9}'):
@@ -106,7 +106,7 @@ def test_a_damaged_state_is_an_error_of_the_tree(
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.none(), st.tuples(st.sampled_from("ab"), st.integers(1, 4))), max_size=30))
 def test_the_alias_names_the_top_of_its_stack(steps: list[tuple[str, int] | None]) -> None:
-    """Each generation is one change, and aliases agree with their history, whatever the steps."""
+    """Each generation is one change, and aliases agree with their history, for any steps."""
     state = AliasState("cartpole")
     for step in steps:
         before = state
@@ -122,7 +122,7 @@ def test_the_alias_names_the_top_of_its_stack(steps: list[tuple[str, int] | None
 
 @given(operations=st.lists(st.sampled_from("srrss"), max_size=60), kept=st.integers(1, 8))
 def test_a_shortened_history_rolls_back_as_the_whole_one(operations: list[str], kept: int) -> None:
-    """The stack of the last changes is the top of the whole stack, never another order."""
+    """The stack of the last changes is the top of the whole stack, in the same order."""
     state = AliasState("p")
     for number, operation in enumerate(operations, start=1):
         if operation == "s":
@@ -135,9 +135,9 @@ def test_a_shortened_history_rolls_back_as_the_whole_one(operations: list[str], 
 
 
 def test_the_history_does_not_grow_without_end() -> None:
-    """After more changes than it keeps the oldest are gone.
+    """The oldest changes are removed.
 
-    And the alias rolls back one step as ever.
+    The alias still rolls back one step.
     """
     state = AliasState("p")
     for number in range(1, MAX_HISTORY + 10):

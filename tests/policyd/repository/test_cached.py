@@ -17,7 +17,7 @@ from tests.s3 import S3Server
 
 @pytest.fixture
 def origin(s3: S3Server) -> ModelRepository:
-    """What trainers write, on S3: two versions, the second one champion."""
+    """The trainers' repository on S3: two versions, the second one is the champion."""
     origin = ModelRepository(s3.location())
     for content in (b"one", b"two"):
         origin.publish("cartpole", {"model.onnx": content}, metadata=cartpole_metadata())
@@ -31,7 +31,7 @@ def proxy(s3: S3Server) -> FlawedProxy:
 
 
 def _server_side(origin: ModelRepository, proxy: FlawedProxy, folder: Path) -> ModelRepository:
-    """As a server opens it: through the proxy, with local copies."""
+    """The repository as a server opens it: through the proxy, with local copies."""
     where = origin.location.partition("?")[0]
     inner = ModelRepository(f"{where}?endpoint=http://127.0.0.1:{proxy.port}")
     return ModelRepository(CachedStorage(inner.storage, folder))
@@ -40,9 +40,9 @@ def _server_side(origin: ModelRepository, proxy: FlawedProxy, folder: Path) -> M
 def test_a_store_that_is_away_is_answered_for(
     origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was read once is read again while the store is away.
+    """What was read once can be read again while the store is unavailable.
 
-    Also by a process that just started.
+    A process that just started can read it, too.
     """
     monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
     own = _server_side(origin, proxy, tmp_path)
@@ -55,7 +55,7 @@ def test_a_store_that_is_away_is_answered_for(
         assert repository.policies() == ["cartpole"]
         assert repository.read_model("cartpole", 2) == b"two"
         with pytest.raises(errors.Unavailable):
-            repository.read_model("cartpole", 1)  # never read here
+            repository.read_model("cartpole", 1)  # was never read here
         with pytest.raises(errors.Unavailable):
             repository.set_alias("cartpole", "champion", 2, actor="", reason="")
     proxy.away = False
@@ -67,9 +67,9 @@ def test_a_store_that_is_away_is_answered_for(
 def test_what_was_read_while_the_store_was_away_is_read_again(
     origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process lists a promotion, and this one can only read what it was before.
+    """Another process has listed a promotion, and this one can only read the state before it.
 
-    It would never look again if the stamp stayed the same once the store is back.
+    If the stamp stayed the same once the store is back, it would never read again.
     """
     monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
     monkeypatch.setattr(module, "LISTING_SECONDS", -1.0)
@@ -92,13 +92,13 @@ def test_what_was_read_while_the_store_was_away_is_read_again(
 def test_a_copy_is_never_another_versions(
     origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
-    """A kept file that was changed is read again; a policy that was made again is answered anew."""
+    """A copy that was changed is read again. A policy that was recreated gets new copies."""
     own = _server_side(origin, proxy, tmp_path)
     assert own.read_model("cartpole", 2) == b"two"
     (kept,) = (tmp_path / "files").iterdir()
     kept.write_bytes(b"forged")
     assert own.read_model("cartpole", 2) == b"two"
-    client = origin.storage.client  # type: ignore[attr-defined]  # it is on S3
+    client = origin.storage.client  # type: ignore[attr-defined]  # the origin is on S3
     for key, _ in list(client.entries("models/cartpole/")):
         client.delete(key)
     client.delete("aliases/cartpole.json")
@@ -111,11 +111,11 @@ def test_a_copy_is_never_another_versions(
 def test_files_are_fetched_once_and_listings_are_shared(
     origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
-    """Four processes that poll at once make one listing, and a model travels once."""
+    """Four processes that poll at once make one listing, and a model is fetched once."""
     servers = [_server_side(origin, proxy, tmp_path) for _ in range(4)]
     for server in servers:
         assert server.stamps() == servers[0].stamps() != {}
-    assert proxy.requests["LIST"] <= 2  # a slow machine may pass LISTING_SECONDS once
+    assert proxy.requests["LIST"] <= 2  # on a slow machine LISTING_SECONDS may pass once
     for server in servers:
         assert server.read_model("cartpole", 2) == b"two"
     assert proxy.requests["GET"] == len(servers) + 1  # each description, and one model
@@ -124,7 +124,7 @@ def test_files_are_fetched_once_and_listings_are_shared(
 def test_a_look_for_something_unknown_is_one_listing_at_most(
     origin: ModelRepository, proxy: FlawedProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a listing does not know yet is found by another one, which all processes share."""
+    """An unknown name causes one more listing, which all processes share."""
     monkeypatch.setattr(module, "LISTING_SECONDS", 3600.0)
     first, second = (_server_side(origin, proxy, tmp_path) for _ in range(2))
     assert first.policies() == ["cartpole"]

@@ -17,7 +17,7 @@ from tests.policyd.repository.conftest import Publish, Raw
 
 @pytest.fixture
 def filled(repository: ModelRepository, publish: Publish) -> ModelRepository:
-    """Three versions, with a report and a history."""
+    """A repository with three versions, a report and a history."""
     for content in (b"one", b"two", b"three"):
         publish(content, job_id=content.decode())
     for version in (1, 3):
@@ -27,7 +27,7 @@ def filled(repository: ModelRepository, publish: Publish) -> ModelRepository:
 
 
 def test_a_copy_is_the_same_and_can_be_repeated(filled: ModelRepository, tmp_path: Path) -> None:
-    """From disk, memory and S3 to a folder and back again.
+    """A copy works from disk, memory and S3 to a folder and back.
 
     Numbers, bytes, job ids and history stay.
     """
@@ -46,7 +46,7 @@ def test_a_copy_is_the_same_and_can_be_repeated(filled: ModelRepository, tmp_pat
 
 
 def test_shares_and_shadows_are_copied(filled: ModelRepository, tmp_path: Path) -> None:
-    """They stay as they are, also when they change and the copy is repeated."""
+    """They are the same in the copy, also when they change and the copy is repeated."""
     other = ModelRepository(tmp_path / "other")
     shares = [TrafficShare(version=2, share=0.25)]
     filled.change_traffic(
@@ -70,7 +70,7 @@ def test_shares_and_shadows_are_copied(filled: ModelRepository, tmp_path: Path) 
 
 
 def test_a_canary_that_runs_is_none_in_the_copy(filled: ModelRepository, tmp_path: Path) -> None:
-    """Its evidence is not copied, so its share is not either; the copy can be repeated."""
+    """A canary's evidence is not copied, so its share is not either. The copy can be repeated."""
     other = ModelRepository(tmp_path / "other")
 
     def begin(state: Traffic) -> Traffic:
@@ -96,7 +96,7 @@ def test_a_canary_that_runs_is_none_in_the_copy(filled: ModelRepository, tmp_pat
 def test_the_other_way(
     repository: ModelRepository, metadata: artifact_pb2.PolicyMetadata, tmp_path: Path
 ) -> None:
-    """From a folder to disk, memory and S3; the next publication there takes the next number."""
+    """A copy works from a folder to disk, memory and S3. The next publication continues there."""
     source = ModelRepository(tmp_path / "source")
     for content in (b"one", b"two"):
         source.publish("cartpole", {"model.onnx": content}, metadata=metadata)
@@ -110,9 +110,9 @@ def test_the_other_way(
 def test_a_copy_overwrites_nothing(
     filled: ModelRepository, raw: Raw, metadata: artifact_pb2.PolicyMetadata, tmp_path: Path
 ) -> None:
-    """Other content under a number, another history, a damaged file, an unknown policy.
+    """Other content under a number, another history, damage and an unknown policy are refused.
 
-    Refused by name.
+    The error names it.
     """
     other = ModelRepository(tmp_path / "other")
     other.publish("cartpole", {"model.onnx": b"mine"}, metadata=metadata)

@@ -30,12 +30,12 @@ KILLS = 8
 
 @pytest.fixture
 def repository(disk: ModelRepository) -> ModelRepository:
-    """These are a disk's own ways to fail."""
+    """A repository on disk: only a disk can fail in these ways."""
     return disk
 
 
 class Reader(threading.Thread):
-    """Reads everything, all the time, and keeps the first error."""
+    """Reads everything again and again, and keeps the first error."""
 
     def __init__(self, repository: ModelRepository) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Reader(threading.Thread):
         try:
             while not self.stop.is_set():
                 self._read_all()
-        except BaseException as error:  # noqa: BLE001 -- carried to the test's own thread
+        except BaseException as error:  # noqa: BLE001  raised in the test's own thread
             self.error = error
 
     def _read_all(self) -> None:
@@ -66,9 +66,9 @@ class Reader(threading.Thread):
 
 
 def _writer_lives(root: Path, name: str) -> Iterator[dict[str, object]]:
-    """Starts a writer, kills it at a random moment, several times.
+    """Starts a writer and kills it at a random moment, several times.
 
-    Answers what it said was done.
+    Returns what it said was done.
     """
     chance = random.Random(name)
     for life in range(KILLS):
@@ -83,9 +83,9 @@ def _writer_lives(root: Path, name: str) -> Iterator[dict[str, object]]:
 
 
 def test_writers_are_killed_while_readers_read(repository: ModelRepository) -> None:
-    """Two writers and two readers.
+    """Two writers and two readers run at once.
 
-    No torn read, no number lost or used twice, alias states always whole.
+    No read is torn, no number is lost or used twice, and alias states are always whole.
     """
     done: list[dict[str, object]] = []
     writers = [
@@ -114,7 +114,7 @@ def test_writers_are_killed_while_readers_read(repository: ModelRepository) -> N
 
 
 def test_a_publisher_may_die_at_every_step(repository: ModelRepository) -> None:
-    """After a death at any file operation the repository is whole.
+    """After a death at any file operation the repository is valid.
 
     The same job then ends with one version.
     """
@@ -133,7 +133,7 @@ def test_a_publisher_may_die_at_every_step(repository: ModelRepository) -> None:
 
 
 def test_a_living_publishers_staging_is_not_swept(repository: ModelRepository, publish: Publish) -> None:
-    """Only what nobody holds is swept."""
+    """Only staging folders without a living publisher are swept."""
     publish()
     stop = threading.Event()
 
@@ -151,9 +151,9 @@ def test_a_living_publishers_staging_is_not_swept(repository: ModelRepository, p
 
 
 def test_a_file_size_limit_publishes_nothing(repository: ModelRepository, publish: Publish) -> None:
-    """A write that the kernel cuts short is an error of the tree.
+    """A write that the kernel cuts short raises an error of the tree.
 
-    Nothing is left behind, and room helps.
+    Nothing is left behind, and with more room the publication succeeds.
     """
     publish(b"small")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -177,9 +177,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_publishes_nothing(tiny_disk: Path, metadata: artifact_pb2.PolicyMetadata) -> None:
-    """On a full file system the old version stays readable.
+    """On a full disk the old version stays readable.
 
-    Once there is room it can be promoted.
+    When there is room, it can be promoted.
     """
     repository = ModelRepository(tiny_disk)
     repository.publish("cartpole", {"model.onnx": b"small"}, metadata=metadata)
@@ -212,7 +212,7 @@ def read_only_models(repository: ModelRepository, publish: Publish) -> Iterator[
 def test_models_may_be_mounted_read_only(repository: ModelRepository, publish: Publish) -> None:
     """Reading, promoting and rolling back need no write access to `models`.
 
-    Publishing says that it does.
+    Publishing says that it needs it.
     """
     assert repository.read_model("cartpole", 1) == b"model"
     assert repository.set_alias("cartpole", "champion", 1, actor="", reason="").generation == 1

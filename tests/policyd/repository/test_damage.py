@@ -17,7 +17,7 @@ DEEP = "[" * 200_000
 
 @pytest.fixture
 def repository(disk: ModelRepository) -> ModelRepository:
-    """These are a disk's own ways to fail."""
+    """A repository on disk: only a disk can fail in these ways."""
     return disk
 
 
@@ -68,7 +68,7 @@ ALIAS_TEXTS = {
 
 @pytest.mark.parametrize("text", ALIAS_TEXTS.values(), ids=ALIAS_TEXTS)
 def test_a_damaged_alias_state_is_named(repository: ModelRepository, publish: Publish, text: str) -> None:
-    """Reading it and changing it raise CorruptArtifact in a short line; its file stays as it is."""
+    """Reading and changing it raise CorruptArtifact in a short line. The file is not changed."""
     publish()
     repository.set_alias("cartpole", "champion", 1, actor="", reason="")
     path = repository.root / "aliases/cartpole.json"
@@ -98,7 +98,7 @@ def _loop(path: Path) -> None:
 
 def _huge(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(2**40)  # sparse: it takes no room
+        file.truncate(2**40)  # a sparse file takes no room
 
 
 ENTRIES: dict[str, Callable[[Path], None]] = {
@@ -118,7 +118,7 @@ ENTRIES: dict[str, Callable[[Path], None]] = {
 def test_a_file_may_be_anything(
     repository: ModelRepository, publish: Publish, name: str, make: Callable[[Path], None]
 ) -> None:
-    """Whatever stands where a file should be: an error that names it, soon and in little memory."""
+    """Anything in place of a file gives an error that names it, quickly and with little memory."""
     publish()
     repository.set_alias("cartpole", "champion", 1, actor="", reason="")
     path = repository.root / name
@@ -141,7 +141,7 @@ def test_a_policys_folder_may_be_anything(
     metadata: artifact_pb2.PolicyMetadata,
     make: Callable[[Path], None],
 ) -> None:
-    """Other policies are listed, read, published and promoted as if nothing had happened."""
+    """Other policies can be listed, read, published and promoted as usual."""
     publish()
     make(repository.root / "models/bad")
     damaged = make is not Path.mkdir
@@ -159,7 +159,7 @@ def test_a_policys_folder_may_be_anything(
 
 
 def test_a_folder_without_permission(repository: ModelRepository, publish: Publish) -> None:
-    """Folders and an alias state that may not be entered are named.
+    """Folders, and an alias state, without permission are named.
 
     A policy's folder and a version's folder are tried.
     """
@@ -199,9 +199,9 @@ METADATA_CHANGES: dict[str, object] = {
 def test_a_damaged_description_stays_with_its_version(
     repository: ModelRepository, publish: Publish, field: str
 ) -> None:
-    """One wrong field in metadata.json.
+    """One field in metadata.json is wrong.
 
-    This version is corrupt, the next one is published and read.
+    That version is corrupt; the next one can be published and read.
     """
     path = repository.root / publish(job_id="job").path / "metadata.json"
     body = json.loads(path.read_text())
@@ -214,7 +214,7 @@ def test_a_damaged_description_stays_with_its_version(
 
 
 def test_a_damaged_last_number_says_what_to_do(repository: ModelRepository, publish: Publish) -> None:
-    """A number could be used twice, so nothing is published.
+    """A number could be used twice, so nothing can be published.
 
     An operator has to repair the file first.
     """
@@ -227,7 +227,7 @@ def test_a_damaged_last_number_says_what_to_do(repository: ModelRepository, publ
 
 
 def test_a_folder_that_is_no_version_is_noted(repository: ModelRepository, publish: Publish) -> None:
-    """What was copied into a version's place by hand has no description."""
+    """A folder that was copied by hand into a version's place has no description."""
     publish()
     (folder := repository.root / "models/other/1").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"model")
@@ -238,7 +238,7 @@ def test_a_folder_that_is_no_version_is_noted(repository: ModelRepository, publi
 
 
 def test_a_place_without_versions_says_so(tmp_path: Path) -> None:
-    """A location that does not exist, and one where nothing was ever published, are told apart."""
+    """A location that does not exist differs from one without any version."""
     assert "does not exist" in (ModelRepository(tmp_path / "typo").absence() or "")
     assert "no folder `models`" in (ModelRepository(tmp_path).absence() or "")
     (tmp_path / "models").mkdir()
@@ -247,6 +247,6 @@ def test_a_place_without_versions_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["ftp://host/models", "s4://bucket", "", "http://host"])
 def test_a_location_of_an_unknown_kind_is_refused(location: str) -> None:
-    """It is never taken for a folder's name."""
+    """A location of an unknown kind is not taken for a folder's name."""
     with pytest.raises(errors.InvalidArgument, match="repository"):
         ModelRepository(location)

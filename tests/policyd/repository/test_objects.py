@@ -31,13 +31,13 @@ WRITER = Path(__file__).with_name("writer.py")
 
 @pytest.fixture
 def repository(s3: S3Server) -> ModelRepository:
-    """All tests here are on S3."""
+    """A repository on S3, for all tests here."""
     return ModelRepository(s3.location())
 
 
 @pytest.fixture
 def proxy(s3: S3Server) -> Iterator[FlawedProxy]:
-    """Between a client and the server; it has no flaw until a test gives it one."""
+    """A proxy between client and server. It works until a test gives it a flaw."""
     proxy = FlawedProxy(s3.ports[0])
     yield proxy
     proxy.close()
@@ -54,9 +54,9 @@ def _publish(repository: ModelRepository, content: bytes, job_id: str = "") -> i
 
 
 def test_racing_writers_take_each_number_once(remote: ModelRepository) -> None:
-    """Four writers with ten versions each.
+    """Four writers publish ten versions each.
 
-    Unique numbers, no gap, every version is its writer's own.
+    The numbers are unique and without a gap, and every version is its writer's own.
     """
 
     def write(writer: int) -> dict[int, bytes]:
@@ -75,7 +75,7 @@ def test_racing_writers_take_each_number_once(remote: ModelRepository) -> None:
 def test_no_change_of_an_alias_is_lost(remote: ModelRepository) -> None:
     """Four writers change the alias ten times each.
 
-    Forty generations, each change in the history once.
+    There are forty generations, and each change is in the history once.
     """
     for number in (1, 2):
         _publish(remote, bytes([number]))
@@ -96,9 +96,9 @@ def test_no_change_of_an_alias_is_lost(remote: ModelRepository) -> None:
 
 
 def test_attempts_at_one_job_publish_one_version(remote: ModelRepository) -> None:
-    """Six attempts at the same job at the same time.
+    """Six attempts at the same job run at the same time.
 
-    All answer the same version, and there is no other.
+    All return the same version, and there is no other.
     """
     with ThreadPoolExecutor(6) as pool:
         numbers = list(
@@ -111,7 +111,7 @@ def test_attempts_at_one_job_publish_one_version(remote: ModelRepository) -> Non
 
 
 def _lives(location: str, name: str) -> list[dict[str, object]]:
-    """Starts a writer and kills it at a random moment, several times; what it said was done."""
+    """Starts a writer and kills it at random, several times. Returns what it said was done."""
     chance = random.Random(name)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(["proto", "."])}
     done: list[dict[str, object]] = []
@@ -126,7 +126,7 @@ def _lives(location: str, name: str) -> list[dict[str, object]]:
 
 
 def _read_all(repository: ModelRepository) -> None:
-    """Every version that is listed is whole, and every alias names one."""
+    """Checks that every listed version is whole, and that every alias names one."""
     for policy in repository.policies():
         for version in repository.versions(policy)[-3:]:
             repository.verify(policy, version)
@@ -135,9 +135,9 @@ def _read_all(repository: ModelRepository) -> None:
 
 
 def test_writers_are_killed_while_readers_read(remote: ModelRepository) -> None:
-    """SIGKILL at random moments.
+    """Writers are killed with SIGKILL at random moments.
 
-    What a writer said is done stays, and all that is listed is whole.
+    What a writer said was done stays, and everything listed is whole.
     """
     with ThreadPoolExecutor(2) as pool:
         lives = [pool.submit(_lives, remote.location, name) for name in ("a", "b")]
@@ -154,15 +154,15 @@ def test_writers_are_killed_while_readers_read(remote: ModelRepository) -> None:
 
 
 def test_a_gap_is_shown_and_harmless(remote: ModelRepository) -> None:
-    """A publisher that was killed after its claim leaves a number that is never a version.
+    """If a publisher is killed after its claim, its number never becomes a version.
 
-    Versions go on above it, and a look at the policy says which number is missing.
+    Later versions have higher numbers, and inspecting the policy names the missing number.
     """
     assert _publish(remote, b"one") == 1
-    client = remote.storage.client  # type: ignore[attr-defined]  # of objects
+    client = remote.storage.client  # type: ignore[attr-defined]  # of object storage
     client.create("models/cartpole/claims/2", b"somebody")
     client.put("models/cartpole/2/model.onnx", b"half of a version")
-    assert remote.inspect("cartpole").notes == ()  # it may still be at work
+    assert remote.inspect("cartpole").notes == ()  # its publisher may still be working
     assert _publish(remote, b"three") == 3
     assert remote.versions("cartpole") == [1, 3]
     [note] = remote.inspect("cartpole").notes
@@ -174,11 +174,11 @@ def test_a_gap_is_shown_and_harmless(remote: ModelRepository) -> None:
 
 
 class _Dies(BaseException):
-    """As kill -9 would end a publisher."""
+    """Ends a publisher, like kill -9."""
 
 
 class _DyingClient(ObjectClient):
-    """Dies before its n-th write."""
+    """Raises before its n-th write."""
 
     def __init__(self, store: MemoryStore, writes: int) -> None:
         super().__init__(store, "memory://test")
@@ -199,7 +199,7 @@ class _DyingClient(ObjectClient):
 
 
 def test_a_publisher_may_die_before_every_write() -> None:
-    """After a death at any write the repository is whole.
+    """After a death before any write the repository is valid.
 
     The same job then ends with one version.
     """
@@ -225,7 +225,7 @@ def test_a_publisher_may_die_before_every_write() -> None:
 
 @pytest.mark.parametrize("flaw", ["refuse", "lose", "half", "slow", "conflict"])
 def test_a_store_that_fails_loses_nothing(repository: ModelRepository, proxy: FlawedProxy, flaw: str) -> None:
-    """A fifth of the requests fails in one way: what succeeds is whole, once, and reads back."""
+    """A fifth of the requests fails. What succeeds is whole, happens once, and can be read."""
     own = _through(repository, proxy)
     own.prepare()
     proxy.flaws, proxy.share = (flaw,), 0.2
@@ -247,7 +247,7 @@ def test_a_store_that_fails_loses_nothing(repository: ModelRepository, proxy: Fl
 
 
 def _retried(call: Callable[[], Any]) -> Any:
-    """As a job is tried again. CorruptArtifact would be a torn read, and is not retried."""
+    """Repeats a call, as for a job. CorruptArtifact would be a torn read and is not repeated."""
     for _ in range(10):
         try:
             return call()
@@ -257,7 +257,7 @@ def _retried(call: Callable[[], Any]) -> Any:
 
 
 class _Forgetful(MemoryStore):
-    """A store that takes conditional writes and ignores the condition, as some do."""
+    """A store that accepts conditional writes and ignores the condition, as some do."""
 
     def put(self, path: str, file: Any, **_: Any) -> Any:
         """Overwrites, always."""
@@ -265,7 +265,7 @@ class _Forgetful(MemoryStore):
 
 
 def test_a_store_without_conditions_is_refused() -> None:
-    """Before the first write the store is probed; one that drops conditions would lose changes."""
+    """The store is probed before the first write: without conditions changes could be lost."""
     own = ModelRepository(ObjectStorage(ObjectClient(_Forgetful(), "memory://forgetful")))
     with pytest.raises(errors.FailedPrecondition, match="does not honour conditional writes"):
         own.prepare()
@@ -278,7 +278,7 @@ def test_a_store_without_conditions_is_refused() -> None:
 def test_the_environment_may_name_the_endpoint(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """As the cloud's own tools find it; one without TLS, too."""
+    """The endpoint is read from the cloud tools' variables, also one without TLS."""
     monkeypatch.setenv(variable, s3.endpoint)
     repository = ModelRepository(s3.location().partition("?")[0])
     assert _publish(repository, b"model") == 1
@@ -288,9 +288,9 @@ def test_the_environment_may_name_the_endpoint(
 def test_what_is_wrong_is_said_without_credentials(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store that refuses and one that is not there.
+    """A store that refuses and one that is unreachable give errors of the tree.
 
-    Two errors of the tree, in a line, without the key.
+    They are one line, without the key.
     """
     nowhere = ModelRepository("s3://bucket/prefix?endpoint=http://127.0.0.1:9")
     with pytest.raises(errors.Unavailable, match="cannot be reached") as unreachable:
@@ -317,7 +317,7 @@ def test_what_is_wrong_is_said_without_credentials(
 def test_urls_are_checked(url: str, said: str) -> None:
     """Wrong credentials, unknown settings and a missing bucket are refused.
 
-    A secret is not repeated.
+    Secrets are not shown.
     """
     with pytest.raises(errors.InvalidArgument, match=said) as raised:
         ModelRepository(url)
@@ -326,13 +326,13 @@ def test_urls_are_checked(url: str, said: str) -> None:
 
 @pytest.mark.parametrize("url", ["gs://bucket/prefix", "az://container/prefix"])
 def test_other_clouds_are_opened_by_their_scheme(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their URLs make a storage; nothing is sent before the first call."""
+    """Their URLs open a storage. Nothing is sent before the first call."""
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     assert ModelRepository(url).location == url
 
 
 def test_a_promotion_costs_a_poller_one_listing(repository: ModelRepository, proxy: FlawedProxy) -> None:
-    """A look at the stamps is one request, whatever there is."""
+    """Reading the stamps is one request, however much there is."""
     for i in range(3):
         _publish(repository, bytes([i]))
     repository.set_alias("cartpole", "champion", 1, actor="", reason="")
@@ -343,7 +343,7 @@ def test_a_promotion_costs_a_poller_one_listing(repository: ModelRepository, pro
 
 
 def test_large_files_pass(repository: ModelRepository, metadata: artifact_pb2.PolicyMetadata) -> None:
-    """A model of several MiB and an empty file."""
+    """A model of several MiB and an empty file can be published and read."""
     files: dict[str, Path | bytes] = {"model.onnx": random.Random(0).randbytes(9_000_000), "empty": b""}
     repository.publish("cartpole", files, metadata=metadata)
     assert repository.verify("cartpole", 1).files.keys() == files.keys()

@@ -42,7 +42,7 @@ def test_text_for_people(shell: Any, command: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
 @pytest.mark.parametrize("before", [True, False])
 def test_json_for_machines(shell: Any, command: tuple[str, ...], before: bool) -> None:
-    """With --json before or behind the command, stdout is one JSON document."""
+    """With --json before or after the command, stdout is one JSON document."""
     arguments = ("--json", *command) if before else (*command, "--json")
     assert shell(*arguments) == Exit.OK
     assert isinstance(shell.document, dict)
@@ -75,7 +75,7 @@ def test_no_server_is_one_line_and_a_code(
     ],
 )
 def test_an_error_is_readable(shell: Any, arguments: tuple[str, ...], code: Exit, line: str) -> None:
-    """What is wrong is said in one line, with a code that tells whose fault it is."""
+    """An error is one line, and its exit code says whose fault it is."""
     assert shell(*arguments) == code
     assert line in shell.err
     assert shell.err.count("\n") == 1
@@ -95,7 +95,7 @@ def test_an_error_is_readable(shell: Any, arguments: tuple[str, ...], code: Exit
 def test_a_wrong_command_line_is_one_line(
     capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
 ) -> None:
-    """Also what never gets as far as a call, such as a port that gRPC would take modulo 65536."""
+    """A wrong command line is one line even without a call, such as a port beyond 65535."""
     assert run(arguments) == Exit.BAD_REQUEST
     error = capfd.readouterr().err
     assert error.count("\n") == 1
@@ -103,7 +103,7 @@ def test_a_wrong_command_line_is_one_line(
 
 
 def test_ctrl_c_while_it_starts_is_a_line(tmp_path: Path) -> None:
-    """Interrupted while its modules are imported, it says so and ends as it does later."""
+    """Interrupted while modules are imported, it prints the same line and code as later."""
     (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
     done = subprocess.run(
         [sys.executable, "-m", "policyd", "policies"],
@@ -116,14 +116,14 @@ def test_ctrl_c_while_it_starts_is_a_line(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_a_line_too(shell: Any, tmp_path: Path) -> None:
-    """Even what nobody foresaw ends with a line and code 1, not a traceback."""
+    """An unexpected error ends with one line and code 1, without a traceback."""
     assert shell("act", "0,0,0,0", "--receipt", str(tmp_path / "missing" / "r.json")) == Exit.FAILED
     assert "FileNotFoundError" in shell.err
     assert "Traceback" not in shell.err
 
 
 def test_play_prints_the_documented_json(shell: Any) -> None:
-    """`play --json` has exactly the four keys of the design, and a seed repeats it."""
+    """`play --json` has exactly the four documented keys, and a seed repeats it."""
     assert shell("--json", "play", "--policy", "cartpole", "--env", "CartPole-v1", "--seed", "5") == Exit.OK
     first = shell.document
     assert set(first) == {"mean_return", "std_return", "episodes", "version"}
@@ -135,7 +135,7 @@ def test_play_prints_the_documented_json(shell: Any) -> None:
 
 
 def test_numbers_are_numbers(shell: Any) -> None:
-    """Integers stay integers in JSON, enums are names, infinity is a string."""
+    """In JSON integers stay integers, enums are names, and infinity is a string."""
     shell("--json", "versions")
     document: dict[str, Any] = shell.document
     assert document["generation"] == 2
@@ -144,7 +144,7 @@ def test_numbers_are_numbers(shell: Any) -> None:
 
 
 def test_retrain_sends_what_the_flags_say(shell: Any, peer: Any) -> None:
-    """Flags become the spec: settings as JSON, promotion with its floor, the request id."""
+    """Flags become the spec: settings as JSON, promotion with its minimum, the request id."""
     flags = ("--seed", "3", "--set", "gamma=0.9", "--set", "device=auto", "--min-return", "475")
     assert shell(*RETRAIN, *flags, "--request-id", "r1", "--no-promote") == Exit.OK
     sent = peer.requests[-1]
@@ -163,11 +163,11 @@ def test_retrain_sends_what_the_flags_say(shell: Any, peer: Any) -> None:
     ],
 )
 def test_waiting_tells_how_it_ended(shell: Any, peer: Any, ending: Any, promoted: bool, code: Exit) -> None:
-    """The exit codes of `retrain --wait` and `jobs watch` differ by what became of the job."""
+    """The exit codes of `retrain --wait` and `jobs watch` say how the job ended."""
     peer.ending, peer.promoted = ending, promoted
     assert shell(*RETRAIN, "--wait") == code
     assert "job job-1" in shell.out
-    assert "mean return 123.5" in shell.err  # the progress
+    assert "mean return 123.5" in shell.err  # from the progress
     assert shell("jobs", "watch", "job-1") == code
     if ending == Job.FAILED:
         assert "DIVERGED: the loss is not finite" in shell.out
@@ -175,28 +175,28 @@ def test_waiting_tells_how_it_ended(shell: Any, peer: Any, ending: Any, promoted
 
 
 def test_a_timeout_leaves_the_job(shell: Any, peer: Any) -> None:
-    """`--timeout` ends with its own code and the job's name."""
+    """`--timeout` ends with its own code and names the job, which goes on."""
     peer.never_ends.clear()
     assert shell(*RETRAIN, "--wait", "--timeout", "0.3s") == Exit.TIMED_OUT
     assert "job job-1 did not end within 0.3 s" in shell.err
 
 
 def test_a_full_queue_says_come_back(shell: Any, peer: Any) -> None:
-    """RESOURCE_EXHAUSTED has the code for trying later."""
+    """RESOURCE_EXHAUSTED has the exit code that means: try later."""
     peer.fail_with = errors.Exhausted("the queue holds 100 jobs", retry_after=5)
     assert shell(*RETRAIN) == Exit.UNREACHABLE
     assert "the queue holds 100 jobs" in shell.err
 
 
 def test_watching_as_json_is_a_line_for_each_change(shell: Any) -> None:
-    """`jobs watch --json` prints one document a line, the last one the job's end."""
+    """`jobs watch --json` prints one document per line. The last one is the job's end."""
     shell(*RETRAIN)
     assert shell("jobs", "watch", "job-1", "--json") == Exit.OK
     assert [json.loads(line)["state"] for line in shell.out.splitlines()] == ["RUNNING", "SUCCEEDED"]
 
 
 def test_show_and_cancel(shell: Any) -> None:
-    """`jobs cancel` and `jobs show` speak about one job."""
+    """`jobs cancel` and `jobs show` work on one job."""
     shell(*RETRAIN)
     assert shell("jobs", "cancel", "job-1") == Exit.OK
     assert shell("--json", "jobs", "show", "job-1") == Exit.OK
@@ -204,7 +204,7 @@ def test_show_and_cancel(shell: Any) -> None:
 
 
 def test_the_log_of_a_job_is_printed_as_it_was_written(shell: Any) -> None:
-    """Characters that are cut in two are put together.
+    """Characters that are split between two pieces are joined.
 
     -f goes on, and --json prints a line for each piece.
     """
@@ -218,7 +218,10 @@ def test_the_log_of_a_job_is_printed_as_it_was_written(shell: Any) -> None:
 
 
 def test_a_queued_job_says_its_place_and_what_it_waits_for(shell: Any) -> None:
-    """In `jobs show` and in the list; who asked and when, with the zone, are there too."""
+    """`jobs show` and the list have its place, the jobs ahead, who asked and when.
+
+    The time has its zone.
+    """
     shell(*RETRAIN, "--actor", "ann@work")
     shell(*RETRAIN, "--actor", "ci")
     shell("jobs", "show", "job-2")
@@ -243,7 +246,7 @@ def test_a_queued_job_says_its_place_and_what_it_waits_for(shell: Any) -> None:
 
 
 def test_a_list_tells_what_came_of_the_jobs(shell: Any, peer: Any) -> None:
-    """The version, its greedy mean return and how long the job took."""
+    """The list has the version, its greedy mean return and how long the job took."""
     shell(*RETRAIN, "--wait")
     job = peer.jobs["job-1"]
     job.end_time.FromJsonString("2030-01-02T04:06:02Z")
@@ -255,7 +258,7 @@ def test_a_list_tells_what_came_of_the_jobs(shell: Any, peer: Any) -> None:
 
 
 def test_promotion_is_recorded_with_who_and_why(shell: Any, peer: Any) -> None:
-    """Who and why travel with promote and rollback; the actor is the caller unless it is said."""
+    """`promote` and `rollback` send who and why. The actor is the caller unless it is given."""
     shell("promote", "1", "--policy", "cartpole", "--reason", "calmer", "--expected-generation", "0")
     shell("rollback", "--policy", "cartpole", "--reason", "worse", "--actor", "ci")
     promoted, rolled_back = peer.requests

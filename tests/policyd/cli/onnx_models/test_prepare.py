@@ -22,13 +22,13 @@ from policyd.errors import CorruptArtifact, InvalidArgument
 from policyd_server.models.version import check_model
 from tests.policyd_server import artifacts
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters warn of themselves
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters warn about themselves
 
 Export = Callable[..., Path]
 
 
 class ActorCritic(nn.Module):
-    """As stable-baselines3 builds ActorCriticPolicy: two towers, an action net and a value net."""
+    """The structure of stable-baselines3's ActorCriticPolicy: two towers, action net, value net."""
 
     def __init__(self, observations: int, actions: int) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class ActorCritic(nn.Module):
 
 
 class Sb3Discrete(ActorCritic):
-    """What its guide exports.
+    """The module that stable-baselines3's guide exports.
 
-    `policy(observation, deterministic=True)` gives actions, values, log_prob.
+    `policy(observation, deterministic=True)` returns actions, values and log_prob.
     """
 
     def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The most probable action; the distribution is inside the graph only."""
+        """The most probable action. The distribution is only inside the graph."""
         logits = self.actor(observation.float().flatten(1))
         logits = logits - logits.logsumexp(dim=-1, keepdim=True)
         probs = torch.softmax(logits, dim=-1)
@@ -53,7 +53,7 @@ class Sb3Discrete(ActorCritic):
 
 
 class Sb3Box(ActorCritic):
-    """The same with continuous actions: the mean, the value, and the density there."""
+    """The same with continuous actions: the mean, the value, and the density at the mean."""
 
     def __init__(self, observations: int, actions: int) -> None:
         super().__init__(observations, actions)
@@ -69,7 +69,7 @@ class Sb3Box(ActorCritic):
 
 @pytest.fixture(params=["dynamo", "script"])
 def export(request: pytest.FixtureRequest, tmp_path: Path) -> Export:
-    """Exports as users do: by torch's present exporter, and by the one before it."""
+    """Exports like users: with torch's current exporter, and with the older one."""
 
     def export(module: nn.Module, *shape: int, dtype: torch.dtype = torch.float32) -> Path:
         path = tmp_path / "foreign.onnx"
@@ -90,7 +90,7 @@ def export(request: pytest.FixtureRequest, tmp_path: Path) -> Export:
 
 
 def _run(contents: VersionContents, folder: Path, observations: np.ndarray) -> dict[str, np.ndarray]:
-    """What the artifact answers; first the server's own checks."""
+    """Checks the artifact like the server, and returns its outputs."""
     model = (folder / "model.onnx").read_bytes()
     check_model(contents.metadata, model)
     session = ort.InferenceSession(model)
@@ -104,7 +104,7 @@ def _prepared(source: Path, tmp_path: Path, env_id: str, **outputs: str) -> tupl
 
 
 def test_the_export_of_stable_baselines3(export: Export, tmp_path: Path) -> None:
-    """Its graph answers with the best action only; the probabilities inside it are found."""
+    """The graph returns only the best action. The probabilities inside it are found."""
     module = Sb3Discrete(4, 2)
     contents, folder = _prepared(export(module, 4), tmp_path, "CartPole-v1")
     x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
@@ -119,7 +119,7 @@ def test_the_export_of_stable_baselines3(export: Export, tmp_path: Path) -> None
 
 
 def test_continuous_actions_of_stable_baselines3(export: Export, tmp_path: Path) -> None:
-    """The mean is served as it is, with a deviation near 0: the graph tells none."""
+    """The mean is served with a deviation near 0, because the graph has no deviation."""
     module = Sb3Box(3, 1)
     contents, folder = _prepared(export(module, 3), tmp_path, "Pendulum-v1")
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -132,7 +132,7 @@ def test_continuous_actions_of_stable_baselines3(export: Export, tmp_path: Path)
 
 @pytest.mark.parametrize("last", [nn.Identity(), nn.Softmax(dim=-1), nn.LogSoftmax(dim=-1)], ids=str)
 def test_a_torch_module_of_ones_own(export: Export, tmp_path: Path, last: nn.Module) -> None:
-    """One output of the right width: logits, or what a softmax made of them."""
+    """A single output of the right width is taken as logits, or as the result of a softmax."""
     layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     contents, folder = _prepared(export(nn.Sequential(layers, last), 4), tmp_path, "CartPole-v1")
     x = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
@@ -144,7 +144,7 @@ def test_a_torch_module_of_ones_own(export: Export, tmp_path: Path, last: nn.Mod
 
 
 def _graph(path: Path, inputs: dict[str, int], outputs: dict[str, int], *nodes: Any) -> Path:
-    """A graph of these nodes; inputs and outputs by name, with their numbers a row."""
+    """A graph of these nodes. Inputs and outputs are given by name, with their numbers per row."""
 
     def values(entries: dict[str, int]) -> list[Any]:
         return [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", k]) for n, k in entries.items()]
@@ -155,7 +155,7 @@ def _graph(path: Path, inputs: dict[str, int], outputs: dict[str, int], *nodes: 
 
 
 def test_what_is_not_clear_is_asked(tmp_path: Path) -> None:
-    """Two outputs of the same width: the message shows both, and naming one settles it."""
+    """With two outputs of the same width, the message shows both. Naming one decides."""
     nodes = [
         *(
             helper.make_node("Constant", [], [name], value_ints=[k])
@@ -178,9 +178,9 @@ def test_what_is_not_clear_is_asked(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_the_environment_is_refused(tmp_path: Path) -> None:
-    """Other observations or actions, two inputs, no environment, no model.
+    """Other observations or actions, two inputs, no environment and no model are refused.
 
-    Each says what was expected.
+    Each error says what was expected.
     """
     wide = _graph(tmp_path / "w.onnx", {"x": 5}, {"y": 5}, helper.make_node("Neg", ["x"], ["y"]))
     narrow = _graph(tmp_path / "n.onnx", {"x": 2}, {"y": 2}, helper.make_node("Neg", ["x"], ["y"]))

@@ -15,7 +15,7 @@ def test_policies_and_aliases(address: str, connect: Connect) -> None:
 
 
 def test_a_server_tells_its_version(address: str, connect: Connect) -> None:
-    """And its limits, to both clients."""
+    """GetServerInfo gives version and limits to both clients."""
     with connect(address) as client:
         told = client.get_server_info()
     assert (told.version, told.max_batch_rows) == ("1.2.3", 64)

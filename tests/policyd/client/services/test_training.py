@@ -15,9 +15,9 @@ Job = training_pb2.TrainingJob
 
 
 def test_a_watch_goes_through_breaks(address: str, peer: Any, connect: Connect) -> None:
-    """When the stream breaks the watch subscribes again.
+    """When the stream breaks, the watch subscribes again.
 
-    A state that came before is not repeated.
+    A state that was already seen is not repeated.
     """
     peer.breaks = iter([True, True, False])
     with connect(address) as client:
@@ -30,7 +30,7 @@ def test_a_watch_goes_through_breaks(address: str, peer: Any, connect: Connect) 
 
 @pytest.mark.parametrize("ending", [Job.SUCCEEDED, Job.FAILED])
 def test_waiting_returns_the_job_that_ended(address: str, peer: Any, connect: Connect, ending: Any) -> None:
-    """Also one that failed: its state says so."""
+    """Waiting also returns a failed job; its state says so."""
     peer.ending = ending
     peer.breaks = iter([True, False])
     with connect(address) as client:
@@ -39,7 +39,7 @@ def test_waiting_returns_the_job_that_ended(address: str, peer: Any, connect: Co
 
 
 def test_a_watch_gives_up_after_its_patience(address: str, peer: Any, connect: Connect) -> None:
-    """An outage longer than the patience ends the watch with Unavailable."""
+    """If the outage is longer than its patience, the watch ends with Unavailable."""
     with connect(address) as client:
         job = client.create_training_job(SPEC)
         peer.fail_with = errors.Unavailable("no trainer", retry_after=0.01)
@@ -48,7 +48,7 @@ def test_a_watch_gives_up_after_its_patience(address: str, peer: Any, connect: C
 
 
 def test_watching_an_unknown_job_ends_at_once(address: str, connect: Connect) -> None:
-    """Waiting cannot help: the error is the server's."""
+    """The watch raises the server's error at once, because waiting cannot help."""
     with connect(address) as client, pytest.raises(errors.NotFound, match="no job job-9"):
         client.wait_for_training_job("job-9")
 
@@ -62,7 +62,7 @@ def test_creating_names_a_request(address: str, connect: Connect) -> None:
 
 
 def test_pages_are_followed(address: str, connect: Connect) -> None:
-    """Listing walks the pages up to the limit, newest first."""
+    """Listing reads page after page up to the limit, newest first."""
     with connect(address) as client:
         for _ in range(5):
             client.create_training_job(SPEC)

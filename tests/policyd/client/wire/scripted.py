@@ -35,13 +35,13 @@ def _length(size: int) -> bytes:
 
 
 def message(stream: int, body: bytes, flag: int = 0, told: int | None = None) -> bytes:
-    """A gRPC message in one frame; `told`: the size that it claims."""
+    """A gRPC message in one frame. `told` is the size in its header."""
     size = len(body) if told is None else told
     return frame(DATA, 0, stream, bytes([flag]) + size.to_bytes(4, "big") + body)
 
 
 def answer(stream: int, body: bytes) -> bytes:
-    """A call that went well."""
+    """The frames of a successful call."""
     return begun(stream) + message(stream, body) + status(stream, b"0")
 
 
@@ -60,22 +60,22 @@ def failed(stream: int, number: bytes, *more: tuple[bytes, bytes]) -> bytes:
     return headers(stream, (b":status", b"200"), (b"grpc-status", number), *more, ends=True)
 
 
-# What the n-th message, over all connections, is answered with: script(n, stream).
+# The response to the n-th message, over all connections: script(n, stream).
 Script = Callable[[int, int], "bytes | None"]
 
 
 @dataclass
 class ScriptedServer:
-    """Answers by a script.
+    """Responds by a script.
 
-    None ends the connection, b"" leaves the request without an answer.
+    None ends the connection; b"" leaves the request without a response.
     """
 
     script: Script
     requests: int = 0
     connections: int = 0
-    acknowledged: threading.Event = field(default_factory=threading.Event)  # a PING was answered
-    asked: threading.Event = field(default_factory=threading.Event)  # a request has come
+    acknowledged: threading.Event = field(default_factory=threading.Event)  # the client responded to a PING
+    asked: threading.Event = field(default_factory=threading.Event)  # a request has arrived
     first: bytes = frame(SETTINGS, 0, 0)
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ class ScriptedServer:
             connection.close()
 
     def say(self, data: bytes) -> None:
-        """Sends on every connection that is open."""
+        """Sends on every open connection."""
         for connection in self._open:
             connection.sendall(data)
 
@@ -124,13 +124,13 @@ class ScriptedServer:
                 while self._answer_frame(connection, reader.read(9), reader.read):
                     pass
         except OSError:
-            pass  # the client has gone
+            pass  # the client has closed
         finally:
             reader.close()
             _hang_up(connection)
 
     def _answer_frame(self, connection: socket.socket, head: bytes, read: Callable[[int], bytes]) -> bool:
-        """Whether the connection goes on."""
+        """Responds to one frame. Returns whether the connection goes on."""
         if len(head) < 9:
             return False
         size = int.from_bytes(head[:3], "big")
@@ -138,7 +138,7 @@ class ScriptedServer:
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
         if kind == PING and flags & ACK:
             self.acknowledged.set()
-        if kind == DATA and not size:  # the client sends no more on a stream
+        if kind == DATA and not size:  # the client has closed its side of the stream
             connection.sendall(status(stream, b"0"))
         elif kind == DATA:
             with self._lock:
@@ -152,7 +152,7 @@ class ScriptedServer:
 
 
 def _hang_up(connection: socket.socket) -> None:
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # already closed
         connection.shutdown(socket.SHUT_RDWR)
 
 

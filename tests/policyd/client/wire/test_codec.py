@@ -19,7 +19,7 @@ ROW = np.ones((1, 8), np.float32)
 
 @pytest.fixture
 def codec() -> Any:
-    """The module, which is there where it is compiled."""
+    """The codec module, if it is compiled."""
     from policyd.client.wire import codec as module  # noqa: PLC0415
 
     return module
@@ -39,7 +39,7 @@ def codec() -> Any:
 )
 @pytest.mark.parametrize("shape", [(1, 8), (8,), (0, 4), (200, 8), (2, 3, 4)])
 def test_a_plain_request_is_protobufs(codec: Any, options: dict[str, Any], shape: tuple[int, ...]) -> None:
-    """Byte by byte, of any plain array."""
+    """A plain request has the same bytes as protobuf's, for any plain array."""
     rows = np.asfortranarray(np.arange(np.prod(shape), dtype=np.float32).reshape(shape))
     assert codec.encode(rows, options) == calls.act(rows, **options).request.SerializeToString()
 
@@ -63,18 +63,18 @@ def test_a_plain_request_is_protobufs(codec: Any, options: dict[str, Any], shape
     ],
 )
 def test_what_is_not_plain_is_left_to_protobuf(codec: Any, options: dict[str, Any]) -> None:
-    """Which says what is wrong, if anything is."""
+    """Other requests are left to protobuf, which says what is wrong."""
     assert codec.encode(ROW, options) is None
 
 
 @pytest.mark.parametrize("rows", [[[1.0]], np.ones((1, 2)), np.ones((1, 2), ">f4"), np.float32(1), None])
 def test_only_arrays_of_float32_are_plain(codec: Any, rows: Any) -> None:
-    """Others are converted first."""
+    """Arrays of other types are converted first."""
     assert codec.encode(rows, {}) is None
 
 
 def test_odd_messages_are_read_as_protobuf_reads_them(codec: Any) -> None:
-    """Or left to it. Some of 4,000 are read, and some written."""
+    """The codec reads the same as protobuf, or leaves it to protobuf. Of 4,000 some are read."""
     chance = random.Random(5)
     assert sum(check_response(codec, chance) for _ in range(2000)) > 100
     assert sum(check_request(codec, chance) for _ in range(2000)) > 100

@@ -27,7 +27,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_one_server_without_tls_is_called(address: str, path: str, hosts: tuple[str, ...]) -> None:
-    """A path, an address of IP, and this machine."""
+    """A Unix path, an IP address and localhost go through the compiled core."""
     endpoint = endpoint_of(address, ANONYMOUS)
     assert endpoint is not None
     assert (endpoint.path, endpoint.hosts) == (path, hosts)
@@ -45,12 +45,12 @@ def test_one_server_without_tls_is_called(address: str, path: str, hosts: tuple[
     ],
 )
 def test_what_may_be_several_servers_goes_through_grpcio(address: str) -> None:
-    """And what only gRPC can read."""
+    """A name with several addresses, or one that only gRPC can resolve, goes through grpcio."""
     assert endpoint_of(address, ANONYMOUS) is None
 
 
 def test_tls_proxies_and_wishes_go_through_grpcio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token alone does not: it stays on this machine."""
+    """TLS, proxies and explicit settings go through grpcio. A token alone does not."""
     assert endpoint_of("127.0.0.1:80", Credentials(tls=True)) is None
     assert endpoint_of("127.0.0.1:80", Credentials(token="secret")) is not None
     monkeypatch.setenv("http_proxy", "http://proxy.example:1")

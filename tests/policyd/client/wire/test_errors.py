@@ -44,7 +44,7 @@ def _raised(address: str) -> tuple[Any, ...]:
 def test_an_error_is_the_same(
     address: str, peer: Any, failure: errors.PolicydError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kind, message, reason, fields and when to try again."""
+    """Kind, message, reason, fields and retry delay equal those of grpcio."""
     peer.fail_with = failure
     compiled = _raised(address)
     monkeypatch.setenv(VARIABLE, "grpcio")

@@ -27,7 +27,7 @@ def _message(stream: int, version: int) -> bytes:
 
 
 def answers(number: int, stream: int) -> bytes:
-    """The n-th message is answered by version n, as if the stream were new with the first."""
+    """Version n responds to the n-th message, as if the stream began with the first."""
     return (scripted.begun(stream) if number == 1 else b"") + _message(stream, number)
 
 
@@ -44,7 +44,7 @@ def test_messages_are_answered_in_turn_over_one_connection(serve: Serve) -> None
 
 
 def test_a_stream_that_the_server_did_not_begin_is_begun_again(serve: Serve) -> None:
-    """Only with its first message: later ones depend on those before."""
+    """The stream begins again only with its first message: later ones depend on earlier ones."""
     refusal: Script = lambda number, stream: frame(RESET, 0, stream, REFUSED)  # noqa: E731
     server = serve(refusal)
 
@@ -67,7 +67,7 @@ def test_a_stream_that_the_server_did_not_begin_is_begun_again(serve: Serve) -> 
 
 
 def test_a_stream_that_the_server_ends_says_so(serve: Serve) -> None:
-    """With its error, or without one."""
+    """The stream raises its error, or says that it ended without one."""
     server = serve(lambda number, stream: answers(1, stream) + scripted.status(stream, b"0"))
     with PolicyClient(server.address, timeout=60) as client:
         with client.stream() as stream:
@@ -95,7 +95,7 @@ def test_a_stream_that_the_server_ends_says_so(serve: Serve) -> None:
     ids=["lost", "odd", "two messages", "no message of the contract", "too large"],
 )
 def test_odd_answers_end_the_stream(serve: Serve, said: Callable[[int], bytes | None]) -> None:
-    """Each is an error of the tree; a call over another connection works."""
+    """Each odd response raises an error of the tree. A call over another connection works."""
     server = serve(lambda number, stream: answers(1, stream) if number == 1 else said(stream))
     with PolicyClient(server.address, timeout=60) as client:
         with client.stream(timeout=60) as stream:
@@ -107,7 +107,7 @@ def test_odd_answers_end_the_stream(serve: Serve, said: Callable[[int], bytes | 
 
 
 def test_pings_are_answered_between_two_messages(serve: Serve) -> None:
-    """An actor may take long to its next step."""
+    """An actor may take a long time for its next step."""
     server = serve(answers)
     with PolicyClient(server.address, timeout=60) as client, client.stream() as stream:
         stream.act(ROW)
@@ -117,7 +117,7 @@ def test_pings_are_answered_between_two_messages(serve: Serve) -> None:
 
 
 def test_a_stream_ends_with_its_client(serve: Serve) -> None:
-    """And one that nobody holds any more does not keep its connection, without a collection."""
+    """A stream that nobody holds any more releases its connection without garbage collection."""
     server = serve(answers)
     with PolicyClient(server.address, timeout=60) as client:
         stream = client.stream()
@@ -128,6 +128,6 @@ def test_a_stream_ends_with_its_client(serve: Serve) -> None:
         assert caught.value.reason == "CANCELLED"
     server = serve(lambda number, stream: answers(1, stream))
     with PolicyClient(server.address, timeout=60) as client:
-        for _ in range(40):  # more than there may be connections
+        for _ in range(40):  # more than the allowed number of connections
             client.stream().act(ROW)
         assert server.connections == 40

@@ -31,12 +31,12 @@ def _answer(number: int, stream: int) -> bytes:
 
 
 def first(said: Callable[[int], bytes | None], count: int = 1) -> Script:
-    """`said` for the first requests, and then a good answer."""
+    """A script that sends `said` for the first requests, and then a good response."""
     return lambda number, stream: said(stream) if number <= count else _answer(number, stream)
 
 
 def test_one_connection_serves_a_loop(serve: Serve) -> None:
-    """Calls one after the other stay on one connection."""
+    """Calls in sequence use the same connection."""
     server = serve(_answer)
     with PolicyClient(server.address, timeout=60) as client:
         versions = {client.get_server_info().version for _ in range(20)}
@@ -55,7 +55,7 @@ def test_one_connection_serves_a_loop(serve: Serve) -> None:
 def test_a_call_that_the_server_did_not_begin_is_sent_again(
     serve: Serve, said: Callable[[int], bytes]
 ) -> None:
-    """Even one that may not be sent twice, for the server says that it has not looked at it."""
+    """Even a call that may not be repeated is sent again: the server says that it was not begun."""
     server = serve(lambda number, stream: said(stream) if number == 1 else scripted.answer(stream, b""))
     with PolicyClient(server.address, timeout=60) as client:
         client.set_alias("p", 1)
@@ -63,7 +63,7 @@ def test_a_call_that_the_server_did_not_begin_is_sent_again(
 
 
 def test_a_connection_that_says_goodbye_is_replaced(serve: Serve) -> None:
-    """The call under way is answered over it, the next one over another."""
+    """The running call gets its response over the old connection. The next one uses a new one."""
     goodbye = frame(GOAWAY, 0, 0, (2**31 - 1).to_bytes(4, "big") + bytes(4))
     server = serve(lambda number, stream: goodbye + _answer(number, stream))
     with PolicyClient(server.address, timeout=60) as client:
@@ -73,7 +73,7 @@ def test_a_connection_that_says_goodbye_is_replaced(serve: Serve) -> None:
 
 
 def test_a_server_that_is_unavailable_is_asked_again(serve: Serve) -> None:
-    """At most four times, where that is safe."""
+    """A call is sent at most four times, if that is safe."""
     server = serve(first(lambda stream: scripted.failed(stream, b"14"), count=3))
     with PolicyClient(server.address, timeout=60) as client:
         assert client.get_server_info().version == "1.2.3"
@@ -98,7 +98,7 @@ def test_a_server_that_is_unavailable_is_asked_again(serve: Serve) -> None:
     ids=["the response had begun", "the server does not want it", "another status"],
 )
 def test_what_may_not_be_repeated_is_not(serve: Serve, said: Callable[[int], bytes]) -> None:
-    """Although the method may be sent twice."""
+    """What may not be repeated is not sent again, although the method allows it."""
     server = serve(first(said))
     with PolicyClient(server.address, timeout=60) as client, pytest.raises(errors.PolicydError):
         client.get_server_info()
@@ -106,7 +106,7 @@ def test_what_may_not_be_repeated_is_not(serve: Serve, said: Callable[[int], byt
 
 
 def test_a_connection_that_breaks_is_replaced(serve: Serve) -> None:
-    """A call under way is repeated if that is safe; otherwise it is unavailable."""
+    """A running call is repeated if that is safe. Otherwise it is unavailable."""
     server = serve(first(lambda stream: None, count=2))
     with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(errors.Unavailable) as caught:
@@ -144,7 +144,7 @@ ODD: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("said", ODD.values(), ids=ODD)
 def test_odd_answers_are_errors_of_ours(serve: Serve, said: Callable[[int], bytes]) -> None:
-    """Each ends in an error of the tree, no later than it comes; the next call is answered."""
+    """Each odd response raises an error of the tree at once. The next call succeeds."""
     server = serve(first(said))
     with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(errors.PolicydError) as caught:
@@ -154,7 +154,7 @@ def test_odd_answers_are_errors_of_ours(serve: Serve, said: Callable[[int], byte
 
 
 def test_headers_and_messages_have_limits(serve: Serve) -> None:
-    """What is announced beyond them is not waited for, nor kept."""
+    """The client neither waits for nor keeps what is announced beyond the limits."""
     long = (b"grpc-message", b"x" * 16_000), (b"x-more", b"y" * 300)
     server = serve(first(lambda stream: scripted.failed(stream, b"5", *long)))
     with (
@@ -172,7 +172,7 @@ def test_headers_and_messages_have_limits(serve: Serve) -> None:
 
 
 def test_silence_lasts_until_the_deadline(serve: Serve) -> None:
-    """The call is given up, and the next one is answered."""
+    """At the deadline the call is given up. The next one succeeds."""
     server = serve(lambda number, stream: b"")
     with PolicyClient(server.address, timeout=60) as client:
         with pytest.raises(errors.DeadlineExceeded, match="did not answer in time"):
@@ -182,7 +182,7 @@ def test_silence_lasts_until_the_deadline(serve: Serve) -> None:
 
 
 def test_close_cancels_calls_under_way(serve: Serve) -> None:
-    """In whatever thread they wait."""
+    """Close cancels running calls in all threads."""
     server = serve(lambda number, stream: b"")
     client = PolicyClient(server.address, timeout=60)
     with ThreadPoolExecutor(1) as beside:
@@ -195,7 +195,7 @@ def test_close_cancels_calls_under_way(serve: Serve) -> None:
 
 
 def test_threads_share_a_client(serve: Serve) -> None:
-    """Each call gets its own answer, over no more connections than there are threads."""
+    """Each call gets its own response, with at most one connection per thread."""
 
     def script(number: int, stream: int) -> bytes:
         return scripted.answer(
@@ -211,7 +211,7 @@ def test_threads_share_a_client(serve: Serve) -> None:
 
 
 def test_pings_are_answered_while_nobody_calls(serve: Serve) -> None:
-    """A server that asks whether its client lives hears that it does."""
+    """A server that sends a PING gets its response although nobody calls."""
     server = serve(_answer)
     with PolicyClient(server.address, timeout=60) as client:
         client.get_server_info()
@@ -226,7 +226,7 @@ class _Stopped(Exception):
 
 
 def test_a_signal_ends_a_call(serve: Serve) -> None:
-    """What its handler raises comes out of the call, and the client can be used again."""
+    """What the signal's handler raises comes out of the call. The client can be used again."""
     server = serve(first(lambda stream: b""))
 
     def stop(*_: object) -> None:
@@ -247,9 +247,9 @@ def test_a_signal_ends_a_call(serve: Serve) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of threads, which grpcio has
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # about threads, which grpcio has
 def test_a_fork_has_connections_of_its_own(serve: Serve) -> None:
-    """Child and parent go on with the same client, and neither hears the other's answers."""
+    """Child and parent use the same client, and neither gets the other's responses."""
     server = serve(_answer)
     with PolicyClient(server.address, timeout=60) as client:
         client.get_server_info()

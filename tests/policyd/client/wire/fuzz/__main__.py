@@ -19,12 +19,12 @@ CORE = sanitized.ROOT / "policyd/client/wire/core"
 
 
 def build(folder: Path) -> Path:
-    """The fuzzer, made of the core's own sources."""
+    """Compiles the fuzzer with the core's own sources."""
     return sanitized.program(folder, Path(__file__).with_name("responses.c"), CORE, ("-lnghttp2", "-lm"))
 
 
 def run_codec(folder: Path, inputs: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """The codec's fuzzer, with the codec compiled into `folder`."""
+    """Runs the codec's fuzzer, with the codec compiled into `folder`."""
     sanitized.modules(folder, {"policyd.client.wire.codec": CORE.with_name("codec.pyx")})
     return sanitized.run("tests.policyd.client.wire.fuzz.messages", folder, inputs, seed)
 

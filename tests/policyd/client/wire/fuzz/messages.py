@@ -24,7 +24,7 @@ NUMBERS = (0, 1, 127, 128, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -1, True, 
 
 
 def load(folder: Path) -> Any:
-    """The module in `folder`, not the installed one."""
+    """Loads the module in `folder` instead of the installed one."""
     [library] = folder.glob("codec*.so")
     spec = importlib.util.spec_from_file_location("policyd.client.wire.codec", library)
     assert spec is not None
@@ -35,7 +35,7 @@ def load(folder: Path) -> Any:
 
 
 def odd_response(chance: random.Random, batch: int) -> bytes:
-    """A response to `batch` rows, mostly spoilt."""
+    """A response to `batch` rows, mostly damaged."""
     response = policy_pb2.ActResponse(policy="p", version=3, digest="d" * 64, batch_size=batch, seed=2**63)
     response.actions.raw = chance.randbytes(8 * batch * chance.choice((1, 1, 2)))
     for field in ARRAYS:
@@ -55,7 +55,7 @@ def odd_response(chance: random.Random, batch: int) -> bytes:
 
 
 def check_response(codec: Any, chance: random.Random) -> bool:
-    """What the codec reads is what protobuf reads. Whether it has read it."""
+    """Checks that the codec reads what protobuf reads. Returns whether the codec has read it."""
     batch = chance.choice((1, 1, 2, 7))
     data = odd_response(chance, batch)
     fields = codec.decode(data, batch)
@@ -75,7 +75,7 @@ def check_response(codec: Any, chance: random.Random) -> bool:
 
 
 def check_request(codec: Any, chance: random.Random) -> bool:
-    """What the codec writes is what protobuf writes; what protobuf refuses, it does not write."""
+    """Checks that the codec writes what protobuf writes, or nothing if protobuf refuses."""
     shape = [chance.randrange(5) for _ in range(chance.randrange(4))]
     observations = np.zeros(shape, chance.choice(("<f4", "<f4", "<f4", ">f4", "<f8")))
     options: dict[str, Any] = {}

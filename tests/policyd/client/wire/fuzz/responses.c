@@ -1,4 +1,4 @@
-/* Answers the client's compiled core with frames and messages that are wrong in many ways.
+/* Responds to the client's compiled core with frames and messages that are wrong in many ways.
  *
  *   responses INPUTS SEED
  *
@@ -80,7 +80,7 @@ static void put_control(uint32_t stream) {
     size_t size = chance(40);
     for (size_t at = 0; at < sizeof body; at++) body[at] = (uint8_t)chance(256);
     switch (chance(8)) {
-        case 0: { /* a goodbye */
+        case 0: { /* GOAWAY */
             uint32_t last = chance(3) ? chance(4) : 0x7FFFFFFFu;
             uint8_t goodbye[8] = {(uint8_t)(last >> 24), (uint8_t)(last >> 16), (uint8_t)(last >> 8), (uint8_t)last};
             put_frame(7, 0, 0, goodbye, 8);
@@ -96,7 +96,7 @@ static void put_control(uint32_t stream) {
     }
 }
 
-/* Mostly as the protocol has it: what breaks it ends the connection, and nothing after it is reached. */
+/* Mostly correct: an error ends the connection, and nothing after it would be tested. */
 static void make_answer(uint32_t stream) {
     if (!chance(30)) stream = chance(9);
     if (!chance(4)) put_control(stream);
@@ -128,17 +128,17 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* What this process has computed, so that a busy machine is no finding. */
+/* CPU time of this process, so that a busy machine causes no finding. */
 static double computed(void) {
     struct timespec spent;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
     return (double)spent.tv_sec + 1e-9 * (double)spent.tv_nsec;
 }
 
-static long told[16]; /* by what wire_wait returned: whether the inputs get anywhere */
+static long told[16]; /* [result of wire_wait]: counts, which show that inputs have effects */
 static long messages;
 
-/* What a caller reads of an answer, every byte of it. */
+/* Reads every byte of a response, as a caller does. */
 static void read_answer(const wire *w) {
     wire_response found;
     static volatile uint8_t sum;
@@ -151,7 +151,7 @@ static void read_answer(const wire *w) {
     for (size_t at = 0; at < found.message_size; at++) sum ^= found.message[at];
 }
 
-/* Waits as the binding does; whether the answer came. */
+/* Waits like the binding. Returns whether the response came. */
 static bool await_answer(wire *w) {
     double deadline = chance(20) ? seconds_now() + 0.0005 : seconds_now() - 1;
     double begun = computed();
@@ -188,7 +188,7 @@ static void one_input(void) {
         if (!wire_begin(w, HEADERS, 6)) break;
         for (uint32_t turn = streams ? chance(4) + 1 : 1; turn--;) {
             size_t size = chance(10) ? chance(200) : chance(sizeof sent);
-            uint8_t *message = malloc(size + 1); /* as Python has it: the last one goes when this one is put */
+            uint8_t *message = malloc(size + 1); /* as in Python: the previous one is freed when this one is set */
             memset(message, 'm', size);
             if (wire_put(w, message, size, !streams)) {
                 free(kept);
