@@ -299,6 +299,18 @@ class OneInstance(Naming):
         OneInstance.living = 0
 
 
+class OnlyOnce(Naming):
+    """Cannot be made a second time, not even when the first one is closed."""
+
+    made = 0
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        if OnlyOnce.made:
+            raise RuntimeError("the device is used up")
+        OnlyOnce.made += 1
+
+
 class Counted(Naming):
     """Counts resets, steps, episodes and living instances.
 
@@ -362,6 +374,6 @@ class NoEnvironment:
 atexit.register(Counted.tell)
 for entry in (
     *(Naming, Ends, Talks, Meddles, CloseFails, FreedForEver, Changes, Answers, Particular),
-    *(MasksByMethod, MasksInside, OneInstance, Counted, NoEnvironment, Renders),
+    *(MasksByMethod, MasksInside, OneInstance, OnlyOnce, Counted, NoEnvironment, Renders),
 ):
     gym.register(f"{entry.__name__}-v0", entry_point=cast("Any", entry), disable_env_checker=True)

@@ -6,12 +6,16 @@ import json
 
 import pytest
 
-import tests.policyd_trainer.kinds  # registers the environments
+import tests.policyd_trainer.awkward  # registers environments, as the next one does
+import tests.policyd_trainer.kinds
+from policyd.errors import InvalidArgument
 from policyd_trainer.config import resolve_config
+from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.evaluation.budget import Budget
 from policyd_trainer.runs.fitting import fitted
 
 assert tests.policyd_trainer.kinds.LENGTH
+assert tests.policyd_trainer.awkward.OneInstance
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,20 @@ def test_who_chose_a_preset_keeps_it() -> None:
     known = resolve_config("p", "Pendulum-v1", "a2c", 0, {})
     assert fitted(known, {}) is known
     assert known.use_sde
+
+
+def test_where_only_one_can_live_one_learns() -> None:
+    """It collects as many steps as several would; who asked for several is told why not."""
+    config = fitted(plain := resolve_config("p", "OneInstance-v0", "a2c", 3, {}), {})
+    assert (config.n_envs, config.n_steps) == (1, plain.n_envs * plain.n_steps)
+    settings = {"n_envs": "2"}
+    asked = resolve_config("p", "OneInstance-v0", "a2c", 3, settings)
+    with pytest.raises(InvalidArgument, match=r"only one .* can live at a time .*port 5005 is taken"):
+        fitted(asked, settings)
+
+
+def test_an_environment_that_cannot_be_made_again_has_failed() -> None:
+    """It is the environment's fault then, and not that of the caller's settings."""
+    settings = {"n_envs": "2"}
+    with pytest.raises(EnvironmentFailed, match=r"constructor.*the device is used up"):
+        fitted(resolve_config("p", "OnlyOnce-v0", "a2c", 3, settings), settings)

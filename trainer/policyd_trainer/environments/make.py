@@ -106,8 +106,16 @@ def look_at(config: TrainingConfig, *, beside: bool = False) -> Look:
     `beside`: also tries whether a second environment can exist at the same time.
 
     Raises:
-        PolicydError: the same errors as `inspect`.
+        PolicydError: the same errors as `inspect`; EnvironmentFailed also if a second environment
+            cannot be made even after the first one was closed.
     """
+    seen = _look(config, beside=beside)
+    if seen.only_one:
+        close(make_one(config))
+    return seen
+
+
+def _look(config: TrainingConfig, *, beside: bool) -> Look:
     env = make_one(config)
     try:
         observation_space = attribute(env, "observation_space", gym.Space)
