@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from examples.stack.processes import START_SECONDS, ServiceProcess
+from policyd.temporary import TemporaryFolder
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Stack:
             # Where the server finds the trainer is decided before either runs, because both start
             # at once.
             # A socket's path has a length limit, and the stack's folder may be deep.
-            folder = self._running.enter_context(tempfile.TemporaryDirectory(prefix="policyd-"))
-            self._trainer_socket = f"unix:{folder}/trainer"
+            folder = self._running.enter_context(TemporaryFolder("stack"))
+            self._trainer_socket = f"unix:{folder.path}/trainer"
             trainer, server = self._begin_trainer(), self._begin_server()
             self._await_trainer(trainer)
             self._await_server(server)

@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from policy_api.v1.policy_pb2 import VersionContents
 from policyd.client.transfers import check, name_in_folder
 from policyd.errors import AlreadyExists, CorruptArtifact
+from policyd.temporary import TemporaryFolder
 
 CONTENTS = "contents.json"
 MAX_BYTES = 2**32  # of a bundle's files together
@@ -65,9 +66,9 @@ def opened(path: Path) -> Iterator[tuple[Path, VersionContents]]:
     if path.is_dir():
         yield path, _contents(path)
         return
-    with tempfile.TemporaryDirectory(prefix="policyctl-") as folder:
-        _unpack(path, Path(folder))
-        yield Path(folder), _contents(Path(folder))
+    with TemporaryFolder("bundles") as folder:
+        _unpack(path, folder.path)
+        yield folder.path, _contents(folder.path)
 
 
 def _unpack(path: Path, folder: Path) -> None:

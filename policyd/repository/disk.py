@@ -19,6 +19,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from policyd import temporary
 from policyd.errors import CorruptArtifact
 from policyd.repository import alias_format, staging, traffic, versions
 from policyd.repository.durable import (
@@ -183,7 +184,7 @@ class DiskStorage:
 
     def sweep(self) -> int:
         """See Storage."""
-        return staging.sweep(self._staging)
+        return temporary.sweep(self._staging)
 
     @contextmanager
     def _alias_lock(self, policy: str) -> Iterator[None]:

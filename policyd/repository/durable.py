@@ -57,15 +57,39 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`. The kernel releases it when the holder dies."""
+def locked(path: Path) -> Iterator[int]:
+    """Holds an exclusive lock on the file `path`, of which it yields the descriptor.
+
+    The kernel releases the lock when the holder dies.
+    """
     # flock works with read-only access, so other users of the machine can take the lock too.
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked_meanwhile(path: Path) -> Iterator[None]:
+    """As `locked`, on a file that only exists while somebody holds the lock or waits for it."""
+    while True:
+        with locked(path) as descriptor:
+            if not _is_at(path, descriptor):
+                continue  # its last holder removed it: the next one makes another
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

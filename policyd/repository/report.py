@@ -10,7 +10,7 @@ from pathlib import Path
 
 from policy_api.v1.traffic_pb2 import Canary
 from policyd.repository.canary_section import with_canary
-from policyd.repository.durable import locked
+from policyd.repository.durable import locked_meanwhile
 from policyd.repository.records import PublishedVersion
 from policyd.repository.store import ModelRepository
 
@@ -24,7 +24,7 @@ def report_locked(repository: ModelRepository, published: PublishedVersion) -> I
     Two machines may draw a report at the same time, but they draw the same one.
     """
     place = hashlib.sha256(f"{repository.location}/{published.path}".encode()).hexdigest()[:32]
-    with locked(Path(tempfile.gettempdir()) / f"policyd-report-{place}.lock"):
+    with locked_meanwhile(Path(tempfile.gettempdir()) / f"policyd-report-{place}.lock"):
         yield
 
 

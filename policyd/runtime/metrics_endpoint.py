@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
 from policyd.runtime.measured import SHARED, metrics_endpoint
+from policyd.temporary import TemporaryFolder
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,8 +99,8 @@ def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> It
 @contextmanager
 def shared_registry() -> Iterator[CollectorRegistry]:
     """Yields a registry that adds up all processes started in the block."""
-    with tempfile.TemporaryDirectory(prefix="policyd-metrics-") as folder:
-        os.environ[SHARED] = folder
+    with TemporaryFolder("metrics") as folder:
+        os.environ[SHARED] = str(folder.path)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
         yield registry

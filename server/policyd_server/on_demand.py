@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
+from policyd.temporary import TemporaryFolder
 from policyd_server import child_process
 
 RESTART_SECONDS = 1.0
@@ -35,8 +33,8 @@ class OnDemandProcess:
         self._title = title
         self._variable = variable
         self._command = (sys.executable, "-m", module, *arguments)
-        self._folder = Path(tempfile.mkdtemp(prefix="policyd-"))
-        self.path = str(self._folder / "socket")
+        self._folder = TemporaryFolder("on-demand")
+        self.path = str(self._folder.path / "socket")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)
         self._listener.listen(256)
@@ -54,7 +52,7 @@ class OnDemandProcess:
             with suppress(asyncio.CancelledError):
                 await self._task
         self._listener.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     async def _keep(self) -> None:
         while True:

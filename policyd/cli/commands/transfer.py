@@ -5,7 +5,6 @@ Versions between servers and this machine.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, json_flag, pass_session, policy_option, version_options
 from policyd.client.client import PolicyClient
 from policyd.errors import InvalidArgument, NotFound
+from policyd.temporary import TemporaryFolder
 
 _PATH = click.Path(path_type=Path)
 
@@ -71,13 +71,13 @@ def report(
 
     It is one HTML page that holds its pictures.
     """
-    with session.client() as client, tempfile.TemporaryDirectory() as folder:
+    with session.client() as client, TemporaryFolder("reports") as folder:
         ends = time.monotonic() + (wait or 0.0)
-        while (contents := _report(client, Path(folder), policy, version, alias, ends)) is None:
+        while (contents := _report(client, folder.path, policy, version, alias, ends)) is None:
             time.sleep(1)
         output = output or Path(f"{contents.policy}-{contents.version}.html")
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes((Path(folder) / "report.html").read_bytes())
+        output.write_bytes((folder.path / "report.html").read_bytes())
     document = {"policy": contents.policy, "version": contents.version, "output": str(output)}
     session.show(document, f"the report of {contents.policy} version {contents.version} is in {output}")
 
@@ -153,9 +153,9 @@ def _import_model(
 
     if not policy:
         raise InvalidArgument.of("--policy", got="no name", wanted="the policy to publish to")
-    with tempfile.TemporaryDirectory() as folder, session.client() as client:
-        contents = prepared(source, Path(folder), policy=policy, env_id=env_id, outputs=_pairs(outputs))
-        return client.import_version(contents, Path(folder))
+    with TemporaryFolder("imports") as folder, session.client() as client:
+        contents = prepared(source, folder.path, policy=policy, env_id=env_id, outputs=_pairs(outputs))
+        return client.import_version(contents, folder.path)
 
 
 def _pairs(outputs: tuple[str, ...]) -> dict[str, str]:

@@ -6,16 +6,14 @@ import asyncio
 import importlib.util
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
+from policyd.temporary import TemporaryFolder
 from policyd_server import child_process
 from policyd_server.settings import Settings
 from policyd_server.transports import private, sockets
@@ -49,14 +47,14 @@ class HttpKeeper:
         self._listener = sockets.bound(address, shared=False)
         scheme = "http" if security.tls is None else "https"
         self.url = f"{scheme}://{sockets.told(address, self._listener)}"
-        self._folder = Path(tempfile.mkdtemp(prefix="policyd-http-"))
+        self._folder = TemporaryFolder("http")
         self._settings = settings
         self._grace = settings.drain_seconds + KILL_MARGIN
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Starts the process. The environment tells workers the folder of the private sockets."""
-        os.environ[private.VARIABLE] = str(self._folder)
+        os.environ[private.VARIABLE] = str(self._folder.path)
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -73,7 +71,7 @@ class HttpKeeper:
 
     def forget(self) -> None:
         """Removes the folder. Called when the workers have ended."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     async def _keep(self) -> None:
         _LOG.info("HTTP on %s", self.url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from policyd.repository import ModelRepository, PublishedVersion
 from policyd.repository.names import validate_policy_name
 from policyd.repository.records import MODEL
 from policyd.repository.versions import check_file_names
+from policyd.temporary import TemporaryFolder
 from policyd_server.models.follower import Follower
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.version import check_model
@@ -73,9 +73,9 @@ class Transfers:
         async with _turn(self._imports, "imports"):
             first = await anext(aiter(requests), None)
             contents = _checked(first.contents if first is not None else pb.VersionContents())
-            with tempfile.TemporaryDirectory(prefix="policyd-import-") as folder:
-                await self._receive(requests, contents, Path(folder))
-                return await asyncio.to_thread(self._publish, contents, Path(folder))
+            with TemporaryFolder("imports") as folder:
+                await self._receive(requests, contents, folder.path)
+                return await asyncio.to_thread(self._publish, contents, folder.path)
 
     async def _named(self, request: pb.ExportVersionRequest) -> PublishedVersion:
         policy = await self._resolver.policy(request.policy)

@@ -9,10 +9,8 @@ import asyncio
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,6 +18,7 @@ from pathlib import Path
 
 from policyd.runtime import listen_address
 from policyd.runtime.rpc_tally import BUCKETS, Tally
+from policyd.temporary import TemporaryFolder
 from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.direct import DirectMethod
@@ -63,8 +62,8 @@ class FrontTransport:
         self.address = settings.listen
         self._settings = settings
         self._paths = [method.path for method in direct]
-        self._directory = Path(tempfile.mkdtemp(prefix="policyd-front-"))
-        behind = private.of_this_process() or self._directory / "rest.sock"
+        self._folder = TemporaryFolder("front")
+        behind = private.of_this_process() or self._folder.path / "rest.sock"
         gate = settings.security.gate()
         self._front = _front(direct, settings, behind, authorize=gate is not None)
         make = partial(GrpcioTransport, handlers, wraps, settings, behind)
@@ -130,7 +129,7 @@ class FrontTransport:
             await asyncio.to_thread(self._slow.close)
             for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
                 await asyncio.to_thread(Path(path).unlink, missing_ok=True)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
 
 
 def _front(direct: Sequence[DirectMethod], settings: Settings, behind: Path, *, authorize: bool) -> Front:

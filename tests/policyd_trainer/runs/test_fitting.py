@@ -15,7 +15,7 @@ from policyd_trainer.evaluation.budget import Budget
 from policyd_trainer.runs.fitting import fitted
 
 assert tests.policyd_trainer.kinds.LENGTH
-assert tests.policyd_trainer.awkward.OneInstance
+assert tests.policyd_trainer.awkward.OneInstance.living == 0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import os
-import shutil
 import signal
-import tempfile
 import weakref
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -24,6 +22,7 @@ import torch
 import torch.distributed
 
 from policyd.errors import InvalidArgument, PolicydError
+from policyd.temporary import TemporaryFolder
 from policyd_trainer.algorithms.build import Weights
 from policyd_trainer.algorithms.rates import Rates
 from policyd_trainer.config import TrainingConfig
@@ -55,16 +54,16 @@ class RankedLoop(DeviceLoop):
             EnvironmentFailed: another process could not make its environments.
         """
         _check_count(config, device)
-        self._folder = Path(tempfile.mkdtemp(prefix="policyd-ranks-"))
+        self._folder = TemporaryFolder("ranks")
         self._others = [
-            _Other(config, rank, device, self._folder, dtype) for rank in range(1, config.devices)
+            _Other(config, rank, device, self._folder.path, dtype) for rank in range(1, config.devices)
         ]
         self._end = weakref.finalize(self, _end, self._others, self._folder)  # also when this process exits
         for other in self._others:
             other.answer()  # the process has made its environments once
         for other in self._others:
             other.ask("join", None)
-        group = _join(config, 0, device, self._folder)
+        group = _join(config, 0, device, self._folder.path)
         super().__init__(config, task_of(config, info), _device(device, 0), group, dtype)
         self._all("ready")
 
@@ -221,9 +220,9 @@ def _ended() -> EnvironmentFailed:
     return EnvironmentFailed("a process that learns beside this one ended unexpectedly")
 
 
-def _end(others: list[_Other], folder: Path) -> None:
+def _end(others: list[_Other], folder: TemporaryFolder) -> None:
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     for other in others:
         other.end()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.remove()

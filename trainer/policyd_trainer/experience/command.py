@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from policyd.repository import ModelRepository
 from policyd.repository.names import validate_policy_name
 from policyd.repository.object_url import open_objects
 from policyd.repository.option import LOCATION
+from policyd.temporary import TemporaryFolder
 from policyd_trainer.experience.config import LearnConfig
 from policyd_trainer.experience.job import ContinuousJob
 from policyd_trainer.experience.options import JobOptions
@@ -95,12 +95,12 @@ def learn(**arguments: Any) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=own_stream(2, sys.stderr), format="%(levelname)s %(name)s: %(message)s"
     )
-    with reporter_of(arguments["progress"]) as reporter:
-        code = _run(arguments, reporter)
+    with reporter_of(arguments["progress"]) as reporter, ExitStack() as stack:
+        code = _run(arguments, reporter, stack)
     leave(code)
 
 
-def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
+def _run(arguments: Mapping[str, Any], reporter: Reporter, stack: ExitStack) -> int:
     """Runs the job and catches every error.
 
     Returns the exit code: 0 after a result, 1 after a failure, 143 after SIGTERM.
@@ -110,7 +110,7 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
         clock = LearningClock(reporter, config.max_steps)
         repository = ModelRepository(arguments["repository"])
         repository.prepare()
-        source = _source(arguments)
+        source = _source(arguments, stack)
         job = ContinuousJob(repository, source, _options(arguments, algorithm), config, clock)
         env_id = arguments["env_id"]
         with stop_signal() as stop, watchdog_of(env_id, reporter) if env_id else nullcontext():
@@ -132,7 +132,7 @@ def _run(arguments: Mapping[str, Any], reporter: Reporter) -> int:
     return 0
 
 
-def _source(arguments: Mapping[str, Any]) -> Source:
+def _source(arguments: Mapping[str, Any], stack: ExitStack) -> Source:
     """The server's folder of recorded experience, or a copy of what it wrote to object storage."""
     policy, given, repository = arguments["policy"], arguments["experience"], arguments["repository"]
     if given is not None:
@@ -140,7 +140,7 @@ def _source(arguments: Mapping[str, Any]) -> Source:
     if isinstance(repository, Path):
         return Source(repository.absolute() / "experience", policy)
     run_dir: Path | None = arguments["run_dir"]
-    place = run_dir or Path(tempfile.mkdtemp(prefix="policyd-experience-"))
+    place = run_dir or stack.enter_context(TemporaryFolder("experience")).path
     return Source(place.absolute() / "experience", policy, open_objects(repository))
 
 

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from policyd.errors import Internal, InvalidArgument, PolicydError
 from policyd.quoting import escaped
 from policyd.repository.names import validate_alias_name
 from policyd.repository.option import LOCATION
+from policyd.temporary import TemporaryFolder
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments import meddling
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs, is_raised_in, shown
@@ -265,8 +265,8 @@ def _run_dir(given: Path | None) -> Iterator[Path]:
     if given is not None:
         yield given.absolute()
         return
-    with tempfile.TemporaryDirectory(prefix="policyd-run-") as temporary:
-        yield Path(temporary)
+    with TemporaryFolder("runs") as folder:
+        yield folder.path
 
 
 @contextlib.contextmanager

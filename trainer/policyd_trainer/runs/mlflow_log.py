@@ -12,14 +12,13 @@ import importlib.util
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from policyd.errors import FailedPrecondition
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd.runtime.no_proxy import except_loopback
+from policyd.temporary import TemporaryFolder
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.runs.curve import Curve
 
@@ -75,12 +74,12 @@ def _log(
     metrics = _metrics(mlflow.entities, curve, published)
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder("mlflow") as folder:
         for name in published.files:
-            (Path(folder) / name).write_bytes(repository.read_published(published, name))
+            (folder.path / name).write_bytes(repository.read_published(published, name))
         for name in repository.added_files(published):
-            (Path(folder) / name).write_bytes(repository.read_added(published, name))
-        client.log_artifacts(run_id, folder)
+            (folder.path / name).write_bytes(repository.read_added(published, name))
+        client.log_artifacts(run_id, str(folder.path))
     _register(client, config.policy, run, tags)
     client.set_terminated(run_id)
 

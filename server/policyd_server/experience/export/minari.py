@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from policy_api.v1 import experience_pb2 as pb
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
 from policyd.sampling import box_action
 from policyd.spaces import row_shape
+from policyd.temporary import TemporaryFolder
 from policyd_server.experience.export.chunks import CHUNK_BYTES
 
 MINARI_VERSION = "0.5.4"
@@ -30,10 +30,10 @@ def minari(policy: str, episodes: Iterable[pb.Episode], metadata: PolicyMetadata
 
     HDF5 cannot be written in one pass, so the data set is first written into a temporary folder.
     """
-    with tempfile.TemporaryDirectory(prefix="policyd-export-") as folder:
-        data = Path(folder) / "main_data.hdf5"
+    with TemporaryFolder("exports") as folder:
+        data = folder.path / "main_data.hdf5"
         totals = _write(data, episodes, metadata)
-        about = Path(folder) / "metadata.json"
+        about = folder.path / "metadata.json"
         about.write_text(json.dumps(_about(policy, metadata, totals, data.stat().st_size)))
         yield from _tar({f"policyd/{policy}-v0/data/{path.name}": path for path in (about, data)})
 

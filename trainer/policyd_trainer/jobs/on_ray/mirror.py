@@ -5,18 +5,15 @@ Machines need no shared file system then: whoever goes on with a job fetches wha
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from policyd.repository.object_client import ObjectClient
 from policyd.repository.object_url import open_objects
-from policyd.repository.staging import staging_directory, sweep
+from policyd.temporary import TemporaryFolder
 
-LARGEST = 2**33  # most bytes of one file
-_SCRATCH = f"policyd-runs-{os.getuid()}"  # in the folder for temporary files
+LARGEST = 2**33  # bytes of one file
 
 
 class Mirror:
@@ -27,10 +24,8 @@ class Mirror:
         self._client = client
         self._stack = ExitStack()
         self._turn = threading.Lock()  # one upload at a time
-        root = Path(tempfile.gettempdir()) / _SCRATCH
-        sweep(root)
-        self.folder = self._stack.enter_context(staging_directory(root))
-        self._uploaded: dict[str, tuple[int, int, int]] = {}  # name -> inode, size, modification time
+        self.folder = self._stack.enter_context(TemporaryFolder("mirrors")).path
+        self._uploaded: dict[str, tuple[int, int, int]] = {}  # by name: inode, size, time of modification
 
     @classmethod
     def of(cls, url: str) -> Mirror:
