@@ -1,13 +1,13 @@
 from collections.abc import Iterable
 
-# What `exchange` returns instead of a message.
+# The values that `exchange` returns instead of a message.
 DONE: int  # the call has ended: see `response`
 LATE: int  # the deadline has passed
 LOST: int  # the connection has ended or is broken
-UNSENT: int  # likewise, and nothing of the call has left this process
-TOO_LARGE: int  # the message is larger than `max_message`: the last number of `response` is its size
+UNSENT: int  # the same, and nothing of the call was sent
+TOO_LARGE: int  # the message is larger than `max_message`; its size is the last item of `response`
 HEADERS_TOO_LARGE: int
-BAD_MESSAGE: int  # compressed, cut short, or one that nobody asked for
+BAD_MESSAGE: int  # compressed, cut short, or a message that was not expected
 NO_MEMORY: int
 
 class Headers:
@@ -18,7 +18,7 @@ class Headers:
 class Wire:
     """A client's end of one HTTP/2 connection, for one call at a time. Takes over a socket.
 
-    Only the thread that makes the call uses it; but any thread may `shut` it.
+    Only the thread that makes the call uses it, but any thread may call `shut`.
     """
 
     def __init__(self, descriptor: int, max_message: int) -> None: ...
@@ -26,10 +26,16 @@ class Wire:
     def descriptor(self) -> int: ...
     @property
     def usable(self) -> bool:
-        """Reads what came since the last call, and answers it. Whether another call can begin."""
+        """Reads what arrived since the last call and answers PINGs.
+
+        Returns whether another call can begin.
+        """
 
     def tend(self) -> bool:
-        """Reads what came during a call while nobody waited, and answers it. Whether it lives."""
+        """Reads what arrived during a call while nobody waited, and answers PINGs.
+
+        Returns whether the connection still works.
+        """
 
     def begin(self, headers: Headers, timeout: bytes | None, attempts: bytes | None) -> bool:
         """Begins a call. False: it cannot, and nothing was sent."""
@@ -42,35 +48,35 @@ class Wire:
         message: bytes,
         deadline: float,
     ) -> bytes | int:
-        """A call of one message: `begin` and `exchange`."""
+        """Makes a call with one message: `begin`, then `exchange`."""
 
     def exchange(self, message: bytes, last: bool, deadline: float) -> bytes | int:
-        """Sends a message. Returns the one that answers it, or why there is none.
+        """Sends a message. Returns the response's message, or one of the values above.
 
-        `last`: the client sends no more, and the answer is returned when the call has ended.
-        `deadline`: by time.monotonic(). Raises what a signal's handler raises; give the call up
+        `last`: the client sends no more messages, so it returns when the call has ended.
+        `deadline`: by time.monotonic(). Raises what a signal's handler raises; cancel the call
         then.
         """
 
     def response(
         self,
     ) -> tuple[bool, bool, int, int, int, bytes | None, bytes | None, bytes | None, int]:
-        """Returns how the call stands.
+        """Returns the state of the call.
 
-        Whether it has ended; whether nothing came before the end; HTTP's status, 0 if there is
-        none; gRPC's, -1 if there is none; HTTP/2's error code if the stream was reset, or -1;
-        grpc-message, grpc-status-details-bin and grpc-retry-pushback-ms as they came; the size of
-        the message.
+        The items are: whether it has ended; whether it ended without any message; HTTP's status, 0
+        if there is none; gRPC's, -1 if there is none; HTTP/2's error code if the stream was reset,
+        or -1; grpc-message, grpc-status-details-bin and grpc-retry-pushback-ms as they came; the
+        size of the message.
         """
 
     def finish(self, deadline: float) -> int:
         """Sends no more messages of this call, and waits for its end. Raises as `exchange`."""
 
     def cancel(self) -> None:
-        """Gives the call up, and tells the server."""
+        """Cancels the call, and tells the server."""
 
     def shut(self) -> None:
         """Ends the connection. The thread that waits for it sees it as lost."""
 
     def abandon(self) -> None:
-        """Closes the descriptor without a word: in the child of a fork."""
+        """Closes only the descriptor, in the child of a fork."""

@@ -50,9 +50,10 @@ TOO_LARGE, HEADERS_TOO_LARGE, BAD_MESSAGE, NO_MEMORY = (
     WIRE_TOO_LARGE, WIRE_HEADERS_TOO_LARGE, WIRE_BAD_MESSAGE, WIRE_NO_MEMORY
 )
 
-cdef double PAUSE = 0.2  # seconds after which a thread looks for signals that another one took
+# seconds; then a thread checks whether another thread has received a signal
+cdef double PAUSE = 0.2
 cdef enum:
-    OWN = 2  # headers that a call adds
+    OWN = 2  # headers that each call adds
 
 
 cdef class Headers:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Act's two messages without protobuf: the requests and responses that loops send and get."""
+"""The two messages of Act without protobuf: the requests and responses of most loops."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
@@ -13,11 +13,11 @@ cdef object FLOAT32 = numpy.dtype("<f4")
 cdef object INT64 = numpy.dtype("<i8")
 
 cdef enum:
-    NAMES = 4096  # bytes of a policy's name and an alias
-    NUMBERS = 96  # bytes of everything else but the observations
+    NAMES = 4096  # longest policy name and alias, in bytes
+    NUMBERS = 96  # bytes of all other fields but the observations
     FIELDS = 20
 
-# Fields of ActRequest with their wire types, and of ActResponse.
+# The tags of the fields of ActRequest and of ActResponse, with their wire types.
 cdef enum:
     POLICY = 0x0A, VERSION = 0x10, ALIAS = 0x1A, OBSERVATIONS = 0x22, SEED = 0x28, FIRST_ROW = 0x30
     DETERMINISTIC = 0x38, RAW = 0x0A, PIN = 0x10, UNPIN = 0x18
@@ -107,7 +107,7 @@ def encode(observations, dict options):
                 end[0], end[1] = DETERMINISTIC, 1
                 end += 2
     except (OverflowError, UnicodeEncodeError):
-        return None  # protobuf says what is wrong
+        return None  # protobuf will say what is wrong
     if known != len(options):
         return None
     return whole(head, at - head, raw, size, tail, end - tail)
@@ -154,7 +154,7 @@ cdef bint number_of(span* rest, uint64_t* number) noexcept:
 
 
 cdef bint bytes_of(span* rest, span* found) noexcept:
-    """Reads bytes with their length before them. False: they are not all there."""
+    """Reads bytes with their length in front. False: some are missing."""
     cdef uint64_t size
     if not number_of(rest, &size) or size > <uint64_t>(rest.end - rest.at):
         return False
@@ -165,7 +165,7 @@ cdef bint bytes_of(span* rest, span* found) noexcept:
 
 
 cdef bint raw_of(span* array) noexcept:
-    """From an array's message to its raw bytes. False: it has another form."""
+    """Replaces an array's message by its raw bytes. False: it has another form."""
     cdef span raw
     if array.at == array.end:
         return True
@@ -178,11 +178,11 @@ cdef bint raw_of(span* array) noexcept:
     return True
 
 
-cdef object NOTHING = ARRAY((1, 0), FLOAT32, b"")  # it cannot be written to, so that all may have it
+cdef object NOTHING = ARRAY((1, 0), FLOAT32, b"")  # read-only, so that all responses can share it
 
 
 cdef object rows(const span* raw, Py_ssize_t batch):
-    """[batch, n] of float32. None: these bytes are no rows."""
+    """Returns float32 [batch, n]. None: the bytes cannot be split into rows."""
     cdef Py_ssize_t size = raw.end - raw.at, columns = size // (4 * batch)
     if size == 0 and batch == 1:
         return NOTHING
@@ -282,7 +282,7 @@ def encode_streamed(observations, dict options, pin, unpin):
     if request is None:
         return None
     size = PyBytes_GET_SIZE(request)
-    at[0] = RAW  # the first field, of bytes
+    at[0] = RAW  # the first field, which is of bytes
     at = varint(at + 1, size)
     made = PyBytes_FromStringAndSize(NULL, (at - head) + size + 2 * <int>pin + 2 * <int>unpin)
     cdef uint8_t* into = <uint8_t*>PyBytes_AS_STRING(made)

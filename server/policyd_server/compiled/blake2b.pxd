@@ -1,4 +1,4 @@
-"""BLAKE2b with a digest of 8 bytes and no key, RFC 7693: where a traffic key lies."""
+"""BLAKE2b with a digest of 8 bytes and no key, RFC 7693. It gives the position of a traffic key."""
 
 from libc.stdint cimport uint8_t, uint64_t
 

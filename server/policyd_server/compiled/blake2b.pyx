@@ -42,7 +42,7 @@ cdef inline void mix(uint64_t* v, int a, int b, int c, int d, uint64_t x, uint64
 
 
 cdef void compress(uint64_t* h, const uint8_t* block, uint64_t counted, bint last) noexcept nogil:
-    """Takes one block into the state; `counted`: the bytes so far, with this block's."""
+    """Adds one block to the state; `counted`: the number of bytes so far, with this block's."""
     cdef uint64_t m[16]
     cdef uint64_t v[16]
     cdef const uint8_t* s

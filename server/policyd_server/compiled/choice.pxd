@@ -16,19 +16,19 @@ cdef inline uint64_t mix64(uint64_t z) noexcept nogil:
 
 
 cdef inline uint64_t begin(uint64_t seed) noexcept nogil:
-    """What the numbers of all rows under a seed begin with."""
+    """Returns the state from which the numbers of all rows under a seed start."""
     return mix64(seed + golden())
 
 
 cdef inline double uniform(uint64_t seed_state, uint64_t row) noexcept nogil:
-    """The number in [0, 1) of draw 0 of a row; `seed_state` is `begin(seed)`."""
+    """Returns the number in [0, 1) of draw 0 of a row; `seed_state` is `begin(seed)`."""
     cdef uint64_t h = mix64(mix64(seed_state + (row + 1) * golden()) + golden())
     return <double>(h >> 11) * (1.0 / 9007199254740992.0)  # 2^-53, exact
 
 
 cdef inline Py_ssize_t choose(const float* probs, Py_ssize_t n, double u) noexcept nogil:
-    """The first index whose cumulative probability exceeds u * total; should rounding leave none, the last
-    with a positive probability. -1: there is none."""
+    """Returns the first index whose cumulative probability exceeds u * total. If rounding leaves
+    none, returns the last one with a positive probability. -1: no probability is positive."""
     cdef double total = 0, cumulative = 0
     cdef Py_ssize_t action
     for action in range(n):
@@ -45,7 +45,8 @@ cdef inline Py_ssize_t choose(const float* probs, Py_ssize_t n, double u) noexce
 
 
 cdef inline Py_ssize_t mode(const float* probs, Py_ssize_t n) noexcept nogil:
-    """The index of the largest probability; of equal ones the first. -1: none is positive."""
+    """Returns the index of the largest probability, the first if several are equal. -1: none is
+    positive."""
     cdef Py_ssize_t action, best = -1
     cdef float largest = 0
     for action in range(n):
@@ -57,7 +58,7 @@ cdef inline Py_ssize_t mode(const float* probs, Py_ssize_t n) noexcept nogil:
 cdef inline Py_ssize_t decided(
     const float* probs, Py_ssize_t n, uint64_t seed_state, uint64_t row, bint deterministic
 ) except -1:
-    """A row's action. ValueError: these are no probabilities."""
+    """Returns a row's action. ValueError: no probability is positive."""
     cdef Py_ssize_t action = mode(probs, n) if deterministic else choose(probs, n, uniform(seed_state, row))
     if action < 0:
         raise ValueError("a row without a positive probability")

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Actions for the rows of one call, whatever requests they belong to."""
+"""Actions for the rows of one inference call, which may belong to several requests."""
 
 from libc.math cimport log
 from libc.stdint cimport int64_t, uint64_t

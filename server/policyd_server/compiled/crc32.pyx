@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""CRC-32 as zlib computes it, eight bytes at a time: a call of Python's costs more than the sum."""
+"""CRC-32 as zlib computes it, eight bytes at a time. Calling Python's would cost more than the
+sum."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -9,7 +10,7 @@ cdef uint32_t TABLES[8][256]
 
 
 cdef void fill() noexcept nogil:
-    """TABLES[k][b]: what a byte b does to the sum that k more bytes follow."""
+    """Fills TABLES[k][b]: how a byte b changes the sum if k more bytes follow."""
     cdef int byte, bit, k
     cdef uint32_t found
     for byte in range(256):
@@ -29,7 +30,7 @@ cdef uint32_t crc32(const uint8_t* data, size_t size) noexcept nogil:
     cdef uint64_t word
     cdef const uint8_t* end = data + size
     while end - data >= 8:
-        memcpy(&word, data, 8)  # little-endian, as all that the server runs on
+        memcpy(&word, data, 8)  # little-endian, as all machines that the server runs on
         word ^= found
         found = (
             TABLES[7][word & 0xFF] ^ TABLES[6][word >> 8 & 0xFF]

@@ -7,11 +7,11 @@ from policyd_server.models.version import LoadedVersion
 Meant = TypeVar("Meant")
 
 class Dealt(Generic[Meant]):
-    """As `Dealt` of policyd_server.acting.dealing, in C and for one thread."""
+    """The same as `Dealt` of policyd_server.acting.dealing, in C. For one thread."""
 
     def __init__(self, behind: int, split: Split, meant: Mapping[LoadedVersion, Meant | None]) -> None: ...
     def pick(self, payload: bytes) -> Meant | None:
-        """The request for the version that its key, or chance, chooses.
+        """Returns the request for the version that its key, or chance, chooses.
 
         None: protobuf must read it.
         """

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Requests for an alias that several versions share, dealt where they lie."""
+"""Gives the requests for a shared alias to its versions, without a copy of their bytes."""
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -22,7 +22,7 @@ cdef uint8_t DECISIONS = tag_of(ActRequest, "decisions", 2)
 cdef uint8_t EPISODE_ID = tag_of(Decision, "episode_id", 2)
 
 cdef enum:
-    MAX_KEY = 0x7F  # its length is one byte
+    MAX_KEY = 0x7F  # so that its length is one byte
 
 
 cdef class Dealt:
@@ -42,7 +42,8 @@ cdef class Dealt:
         return self.find(<const uint8_t*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
     cdef object find(self, const uint8_t* data, Py_ssize_t size):
-        """The request for the version that its key, or chance, chooses. None: protobuf must read it."""
+        """Returns the request for the version that its key, or chance, chooses. None: protobuf must
+        read it."""
         cdef const uint8_t* key = NULL
         cdef Py_ssize_t length = 0
         if not 0 <= self.behind <= size or not read_key(data + self.behind, data + size, &key, &length):
@@ -75,7 +76,8 @@ cdef class Dealt:
 cdef bint read_key(
     const uint8_t* place, const uint8_t* end, const uint8_t** key, Py_ssize_t* length
 ) noexcept nogil:
-    """The episode of the first decision; none: no key. False: only protobuf can tell. As acting.dealing.key_behind."""
+    """Reads the episode of the first decision; without decisions, there is no key. False: only
+    protobuf can read it. The same as acting.dealing.key_behind."""
     cdef uint64_t size
     cdef uint8_t tag
     while place < end:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Decisions on their way into the journal and the book, many at once."""
+"""Adds many decisions at once to the journal and the book."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -43,7 +43,7 @@ cdef struct Decision:  # points into the body
 
 
 cdef const uint8_t* read_step(const uint8_t* place, const uint8_t* end, uint64_t* step) noexcept nogil:
-    """The step's number is its first field; one without it is the first step."""
+    """Reads a step's number, which is its first field. Without that field, it is the first step."""
     step[0] = 0
     if place < end and place[0] == NUMBER:
         return read_varint(place + 1, end, step)
@@ -51,7 +51,7 @@ cdef const uint8_t* read_step(const uint8_t* place, const uint8_t* end, uint64_t
 
 
 cdef bint read_decision(const uint8_t* place, Py_ssize_t size, Decision* into) noexcept nogil:
-    """Reads the names in a serialised DecisionRecord. False: it is none."""
+    """Reads the names in a serialised DecisionRecord. False: it is not a valid one."""
     cdef const uint8_t* end = place + size
     cdef uint64_t length
     cdef uint8_t tag
@@ -86,7 +86,7 @@ cdef bint read_decision(const uint8_t* place, Py_ssize_t size, Decision* into) n
 
 
 cdef Py_ssize_t read_all(const uint8_t* place, Py_ssize_t size, Decision* into) noexcept nogil:
-    """Reads every record of a body, and returns how many. -1: one is none, or cut short."""
+    """Reads every record of a body, and returns how many. -1: one is not valid, or cut short."""
     cdef const uint8_t* end = place + size
     cdef Py_ssize_t count = 0
     cdef uint32_t length
@@ -148,7 +148,7 @@ cdef tuple _take(Decision* found, Py_ssize_t count, Py_ssize_t size, book, begin
 
 
 cdef uint8_t* put_frame(uint8_t* place, const Decision* decision) noexcept nogil:
-    """A record of the journal: length, kind, checksum, payload."""
+    """Writes a record of the journal: length, kind, checksum, payload."""
     cdef uint32_t length = <uint32_t>decision.size
     cdef uint32_t checksum = crc32(decision.data, decision.size)
     memcpy(place, &length, 4)

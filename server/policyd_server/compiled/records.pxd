@@ -1,9 +1,9 @@
-"""Records of named decisions: reading the names, and writing what was decided."""
+"""Records of named decisions: reading the names, and writing the records."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
-cdef struct Name:  # of one decision; points into the request
+cdef struct Name:  # the name of one decision; points into the request
     const uint8_t* episode_id
     const uint8_t* agent_id
     const uint8_t* subject
@@ -28,7 +28,7 @@ cdef class Records:
     cdef readonly Py_ssize_t count
     cdef bytes policy
     cdef uint64_t version
-    cdef uint64_t seconds, nanoseconds  # when the first record was added after `clear`
+    cdef uint64_t seconds, nanoseconds  # the time of the first record that was added after `clear`
 
     cpdef void clear(self) noexcept
     cpdef bytes taken(self)

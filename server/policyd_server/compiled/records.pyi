@@ -1,5 +1,5 @@
 def named_seed(policy: bytes, episode_id: bytes, agent_id: bytes, step: int) -> int:
-    """The seed of a named request without one: a retry draws the same.
+    """Returns the seed of a named request without one, so that a retry draws the same action.
 
-    For the test against Python's.
+    Only a test calls it, to compare it with the same function in Python.
     """

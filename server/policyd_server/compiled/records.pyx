@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Records of named decisions: reading the names, and writing what was decided."""
+"""Records of named decisions: reading the names, and writing the records."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport free, realloc
@@ -35,16 +35,18 @@ cdef uint8_t S_SEED = tag_of(RecordedStep, "seed", 0)
 cdef uint8_t S_ROW = tag_of(RecordedStep, "row", 0)
 cdef uint8_t S_DECIDE_TIME = tag_of(RecordedStep, "decide_time", 2)
 
-# As policyd_server.experience.decisions.MAX_LENGTH has them, which tells of what is longer.
+# The limits of policyd_server.experience.decisions.MAX_LENGTH. For longer texts, Python raises the
+# error.
 cdef Py_ssize_t MAX_ID = 64, MAX_SUBJECT = 128
-# Of a record: ten numbers of at most ten bytes, tags and lengths.
+# Most other bytes of a record: ten numbers of at most ten bytes, tags and lengths.
 cdef Py_ssize_t MAX_NUMBERS = 160
 
 
 cdef const uint8_t* read_names(
     const uint8_t* place, const uint8_t* end, uint8_t tag, Name* name
 ) noexcept nogil:
-    """Where the Decision ends that begins here with its tag. NULL: only protobuf can tell, or it is wrong."""
+    """Reads a Decision that begins with its tag, and returns where it ends. NULL: it is wrong, or
+    only protobuf can read it."""
     cdef uint64_t size
     cdef uint8_t field
     name.episode_size = name.agent_size = name.subject_size = 0
@@ -81,7 +83,7 @@ cdef const uint8_t* read_names(
 
 
 cdef bint ascii(const uint8_t* text, uint64_t size) noexcept nogil:
-    """Whether each byte is a character; of others, protobuf checks that they are UTF-8."""
+    """Whether each byte is an ASCII character. Of others, protobuf checks that they are UTF-8."""
     cdef uint64_t place
     cdef uint8_t bits = 0
     for place in range(size):
@@ -90,7 +92,8 @@ cdef bint ascii(const uint8_t* text, uint64_t size) noexcept nogil:
 
 
 cdef uint64_t seed_of(bytes policy, const Name* name) noexcept:
-    """The seed of a named request without one: FNV-1a of the name, mixed. It has always as many bytes."""
+    """Returns the seed of a named request without one: FNV-1a of the name, mixed. Its varint always
+    has the same length."""
     cdef uint64_t found = fnv(<uint64_t>0xCBF29CE484222325, <const uint8_t*>PyBytes_AS_STRING(policy),
                               PyBytes_GET_SIZE(policy))
     found = fnv(found, name.episode_id, name.episode_size)
@@ -100,7 +103,7 @@ cdef uint64_t seed_of(bytes policy, const Name* name) noexcept:
 
 
 cdef uint64_t fnv(uint64_t found, const uint8_t* data, Py_ssize_t size) noexcept:
-    """FNV-1a goes on with these bytes and a zero byte."""
+    """Continues FNV-1a with these bytes and a zero byte."""
     cdef Py_ssize_t place
     for place in range(size):
         found = (found ^ data[place]) * <uint64_t>0x100000001B3
@@ -117,7 +120,7 @@ def named_seed(bytes policy, bytes episode_id, bytes agent_id, uint64_t step):
 
 
 cdef class Records:
-    """Serialised DecisionRecords of one version, each behind its length: uint32, little-endian."""
+    """Serialised DecisionRecords of one version, each after its length: uint32, little-endian."""
 
     def __cinit__(self):
         self.data = NULL
@@ -172,7 +175,7 @@ cdef class Records:
         return 0
 
     cdef uint8_t* put_step(self, uint8_t* place, const Name* name, const Step* step) noexcept:
-        """The RecordedStep, as protobuf writes it: what is 0 is left out."""
+        """Writes the RecordedStep as protobuf does: a field that is 0 is left out."""
         place = number(place, S_STEP, name.step)
         place = number(place, S_VERSION, self.version)
         place = text(place, S_OBSERVATION, step.observation, step.observation_size)
@@ -184,12 +187,12 @@ cdef class Records:
         place = number(place, S_SEED, step.seed)
         place = number(place, S_ROW, step.row)
         place = put_number(place, S_DECIDE_TIME, time_size(self.seconds, self.nanoseconds))
-        place = number(place, 1 << 3, self.seconds)  # of Timestamp
+        place = number(place, 1 << 3, self.seconds)  # of the Timestamp
         return number(place, 2 << 3, self.nanoseconds)
 
 
 cdef Py_ssize_t step_size(const Step* step, const Name* name, uint64_t version) noexcept:
-    """Bytes of the RecordedStep but for its time."""
+    """Returns the bytes of the RecordedStep without its time."""
     cdef Py_ssize_t size = number_size(name.step) + number_size(version) + number_size(step.seed)
     size += number_size(step.row) + 1 + varint_size(step.observation_size) + step.observation_size + 10
     return size + (5 if step.log_prob != 0 else 0) + (5 if step.valued else 0)

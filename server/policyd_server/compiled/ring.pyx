@@ -36,7 +36,7 @@ cdef class Ring:
     cdef uint64_t* end
     cdef uint64_t* awake
     cdef object until, sent, otherwise, bell
-    cdef double rung  # when the last bell was rung
+    cdef double rung  # when the bell was last called
 
     def __init__(self, memory):
         self.memory = memory
@@ -81,7 +81,7 @@ cdef class Ring:
         return True
 
     cdef bint is_asleep(self) noexcept:
-        """Whether the recorder sleeps: it has looked at the head before this was put, or sees it now."""
+        """Whether the recorder sleeps. Otherwise it reads the head after these records were put."""
         fence()
         return not load_acquire(self.awake) and not exchanged(self.awake, 1)
 
@@ -89,7 +89,7 @@ cdef class Ring:
 cdef bint place_for(
     uint64_t size, uint64_t head, uint64_t tail, uint64_t capacity, uint64_t* place
 ) noexcept nogil:
-    """As layout.place_for. False: there is no room."""
+    """The same as ring.place_for. False: there is no room."""
     cdef bint fits = size < capacity - head
     place[0] = head
     if head < tail:

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Plain requests of one version, gathered for a call of ONNX Runtime."""
+"""Collects plain requests of one version for one inference call."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -9,15 +9,15 @@ cdef struct Request:
     Py_ssize_t rows
     uint64_t seed
     uint64_t first_row
-    uint64_t names, end  # addresses: where the decisions' names begin and end; equal: there are none
-    uint64_t call  # the front's number of it
-    int method  # of the front
-    bint streamed, pinned  # how its answer is wrapped
+    uint64_t names, end  # addresses where the decisions' names begin and end; equal: there are none
+    uint64_t call  # the front's number of the call
+    int method  # the front's index of the method
+    bint streamed, pinned  # how its response is wrapped
 
 cdef class Rows:
     cdef Py_ssize_t max_rows
-    cdef Py_ssize_t rows, requests  # gathered for the next call
-    cdef uint32_t[:, ::1] observations  # bits of float32, [max_rows, elements]
+    cdef Py_ssize_t rows, requests  # collected for the next inference call
+    cdef uint32_t[:, ::1] observations  # the bits of float32, [max_rows, elements]
     cdef const float[:, ::1] probs  # [max_rows, n]
     cdef const float[::1] values  # [max_rows], or None
     cdef Request[::1] asked  # [max_rows]

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Plain requests on their way into one call of ONNX Runtime, and their answers, without a Python object a row."""
+"""Plain requests for one inference call, and their responses, without a Python object per row."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport log
@@ -18,7 +18,8 @@ from policyd_server.compiled.wire cimport put, put_number, read_varint, varint_s
 cdef uint8_t _number(message, name):
     return message.DESCRIPTOR.fields_by_name[name].number
 
-# A tag is the field's number << 3, plus its wire type: 0 a varint, 2 length-delimited. All are one byte.
+# A tag is the field's number << 3, plus its wire type: 0 for a varint, 2 for length-delimited. All
+# are one byte.
 cdef uint8_t SEED_ASKED = _number(ActRequest, "seed") << 3
 cdef uint8_t FIRST_ROW = _number(ActRequest, "first_row") << 3
 cdef uint8_t DECISIONS = _number(ActRequest, "decisions") << 3 | 2
@@ -31,7 +32,7 @@ cdef uint8_t LOG_PROBS = _number(ActResponse, "log_probs") << 3 | 2
 cdef uint8_t VALUES = _number(ActResponse, "values") << 3 | 2
 cdef uint8_t RAW = 1 << 3 | 2  # of FloatArray and IntArray
 
-cdef uint32_t EXPONENT = 0x7F800000  # of a float32: all ones in NaN and infinities
+cdef uint32_t EXPONENT = 0x7F800000  # of a float32: all its bits are 1 in NaN and infinities
 
 cdef class Rows:
     """See rows.pyi."""
@@ -74,14 +75,15 @@ cdef class Rows:
         return found
 
     cdef void clear(self) noexcept:
-        """Forgets what was gathered and recorded."""
+        """Forgets the collected requests and the records."""
         self.rows = self.requests = 0
         self.records.clear()
 
     cdef int answer_gathered(self, list found, list places, caller_of) except -1:
-        """One inference call. Puts each response at its place in `found`, then forgets the requests.
+        """Makes one inference call and puts each response at its place in `found`.
 
-        The place stays None where the graph computed NaN, an infinity, or no distribution.
+        Then it forgets the requests. The place stays None if the graph computed NaN, an infinity,
+        or no distribution.
         """
         cdef Py_ssize_t request, row = 0
         cdef Request* asked
@@ -113,7 +115,8 @@ cdef class Rows:
         self, const uint8_t* data, Py_ssize_t length, Py_ssize_t start, Py_ssize_t rows, Py_ssize_t numbers,
         bint recorded
     ) except -1:
-        """Reads a request. False: there is no room, a number is not finite, or it asks for something else."""
+        """Adds a request. False: there is no room, a number is not finite, or it has other
+        options."""
         cdef Request request
         if rows < 1 or rows > self.max_rows - self.rows:
             return False
@@ -161,11 +164,13 @@ cdef class Rows:
             return False
         if not seeded and place == end:
             self.drawn += golden()
-            request.seed = <uint64_t>1 << 62 | mix64(self.drawn) >> 2  # always as many bytes
+            # its varint always has the same length
+            request.seed = <uint64_t>1 << 62 | mix64(self.drawn) >> 2
         return True
 
     cdef bint named(self, const uint8_t* place, const uint8_t* end, Request* request, bint seeded) noexcept:
-        """Whether there is one well-formed name a row. Without a seed, it follows from the first."""
+        """Whether there is one well-formed name per row. Without a seed, the seed follows from the
+        first one."""
         cdef Name name
         cdef Py_ssize_t row
         for row in range(request.rows):
@@ -198,13 +203,13 @@ cdef class Rows:
         return 0
 
     cdef bytes answer(self, const Request* asked, Py_ssize_t row):
-        """The serialised ActResponse to a request whose rows begin at `row`."""
+        """Returns the serialised ActResponse to a request whose rows begin at `row`."""
         cdef bytes written = PyBytes_FromStringAndSize(NULL, self.answer_size(asked))
         self.write(asked, row, <uint8_t*>PyBytes_AS_STRING(written))
         return written
 
     cdef Py_ssize_t answer_size(self, const Request* asked) noexcept:
-        """Bytes of the ActResponse."""
+        """Returns the size of the ActResponse in bytes."""
         cdef Py_ssize_t rows = asked.rows, n = self.probs.shape[1]
         cdef Py_ssize_t size = PyBytes_GET_SIZE(self.receipt) + 1 + varint_size(rows)
         if asked.seed:
@@ -213,7 +218,8 @@ cdef class Rows:
         return size if self.values is None else size + array_size(4 * rows)
 
     cdef int write(self, const Request* asked, Py_ssize_t row, uint8_t* place) except -1:
-        """Writes the ActResponse; `place` has room for it. ValueError: a row has no distribution."""
+        """Writes the ActResponse to `place`, which has room for it. ValueError: a row has no
+        distribution."""
         cdef Py_ssize_t rows = asked.rows, n = self.probs.shape[1]
         place = put(place, PyBytes_AS_STRING(self.receipt), PyBytes_GET_SIZE(self.receipt))
         place = put_number(place, BATCH_SIZE, rows)
@@ -229,13 +235,13 @@ cdef class Rows:
         return self.draw(asked, row, actions, log_probs)
 
     cdef bytes floats(self, Py_ssize_t row, Py_ssize_t rows):
-        """The observations of these rows, float32."""
+        """Returns the observations of these rows as float32."""
         return PyBytes_FromStringAndSize(
             <const char*>&self.observations[row, 0], 4 * rows * self.observations.shape[1]
         )
 
     cdef int draw(self, const Request* asked, Py_ssize_t row, uint8_t* actions, uint8_t* log_probs) except -1:
-        """Writes int64 actions, [rows], and float32 log_probs, [rows]."""
+        """Writes the actions, int64 [rows], and the log_probs, float32 [rows]."""
         cdef uint64_t seed_state = begin(asked.seed)
         cdef Py_ssize_t index
         cdef int64_t action
@@ -251,7 +257,8 @@ cdef class Rows:
 
 
 cdef const uint8_t* before_pixels(const uint8_t* begin, const uint8_t* pixels, Py_ssize_t size) noexcept:
-    """Where the tag of `size` bytes of typed observations begins. NULL: no such field ends at `pixels`."""
+    """Returns where the tag of `size` bytes of typed observations begins. NULL: no such field ends
+    at `pixels`."""
     cdef Py_ssize_t tag = PyBytes_GET_SIZE(PIXELS)
     cdef const uint8_t* field = pixels - tag - varint_size(size)
     cdef uint64_t length
@@ -277,12 +284,14 @@ cdef bint finite(const uint32_t* numbers, Py_ssize_t size) noexcept nogil:
 
 
 cdef Py_ssize_t array_size(Py_ssize_t length) noexcept nogil:
-    """Bytes of a message whose only field is raw, with `length` bytes; tag and length included."""
+    """Returns the bytes of a message with one raw field of `length` bytes, with the message's tag
+    and length."""
     cdef Py_ssize_t inner = 1 + varint_size(length) + length
     return 1 + varint_size(inner) + inner
 
 
 cdef uint8_t* put_array_head(uint8_t* place, uint8_t tag, Py_ssize_t length) noexcept nogil:
-    """What stands before the bytes of a raw array: its message's tag and length, its own tag and length."""
+    """Writes what precedes a raw array: tag and length of its message, then its own tag and
+    length."""
     place = put_number(place, tag, 1 + varint_size(length) + length)
     return put_number(place, RAW, length)

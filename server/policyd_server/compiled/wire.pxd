@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 
 cdef inline const uint8_t* read_varint(const uint8_t* place, const uint8_t* end, uint64_t* number) noexcept nogil:
-    """Where the number ends that begins here. NULL: it is cut short or has more than 64 bits."""
+    """Reads a number and returns where it ends. NULL: it is cut short or has more than 64 bits."""
     cdef int shift
     cdef uint8_t byte
     number[0] = 0
@@ -47,5 +47,6 @@ cdef inline uint8_t* put_number(uint8_t* place, uint8_t tag, uint64_t number) no
 
 
 cdef inline uint8_t tag_of(kind, name, int wire_type):
-    """What stands before a field. Wire types: 0 a varint, 2 length-delimited, 5 four bytes."""
+    """Returns a field's tag. Wire types: 0 for a varint, 2 for length-delimited, 5 for four
+    bytes."""
     return kind.DESCRIPTOR.fields_by_name[name].number << 3 | wire_type

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What other compiled modules need of the front."""
+"""The parts of the front that other compiled modules use."""
 
 from libc.stdint cimport uint8_t, uint64_t
 
@@ -17,7 +17,7 @@ cdef class Front:
     cdef front* front
     cdef int methods
 
-    # For the thread that waits.
+    # For the thread that calls `wait`.
     cdef int pump(self, int milliseconds, front_event* events, int room) noexcept nogil
     cdef bint woken(self) noexcept nogil
     cdef void flush(self) noexcept nogil

@@ -5,19 +5,18 @@ from policyd_server.front import Event
 MESSAGE: int  # a whole message
 GONE: int  # nobody waits for a call any more
 ENDED: int  # a stream's client sends no more
-WAITS: int  # the front drains, and a call waits for its client: fail it
+WAITS: int  # the front drains, and the call waits for its client: fail it
 AUTHORIZE: int  # admit or fail the call
 TOO_LARGE: int  # the message is larger than max_message: fail the call
-RENEWED: int  # the certificate was read anew; of no call
-BAD_CERTIFICATE: int  # the changed files cannot be used, see tls_error; of no call
-UPSTREAM: int  # a call needs the server behind: start it, then say `upstream_is`; of no call
+RENEWED: int  # no call; the certificate was read again
+BAD_CERTIFICATE: int  # no call; the changed files cannot be used, see tls_error
+UPSTREAM: int  # no call; a call needs the server behind: start it, then call `upstream_is`
 
 class Front:
     """An HTTP/2 server for gRPC.
 
-    `wait` and what concerns the events that it returned is for one thread.
-
-    Calls that are gone may be answered: nothing happens. See core/front.h for the settings.
+    One thread calls `wait` and handles its events. Calls that have ended may be answered: nothing
+    happens then. See core/front.h for the settings.
     """
 
     def __init__(
@@ -39,63 +38,70 @@ class Front:
         keepalive_timeout: float,
         max_age: float,
     ) -> None:
-        """`methods`: full name, and whether it is a stream. `buckets`: of durations, in seconds."""
+        """`methods`: full name, and whether it is a stream. `buckets`: upper bounds in seconds."""
     def use_tls(self, certificate: str, key: str, authority: str | None) -> None:
-        """Paths of PEM files, followed from now on. ValueError: they cannot be used."""
+        """Reads PEM files, which are followed from now on. ValueError: they cannot be used."""
     @property
     def tls_error(self) -> str:
-        """Why the files could not be used last."""
+        """Returns why the files could not be used at the last attempt."""
     def listen(self, descriptor: int, tls: bool) -> None:
         """Takes over a listening socket."""
     def wait(self, milliseconds: int) -> list[Event]:
-        """Serves until there is something to do, or the time is over."""
+        """Serves until there are events, or the time is over. Returns the events."""
     def credentials(self, call: int) -> tuple[str | None, str | None, str]:
-        """The header `authorization`, the client certificate's common name, and the address.
+        """Returns the header `authorization`, the client certificate's common name, and the peer.
 
-        The certificate is verified.
+        The certificate is verified. The peer is the client's address.
         """
     def request_id(self, call: int) -> str:
-        """The header `x-request-id`; empty: there is none."""
+        """Returns the header `x-request-id`; empty: there is none."""
     def traceparent(self, call: int) -> str:
-        """The header `traceparent`; empty: there is none."""
+        """Returns the header `traceparent`; empty: there is none."""
     def begin(self, call: int) -> float:
-        """When the call came, as time.monotonic() tells."""
+        """Returns when the call arrived, by time.monotonic()."""
     def admit(self, call: int, seconds: float) -> None:
-        """Its message may be read.
+        """Allows the message to be read.
 
-        So may others with the same credentials on its connection, for so long.
+        For so many seconds, this also admits calls with the same credentials on the same
+        connection.
         """
     def answer(self, call: int, message: bytes, last: bool) -> None:
-        """Sends a message; the call ends well if it is the last. From any thread."""
+        """Sends a message. If it is the last, the call ends with OK. From any thread."""
     def finish(self, call: int) -> None:
-        """Ends a stream well. From any thread."""
+        """Ends a stream with OK. From any thread."""
     def fail(self, call: int, code: int, message: str, details: bytes) -> None:
-        """Ends a call with a status; `details`: a serialised google.rpc.Status. From any thread."""
-    def trailer(self, call: int, name: str, value: str) -> None:
-        """Adds metadata to a call's end, before it is answered: ASCII, at most four.
+        """Ends a call with a status. From any thread.
 
-        From any thread.
+        `details`: a serialised google.rpc.Status.
+        """
+    def trailer(self, call: int, name: str, value: str) -> None:
+        """Adds metadata to a call's end: printable ASCII, at most four items. From any thread.
+
+        Called before the call is answered.
         """
     def wake(self) -> None:
         """Makes `wait` return. From any thread."""
     def upstream_is(self, *, there: bool) -> None:
-        """Tells of the server behind: calls that wait go there, or fail. From any thread."""
+        """Says whether the server behind listens. From any thread.
+
+        Calls that wait for it are relayed, or fail.
+        """
     def drain(self) -> None:
-        """Closes the listening sockets, says goodbye to clients; calls go on. From any thread."""
+        """Closes the listening sockets and sends GOAWAY; calls go on. From any thread."""
     @property
     def calls(self) -> int:
-        """Calls under way."""
+        """The number of calls under way."""
     @property
     def own_calls(self) -> int:
-        """Those of `methods`, without what the server behind answers."""
+        """The number of calls of `methods`, without those that the server behind answers."""
     @property
     def connections(self) -> int:
-        """Open connections, the one to the server behind among them."""
+        """The number of open connections, including the one to the server behind."""
     @property
     def held(self) -> int:
         """Bytes of unfinished messages and unsent answers."""
     def counted(self, method: int) -> tuple[list[int], list[int], float]:
-        """Of a method since the start.
+        """Returns the counts of a method since the start.
 
-        Calls by code, calls by bucket of their duration, their seconds.
+        They are the calls by status code, the calls by bucket of their duration, and their seconds.
         """

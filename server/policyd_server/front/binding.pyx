@@ -69,7 +69,7 @@ MESSAGE, GONE, ENDED, WAITS, AUTHORIZE, TOO_LARGE = (
 RENEWED, BAD_CERTIFICATE, UPSTREAM = FRONT_RENEWED, FRONT_BAD_CERTIFICATE, FRONT_UPSTREAM
 
 cdef enum:
-    MOST = 256  # events at a time
+    MOST = 256  # events in one call
 
 
 cdef class Front:
@@ -152,7 +152,8 @@ cdef class Front:
         front_answer(self.front, call, message, size, last)
 
     cdef object told(self, const front_event* event):
-        """An event as `wait` returns it. None: its call has gone meanwhile, which is told, too."""
+        """Returns an event as `wait` does. None: its call has ended meanwhile, which is another
+        event."""
         cdef const uint8_t* data
         cdef size_t size
         if event.kind != FRONT_MESSAGE:

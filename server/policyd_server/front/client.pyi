@@ -1,4 +1,4 @@
-# Stream, headers and trailers, message, whether the server refused it before it began.
+# Stream, headers and trailers, message, and whether the server refused it before it began.
 _Ended = tuple[int, dict[bytes, bytes], bytes, bool]
 
 class Session:
@@ -9,18 +9,21 @@ class Session:
 
     @property
     def open(self) -> bool:
-        """Whether another call may begin. False once the server has said goodbye."""
+        """Whether another call may begin. False after the server has sent GOAWAY."""
     @property
     def over(self) -> bool:
-        """Whether nothing more is sent or read: both said goodbye, or one did not speak HTTP/2."""
+        """Whether nothing more is sent or read.
+
+        That is so when both sides have ended, or when one did not speak HTTP/2.
+        """
     def call(self, headers: list[tuple[bytes, bytes]], message: bytes) -> int:
         """Begins a call with these headers and returns its stream.
 
         ConnectionError: the connection takes no more.
         """
     def cancel(self, stream: int) -> None:
-        """Gives a call up. It ends with the next `receive` or never."""
+        """Cancels a call. It ends with the next `receive`, or never."""
     def pending(self) -> bytes:
-        """What has to be sent now. It may be empty."""
+        """Returns what has to be sent now. It may be empty."""
     def receive(self, data: bytes) -> list[_Ended]:
-        """The calls that have ended. ConnectionError: the bytes are not HTTP/2."""
+        """Returns the calls that have ended. ConnectionError: the bytes are not HTTP/2."""

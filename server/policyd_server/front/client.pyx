@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The other end of a front: unary gRPC calls over one HTTP/2 connection, without its socket."""
+"""A client of a front: unary gRPC calls over one HTTP/2 connection, without its socket."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, uint8_t, uint32_t
@@ -56,13 +56,13 @@ cdef extern from "<nghttp2/nghttp2.h>":
     const char* nghttp2_strerror(int)
 
 cdef enum:
-    MOST = 24  # headers of a call
+    MOST = 24  # most headers of one call
     STREAM_WINDOW = 1048576
     WINDOW = 67108864
 
 
 cdef class _Call:
-    """One call: what is still to be sent, and what has come."""
+    """One call: what still has to be sent, and what has arrived."""
 
     cdef bytes message
     cdef Py_ssize_t sent

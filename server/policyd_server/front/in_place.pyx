@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Plain requests answered where they arrive: out of the front's buffers into the tensor, and back into them."""
+"""Answers plain requests in the front's buffers: read into the tensor, and written from it."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -14,10 +14,10 @@ from policyd_server.front.binding cimport FRONT_MESSAGE, Front, front_event
 from policyd_server.front.recogniser cimport Recogniser
 
 cdef enum:
-    MOST = 256  # events at a time
+    MOST = 256  # events in one call
 
-cdef uint8_t ANSWERED = RESPONSE[0]  # of a StreamActResponse: the tag of the answer
-cdef bytes PINS = PINNED  # what ends the answer of a pinned version
+cdef uint8_t ANSWERED = RESPONSE[0]  # the tag of the response in a StreamActResponse
+cdef bytes PINS = PINNED  # the last bytes of a response by a pinned version
 
 
 cdef class InPlace:
@@ -27,12 +27,12 @@ cdef class InPlace:
     cdef Recogniser recogniser
     cdef Py_ssize_t most_rows
     cdef object batcher, caller_of, ended
-    cdef list gathered  # versions and their Rows, in this turn
+    cdef list gathered  # versions and their Rows in this turn
     cdef object version  # the last of them
     cdef Rows rows
-    cdef uint8_t* written  # the answers of one call
+    cdef uint8_t* written  # the responses of one inference call
     cdef size_t room
-    cdef size_t sizes[MOST]  # of each; 0: there is none
+    cdef size_t sizes[MOST]  # the size of each response; 0: there is none
 
     def __init__(self, Front front, Recogniser recogniser, batcher, *, most_rows, caller_of=None, ended=None):
         self.front = front
@@ -69,21 +69,22 @@ cdef class InPlace:
         return 0
 
     cdef int end(self) except -1:
-        """Holds nothing of a version until the next turn: it may be replaced and go meanwhile."""
+        """Drops all versions until the next turn, so that they can be replaced and released
+        meanwhile."""
         self.recogniser.end()
         self.gathered = None
         self.version = self.rows = None
         return 0
 
     cdef int leave(self, const front_event* event, list left) except -1:
-        """Leaves an event to the caller."""
+        """Returns an event to the caller."""
         told = self.front.told(event)
         if told is not None:
             left.append(told)
         return 0
 
     cdef bint take(self, const front_event* event, list left) except -1:
-        """Gathers a plain request. False: the event is something else."""
+        """Collects a plain request. False: the event is something else."""
         cdef const uint8_t* data
         cdef size_t size
         if event.kind != FRONT_MESSAGE or not self.front.message(event.call, &data, &size):
@@ -101,7 +102,8 @@ cdef class InPlace:
         return True
 
     cdef bint choose(self, version, Py_ssize_t count, list left) except -1:
-        """Makes `rows` those of a version, with room for so many. False: they are not answered in place."""
+        """Makes `rows` those of a version, with room for `count`. False: they are not answered in
+        place."""
         if count > self.most_rows:
             return False
         if version is not self.version and not self.turn_to(version):
@@ -130,13 +132,13 @@ cdef class InPlace:
     cdef int answer_all(self, list left) except -1:
         for version, rows in self.gathered:
             self.answer(version, rows, left)
-        if left and self.gathered:  # what the loop does next shall not keep them waiting
+        if left and self.gathered:  # answer first, because the loop will be busy with `left`
             with nogil:
                 self.front.flush()
         return 0
 
     cdef int answer(self, version, Rows rows, list left) except -1:
-        """One inference call. What cannot be answered with it is left."""
+        """Makes one inference call. Requests that it cannot answer are returned to the caller."""
         cdef double begin = seconds_now()
         if rows.requests == 0:
             return 0
@@ -145,7 +147,7 @@ cdef class InPlace:
             self.write(rows)
             if rows.records.count:
                 self.batcher.record(rows.records.taken(), rows.records.count, rows.policy_name)
-        except Exception:  # one fails all: each begins, and fails or succeeds on its own
+        except Exception:  # one request can fail all, so each begins again and is answered alone
             for place in range(rows.requests):
                 self.sizes[place] = 0
         self.send(rows, left)
@@ -154,7 +156,7 @@ cdef class InPlace:
         return 0
 
     cdef int write(self, Rows rows) except -1:
-        """Writes all answers one behind the other."""
+        """Writes all responses one after the other."""
         cdef Py_ssize_t place, row = 0
         cdef size_t used = 0, size
         cdef Request* asked
@@ -186,7 +188,7 @@ cdef class InPlace:
         return 0
 
     cdef int send(self, Rows rows, list left) except -1:
-        """Hands the answers to the front, and leaves the requests without one."""
+        """Passes the responses to the front. Returns requests without one to the caller."""
         cdef Py_ssize_t place
         cdef size_t used = 0
         cdef front_event event
@@ -204,7 +206,7 @@ cdef class InPlace:
         return 0
 
     cdef int observe(self, version, Rows rows, double seconds) except -1:
-        """Tells the batcher's observer of what was answered."""
+        """Tells the batcher's observer about the answered requests."""
         cdef Py_ssize_t place, row = 0, requests = 0, answered = 0
         cdef size_t used = 0
         sample = None
@@ -220,21 +222,21 @@ cdef class InPlace:
         return 0
 
     cdef tuple sample(self, Rows rows, Py_ssize_t row, const Request* asked):
-        """Observations and ActResponse of the first answer."""
+        """Returns the observations and the ActResponse of the first response."""
         cdef Py_ssize_t size = rows.answer_size(asked)
         cdef Py_ssize_t begin = 1 + varint_size(size) if asked.streamed else 0
         return rows.floats(row, asked.rows), self.written[begin:begin + size]
 
 
 cdef size_t wrapped_size(const Request* asked, Py_ssize_t size) noexcept:
-    """Bytes of the message around an ActResponse of `size` bytes."""
+    """Returns the bytes of the message around an ActResponse of `size` bytes."""
     if not asked.streamed:
         return size
     return 1 + varint_size(size) + size + (PyBytes_GET_SIZE(PINS) if asked.pinned else 0)
 
 
 cdef uint8_t* wrap(const Request* asked, uint8_t* place, Py_ssize_t size) noexcept:
-    """Writes what stands around an ActResponse. Returns where that has to be written."""
+    """Writes what surrounds an ActResponse. Returns where the ActResponse has to be written."""
     if not asked.streamed:
         return place
     place = put_number(place, ANSWERED, size)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What answers in place needs to know of requests."""
+"""The recogniser's functions for `in_place`."""
 
 from libc.stdint cimport uint8_t
 
@@ -9,9 +9,9 @@ cdef class Recogniser:
     cdef int method, stream_method
     cdef dict streams
     cdef object reader
-    cdef dict found, headers  # of the reader, in this turn
+    cdef dict found, headers  # the reader's tables, in this turn
     cdef list lengths
-    cdef bint streamed, pinned  # of the message that was read last
+    cdef bint streamed, pinned  # of the last message
 
     cdef int begin(self) except -1
     cdef int end(self) except -1

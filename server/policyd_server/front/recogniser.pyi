@@ -8,8 +8,8 @@ class Recogniser:
 
     def __init__(
         self,
-        method: int,  # Act's place in the front's table
-        stream_method: int,  # StreamAct's; -1: it has none
-        streams: dict[int, Call[Any]],  # those that are open, by number: their `talk` is an ActStream
+        method: int,  # Act's index in the front's table
+        stream_method: int,  # StreamAct's index; -1: there is none
+        streams: dict[int, Call[Any]],  # the open ones, by number; their `talk` is an ActStream
         reader: PlainReader,
     ) -> None: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Recognises plain requests among the messages of Act and StreamAct, where they lie."""
+"""Recognises plain requests of Act and StreamAct in the front's buffers."""
 
 from cpython.buffer cimport PyBUF_READ
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -15,7 +15,7 @@ from policyd_server.compiled.dealt cimport Dealt
 from policyd_server.compiled.wire cimport read_varint
 from policyd_server.front.binding cimport front_event
 
-cdef uint8_t ASKED = REQUEST[0]  # of a StreamActRequest: the tag of the request
+cdef uint8_t ASKED = REQUEST[0]  # the tag of the request in a StreamActRequest
 
 
 cdef class Recogniser:
@@ -27,19 +27,19 @@ cdef class Recogniser:
         self.reader = reader
 
     cdef int begin(self) except -1:
-        """What the reader knows may change from turn to turn."""
+        """Takes the reader's tables, which may be replaced from turn to turn."""
         self.found, self.headers, self.lengths = self.reader.known
         return 0
 
     cdef int end(self) except -1:
-        """Holds no version that the reader knows."""
+        """Drops the tables, and with them the versions that they refer to."""
         self.found = None
         return 0
 
     cdef object read(self, const front_event* event, const uint8_t** data, size_t* size):
-        """The plain request that a message is; `data` and `size` become those of its ActRequest.
+        """Returns the plain request of a message; `data` and `size` become those of its ActRequest.
 
-        None: it is none, or not known well enough.
+        None: the message is not recognised.
         """
         self.streamed = self.pinned = False
         if event.method == self.method:
@@ -53,7 +53,7 @@ cdef class Recogniser:
         return self.find_for(call.talk, data[0], size[0])
 
     cdef object find(self, const uint8_t* data, Py_ssize_t size):
-        """The plain request that this is. None: it is none, or not known well enough."""
+        """Returns the plain request. None: it is not recognised."""
         cdef Py_ssize_t length
         for length in self.lengths:
             if length > size:
@@ -73,7 +73,8 @@ cdef class Recogniser:
         return None
 
     cdef object find_for(self, talk, const uint8_t* data, Py_ssize_t size):
-        """The plain request that this is on a stream. None: as above, or its pin has expired."""
+        """Returns the plain request on a stream. None: it is not recognised, or the stream's pin
+        has expired."""
         cdef Py_ssize_t length
         if talk.expired:
             return None
@@ -90,7 +91,7 @@ cdef class Recogniser:
 
 
 cdef bint unwrap(const uint8_t** data, size_t* size) noexcept nogil:
-    """Makes a StreamActRequest's bytes those of its request. False: there is something else in it."""
+    """Replaces a StreamActRequest by its request. False: it has something else in it."""
     cdef const uint8_t* end = data[0] + size[0]
     cdef uint64_t length
     if size[0] == 0 or data[0][0] != ASKED:

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_OVERHEAD 32 /* of each, as HTTP/2 counts them */
-#define FIRST_ROOM 65536   /* a message's memory is taken as it comes, not as it is announced */
-#define KEPT_ROOM 1048576  /* between two calls */
+#define HEADER_OVERHEAD 32 /* per header, as HTTP/2 counts them */
+#define FIRST_ROOM 65536   /* memory for a message grows as it arrives, whatever size is announced */
+#define KEPT_ROOM 1048576  /* memory that is kept between two calls */
 
 void message_clear(wire *w) {
     w->in_head_size = w->in_size = w->announced = 0;
@@ -30,7 +30,7 @@ static bool is(const uint8_t *data, size_t size, const char *text) {
     return strlen(text) == size && memcmp(data, text, size) == 0;
 }
 
-/* A small number; -1: it is none. */
+/* Returns a small number; -1: it is not one. */
 static int number_of(const uint8_t *value, size_t size) {
     int number = 0;
     if (size == 0 || size > 4) return -1;
@@ -64,7 +64,7 @@ void response_header(wire *w, const uint8_t *name, size_t name_size, const uint8
     if (is(name, name_size, ":status")) r->http_status = number_of(value, size);
     else if (is(name, name_size, "grpc-status")) {
         int status = number_of(value, size);
-        r->status = status < 0 ? 2 : status; /* UNKNOWN, as gRPC has it */
+        r->status = status < 0 ? 2 : status; /* UNKNOWN, as in gRPC */
     } else if (is(name, name_size, "grpc-message")) keep(w, &r->text, &r->text_size, value, size);
     else if (is(name, name_size, "grpc-status-details-bin")) keep(w, &r->details, &r->details_size, value, size);
     else if (is(name, name_size, "grpc-retry-pushback-ms")) keep(w, &r->pushback, &r->pushback_size, value, size);
@@ -82,7 +82,7 @@ static bool grow(wire *w, size_t size) {
     return true;
 }
 
-/* Once the five bytes before the message have come. */
+/* Called when the five bytes before the message have arrived. */
 static void head_done(wire *w) {
     const uint8_t *head = w->in_head;
     w->announced = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
@@ -100,7 +100,7 @@ void response_data(wire *w, const uint8_t *data, size_t size) {
         }
         size_t left = w->announced - w->in_size, piece = size < left ? size : left;
         if (piece == 0) {
-            w->fault = WIRE_BAD_MESSAGE; /* a second one */
+            w->fault = WIRE_BAD_MESSAGE; /* a second message */
             return;
         }
         if (!grow(w, w->in_size + piece)) {

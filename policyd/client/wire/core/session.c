@@ -1,4 +1,4 @@
-/* HTTP/2: what nghttp2 tells of a response, and what it asks for of a request. */
+/* HTTP/2: the callbacks of nghttp2 for a response, and for the message of a request. */
 #include "internal.h"
 
 #include <string.h>
@@ -42,7 +42,7 @@ static int stream_closed(nghttp2_session *session, int32_t stream, uint32_t erro
     return 0;
 }
 
-/* The next bytes of the request's message. */
+/* Gives nghttp2 the next bytes of the request's message. */
 static ssize_t read_message(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room, uint32_t *flags,
                             nghttp2_data_source *source, void *user) {
     (void)session, (void)stream, (void)source;
@@ -77,7 +77,7 @@ static nghttp2_session_callbacks *callbacks_new(void) {
     return callbacks;
 }
 
-/* The connection's first words. */
+/* Queues the settings with which the connection begins. */
 static bool greet(wire *w) {
     nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -103,7 +103,7 @@ bool session_begin(wire *w) {
     return begun;
 }
 
-/* A call that has ended on both sides makes room for the next one. */
+/* When a call has ended in both directions, the next one may begin. */
 static void settle(wire *w) {
     if (w->busy && w->response.ended && w->closed) w->busy = false;
 }
@@ -137,7 +137,7 @@ bool wire_begin(wire *w, const wire_header *headers, int count) {
 static bool go_on(wire *w) {
     if (!w->deferred) return true;
     w->deferred = false;
-    /* Before the headers are sent there is nothing to be resumed. */
+    /* Before the headers are sent, there is nothing to resume. */
     int result = nghttp2_session_resume_data(w->session, w->stream);
     return result == 0 || result == NGHTTP2_ERR_INVALID_ARGUMENT;
 }

@@ -1,4 +1,4 @@
-/* The connection: its socket, and what a caller may do with it. */
+/* The connection: its socket, and the functions for its caller. */
 #include "internal.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ void wire_abandon(wire *w) {
     w->lost = true;
 }
 
-/* Fills `out` from nghttp2, as much as fits. */
+/* Fills `out` with frames of nghttp2, as many as fit. */
 static void serialise(wire *w) {
     while (w->out_end + ROOM_FOR_FRAME <= sizeof w->out && !w->lost) {
         const uint8_t *data;
@@ -83,14 +83,14 @@ static void flush(wire *w) {
         } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             return;
         } else if (sent < 0 && errno != EINTR) {
-            w->unwritable = true; /* what the server has said before may still be read */
+            w->unwritable = true; /* what the server has sent before can still be read */
             w->out_start = w->out_end = 0;
             return;
         }
     }
 }
 
-/* Reads once. Whether there may be more. */
+/* Reads once. Returns whether there may be more. */
 static bool receive(wire *w) {
     ssize_t size = recv(w->descriptor, w->scratch, sizeof w->scratch, MSG_DONTWAIT);
     if (size > 0) {
@@ -103,7 +103,7 @@ static bool receive(wire *w) {
     return false;
 }
 
-/* Whether nghttp2 has ended the connection, after a mistake of the server or its goodbye. */
+/* Whether nghttp2 has ended the connection, after an error of the server or its GOAWAY. */
 static bool is_over(const wire *w) {
     return w->lost || (!nghttp2_session_want_read(w->session) && !nghttp2_session_want_write(w->session));
 }
@@ -121,7 +121,7 @@ bool wire_usable(wire *w) {
 
 static bool is_answered(const wire *w) { return w->response.ended || (!w->last && message_is_whole(w)); }
 
-/* Whether a signal came. */
+/* Waits for the socket. Returns whether a signal arrived. */
 static bool wait_for_socket(wire *w, double seconds) {
     struct pollfd one = {w->descriptor, (short)(POLLIN | (w->out_end > w->out_start ? POLLOUT : 0)), 0};
     double milliseconds = ceil(1000 * seconds);

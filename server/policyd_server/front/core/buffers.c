@@ -18,7 +18,7 @@ bool buffer_add(buffer *b, const void *data, size_t size) {
             size_t room = b->room ? b->room : SMALLEST;
             while (room < filled + size) room *= 2;
             if (b->start) memmove(b->data, b->data + b->start, filled);
-            b->start = 0; /* from here on it is whole, whatever becomes of the memory */
+            b->start = 0; /* from here on the buffer is valid, even if there is no memory */
             b->end = filled;
             uint8_t *larger = realloc(b->data, room); /* moves large blocks without a copy */
             if (larger == NULL) return false;
@@ -73,7 +73,7 @@ void headers_free(header_list *h) {
 void headers_fields(const header_list *h, nghttp2_nv *fields) {
     char *at = h->text;
     for (int place = 0; place < h->count; place++) {
-        /* HTTP/2 forbids a 0 byte in names and values: nghttp2 has refused such. */
+        /* HTTP/2 forbids a 0 byte in names and values, and nghttp2 has refused it. */
         fields[place].name = (uint8_t *)at;
         fields[place].namelen = strlen(at);
         at += fields[place].namelen + 1;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GOODBYE_SECONDS 0.2 /* from the announcement to the last word: a client's calls may be under way */
+#define GOODBYE_SECONDS 0.2 /* between the two GOAWAYs: a client's calls may be under way */
 #define READS_AT_A_TURN 4
 
 static int watch(connection *c, int operation) {
@@ -42,7 +42,7 @@ connection *connection_new(front *f, int descriptor, SSL *tls, bool upstream) {
     c->tls = tls;
     c->upstream = upstream;
     c->since = c->heard = c->wrote = c->refilled = f->now;
-    c->tokens = 1e9; /* the first charge brings it down to the burst */
+    c->tokens = 1e9; /* the first charge reduces it to the burst */
     c->next = f->connections;
     if (c->next) c->next->previous = c;
     f->connections = c;
@@ -104,7 +104,8 @@ void connection_free_all(front *f) {
     connection_bury(f);
 }
 
-/* Announces first, so that calls under way are still taken; then says which was the last. */
+/* First announces the end, so that calls under way are still accepted; then says which was the last
+   one. */
 void connection_goodbye(connection *c) {
     if (c->session == NULL || c->upstream) {
         if (!c->upstream) connection_doom(c);
@@ -136,7 +137,7 @@ static void shake_hands(connection *c) {
         }
         tls_common_name(c->tls, c->common_name, sizeof c->common_name);
         if (begin_session(c) != 0) connection_doom(c);
-        c->read_again = c->front->read_again = true; /* the client's first frames may have been read ahead */
+        c->read_again = c->front->read_again = true; /* TLS may have read the client's first frames already */
         return;
     }
     int error = SSL_get_error(c->tls, result);
@@ -145,7 +146,7 @@ static void shake_hands(connection *c) {
     else connection_doom(c);
 }
 
-/* Bytes; 0: nothing now; -1: the end. */
+/* Returns the number of bytes; 0: nothing now; -1: the connection has ended. */
 static ssize_t receive(connection *c, uint8_t *into, size_t room) {
     if (c->tls == NULL) {
         ssize_t size = recv(c->descriptor, into, room, 0);
@@ -163,14 +164,14 @@ static void handle(connection *c, const uint8_t *data, size_t size) {
     c->heard = c->front->now;
     ssize_t used = nghttp2_session_mem_recv(c->session, data, size);
     if (used < 0 || (size_t)used != size) {
-        connection_write(c); /* a GOAWAY that nghttp2 may have prepared */
+        connection_write(c); /* nghttp2 may have prepared a GOAWAY */
         connection_doom(c);
         return;
     }
     connection_touch(c);
 }
 
-/* Of a connection that is finished. */
+/* Reads from a connection that is finished, and ignores the bytes. */
 static void read_to_the_end(connection *c) {
     ssize_t size = recv(c->descriptor, c->front->scratch, sizeof c->front->scratch, 0);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) connection_doom(c);
@@ -190,7 +191,7 @@ void connection_read(connection *c) {
         if (size < 0) connection_doom(c);
         if (size <= 0) return;
         handle(c, f->scratch, (size_t)size);
-        /* epoll tells of what is left in the socket, and nothing of what TLS has read ahead */
+        /* epoll reports bytes in the socket, but not those that TLS has read already */
         if (c->tls == NULL || !SSL_has_pending(c->tls)) return;
     }
     if (c->tls && !c->doomed && c->handshaken) c->read_again = f->read_again = true;
@@ -210,7 +211,7 @@ static int serialise(connection *c) {
     return 0;
 }
 
-/* As receive. */
+/* Returns as receive. */
 static ssize_t transmit(connection *c, const uint8_t *data, size_t size) {
     if (c->tls == NULL) {
         ssize_t sent = send(c->descriptor, data, size, MSG_NOSIGNAL);
@@ -224,8 +225,8 @@ static ssize_t transmit(connection *c, const uint8_t *data, size_t size) {
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
-/* Closes one direction, and the other when the client does: a kernel that is told to close while it
-   has bytes of the client's to read resets the connection, and what was sent last is lost. */
+/* Closes one direction now, and the other when the client does. If both were closed while the
+   kernel had unread bytes, it would reset the connection, and the last bytes sent would be lost. */
 static void finish(connection *c) {
     if (c->finished || c->doomed) return;
     if (c->call_count > 0) {

@@ -47,7 +47,7 @@ void call_set_deadline(call *c, double deadline) {
     if (f->timer_count == f->timer_room) {
         int room = f->timer_room ? 2 * f->timer_room : 64;
         call **timers = realloc(f->timers, (size_t)room * sizeof *timers);
-        if (timers == NULL) return; /* the client watches its deadline, too */
+        if (timers == NULL) return; /* the client also watches its deadline */
         f->timers = timers;
         f->timer_room = room;
     }

@@ -1,4 +1,4 @@
-/* What the front tells of calls, what is asked of one, and its answer: the binding's side. */
+/* The functions for the binding: events of calls, questions about a call, and its response. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ void front_tell(front *f, int kind, const call *c, uint64_t size) {
         } else {
             int room = f->event_room ? 2 * f->event_room : 256;
             front_event *events = realloc(f->events, (size_t)room * sizeof *events);
-            if (events == NULL) abort(); /* a call whose end nobody hears of would never end */
+            if (events == NULL) abort(); /* without this event, the call would never end */
             f->events = events;
             f->event_room = room;
         }

@@ -1,4 +1,4 @@
-/* The front and its loop: what a turn does, in what order. */
+/* The front and its loop: what one turn does, and in which order. */
 #include "front.h"
 #include "internal.h"
 
@@ -65,7 +65,7 @@ void front_free(front *f) {
 
 void front_wake(front *f) {
     uint64_t one = 1;
-    ssize_t ignored = write(f->wake, &one, sizeof one); /* full: it is awake in any case */
+    ssize_t ignored = write(f->wake, &one, sizeof one); /* if it is full, the loop wakes up in any case */
     (void)ignored;
 }
 

@@ -1,4 +1,4 @@
-/* What the parts of the front share. */
+/* Shared by the parts of the front. */
 #ifndef POLICYD_FRONT_INTERNAL_H
 #define POLICYD_FRONT_INTERNAL_H
 
@@ -9,17 +9,17 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define READ_BYTES 65536       /* of one connection at a turn */
-#define WRITE_BYTES 65536      /* serialised ahead of the socket */
-#define STREAM_WINDOW 1048576  /* bytes that a client may send ahead on one call */
+#define READ_BYTES 65536       /* read from one connection in one turn */
+#define WRITE_BYTES 65536      /* serialised before the socket takes it */
+#define STREAM_WINDOW 1048576  /* bytes that a client may send on one call before we read them */
 #define CONNECTION_WINDOW (16 * 1048576)
 #define REQUEST_ID_BYTES 64
 #define TRACEPARENT_BYTES 64
 #define NAME_BYTES 256
 #define MAX_LISTENERS 16
-#define PREFIX 5 /* of a message: a flag, its length */
+#define PREFIX 5 /* bytes before a message: a flag and its length */
 
-enum { /* gRPC's */
+enum { /* gRPC's status codes */
     CANCELLED = 1,
     INVALID_ARGUMENT = 3,
     DEADLINE_EXCEEDED = 4,
@@ -40,7 +40,7 @@ static inline size_t buffer_size(const buffer *b) { return b->end - b->start; }
 static inline const uint8_t *buffer_at(const buffer *b) { return b->data + b->start; }
 
 typedef struct {
-    char *text; /* name, 0, value, 0 for each */
+    char *text; /* for each header: name, 0, value, 0 */
     size_t size, room;
     int count;
 } header_list;
@@ -59,24 +59,24 @@ typedef struct call {
     connection *from;
     struct call *next, *previous; /* of the same connection */
     int32_t stream;
-    int method; /* of the hot ones; RELAYED, or UNKNOWN until :path has come */
+    int method; /* index of a hot method; else RELAYED, or UNKNOWN until :path has come */
     encoding encoding;
-    bool is_post, is_grpc, too_long; /* headers */
+    bool is_post, is_grpc, too_long; /* found in the headers */
     bool waits_for_verdict;
-    bool told;      /* an event of it was taken or waits: somebody holds its id */
+    bool told;      /* an event was taken or waits, so somebody may use its id */
     bool busy;      /* its message is being answered */
-    bool inflated;  /* the message is in `plain`, otherwise in `in` */
+    bool inflated;  /* the message is in `plain`, otherwise it is in `in` */
     bool half_closed, end_told, wait_told;
-    bool answering; /* response headers are submitted */
+    bool answering; /* response headers were submitted */
     bool deferred;  /* nothing to send for now */
-    bool counted;   /* or not to be counted */
+    bool counted;   /* it was counted, or must not be */
     int status;     /* -1 until it has ended */
     double begin, deadline, progress; /* CLOCK_MONOTONIC; deadline 0: none */
-    double taken; /* when the client last took of `out`, or it was empty */
-    int timer;                        /* place among the deadlines, -1: none */
+    double taken; /* when the client last read some of `out`, or when that was empty */
+    int timer;                        /* index among the deadlines, -1: none */
     buffer in, plain, out;
-    size_t message_size; /* of the message that is told */
-    uint32_t unacknowledged; /* bytes received whose window was not given back */
+    size_t message_size; /* of the message in the last event */
+    uint32_t unacknowledged; /* received bytes for which the client got no new window */
     char *message, *details; /* of the status, as headers carry them */
     char *authorization;
     char request_id[REQUEST_ID_BYTES + 1];
@@ -84,11 +84,11 @@ typedef struct call {
     header_list trailers; /* relayed, or of front_trailer */
     /* Of a relayed call. */
     header_list headers;
-    connection *behind; /* the connection to the server behind, NULL: none */
+    connection *behind; /* the connection to the server behind; NULL: none */
     int32_t upstream;   /* the stream on it, 0: none */
     buffer up;
     bool up_deferred, up_ended, down_ended;
-    bool waits_for_upstream; /* it is not relayed yet */
+    bool waits_for_upstream; /* it waits to be relayed */
     uint32_t down_unacknowledged;
 } call;
 
@@ -98,9 +98,9 @@ struct connection {
     front *front;
     struct connection *next, *previous;
     int descriptor;
-    bool upstream; /* towards the server behind */
+    bool upstream; /* whether it leads to the server behind */
     bool handshaken, greeted, finished, doomed, goodbye_told, goodbye_final, dirty, wants_write;
-    bool read_again; /* there may be more than was read at once; epoll knows nothing of what TLS holds */
+    bool read_again; /* there may be more to read; epoll does not know what TLS holds */
     struct connection *next_dirty, *next_doomed;
     SSL *tls;
     nghttp2_session *session;
@@ -109,7 +109,7 @@ struct connection {
     int call_count;
     size_t held;
     double since, heard, pinged, wrote, goodbye_at; /* CLOCK_MONOTONIC */
-    double tokens, refilled;                        /* against floods */
+    double tokens, refilled;                        /* limit how many frames cost work */
     uint32_t header_bytes;
     char *verdict; /* credentials that were admitted */
     uint32_t verdict_methods;
@@ -128,7 +128,7 @@ typedef struct {
     bool tls;
 } listener;
 
-typedef struct order order; /* what another thread wants done */
+typedef struct order order; /* an action that another thread wants */
 
 struct front {
     front_config config;
@@ -142,7 +142,7 @@ struct front {
     connection *behind;
     bool accept_paused, read_again, woken;
     bool upstream_there, upstream_asked;
-    int upstream_told; /* by another thread: 0 nothing, 1 it is there, -1 it is not */
+    int upstream_told; /* set by another thread: 0 nothing, 1 it listens, -1 it cannot */
     double accept_again;
     size_t held;
     slot *slots;
@@ -152,7 +152,7 @@ struct front {
     int event_start, event_count, event_room;
     call **timers;
     int timer_count, timer_room;
-    double now, next_sweep, drained; /* drained: when it began to drain */
+    double now, next_sweep, drained; /* drained: when draining began */
     bool draining, drain_asked;
     pthread_mutex_t lock;
     order *first_order, *last_order;
@@ -173,7 +173,7 @@ void front_tell(front *f, int kind, const call *c, uint64_t size);
 
 /* listeners.c */
 void listeners_accept(front *f, const listener *from);
-void listeners_watch(front *f, bool wanted); /* whether connections are taken */
+void listeners_watch(front *f, bool wanted); /* whether connections are accepted */
 void listeners_close(front *f);
 
 /* calls.c */
@@ -186,16 +186,16 @@ void call_fail(call *c, int code, const char *message, const uint8_t *details, s
 void call_answer(call *c, const uint8_t *message, size_t size, bool last);
 
 /* requests.c */
-/* The front drains: a stream that waits for its client ends. */
+/* While the front drains, ends a stream that waits for its client. */
 void call_drain(call *c);
-void call_give_up(call *c); /* so does any call, because the client has sent nothing for a while */
+void call_give_up(call *c); /* ends any call whose client has sent nothing for a while */
 int call_headers_done(call *c);
 int call_data(call *c, const uint8_t *data, size_t size);
 int call_half_closed(call *c);
 void call_admit(call *c, double seconds);
 void call_next_message(call *c); /* tells of the next whole message, if it has come */
-void call_drop_message(call *c); /* it is answered */
-void call_discard(call *c);      /* whatever has come and will come */
+void call_drop_message(call *c); /* called when it was answered */
+void call_discard(call *c);      /* ignores everything that has come and will come */
 
 /* deadlines.c */
 void call_set_deadline(call *c, double deadline);
@@ -205,7 +205,7 @@ int deadlines_wait(front *f, int milliseconds);
 /* messages.c */
 double timeout_of(const char *text, size_t size); /* seconds; -1: malformed */
 encoding encoding_of(const uint8_t *name, size_t size);
-/* 0; 1: larger than `limit`; -1: not of this encoding. */
+/* Returns 0; 1: larger than `limit`; -1: not in this encoding. */
 int inflate_message(encoding kind, const uint8_t *data, size_t size, size_t limit, buffer *into);
 char *percent_encoded(const char *text);
 char *base64(const uint8_t *data, size_t size);
@@ -219,24 +219,24 @@ int32_t session_submit(call *c);
 connection *connection_new(front *f, int descriptor, SSL *tls, bool upstream);
 void connection_read(connection *c);
 void connection_write(connection *c);
-void connection_bury(front *f); /* frees the doomed */
+void connection_bury(front *f); /* frees the doomed connections */
 void connection_free_all(front *f);
 void connection_goodbye(connection *c);
-void connection_touch(connection *c); /* it has something to write */
-void connection_doom(connection *c);  /* it is freed at the end of the turn */
+void connection_touch(connection *c); /* called when it has something to write */
+void connection_doom(connection *c);  /* frees it at the end of the turn */
 
 /* limits.c */
-bool flood_charge(connection *c, double cost); /* false: too much */
+bool flood_charge(connection *c, double cost); /* false: the client has caused too much work */
 void hold(connection *c, size_t size);
 void release(connection *c, size_t size);
 void limits_sweep(front *f);
-void limits_watch(front *f); /* something began that may stall */
+void limits_watch(front *f); /* called when something begins that may stall */
 void limits_relieve(front *f);
 
 /* relay.c */
 int relay_setup(front *f);
 void relay_begin(call *c);
-void relay_begin_waiting(front *f); /* what waits for the server behind, if that has told of itself */
+void relay_begin_waiting(front *f); /* relays the calls that waited for the server behind */
 void relay_data(call *c, const uint8_t *data, size_t size);
 void relay_half_closed(call *c);
 void relay_gone(call *c);

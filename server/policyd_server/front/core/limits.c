@@ -1,9 +1,9 @@
-/* What clients may cost: memory that they hold, frames that make work, time without progress. */
+/* Limits for clients: memory that they use, frames that cause work, time without progress. */
 #include "internal.h"
 
-#define FLOOD_BURST 2000.0 /* frames that ask for work and bring no message: resets, pings, settings */
-#define FLOOD_RATE 200.0   /* of them a second */
-#define LINGER_SECONDS 2.0 /* for a client to take of its answer, or send of its request, while the front drains */
+#define FLOOD_BURST 2000.0 /* frames that cause work without a message: resets, pings, settings */
+#define FLOOD_RATE 200.0   /* such frames per second */
+#define LINGER_SECONDS 2.0 /* while the front drains: how long a client may neither read nor send */
 #define SWEEP_SECONDS 1.0
 #define SWEEP_IDLE_SECONDS 20.0
 
@@ -26,7 +26,7 @@ void release(connection *c, size_t size) {
     c->front->held -= size;
 }
 
-/* Closes who holds most, until what all hold together fits. */
+/* Closes the connections that hold most, until the sum fits the limit. */
 void limits_relieve(front *f) {
     while (f->held > f->config.max_held) {
         connection *most = NULL;
@@ -45,15 +45,15 @@ static bool stalls(const connection *c, const call *one, double now) {
     return (receives && now - one->progress >= seconds) || (sends && now - one->taken >= seconds);
 }
 
-/* Whether nothing has moved since `last`, while the front drains. */
+/* Whether the front drains and nothing has moved since `last` for too long. */
 static bool lingers(const front *f, double last) {
     double since = last > f->drained ? last : f->drained;
     double seconds = f->config.stall_seconds < LINGER_SECONDS ? f->config.stall_seconds : LINGER_SECONDS;
     return f->draining && f->now - since >= seconds;
 }
 
-/* The end of the server waits for answers, and not for clients that do not take them. Their calls
-   end as UNAVAILABLE for gRPC's clients; the connection's other calls go on. */
+/* When the server ends, it waits for responses, but not for clients that do not read them. gRPC's
+   clients see their calls end as UNAVAILABLE; the connection's other calls go on. */
 static void end_lingering(connection *c) {
     for (call *one = c->calls; one; one = one->next) {
         if (buffer_size(&one->out) > 0) {
@@ -66,7 +66,7 @@ static void end_lingering(connection *c) {
     }
 }
 
-/* Whether the connection has to go. */
+/* Whether the connection has to be closed. */
 static bool overdue(connection *c, double now) {
     const front_config *config = &c->front->config;
     if (c->finished) return now - c->wrote > config->stall_seconds || lingers(c->front, c->wrote);
@@ -78,8 +78,8 @@ static bool overdue(connection *c, double now) {
     return false;
 }
 
-/* The age at which the connection gets its goodbye: up to a tenth less than the limit, so that
-   connections that were made together do not all come back together. */
+/* The age at which the connection gets its GOAWAY. It is up to 10% below the limit, so that
+   connections of the same time do not all come back at the same time. */
 static double last_age(const connection *c) {
     uintptr_t spread = ((uintptr_t)c >> 6) * 2654435761u % 1024;
     return c->front->config.max_age * (1.0 - 0.1 * (double)spread / 1024);

@@ -1,4 +1,4 @@
-/* Sockets that listen, and the connections that they bring. */
+/* Listening sockets, and accepting connections. */
 #define _GNU_SOURCE
 #include "internal.h"
 
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_AT_A_TURN 64
-#define ACCEPT_PAUSE 0.1 /* seconds, where the process has no descriptors left */
+#define ACCEPT_PAUSE 0.1 /* seconds, when the process has no descriptors left */
 
 int front_listen(front *f, int descriptor, bool tls) {
     if (f->listener_count == MAX_LISTENERS || (tls && f->tls == NULL)) return -1;

@@ -1,4 +1,4 @@
-/* What gRPC writes into headers and messages. */
+/* The formats of gRPC's headers and messages. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -87,7 +87,7 @@ char *base64(const uint8_t *data, size_t size) {
         *into++ = digits[bits >> 6 & 63];
         *into++ = digits[bits & 63];
     }
-    if (at < size) { /* gRPC leaves the padding out */
+    if (at < size) { /* gRPC leaves out the padding */
         uint32_t bits = (uint32_t)data[at] << 16 | (at + 1 < size ? (uint32_t)data[at + 1] << 8 : 0);
         *into++ = digits[bits >> 18];
         *into++ = digits[bits >> 12 & 63];

@@ -1,4 +1,4 @@
-/* What other threads want done with calls: kept in line for the loop's thread. */
+/* Actions that other threads want, queued for the loop's thread. */
 #include "internal.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Calls of all other methods: the same bytes to the server behind, and its answers back. */
+/* Relays calls of all other methods: their bytes to the server behind, its response back. */
 #include "internal.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 enum { UNAVAILABLE = 14 };
 
-#define UPSTREAM_WINDOW (1 << 30) /* of the connection; each stream has its own, which is what bounds */
+#define UPSTREAM_WINDOW (1 << 30) /* of the connection; the windows of its streams are the real limits */
 
 static connection *connected(front *f) {
     if (f->behind != NULL && !f->behind->doomed) return f->behind;
@@ -29,7 +29,7 @@ static connection *connected(front *f) {
     return f->behind;
 }
 
-/* --- towards the server behind --- */
+/* --- to the server behind --- */
 
 static ssize_t next_up(nghttp2_session *session, int32_t stream, uint8_t *into, size_t room, uint32_t *flags,
                        nghttp2_data_source *source, void *user) {
@@ -142,7 +142,7 @@ void relay_half_closed(call *c) {
     if (c->upstream) resume_up(c);
 }
 
-/* The client's call has ended, whatever the server behind does. */
+/* Called when the client's call has ended, whatever the server behind does. */
 void relay_gone(call *c) {
     connection *behind = c->behind;
     int32_t stream = c->upstream;
@@ -153,14 +153,14 @@ void relay_gone(call *c) {
     connection_touch(behind);
 }
 
-/* Bytes of the answer have gone to the client: the server behind may send as many. */
+/* Called when bytes of the response were sent to the client: the server behind may send as many. */
 void relay_taken(call *c, uint32_t size) {
     if (c->upstream == 0) return;
     nghttp2_session_consume_stream(c->behind->session, c->upstream, size);
     connection_touch(c->behind);
 }
 
-/* --- back to the client --- */
+/* --- to the client --- */
 
 static void pass_on(call *c) {
     connection_touch(c->from);
@@ -193,7 +193,7 @@ static int frame_received(nghttp2_session *session, const nghttp2_frame *frame, 
     connection *behind = user;
     if (frame->hd.type == NGHTTP2_SETTINGS) behind->greeted = true;
     if (frame->hd.type == NGHTTP2_GOAWAY && behind->front->behind == behind)
-        behind->front->behind = NULL; /* the next call connects anew */
+        behind->front->behind = NULL; /* the next call connects again */
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     call *c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (c == NULL) return 0;
@@ -226,7 +226,7 @@ static void cut_off(call *c, uint32_t error) {
         unavailable(c);
         return;
     }
-    if (c->from->front->draining) error = NGHTTP2_REFUSED_STREAM; /* UNAVAILABLE for gRPC's clients */
+    if (c->from->front->draining) error = NGHTTP2_REFUSED_STREAM; /* gRPC's clients see UNAVAILABLE */
     nghttp2_submit_rst_stream(c->from->session, NGHTTP2_FLAG_NONE, c->stream, error);
     connection_touch(c->from);
 }
@@ -240,7 +240,7 @@ static int stream_closed(nghttp2_session *session, int32_t stream, uint32_t erro
     return 0;
 }
 
-/* A connection to the server behind is gone. */
+/* Called when a connection to the server behind has ended. */
 void relay_lost(connection *behind) {
     front *f = behind->front;
     if (f->behind == behind) f->behind = NULL;

@@ -26,7 +26,7 @@ void call_drop_message(call *c) {
     c->busy = false;
 }
 
-void call_discard(call *c) { /* whatever has come and will come */
+void call_discard(call *c) { /* ignores everything that has come and will come */
     c->busy = false;
     c->message_size = 0;
     c->inflated = false;
@@ -55,7 +55,7 @@ static bool inflate_it(call *c, const uint8_t *data, size_t size) {
     return result == 0;
 }
 
-static void give_back(call *c) { /* the window of what was received */
+static void give_back(call *c) { /* gives the client window for what was received */
     if (c->unacknowledged) {
         nghttp2_session_consume_stream(c->from->session, c->stream, c->unacknowledged);
         c->unacknowledged = 0;
@@ -73,12 +73,12 @@ void call_drain(call *c) {
     if (c->method >= 0 && c->from->front->config.methods[c->method].streams) call_give_up(c);
 }
 
-/* Tells of the next whole message, if it has come. */
+/* Reports the next whole message, if it has arrived. */
 void call_next_message(call *c) {
     front *f = c->from->front;
     if (c->busy || c->waits_for_verdict || c->status >= 0) return;
     give_back(c);
-    if (f->draining && !c->wait_told) { /* a client that sends on and on would hold the end up */
+    if (f->draining && !c->wait_told) { /* a client that sends for ever would delay the end */
         call_drain(c);
         if (c->wait_told) return;
     }

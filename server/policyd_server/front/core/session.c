@@ -1,10 +1,10 @@
-/* HTTP/2 towards clients: what nghttp2 tells of frames and headers, and what it asks for. */
+/* HTTP/2 with clients: the callbacks of nghttp2 for frames and headers. */
 #include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_HEADER_LISTS 16 /* times the limit, and the connection goes */
+#define MAX_HEADER_LISTS 16 /* times the limit; after that the connection is closed */
 
 static bool is(const uint8_t *data, size_t size, const char *text) {
     return strlen(text) == size && memcmp(data, text, size) == 0;
@@ -31,7 +31,7 @@ static void copy(char *into, size_t room, const uint8_t *value, size_t size) {
     into[size] = 0;
 }
 
-/* Of a hot method: what is needed of a header. */
+/* Takes from a header what a hot method needs. */
 static void take_header(call *c, const uint8_t *name, size_t name_size, const uint8_t *value, size_t size) {
     if (is(name, name_size, "grpc-timeout")) {
         double timeout = timeout_of((const char *)value, size);
@@ -48,7 +48,7 @@ static void take_header(call *c, const uint8_t *name, size_t name_size, const ui
     }
 }
 
-static bool is_ours(const uint8_t *name, size_t size) { /* nobody else may claim it towards the server behind */
+static bool is_ours(const uint8_t *name, size_t size) { /* clients must not send it to the server behind */
     return size >= 8 && memcmp(name, "policyd-", 8) == 0;
 }
 
@@ -115,7 +115,7 @@ static int stream_closed(nghttp2_session *session, int32_t stream, uint32_t erro
     return 0;
 }
 
-/* An answer may be whole before its request is: the client need not send the rest. */
+/* A response may be complete before its request is. The client need not send the rest then. */
 static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     (void)user;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
@@ -136,7 +136,7 @@ static const nghttp2_nv HEAD[] = {
 };
 static const nghttp2_nv GOOD_END[] = {FIELD("grpc-status", "0")};
 
-/* The fields that end a call. `fields` has room for END_FIELDS. */
+/* Adds the fields that end a call. `fields` has room for END_FIELDS. */
 #define END_FIELDS (3 + FRONT_MAX_TRAILERS)
 static size_t end_fields(const call *c, nghttp2_nv *fields, char *number) {
     number[0] = (char)(c->status >= 10 ? '0' + c->status / 10 : '0' + c->status);
@@ -149,7 +149,7 @@ static size_t end_fields(const call *c, nghttp2_nv *fields, char *number) {
     if (c->details)
         fields[count++] = (nghttp2_nv){(uint8_t *)"grpc-status-details-bin", (uint8_t *)c->details, 23,
                                        strlen(c->details), NGHTTP2_NV_FLAG_NONE};
-    if (c->method < 0) return count; /* what came from behind is relayed as it is */
+    if (c->method < 0) return count; /* trailers of the server behind are relayed unchanged */
     headers_fields(&c->trailers, fields + count);
     return count + (size_t)c->trailers.count;
 }
@@ -201,7 +201,7 @@ static ssize_t next_bytes(nghttp2_session *session, int32_t stream, uint8_t *int
 int32_t session_submit(call *c) {
     nghttp2_session *session = c->from->session;
     nghttp2_data_provider provider = {.read_callback = next_bytes};
-    if (c->method < 0 && c->headers.count > 0) { /* as the server behind has answered */
+    if (c->method < 0 && c->headers.count > 0) { /* headers of the server behind */
         nghttp2_nv *fields = malloc((size_t)c->headers.count * sizeof *fields);
         if (fields == NULL) return NGHTTP2_ERR_NOMEM;
         headers_fields(&c->headers, fields);
@@ -210,7 +210,7 @@ int32_t session_submit(call *c) {
         free(fields);
         return result;
     }
-    if (c->status > 0 && buffer_size(&c->out) == 0) { /* an error and nothing else */
+    if (c->status > 0 && buffer_size(&c->out) == 0) { /* only an error, without a message */
         nghttp2_nv fields[2 + END_FIELDS] = {HEAD[0], HEAD[1]};
         char number[2];
         size_t count = 2 + end_fields(c, fields + 2, number);

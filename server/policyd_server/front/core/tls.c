@@ -1,4 +1,4 @@
-/* TLS from files that are followed: each handshake uses what they hold by then. */
+/* TLS from files that are followed: each handshake uses their content at that time. */
 #include "internal.h"
 
 #include <openssl/err.h>
@@ -40,7 +40,7 @@ static bool demand_certificates(SSL_CTX *made, const char *authority) {
     if (SSL_CTX_load_verify_locations(made, authority, NULL) != 1) return false;
     SSL_CTX_set_client_CA_list(made, SSL_load_client_CA_file(authority));
     SSL_CTX_set_verify(made, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    /* Sessions that are resumed keep the certificate that was verified. */
+    /* Resumed sessions keep the certificate that was verified. */
     return SSL_CTX_set_session_id_context(made, (const unsigned char *)"policyd", 7) == 1;
 }
 
@@ -51,7 +51,7 @@ static SSL_CTX *made_of(const front_tls_files *files) {
                                   SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_read_ahead(made, 1); /* a record in one call of the kernel, not two */
+    SSL_CTX_set_read_ahead(made, 1); /* reads a record with one system call instead of two */
     SSL_CTX_set_alpn_select_cb(made, choose_protocol, NULL);
     bool good = SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION) == 1 &&
                 SSL_CTX_set_cipher_list(made, TLS12_CIPHERS) == 1 &&
@@ -126,7 +126,7 @@ void tls_common_name(SSL *tls, char *into, size_t room) {
     unsigned char *text = NULL;
     if (place >= 0) {
         int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place)));
-        /* A name that does not fit, or holds what no header may, names nobody. */
+        /* A name is ignored if it does not fit, or has characters that no header may have. */
         bool plain = size > 0 && (size_t)size < room;
         for (int at = 0; plain && at < size; at++) plain = text[at] >= 0x20 && text[at] != 0x7F;
         if (plain) {

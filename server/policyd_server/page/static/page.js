@@ -1,8 +1,8 @@
-// The page's only script: live parts, the check of a form as one types, the sliders of "Try it".
-// Without it every section and every form works; only what changes by itself does not.
+// The page's only script: live parts, checking a form while the user types, the sliders of "Try it".
+// Without it every section and every form works; only live updates are missing.
 "use strict";
 
-// Live parts: the server sends the HTML of those that changed. A hidden tab holds no connection.
+// Live parts: the server sends the HTML of changed parts. A hidden tab has no connection.
 const live = document.body.dataset.live;
 const notice = document.getElementById("notice");
 let stream = null;
@@ -39,7 +39,7 @@ function disconnect(text) {
   if (text !== undefined) notice.textContent = text;
 }
 
-// A stream that was refused (the server restarts, the token counts no more): see what a page load says.
+// The stream was refused: the server restarts, or the token is not valid any more. This finds out which.
 async function again() {
   try {
     const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" });
@@ -52,7 +52,7 @@ document.addEventListener("visibilitychange", () => (document.hidden ? disconnec
 window.addEventListener("pagehide", () => disconnect());
 connect();
 
-// One request at a time, and after a pause in typing; the newest state always gets its answer.
+// One request at a time, and only after a pause in typing. The newest state always gets its response.
 function paced(run, pause) {
   let timer = 0, busy = false, more = false;
   const go = async () => {
@@ -68,7 +68,7 @@ async function post(path, fields) {
   return fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin" });
 }
 
-// A form with data-check is checked by the server's own validation as one types.
+// The server checks a form with the attribute data-check while the user types.
 for (const form of document.querySelectorAll("form[data-check]")) {
   const touched = new Set();
   const check = paced(async () => {
@@ -95,7 +95,7 @@ for (const form of document.querySelectorAll("form[data-check]")) {
   check();
 }
 
-// Try it: sliders and the JSON text say the same; every change asks again.
+// Try it: the sliders and the JSON text show the same state. Each change sends a new request.
 const trying = document.getElementById("trying");
 if (trying) {
   const text = trying.elements.observation;
