@@ -121,7 +121,7 @@ def _slow(_: Subject) -> Part:
 
 def test_a_part_that_takes_too_long_is_given_up() -> None:
     """The page is written without it."""
-    part = made("The animation", _slow, _subject("CartPole-v1"), seconds=0.5)
+    part = made("The animation", f"{__name__}:_slow", _subject("CartPole-v1"), seconds=0.5)
     assert part == Part(note="The animation is missing: it took longer than 0.5 s.")
 
 

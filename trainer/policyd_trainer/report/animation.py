@@ -24,6 +24,7 @@ WIDTH = 320  # most pixels
 FRAMES = 120  # most frames; a longer episode is shown in larger steps
 STEPS = 2000  # most steps of the episode that are filmed
 FRAME_MS = 40
+COLOURS = 128  # of a frame
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,12 @@ logger = logging.getLogger(__name__)
 class _Film:
     """Keeps every `stride`-th frame; if there are too many, it drops every second one."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: float) -> None:
+        """`steps`: how long the episode will be, about. What would be dropped is not drawn then."""
         self.frames: list[Image.Image] = []
         self._stride = 1
+        while steps / (2 * self._stride) >= FRAMES:
+            self._stride *= 2
         self._step = 0
 
     @property
@@ -47,7 +51,7 @@ class _Film:
         if frame is None:
             return
         picture = Image.fromarray(np.ascontiguousarray(frame, np.uint8))
-        picture.thumbnail((WIDTH, WIDTH))
+        picture.thumbnail((WIDTH, WIDTH), Image.Resampling.BILINEAR)
         self.frames.append(picture)
         if len(self.frames) > FRAMES:
             self.frames = self.frames[::2]
@@ -56,14 +60,16 @@ class _Film:
     def gif(self) -> bytes:
         """All frames, then a pause, in an endless loop."""
         buffer = io.BytesIO()
-        first, *rest = (frame.quantize(64) for frame in self.frames)
+        first, *rest = (frame.quantize(COLOURS, Image.Quantize.FASTOCTREE) for frame in self.frames)
         durations = [FRAME_MS] * len(rest) + [1000]
         first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
         return buffer.getvalue()
 
 
-def film(config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy) -> tuple[bytes, str]:
-    """The GIF, and a note for people.
+def film(
+    config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy, length: float = 0.0
+) -> tuple[bytes, str]:
+    """The GIF of an episode of about `length` steps, and a note for people.
 
     If the environment does not render, the GIF is empty and the note says so.
     """
@@ -73,7 +79,7 @@ def film(config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy) ->
         logger.info("%s does not render: %s", config.env_id, error)
         return b"", f"{config.env_id} does not render."
     try:
-        return _film(environment, config, info, policy)
+        return _film(environment, config, info, policy, length)
     except Exception as error:
         logger.warning("filming %s failed", config.env_id, exc_info=True)
         return b"", f"Rendering {config.env_id} failed: {type(error).__name__}: {error}"
@@ -82,13 +88,17 @@ def film(config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy) ->
 
 
 def _film(
-    environment: gym.Env[Any, Any], config: TrainingConfig, info: EnvironmentInfo, policy: ActingPolicy
+    environment: gym.Env[Any, Any],
+    config: TrainingConfig,
+    info: EnvironmentInfo,
+    policy: ActingPolicy,
+    length: float,
 ) -> tuple[bytes, str]:
     seed = first_seed(config.seed, "report")
     with FIRST_RESET:
         answer = environment.reset(seed=seed)
     observation, given = reset_result(answer)
-    filmed, total, done, steps = _Film(), 0.0, False, 0
+    filmed, total, done, steps = _Film(min(length, STEPS)), 0.0, False, 0
     filmed.step(_frame(environment))
     while not done and steps < STEPS:
         with ACTION_MASKS:

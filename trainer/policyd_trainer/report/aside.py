@@ -9,12 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ctypes import Array, c_ubyte
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pkgutil import resolve_name
 
 from policyd_trainer.guardian.board import BOARD, board_of_a_child, call_in
 from policyd_trainer.guardian.watch import during, how
@@ -32,46 +35,80 @@ class Part:
     note: str = ""
 
 
-def made(name: str, make: Callable[[Subject], Part], subject: Subject, seconds: float = SECONDS) -> Part:
-    """Calls `make`, a module's function, in a process of its own.
+def prepare() -> None:
+    """Starts the process that imports what the parts need, once, and forks for each of them.
 
-    If a part has no content, its note says why.
+    It imports while this process goes on. Without it, the first part starts it.
     """
-    # The server imports what the parts need once, and forks for each part.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["policyd_trainer.report.build"])
-    ours, theirs = context.Pipe(duplex=False)
-    board = board_of_a_child(context)
-    process = context.Process(target=_make, args=(theirs, board, make, subject), daemon=True)
-    try:
-        process.start()
+    context.set_forkserver_preload(["policyd_trainer.report.parts"])
+    forkserver.ensure_running()
+
+
+class Making:
+    """A part that is being made."""
+
+    def __init__(self, name: str, make: str, subject: Subject, seconds: float) -> None:
+        prepare()
+        context = multiprocessing.get_context("forkserver")
+        self._name, self._seconds = name, seconds
+        self._ends = time.monotonic() + seconds
+        self._pipe, theirs = context.Pipe(duplex=False)
+        self._board = board_of_a_child(context)
+        self._process = context.Process(target=_make, args=(theirs, self._board, make, subject), daemon=True)
+        self._process.start()
         theirs.close()
-        if not ours.poll(seconds):
-            return _missing(name, f"it took longer than {seconds:g} s{during(call_in(board))}")
-        part: Part = ours.recv()
-    except (EOFError, OSError):
-        process.join(GOODBYE)
-        return _missing(name, f"its process {how(process.exitcode or 0)}{during(call_in(board))}")
+
+    def part(self) -> Part:
+        """Waits for the part. If it has no content, its note says why."""
+        try:
+            if not self._pipe.poll(max(0.0, self._ends - time.monotonic())):
+                return self._missing(f"it took longer than {self._seconds:g} s{during(call_in(self._board))}")
+            part: Part = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(GOODBYE)
+            code = self._process.exitcode or 0
+            return self._missing(f"its process {how(code)}{during(call_in(self._board))}")
+        return part if part.content else Part(note=part.note or self._missing("nothing was drawn").note)
+
+    def end(self) -> None:
+        """Ends its process and all that this has started."""
+        self._pipe.close()
+        _end(self._process)
+
+    def _missing(self, why: str) -> Part:
+        return Part(note=f"{self._name} is missing: {why}.")
+
+
+@contextmanager
+def beginning(name: str, make: str, subject: Subject, seconds: float = SECONDS) -> Iterator[Making]:
+    """Has `make` called aside while the block runs; with the block it ends.
+
+    `make`: the name of a function, "module:function". Only the process that calls it imports it.
+    """
+    making = Making(name, make, subject, seconds)
+    try:
+        yield making
     finally:
-        ours.close()
-        _end(process)
-    return part if part.content else Part(note=part.note or _missing(name, "nothing was drawn").note)
+        making.end()
 
 
-def _make(pipe: Connection, board: Array[c_ubyte], make: Callable[[Subject], Part], subject: Subject) -> None:
+def made(name: str, make: str, subject: Subject, seconds: float = SECONDS) -> Part:
+    """What `make` returns when it is called aside."""
+    with beginning(name, make, subject, seconds) as making:
+        return making.part()
+
+
+def _make(pipe: Connection, board: Array[c_ubyte], make: str, subject: Subject) -> None:
     os.setsid()
     os.dup2(2, 1)  # standard output is for the report's address only
     BOARD.write_to(memoryview(board))
     try:
-        part = make(subject)
+        part: Part = resolve_name(make)(subject)
     except BaseException as error:  # noqa: BLE001  the error is sent, and the process ends
         part = Part(note=f"It is missing: {type(error).__name__}: {error}")
     pipe.send(part)
     os._exit(0)  # skips what the environment registered to run at exit
-
-
-def _missing(name: str, why: str) -> Part:
-    return Part(note=f"{name} is missing: {why}.")
 
 
 def _end(process: BaseProcess) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from policyd.repository.report import REPORT
 from policyd_trainer.config import TrainingConfig, resolve_config
-from policyd_trainer.evaluation.figures import first_seed
-from policyd_trainer.report import learning_curve, pictures
-from policyd_trainer.report.animation import film
-from policyd_trainer.report.aside import Part, made
+from policyd_trainer.report.aside import Part, beginning, made
 from policyd_trainer.report.page import Pictures, page
-from policyd_trainer.report.subject import Player, Subject
+from policyd_trainer.report.subject import Subject
 
+CURVE = "learning_curve.png"
 RETURNS = "returns.png"
 ACTIONS = "actions.png"
 EPISODE = "episode.gif"
+PARTS = "policyd_trainer.report.parts"  # not imported here: it takes as long as drawing
 
 
 def build(subject: Subject) -> dict[str, bytes]:
@@ -24,14 +21,9 @@ def build(subject: Subject) -> dict[str, bytes]:
     Pictures that cannot be drawn are left out.
     """
     metadata = subject.metadata
-    shown = Pictures(
-        made("The learning curve", _learning_curve, subject),
-        made("The picture of the returns", _returns, subject),
-        made("The picture of the actions", _actions, subject),
-        made("The animation", _episode, subject),
-    )
+    shown = _pictures(subject)
     files = {
-        learning_curve.FILE: shown.learning_curve.content,
+        CURVE: shown.learning_curve.content,
         RETURNS: shown.returns.content,
         ACTIONS: shown.actions.content,
         EPISODE: shown.episode.content,
@@ -40,28 +32,17 @@ def build(subject: Subject) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if content}
 
 
-def _learning_curve(subject: Subject) -> Part:
-    return Part(learning_curve.draw(subject.curve, subject.episodes, subject.metadata))
+def _pictures(subject: Subject) -> Pictures:
+    """The film, which takes as long as the rest, and beside it one picture after the other."""
 
+    def drawn(name: str, make: str) -> Part:
+        return made(name, f"{PARTS}:{make}", subject)
 
-def _returns(subject: Subject) -> Part:
-    return Part(pictures.returns(subject.metadata, subject.verdict))
-
-
-def _episode(subject: Subject) -> Part:
-    player = Player.of(subject)
-    return Part(*film(subject.config, player.info, player.policy))
-
-
-def _actions(subject: Subject) -> Part:
-    """The environment's actions in the states that greedy and sampled episodes visit."""
-    player = Player.of(subject)
-    greedy, sampled = (player.visited(subject, deterministic=mode) for mode in (True, False))
-    policy, to_environment = player.policy, player.info.codec.to_environment
-    rng = np.random.default_rng(first_seed(subject.config.seed, "report"))
-    noise = policy.distribution.noise(rng, 1, len(sampled))[0]
-    chosen = to_environment(policy.mode(greedy)), to_environment(policy.sample(sampled, noise))
-    return Part(pictures.actions(subject.metadata.action_space, *chosen))
+    with beginning("The animation", f"{PARTS}:episode", subject) as film:
+        curve = drawn("The learning curve", "curve")
+        returns = drawn("The picture of the returns", "returns")
+        actions = drawn("The picture of the actions", "actions")
+        return Pictures(curve, returns, actions, film.part())
 
 
 def _preset(config: TrainingConfig) -> dict[str, str]:

@@ -19,6 +19,7 @@ from policyd.errors import PolicydError
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd.repository.option import LOCATION
 from policyd.repository.report import REPORT, report_locked, with_last_canary
+from policyd_trainer.report.aside import prepare
 from policyd_trainer.report.build import build
 from policyd_trainer.report.page import NEWEST, link
 from policyd_trainer.report.subject import Subject
@@ -46,6 +47,7 @@ def report(repository: Path | str, policy: str, version: int) -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     signal.alarm(DEADLINE)
+    prepare()
     try:
         click.echo(ensure_report(ModelRepository(repository), policy, version))
     except PolicydError as error:

@@ -13,7 +13,6 @@ from policy_api.v1 import artifact_pb2
 from policyd_trainer.rollouts.episodes import EpisodeLog
 from policyd_trainer.runs.curve import Curve
 
-FILE = "learning_curve.png"
 ENTROPY, VARIANCE = "train/entropy_loss", "train/explained_variance"
 
 

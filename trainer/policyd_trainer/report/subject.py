@@ -1,28 +1,20 @@
-"""What a report is about: a published version, read back and played again."""
+"""What a report is about: a published version, read back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.gate_pb2 import GateVerdict
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd_trainer.config import TrainingConfig, resolve_config
-from policyd_trainer.environments.make import EnvironmentInfo, inspect, make_seeded
 from policyd_trainer.evaluation.budget import GATE, REPORT, Budget
-from policyd_trainer.evaluation.episodes import play
-from policyd_trainer.evaluation.reservoir import Reservoir
-from policyd_trainer.gate.served import served_policy
 from policyd_trainer.rollouts import episodes
 from policyd_trainer.rollouts.episodes import EpisodeLog
-from policyd_trainer.rollouts.policy import ActingPolicy
 from policyd_trainer.runs import curve
 from policyd_trainer.runs.curve import Curve
 
 EPISODES = 20  # most episodes that are played again in each mode, to see which states they visit
-VISITED = 500  # most of these states that are kept
 
 
 @dataclass(frozen=True)
@@ -75,42 +67,6 @@ class Subject:
         budget.spent = int(budget.steps * GATE)  # the rest of the budget is for the report
         wanted = min(EPISODES, self.config.evaluation_episodes)
         return max(1, budget.episodes(wanted, runs=2, until=REPORT))
-
-
-@dataclass(frozen=True)
-class Player:
-    """The environment of a subject, and its policy, run by the model that servers load."""
-
-    info: EnvironmentInfo
-    policy: ActingPolicy
-
-    @classmethod
-    def of(cls, subject: Subject) -> Player:
-        """Makes the environment.
-
-        Raises:
-            PolicydError: it is not installed, or has changed.
-        """
-        info = inspect(subject.config)
-        return cls(info, served_policy(subject.model, subject.metadata.distribution, info))
-
-    def visited(self, subject: Subject, *, deterministic: bool) -> np.ndarray:
-        """A uniform sample of what the evaluation's first episodes observe [V, D]."""
-        first = subject.metadata.evaluation.first_seed
-        environments = make_seeded(subject.config, self.info, range(first, first + subject.replayed))
-        reservoir, limit = Reservoir(VISITED, first), subject.config.episode_step_limit
-        try:
-            play(
-                environments,
-                self.policy,
-                first,
-                deterministic=deterministic,
-                step_limit=limit,
-                visited=reservoir,
-            )
-        finally:
-            environments.close()
-        return reservoir.rows
 
 
 def place_of(published: PublishedVersion, versions: list[int]) -> Place:
