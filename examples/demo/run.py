@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -9,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from examples.demo.steps import Demo, DemoFailure
+from examples.demo.failure import DemoFailure
 from examples.stack import ProcessFailure, Stack, StackSettings
 from policyd.errors import PolicydError
 
@@ -25,8 +27,11 @@ def main() -> int:
     home.mkdir(exist_ok=True)
     stack = Stack(StackSettings(Path(tempfile.mkdtemp(prefix="run-", dir=home))))
     try:
-        with stack:
-            Demo(stack).run()
+        with contextlib.closing(stack):
+            stack.begin()
+            steps = importlib.import_module("examples.demo.steps")  # while the two start
+            with stack:
+                steps.Demo(stack).run()
     except (DemoFailure, ProcessFailure, PolicydError) as failure:
         return _failed(stack, str(failure))
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from examples.demo.failure import DemoFailure
 from examples.stack import Stack
 from policyd import PolicyClient
 from policyd.errors import NotFound
@@ -23,10 +24,6 @@ EPISODES = 20
 REPORT_SECONDS = 60.0
 #: Cart position, cart velocity, pole angle, pole angular velocity.
 STATE = np.array([[0.0, 0.0, 0.02, -0.1]], dtype=np.float32)  # [1, 4]: nearly upright
-
-
-class DemoFailure(Exception):
-    """A step of the demo failed."""
 
 
 class Demo:
@@ -45,7 +42,8 @@ class Demo:
             self._swapped(result["version"])
             self._play(result["version"])
             self._act()
-            self._learning_curve(result["version_path"])
+        self._stack.stop_server()  # while the trainer draws
+        self._learning_curve(result["version_path"])
 
     def _say_where(self) -> None:
         stack = self._stack
@@ -110,7 +108,7 @@ class Demo:
         """
         ends = time.monotonic() + REPORT_SECONDS
         while not (version / "report.html").exists():
-            self._stack.check()
+            self._stack.trainer.check()
             if time.monotonic() > ends:
                 self._draw(version)
             time.sleep(0.05)  # another process writes the file

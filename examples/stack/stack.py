@@ -39,7 +39,7 @@ class StackSettings:
 
 
 class Stack:
-    """A trainer and a server that run during a `with` block."""
+    """A trainer and a server that run during a `with` block, or from `begin` on."""
 
     def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
@@ -48,17 +48,21 @@ class Stack:
         self._trainer_socket = ""
         self.exit_codes: dict[str, int] = {}
 
+    def begin(self) -> None:
+        """Starts both, without waiting for them. The `with` block waits, and ends them."""
+        # Where the server finds the trainer is decided before either runs, because both start at
+        # once. A socket's path has a length limit, and the stack's folder may be deep.
+        folder = self._running.enter_context(TemporaryFolder("stack"))
+        self._trainer_socket = f"unix:{folder.path}/trainer"
+        self.trainer, self.server = self._begin_trainer(), self._begin_server()
+
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
             starting.callback(self.close)
-            # Where the server finds the trainer is decided before either runs, because both start
-            # at once.
-            # A socket's path has a length limit, and the stack's folder may be deep.
-            folder = self._running.enter_context(TemporaryFolder("stack"))
-            self._trainer_socket = f"unix:{folder.path}/trainer"
-            trainer, server = self._begin_trainer(), self._begin_server()
-            self._await_trainer(trainer)
-            self._await_server(server)
+            if not self._trainer_socket:
+                self.begin()
+            self._await_trainer(self.trainer)
+            self._await_server(self.server)
             starting.pop_all()
         return self
 
@@ -74,6 +78,10 @@ class Stack:
     def start_server(self) -> None:
         """Starts the server and waits until it listens."""
         self._await_server(self._begin_server())
+
+    def stop_server(self) -> None:
+        """Stops the server alone; the trainer ends what it has begun."""
+        self._stop(self.server)
 
     def _begin_trainer(self) -> ServiceProcess:
         at = self.settings
@@ -120,4 +128,4 @@ class Stack:
         return process
 
     def _stop(self, process: ServiceProcess) -> None:
-        self.exit_codes[process.name] = process.stop()
+        self.exit_codes[process.name] = process.stop()  # of one that has ended: its exit code again

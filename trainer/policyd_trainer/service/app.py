@@ -145,7 +145,7 @@ async def _run(
     await server.start()
     await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
     _LOG.info("policyd trainer listening on %s", address)
-    beside = [asyncio.create_task(each()) for each in background]
+    beside = [asyncio.create_task(each()) for each in (checker.prepare, *background)]
     running = asyncio.create_task(supervisor.run())
     until = {asyncio.create_task(stop.wait()), asyncio.create_task(_until_lost(confirm))}
     with port_file(settings.port_file, address):

@@ -13,6 +13,7 @@ import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -40,6 +41,10 @@ class Checker:
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._running: set[BaseProcess] = set()
         self._closed = False
+
+    async def prepare(self) -> None:
+        """Starts the server of the checks, so that the first one need not wait for its imports."""
+        await asyncio.to_thread(forkserver.ensure_running)
 
     async def check(self, config: TrainingConfig, settings: Mapping[str, str]) -> None:
         """Makes the environment of `config` and inspects it.
