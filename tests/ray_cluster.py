@@ -129,7 +129,13 @@ class RayCluster:
         return f"127.0.0.2:{self.ports[0]}"
 
     def start_head(self) -> None:
-        """Starts the head, on the same ports each time, with no memory of what was before."""
+        """Starts the head, on the same ports each time, with no memory of what was before.
+
+        A lost head's nodes end by themselves. As long as one of them runs on this machine, Ray says
+        that the head is running, and starts none.
+        """
+        for node in self.nodes:
+            node.process.wait(START_LIMIT)
         arguments = ["--head", f"--port={self.ports[0]}", f"--ray-client-server-port={self.ports[1]}"]
         arguments += ["--num-cpus=0", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
         self.head = Node(self.folder, "127.0.0.2", arguments)
