@@ -20,5 +20,5 @@ from policyd.counted import counted
     ],
 )
 def test_the_noun_follows_the_number(number: int, things: str, told: str) -> None:
-    """Whatever its plural."""
+    """The noun agrees with the number, whatever its plural is."""
     assert counted(number, things) == told

@@ -86,7 +86,7 @@ def test_everything_public_can_be_imported() -> None:
     }
     assert kinds <= set(policyd.__all__)
     with pytest.raises(AttributeError, match="nothing"):
-        policyd.nothing  # noqa: B018 -- reading it is the test
+        policyd.nothing  # noqa: B018  reading the attribute is the test
 
 
 def test_an_error_needs_no_transport() -> None:
@@ -98,7 +98,7 @@ def test_an_error_needs_no_transport() -> None:
 
 
 def test_the_version_is_the_packages() -> None:
-    """What pip shows is what the commands and the server tell."""
+    """pip, the commands and the server give the same version."""
     assert importlib.import_module("importlib.metadata").version("policyd") == policyd.__version__
 
 
@@ -106,7 +106,7 @@ def test_the_version_is_the_packages() -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip has installed the wheel.
 
-    Without its dependencies, and with nothing compiled.
+    It has no dependencies, and nothing compiled.
     """
     folder = tmp_path_factory.mktemp("wheel")
     without_compiler = os.environ | {"CC": "/nowhere/cc", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -129,7 +129,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _copy_of_the_sources(folder: Path) -> None:
-    """What git tracks or would track: the build leaves the checkout as it is."""
+    """A copy of what git tracks or would track, so that the build does not change the checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -145,11 +145,11 @@ def _copy_of_the_sources(folder: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)  # mypy reads all of numpy's types
+@pytest.mark.timeout(600)  # mypy reads all types of numpy
 def test_a_users_program_is_checked_against_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """`mypy --strict` accepts a program that uses the whole face.
+    """`mypy --strict` accepts a program that uses the whole public interface.
 
-    It finds a typo and a wrong type.
+    It finds a misspelt option and a wrong type.
     """
     _check_programs(tmp_path, PYTHONPATH=str(installed))
 
@@ -157,7 +157,7 @@ def test_a_users_program_is_checked_against_the_wheel(installed: Path, tmp_path:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_users_program_is_checked_against_an_editable_install(tmp_path: Path) -> None:
-    """As above, by the environment that `make install` makes, outside the checkout."""
+    """The same holds in the environment that `make install` makes, outside the checkout."""
     _check_programs(tmp_path, PYTHONPATH="")
 
 
@@ -183,7 +183,7 @@ def _check_programs(folder: Path, **variables: str) -> None:
 
 
 def test_the_wheel_is_what_is_checked(installed: Path, tmp_path: Path) -> None:
-    """The program above would be checked against the checkout if the wheel were not found first."""
+    """It finds the wheel before the checkout, so the tests above check the wheel."""
     program = "import policyd; print(policyd.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", program],

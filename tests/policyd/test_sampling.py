@@ -23,7 +23,7 @@ CLIP = GaussianDistribution(size=2, squash=GaussianDistribution.CLIP, low=[-1, -
 
 
 def test_one_branch_samples_as_a_discrete_action_does() -> None:
-    """Branch 0 uses draw 0: a MultiDiscrete of one branch is a Discrete."""
+    """Branch 0 uses draw 0, so a MultiDiscrete of one branch is sampled like a Discrete."""
     for row in range(50):
         assert sampling.sample_branches([0.2, 0.5, 0.3], [3], 9, row) == [
             sampling.sample([0.2, 0.5, 0.3], 9, row)
@@ -31,7 +31,7 @@ def test_one_branch_samples_as_a_discrete_action_does() -> None:
 
 
 def test_branch_log_probs_are_those_of_a_distribution() -> None:
-    """Over all actions the probabilities add up to 1, each being the product over its branches."""
+    """Probabilities are products over the branches, and their sum over all actions is 1."""
     probabilities = {
         (a, b): math.exp(branch_log_prob(PROBS, NVEC, (a, b))) for a in range(2) for b in range(3)
     }
@@ -43,7 +43,7 @@ def test_branch_log_probs_are_those_of_a_distribution() -> None:
 def test_branch_frequencies_and_independence() -> None:
     """Over many rows each pair of indices has its own probability.
 
-    An impossible one never comes.
+    An impossible index never occurs.
     """
     drawn = [tuple(sampling.sample_branches(PROBS, NVEC, 4, row)) for row in range(20_000)]
     for action in itertools.product(range(2), range(3)):
@@ -53,7 +53,7 @@ def test_branch_frequencies_and_independence() -> None:
 
 
 def test_bits() -> None:
-    """Certain bits are certain, the others have their frequency and joint probability."""
+    """Certain bits are certain; others have their frequency and joint probability."""
     probs = (0.0, 1.0, 0.3)
     drawn = [sampling.sample_bits(probs, 5, row) for row in range(20_000)]
     assert {(a, b) for a, b, _ in drawn} == {(0, 1)}
@@ -65,7 +65,7 @@ def test_bits() -> None:
 
 
 def test_normals_are_the_inverse_cdf_of_the_midpoints() -> None:
-    """Normals agree with scipy's ndtri to 1e-14, far tails included.
+    """Normals agree with scipy's ndtri to 1e-14, also far from 0.
 
     The midpoint is never 0 or 1.
     """
@@ -78,7 +78,7 @@ def test_normals_are_the_inverse_cdf_of_the_midpoints() -> None:
 
 
 def test_normals_are_standard_normal() -> None:
-    """Rows and draws give independent standard normals: Kolmogorov-Smirnov and correlation."""
+    """Kolmogorov-Smirnov and correlation show independent standard normals over rows and draws."""
     z = np.array([[sampling.standard_normal(11, row, draw) for draw in range(2)] for row in range(5_000)])
     assert scipy.stats.kstest(z[:, 0], "norm").pvalue > 1e-3
     assert scipy.stats.kstest(z[:, 1], "norm").pvalue > 1e-3
@@ -86,7 +86,7 @@ def test_normals_are_standard_normal() -> None:
 
 
 def test_clipped_density_is_the_normal_one() -> None:
-    """CLIP: the density of the unclipped sample."""
+    """With CLIP the density is that of the unclipped sample."""
     mean, std, u = [0.5, -1.0], [0.3, 2.0], [1.7, 0.1]
     wanted = np.sum(scipy.stats.norm.logpdf(u, mean, std))
     assert box_log_prob(CLIP, mean, std, u) == pytest.approx(wanted, rel=1e-12)
@@ -94,7 +94,7 @@ def test_clipped_density_is_the_normal_one() -> None:
 
 
 def test_squashed_density_integrates_to_one() -> None:
-    """TANH: over the box of actions the density adds up to 1."""
+    """With TANH the integral of the density over the box of actions is 1."""
     one = GaussianDistribution(size=1, squash=GaussianDistribution.TANH, low=[2], high=[5])
 
     def density(action: float) -> float:
@@ -106,14 +106,14 @@ def test_squashed_density_integrates_to_one() -> None:
 
 
 def test_squashed_density_stays_finite_far_out() -> None:
-    """Where tanh has saturated the correction is still that of the exact slope."""
+    """Where tanh has saturated, the correction is still computed from the exact slope."""
     far = box_log_prob(TANH, [30.0, -30.0], [1.0, 1.0], [30.0, -30.0])
     assert far == pytest.approx(-math.log(2 * math.pi) - math.log(2.5) - 2 * (math.log(4) - 60), rel=1e-12)
     assert sampling.box_action(TANH, [30.0, -30.0]) == [1.0, 0.0]
 
 
 def test_the_documented_test_values() -> None:
-    """docs/guide/sampling.md's values are these."""
+    """The values in docs/guide/sampling.md are those that the code computes."""
     text = (Path(__file__).parents[2] / "docs/guide/sampling.md").read_text()
     for seed, row in ((42, 7), (0, 0)):
         assert repr(sampling.standard_normal(seed, row, 0)) in text

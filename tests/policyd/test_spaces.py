@@ -58,9 +58,9 @@ SAME = gym.spaces.Dict(
 
 
 def test_members_stand_in_gymnasium_s_order() -> None:
-    """A row is camera, then the tuple's members.
+    """A row is the camera, then the tuple's members.
 
-    The order of gymnasium.spaces.flatten, numbers unencoded.
+    That is the order of gymnasium.spaces.flatten, with numbers as they are.
     """
     SAME.seed(0)
     sample: dict[str, Any] = SAME.sample()
@@ -72,7 +72,7 @@ def test_members_stand_in_gymnasium_s_order() -> None:
 
 
 def test_typed_bytes_are_the_same_rows() -> None:
-    """typed_observations holds one byte a pixel and gives the rows that float32 gives."""
+    """`typed_observations` has one byte per pixel and gives the same rows as float32."""
     SAME.seed(1)
     parts = spaces.leaves(MIXED)
     samples = [SAME.sample() for _ in range(5)]
@@ -83,9 +83,9 @@ def test_typed_bytes_are_the_same_rows() -> None:
 
 
 def test_a_batch_of_members_is_a_batch_of_rows() -> None:
-    """Stacked member by member, observations give the same rows as one by one.
+    """Observations stacked member by member give the same rows as one by one.
 
-    A vector environment stacks them so.
+    A vector environment stacks them in that way.
     """
     SAME.seed(2)
     parts = spaces.leaves(MIXED)
@@ -102,12 +102,12 @@ def test_a_batch_of_members_is_a_batch_of_rows() -> None:
     ("space", "shape"), [(IMAGE, (4, 5, 3)), (VECTOR, (3,)), (CHOICE, (1,)), (MIXED, (68,))]
 )
 def test_the_shape_of_a_request(space: Space, shape: tuple[int, ...]) -> None:
-    """A Box travels in its own shape, a number as one column, the rest as rows."""
+    """A Box is sent in its own shape, a number as one column, and the rest as rows."""
     assert spaces.row_shape(space) == shape
 
 
 def test_wrong_observations_name_their_part() -> None:
-    """A missing member, another shape and half an observation are refused by name."""
+    """A missing member, another shape and half an observation are refused, with the part's name."""
     parts = spaces.leaves(MIXED)
     with pytest.raises(InvalidArgument, match=r"observations\.camera"):
         spaces.flatten(parts, {"rest": ()})
@@ -118,13 +118,13 @@ def test_wrong_observations_name_their_part() -> None:
 
 
 def test_a_space_of_a_later_release_is_refused() -> None:
-    """A description without a known kind is an error, not a guess."""
+    """A description with an unknown kind is an error."""
     with pytest.raises(UnsupportedSpace):
         spaces.leaves(Space())
 
 
 def test_types_hold_what_they_are_given() -> None:
-    """What its part's type cannot hold is refused by name, not wrapped around.
+    """A value that its part's type cannot hold is refused, with the part's name.
 
     Floats may be rounded.
     """

@@ -14,7 +14,7 @@ from policyd import spaces
 def metadata(
     policy: str, observation_shape: tuple[int, ...] = (4,), n: int = 2, *, has_value: bool = True
 ) -> artifact_pb2.PolicyMetadata:
-    """What the artifact says about itself."""
+    """The metadata of an artifact."""
     return artifact_pb2.PolicyMetadata(
         format=1,
         policy=policy,
@@ -30,7 +30,7 @@ def metadata(
 
 
 def fragile(described: artifact_pb2.PolicyMetadata) -> bytes:
-    """A policy that ONNX Runtime cannot run where an element is 100 or more."""
+    """A policy that ONNX Runtime cannot run if an element is 100 or more."""
     made = onnx.load_from_string(model(described))
     nodes = [
         helper.make_node("ReduceMax", ["observations"], ["largest"], axes=[1], keepdims=1),
@@ -45,12 +45,12 @@ def fragile(described: artifact_pb2.PolicyMetadata) -> bytes:
 
 
 def slow(described: artifact_pb2.PolicyMetadata, *, size: int = 1280) -> bytes:
-    """A policy that multiplies two matrices of `size` for nothing in each call: 20 ms or more."""
+    """A policy that multiplies two useless matrices of `size` in each call: 20 ms or more."""
     made = onnx.load_from_string(model(described))
     square = numpy_helper.from_array(np.array([size, size], np.int64), "square")
     nodes = [
         helper.make_node("ReduceMax", ["observations"], ["largest"], keepdims=0),
-        helper.make_node("Mul", ["largest", "no"], ["zero"]),  # known only when it runs
+        helper.make_node("Mul", ["largest", "no"], ["zero"]),  # its value is known only when it runs
         helper.make_node("Expand", ["zero", "square"], ["zeros"]),
         helper.make_node("MatMul", ["zeros", "zeros"], ["product"]),
         helper.make_node("ReduceMax", ["product"], ["nothing"], keepdims=0),
@@ -65,7 +65,7 @@ def slow(described: artifact_pb2.PolicyMetadata, *, size: int = 1280) -> bytes:
 def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int = 64) -> bytes:
     """A ReLU network `features -> hidden -> hidden -> n` with random weights.
 
-    A critic stands beside it.
+    It has a critic, too.
     """
     shape = spaces.row_shape(described.observation_space)
     n = _width(described.distribution)
@@ -105,7 +105,7 @@ def model(described: artifact_pb2.PolicyMetadata, *, seed: int = 0, hidden: int 
 
 
 def _before_the_logits(made: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Puts nodes between `sound_logits`, as the logits are called then, and `action_logits`."""
+    """Inserts nodes between `sound_logits`, as the logits are then called, and `action_logits`."""
     places = [node.output[0] for node in made.graph.node]
     logits = places.index("action_logits")
     made.graph.node[logits].output[0] = "sound_logits"
@@ -114,7 +114,7 @@ def _before_the_logits(made: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> No
 
 
 def _width(distribution: artifact_pb2.Distribution) -> int:
-    """Numbers that determine the distribution of one row, per output of the graph."""
+    """How many numbers determine the distribution of one row, by output of the graph."""
     kind = distribution.WhichOneof("kind")
     if kind == "multi_categorical":
         return sum(distribution.multi_categorical.nvec)
@@ -124,7 +124,7 @@ def _width(distribution: artifact_pb2.Distribution) -> int:
 
 
 def _head(distribution: artifact_pb2.Distribution) -> list[onnx.NodeProto]:
-    """From `out` to the outputs that the distribution has."""
+    """Adds nodes from `out` to the outputs of the distribution."""
     kind = distribution.WhichOneof("kind")
     if kind == "gaussian":
         return [

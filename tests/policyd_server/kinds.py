@@ -65,7 +65,7 @@ OBSERVATIONS = {"vector": VECTOR, "image": IMAGE, "choice": CHOICE, "mixed": MIX
 def metadata(
     actions: str = "discrete", observations: str = "vector", policy: str = "kinds"
 ) -> PolicyMetadata:
-    """What an artifact with these spaces says about itself."""
+    """The metadata of an artifact with these spaces."""
     action_space, distribution = ACTIONS[actions]
     return PolicyMetadata(
         format=1,

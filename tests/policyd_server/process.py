@@ -22,7 +22,7 @@ from policyd_server import front
 from tests.policyd_server import artifacts
 
 ROOT = Path(__file__).resolve().parents[2]
-START_LIMIT = 60.0  # seconds; machines are shared
+START_LIMIT = 60.0  # seconds; the machine is shared
 
 
 class ServerProcess:
@@ -33,7 +33,7 @@ class ServerProcess:
         self.log_path = directory / "policyd_server.log"
         arguments = ["--listen", "127.0.0.1:0", "--port-file", str(self._port_file)]
         arguments += ["--repository", str(repository), "--poll-interval", "0.1", "--workers", "1"]
-        # The default address is anybody's: a trainer that somebody tries out there would answer.
+        # At the default address a trainer could run that belongs to somebody else.
         arguments += ["--trainer", "127.0.0.1:1", *flags]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
@@ -43,7 +43,7 @@ class ServerProcess:
                 env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
             )
         self.killed = False
-        self.may_fail = False  # the test makes it log an unexpected error
+        self.may_fail = False  # whether the test makes it log an unexpected error
         self.address = self._await_address()
         self.channel = grpc.insecure_channel(self.address)
         self.policy = policy_pb2_grpc.PolicyServiceStub(self.channel)
@@ -55,14 +55,14 @@ class ServerProcess:
         return self.log_path.read_text()
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM. Returns the exit code."""
         self.channel.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """SIGKILL, which the test wants."""
+        """Sends SIGKILL, as the test wants."""
         self.killed = True
         self.channel.close()
         self.process.kill()
@@ -75,7 +75,7 @@ class ServerProcess:
                 return self._port_file.read_text().strip()
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log}")
-            time.sleep(0.01)  # another process's file: there is no event to wait for
+            time.sleep(0.01)  # another process writes the file: there is no event to wait for
         self.process.kill()
         raise RuntimeError(f"the server did not start: {self.log}")
 
@@ -91,7 +91,7 @@ def repository(tmp_path: Path) -> ModelRepository:
 
 @pytest.fixture
 def publish(repository: ModelRepository) -> Publish:
-    """Publishes another random policy; `promote` makes it the champion."""
+    """Publishes another random policy. `promote` makes it the champion."""
 
     def publish(policy: str = "cartpole", *, promote: bool = True, **shape: object) -> PublishedVersion:
         seed = len(repository.versions(policy)) if policy in repository.policies() else 0
@@ -106,7 +106,7 @@ def publish(repository: ModelRepository) -> Publish:
 
 
 needs_front = pytest.mark.skipif(not front.AVAILABLE, reason="the front is not compiled: make -B install")
-# Where the front is compiled, grpcio's turn is in `make test-long`: it takes as long once more.
+# With the front compiled, tests on grpcio run in `make test-long`: they take the same time again.
 TRANSPORTS = [
     pytest.param("front", marks=needs_front),
     pytest.param("grpcio", marks=[pytest.mark.long] if front.AVAILABLE else []),
@@ -115,14 +115,14 @@ TRANSPORTS = [
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
-    """Every test of the contract holds over both transports."""
+    """Each test of the contract runs with both transports."""
     transport: str = request.param
     return transport
 
 
 @pytest.fixture
 def start_server(tmp_path: Path, repository: ModelRepository, transport: str) -> Iterator[StartServer]:
-    """Starts servers on the repository; all end with the test, cleanly."""
+    """Starts servers on the repository. All end with the test, without errors."""
     servers: list[ServerProcess] = []
 
     def start(*flags: str) -> ServerProcess:

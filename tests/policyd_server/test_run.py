@@ -32,7 +32,7 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_the_server_imports_no_torch() -> None:
-    """A fresh process that has everything loaded has none of the trainer's modules."""
+    """A new process with everything loaded has none of the trainer's modules."""
     code = "import policyd_server.__main__, policyd_server.app, sys; print('\\n'.join(sys.modules))"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"}
     listed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
@@ -42,7 +42,7 @@ def test_the_server_imports_no_torch() -> None:
 
 
 def test_health_and_reflection(publish: Publish, start_server: StartServer) -> None:
-    """Health answers per service; reflection lists the services and their messages."""
+    """Health has a status per service. Reflection lists the services and their messages."""
     publish()
     server = start_server("--trainer", "127.0.0.1:1")
     health = health_pb2_grpc.HealthStub(server.channel)
@@ -63,7 +63,7 @@ def test_health_and_reflection(publish: Publish, start_server: StartServer) -> N
 
 
 def test_sigterm_drains(publish: Publish, start_server: StartServer) -> None:
-    """Watchers of health see NOT_SERVING and their calls end; the process ends with code 0."""
+    """Watchers of health get NOT_SERVING and their calls end. The exit code is 0."""
     publish()
     server = start_server()
     watched = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
@@ -79,7 +79,7 @@ WRONG_SETTINGS = [("--poll-interval", "-1"), ("--max-batch-rows", "0"), ("--list
 
 @pytest.mark.parametrize("flags", WRONG_SETTINGS)
 def test_wrong_settings_are_named(flags: tuple[str, str], tmp_path: Path) -> None:
-    """A setting out of range ends the start with its name."""
+    """A setting out of range ends the start, and the error names it."""
     code, text = run("--repository", str(tmp_path), *flags)
     assert code == 2
     assert flags[0].removeprefix("--").replace("-", "_") in text
@@ -87,7 +87,7 @@ def test_wrong_settings_are_named(flags: tuple[str, str], tmp_path: Path) -> Non
 
 
 def test_it_starts_quickly(publish: Publish, start_server: StartServer) -> None:
-    """From nothing to the first answer, well within any limit; the benchmark has the figure."""
+    """The first response comes well within any limit. The benchmark has the figure."""
     publish()
     begin = time.monotonic()
     server = start_server()

@@ -24,7 +24,7 @@ def _row(values: list[float]) -> sampling.Float32:
 
 
 def test_the_mixing_function_is_splitmix64() -> None:
-    """The first outputs for seed 0 are the ones that SplitMix64's author publishes."""
+    """The first outputs for seed 0 are those that SplitMix64's author publishes."""
     states = [(k * scalar.GOLDEN) & scalar.MASK64 for k in (1, 2, 3)]
     assert [hex(scalar.mix64(state)) for state in states] == [
         "0xe220a8397b1dcdaf",
@@ -35,7 +35,7 @@ def test_the_mixing_function_is_splitmix64() -> None:
 
 @given(seed=seeds, row=rows, draw=st.integers(0, 5))
 def test_both_paths_draw_the_same_uniform_number(seed: int, row: int, draw: int) -> None:
-    """Plain Python and numpy agree bit for bit, wrapping included."""
+    """Plain Python and numpy agree bit for bit, also when indices wrap around."""
     assert sampling.uniforms(sampling.row_states([seed], [row], [1]), draw)[0] == scalar.uniform(
         seed, row, draw
     )
@@ -49,7 +49,7 @@ def test_requests_of_several_rows_draw_by_their_own_indices(
 ) -> None:
     """Row i of a request draws with first_row + i, modulo 2^64.
 
-    Other requests beside it change nothing.
+    Other requests in the batch change nothing.
     """
     u = sampling.uniforms(sampling.row_states(*zip(*batch, strict=True)), draw)
     assert u.tolist() == [
@@ -59,7 +59,7 @@ def test_requests_of_several_rows_draw_by_their_own_indices(
 
 @given(values=weights, seed=seeds, row=rows)
 def test_both_paths_choose_the_same_action(values: list[float], seed: int, row: int) -> None:
-    """One row by one row or as arrays: the same action, and its logarithm."""
+    """Row by row, or as arrays, the action and its logarithm are the same."""
     probs = _row(values)
     actions = sampling.choose(probs, sampling.uniforms(sampling.row_states([seed], [row], [1])))
     action = scalar.sample(values, seed, row)
@@ -70,7 +70,7 @@ def test_both_paths_choose_the_same_action(values: list[float], seed: int, row: 
 
 @given(values=weights, u=st.sampled_from([0.0, 2.0**-53, 0.5, 1 - 2.0**-53]))
 def test_extreme_numbers_choose_a_possible_action(values: list[float], u: float) -> None:
-    """The ends of [0, 1) choose an action with positive probability, in both paths the same."""
+    """The ends of [0, 1) choose an action with positive probability, the same on both paths."""
     action = scalar.choose(_row(values)[0].tolist(), u)
     assert sampling.choose(_row(values), np.array([u]))[0] == action
     assert values[action] > 0
@@ -85,7 +85,7 @@ def test_rounding_that_leaves_no_index_takes_the_last_possible_one() -> None:
 
 @given(batch=st.lists(st.tuples(seeds, rows), min_size=1, max_size=64), values=weights)
 def test_batch_mates_change_nothing(batch: list[tuple[int, int]], values: list[float]) -> None:
-    """Each row of a batch gets what it gets alone."""
+    """Each row of a batch gets the same as alone."""
     probs = np.repeat(_row(values), len(batch), axis=0)
     each = [seed for seed, _ in batch], [row for _, row in batch], [1] * len(batch)
     u = sampling.uniforms(sampling.row_states(*each))
@@ -95,9 +95,9 @@ def test_batch_mates_change_nothing(batch: list[tuple[int, int]], values: list[f
 
 @pytest.mark.parametrize("seed", [0, 1, 2**63])
 def test_frequencies_follow_the_probabilities(seed: int) -> None:
-    """A chi-square test cannot tell frequencies from probabilities.
+    """A chi-square test finds no difference between frequencies and probabilities.
 
-    Over 200,000 rows of one seed.
+    It uses 200,000 rows of one seed.
     """
     values = np.array([0.5, 0.25, 0.15, 0.09, 0.01], np.float32)
     count = 200_000
@@ -108,7 +108,7 @@ def test_frequencies_follow_the_probabilities(seed: int) -> None:
 
 
 def test_seeds_in_a_row_are_independent() -> None:
-    """First rows of 200,000 neighbouring seeds are uniform, and neighbours are uncorrelated."""
+    """First rows of 200,000 consecutive seeds are uniform, and neighbours are uncorrelated."""
     u = sampling.uniforms(sampling.row_states(range(200_000), [0] * 200_000, [1] * 200_000))
     assert stats.kstest(u, "uniform").pvalue > 1e-4
     assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 0.01
@@ -118,7 +118,7 @@ def test_seeds_in_a_row_are_independent() -> None:
 def test_masked_actions_have_probability_zero_and_the_others_are_renormalised(
     values: list[float], temperature: float, data: st.DataObject
 ) -> None:
-    """Masked: exactly 0. The others keep their ratios and sum to 1."""
+    """Masked probabilities are exactly 0. The others keep their ratios and sum to 1."""
     allowed = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)).filter(any))
     mask = np.array([allowed])
     free = sampling.reweight(_row(values), temperature, None)[0].astype(np.float64)
@@ -131,7 +131,7 @@ def test_masked_actions_have_probability_zero_and_the_others_are_renormalised(
 
 @given(values=logits, temperature=st.floats(1e-3, 1e3))
 def test_temperature_divides_the_logits(values: list[float], temperature: float) -> None:
-    """The answer is the softmax of logits / T, whatever their size, and always a distribution."""
+    """The result is the softmax of logits / T, for any size, and always a distribution."""
     probs = sampling.reweight(_row(values), temperature, None)[0]
     exact = np.exp((np.array(values) - max(values)) / temperature)
     np.testing.assert_allclose(probs, exact / exact.sum(), rtol=1e-5, atol=1e-7)
@@ -149,7 +149,7 @@ def test_reweighting_a_row_does_not_depend_on_the_batch(values: list[list[float]
 
 @given(values=weights)
 def test_the_mode_is_the_first_largest(values: list[float]) -> None:
-    """Both paths agree on the mode."""
+    """Both paths give the same mode."""
     assert (
         sampling.modes(_row(values))[0]
         == scalar.mode(_row(values)[0].tolist())

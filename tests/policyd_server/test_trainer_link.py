@@ -20,7 +20,7 @@ from policyd.runtime.tls import server_credentials
 from policyd_server.trainer_link import TrainerLink
 from tests.conftest import Authority
 
-Tokens = list[object]  # what each call to the trainer carried as its authorization
+Tokens = list[object]  # the authorization of each call to the trainer
 
 
 class _Ear(grpc.ServerInterceptor):
@@ -39,9 +39,9 @@ class _Ear(grpc.ServerInterceptor):
 
 @pytest.fixture
 def trainer(authority: Authority) -> Iterator[tuple[str, Tokens]]:
-    """A peer that takes only callers with a certificate of the authority.
+    """A trainer that accepts only callers with a certificate of the authority.
 
-    Its address, and what it heard.
+    Yields its address, and the tokens of its calls.
     """
     heard: Tokens = []
     server = grpc.server(futures.ThreadPoolExecutor(2), interceptors=[_Ear(heard)])
@@ -70,7 +70,7 @@ def test_a_certificate_and_a_token_are_shown(
 ) -> None:
     """A trainer that demands both gets both.
 
-    A token that was renewed in its file is shown from then on.
+    A token renewed in its file is used from then on.
     """
     address, heard = trainer
     own, token = authority.issue("server"), tmp_path / "token"
@@ -89,7 +89,7 @@ def test_a_certificate_and_a_token_are_shown(
 def test_neither_side_talks_to_strangers(
     authority: Authority, trainer: tuple[str, Tokens], tmp_path: Path
 ) -> None:
-    """A server without a certificate, and one that trusts another authority, reach no trainer."""
+    """A server without a certificate, or with another authority, reaches no trainer."""
     address, heard = trainer
     (tmp_path / "other").mkdir()
     stranger = Authority(tmp_path / "other", "another authority")
@@ -103,12 +103,12 @@ def test_neither_side_talks_to_strangers(
 
 
 def test_without_settings_nothing_is_shown() -> None:
-    """A plain link sends no credentials, whatever the environment holds."""
+    """Without TLS settings no credentials are sent, whatever the environment has."""
     assert TrainerLink().metadata() == []
 
 
 def test_half_a_link_is_refused(tmp_path: Path) -> None:
-    """A certificate needs its key and an authority to check the trainer by; both are named."""
+    """A certificate needs its key and an authority for the trainer. The error names both."""
     with pytest.raises(pydantic.ValidationError, match="trainer_cert and trainer_key come together"):
         TrainerLink(trainer_cert=tmp_path)
     with pytest.raises(pydantic.ValidationError, match="trainer_cert needs trainer_ca"):
@@ -116,7 +116,7 @@ def test_half_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_token_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    """A call without the token would only fail at the trainer: the file is named instead."""
+    """A call without the token could only fail at the trainer, so the error names the file."""
     with pytest.raises(FailedPrecondition, match=r"no-such-token: No such file") as raised:
         TrainerLink(trainer_token_file=tmp_path / "no-such-token").metadata()
     assert raised.value.reason == "NO_TRAINER_TOKEN"

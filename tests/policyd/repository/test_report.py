@@ -16,7 +16,7 @@ HTML = "<html><body><main><h1>Report</h1>\n</main>\n</body></html>"
 
 
 def canary(points: int, seconds: int = 1) -> Canary:
-    """One that was rolled back, with so many looks that had an interval, and one before them."""
+    """A canary that was rolled back, with `looks` looks that had an interval, and one before."""
     made = Canary(state=Canary.ROLLED_BACK, alias="champion", version=2, base_version=1, reason=ATTACK)
     made.actor, made.actor_reason = "ada", ATTACK
     made.start_time.seconds, made.end_time.seconds = seconds, seconds + 60
@@ -29,7 +29,7 @@ def canary(points: int, seconds: int = 1) -> Canary:
 
 
 def test_the_section_stands_at_the_end_and_once() -> None:
-    """In the main part; told again it takes its own place, and another one follows."""
+    """It is in the main part. A second report of it replaces the first; another one follows it."""
     once = with_canary(HTML, canary(2))
     assert once.index("<h1>") < once.index("<section") < once.index("</main>")
     assert with_canary(once, canary(2)) == once
@@ -41,18 +41,18 @@ def test_the_section_stands_at_the_end_and_once() -> None:
 
 
 def test_no_text_is_markup() -> None:
-    """Names and reasons of people stay texts."""
+    """Names and reasons from people stay texts."""
     told = section(canary(3))
     assert "<script" not in told
     assert told.count("&lt;script&gt;") == 2
     assert "rolled back" in told
     assert "mean return 12.5" in told
     assert "no episode" in told
-    assert " style=" not in told  # the page that shows it allows none
+    assert " style=" not in told  # the page that shows the report allows no styles
 
 
 def test_the_picture_has_each_look() -> None:
-    """The band through both ends of each interval, the difference in it, and the share."""
+    """The picture has the band of all intervals, the difference inside it, and the share."""
     assert picture(canary(0)) == ""
     single = ET.fromstring(picture(canary(1)))
     assert (len(single.findall("circle")), len(single.findall("polyline"))) == (1, 1)
@@ -67,12 +67,12 @@ def test_the_picture_has_each_look() -> None:
 
 
 def test_a_report_tells_of_the_canary_whenever_it_was_drawn(tmp_path: Path) -> None:
-    """Drawn before the canary ended it is changed; drawn after it, it tells at once."""
+    """A report drawn before the canary ended gets it added. One drawn after it has it at once."""
     repository = ModelRepository(tmp_path)
     described = artifacts.metadata("small")
     for seed in (0, 1):
         repository.publish("small", {"model.onnx": artifacts.model(described, seed=seed)}, metadata=described)
-    add_canary(repository, "small", canary(3))  # there is no report
+    add_canary(repository, "small", canary(3))  # there is no report yet
     second = repository.read("small", 2)
     assert REPORT not in repository.added_files(second)
     repository.add_files("small", 2, {REPORT: HTML.encode()})

@@ -9,7 +9,7 @@ from policyd.repository import ModelRepository
 def test_every_change_of_a_policy_changes_its_stamp_and_no_other(
     repository: ModelRepository, metadata: PolicyMetadata
 ) -> None:
-    """Publishing, setting and rolling back each give the policy another stamp.
+    """Publishing, setting and rolling back each give the policy a new stamp.
 
     Other policies keep theirs.
     """

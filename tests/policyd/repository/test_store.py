@@ -16,7 +16,7 @@ Publish = Callable[..., PublishedVersion]
 
 
 def test_an_empty_root_is_an_empty_repository(repository: ModelRepository) -> None:
-    """Reading creates nothing and finds nothing."""
+    """Reading an empty root creates nothing and finds nothing."""
     assert repository.policies() == []
     assert repository.sweep() == 0
     assert repository.find_job("cartpole", "job") is None
@@ -26,7 +26,7 @@ def test_an_empty_root_is_an_empty_repository(repository: ModelRepository) -> No
 
 
 def test_versions_are_numbered_from_one(repository: ModelRepository, publish: Publish) -> None:
-    """Each publication takes the next number, and reads back as it was published."""
+    """Each publication takes the next number, and can be read as it was published."""
     published = [publish(b"first"), publish(b"second", job_id="job-2")]
     assert [version.version for version in published] == repository.versions("cartpole") == [1, 2]
     assert repository.policies() == ["cartpole"]
@@ -41,7 +41,7 @@ def test_versions_are_numbered_from_one(repository: ModelRepository, publish: Pu
 def test_files_come_from_paths_and_bytes(
     repository: ModelRepository, raw: Raw, metadata: artifact_pb2.PolicyMetadata, tmp_path: Path
 ) -> None:
-    """A source path is copied, whole and verified, and the source stays."""
+    """A source path is copied whole and verified, and the source stays."""
     curve = tmp_path / "curve.png"
     curve.write_bytes(b"picture")
     files: dict[str, Path | bytes] = {"model.onnx": b"model", "learning_curve.png": curve}
@@ -54,7 +54,7 @@ def test_files_come_from_paths_and_bytes(
 
 
 def test_a_job_publishes_once(repository: ModelRepository, publish: Publish) -> None:
-    """The same job id answers the version that it published before; an empty id never does."""
+    """The same job id returns the version that it has published. An empty id never does."""
     first = publish(b"one", job_id="job")
     assert publish(b"another attempt", job_id="job") == first
     assert repository.find_job("cartpole", "job") == first
@@ -65,7 +65,7 @@ def test_a_job_publishes_once(repository: ModelRepository, publish: Publish) -> 
 def test_numbers_of_deleted_versions_are_not_reused(
     repository: ModelRepository, raw: Raw, publish: Publish
 ) -> None:
-    """Deleting the newest version's folder does not give its number to the next."""
+    """The number of the newest version stays used after its folder is deleted."""
     publish()
     newest = publish()
     for name in raw.names(newest.path):
@@ -78,7 +78,7 @@ def test_numbers_of_deleted_versions_are_not_reused(
 def test_policy_names_are_checked(
     repository: ModelRepository, metadata: artifact_pb2.PolicyMetadata, name: str
 ) -> None:
-    """A name that could leave the repository's folder is refused, naming the field."""
+    """A name that could leave the repository's folder is refused, and the error names the field."""
     with pytest.raises(errors.InvalidArgument, match="policy"):
         repository.publish(name, {"model.onnx": b""}, metadata=metadata)
     with pytest.raises(errors.InvalidArgument, match="policy"):
@@ -89,7 +89,7 @@ def test_policy_names_are_checked(
 def test_file_names_are_checked(
     repository: ModelRepository, metadata: artifact_pb2.PolicyMetadata, name: str
 ) -> None:
-    """A file may not leave the version's folder nor stand in for its description."""
+    """A file may not leave the version's folder nor replace its description."""
     with pytest.raises(errors.InvalidArgument, match="files"):
         repository.publish("cartpole", {"model.onnx": b"", name: b""}, metadata=metadata)
     with pytest.raises(errors.InvalidArgument, match=r"model\.onnx"):
@@ -117,7 +117,7 @@ def test_an_unknown_version_is_not_found(repository: ModelRepository, publish: P
 
 
 def test_a_damaged_model_is_not_read(repository: ModelRepository, raw: Raw, publish: Publish) -> None:
-    """One flipped byte is found before the bytes are trusted, and the description still reads."""
+    """A flipped byte is found before the bytes are used. The description can still be read."""
     model = f"{publish(b'model').path}/model.onnx"
     raw.write(model, b"modeL")
     with pytest.raises(errors.CorruptArtifact, match="sha256"):
@@ -136,7 +136,7 @@ def test_damaged_metadata_is_an_error_of_the_tree(
 ) -> None:
     """A description that cannot be read is a corrupt artifact.
 
-    It does not stop later publications.
+    Later publications still work.
     """
     raw.write(f"{publish(job_id='job').path}/metadata.json", text.encode())
     with pytest.raises(errors.CorruptArtifact, match=r"metadata\.json"):
@@ -145,7 +145,7 @@ def test_damaged_metadata_is_an_error_of_the_tree(
 
 
 def test_a_half_copied_folder_is_no_version(repository: ModelRepository, raw: Raw, publish: Publish) -> None:
-    """A folder without metadata.json is not read, and its number is not taken again."""
+    """A folder without metadata.json is not read, and its number is not used again."""
     publish()
     raw.write("models/cartpole/2/model.onnx", b"mod")
     assert repository.versions("cartpole") == [1]
@@ -155,14 +155,14 @@ def test_a_half_copied_folder_is_no_version(repository: ModelRepository, raw: Ra
 
 
 def test_published_files_are_read_only(disk: ModelRepository, metadata: artifact_pb2.PolicyMetadata) -> None:
-    """Nobody changes a version by accident, and every user may read it."""
+    """Published files are read-only, and every user may read them."""
     directory = disk.root / disk.publish("cartpole", {"model.onnx": b"model"}, metadata=metadata).path
     assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
     assert directory.stat().st_mode & 0o555 == 0o555
 
 
 def test_metadata_json_is_for_people_and_other_programs(raw: Raw, publish: Publish) -> None:
-    """metadata.json holds the digest, the job and the artifact's own description as plain JSON."""
+    """metadata.json has the digest, the job and the artifact's own description as plain JSON."""
     published = publish(job_id="job")
     body = json.loads(raw.read(f"{published.path}/metadata.json"))
     assert body["sha256"] == body["files"]["model.onnx"] == published.digest
@@ -171,7 +171,7 @@ def test_metadata_json_is_for_people_and_other_programs(raw: Raw, publish: Publi
 
 
 def test_a_version_that_no_alias_names_can_be_removed(repository: ModelRepository, publish: Publish) -> None:
-    """It is gone for readers, its number is not used again, and the others stay as they were."""
+    """Readers no longer find it, its number is not used again, and the others stay."""
     first, second, third = publish(b"1"), publish(b"2", job_id="job"), publish(b"3")
     repository.set_alias("cartpole", "champion", 1, actor="a", reason="")
     assert repository.remove("cartpole", 2)
@@ -190,7 +190,7 @@ def test_a_version_that_no_alias_names_can_be_removed(repository: ModelRepositor
 
 
 def test_a_version_that_an_alias_names_stays(repository: ModelRepository, publish: Publish) -> None:
-    """The refusal says which alias it is."""
+    """The refusal names the alias."""
     publish()
     repository.set_alias("cartpole", "canary", 1, actor="a", reason="")
     with pytest.raises(errors.FailedPrecondition, match="named by alias canary"):

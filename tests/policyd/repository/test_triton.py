@@ -38,7 +38,7 @@ def test_the_policys_folder_is_tritons_layout(raw: Raw, publish: Publish) -> Non
 def test_the_config_follows_the_newest_version(
     repository: ModelRepository, raw: Raw, publish: Publish, metadata: artifact_pb2.PolicyMetadata
 ) -> None:
-    """A retrained policy of another shape is described as it is now."""
+    """After a retraining with another shape, the config describes the new version."""
     publish()
     metadata.observation_space.box.shape[:] = [2, 3]
     metadata.has_value = False
@@ -50,7 +50,7 @@ def test_the_config_follows_the_newest_version(
 
 
 def test_what_cannot_be_described_is_refused(metadata: artifact_pb2.PolicyMetadata) -> None:
-    """Metadata without a distribution has no outputs to declare."""
+    """Metadata without a distribution has no outputs to declare, and is refused."""
     metadata.ClearField("distribution")
     with pytest.raises(errors.InvalidArgument, match="distribution"):
         model_config(metadata)

@@ -13,7 +13,7 @@ Publish = Callable[..., PublishedVersion]
 
 
 def test_a_version_that_was_never_judged_has_none(repository: ModelRepository, publish: Publish) -> None:
-    """And an unknown one is not found."""
+    """It has no verdict, and an unknown version is not found."""
     publish()
     assert repository.verdict("cartpole", 1) is None
     with pytest.raises(errors.NotFound):
@@ -23,7 +23,7 @@ def test_a_version_that_was_never_judged_has_none(repository: ModelRepository, p
 def test_the_last_verdict_counts(
     repository: ModelRepository, raw: Raw, metadata: artifact_pb2.PolicyMetadata
 ) -> None:
-    """Later rounds stand beside the published one, which stays as it was.
+    """Verdicts of later rounds are stored beside the published one, which does not change.
 
     The version stays valid.
     """

@@ -18,14 +18,14 @@ from policyd.repository import ModelRepository, location
 
 SPACE = artifact_pb2.Space(box=artifact_pb2.BoxSpace(shape=[4], dtype="float32"))
 DISTRIBUTION = artifact_pb2.Distribution(categorical=artifact_pb2.CategoricalDistribution(n=2))
-# Python's audit events of the calls that change a file system, and of what opens files.
+# Python's audit events for calls that change the file system, and for opening files.
 STEPS = {"open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "fcntl.flock"}
 
 
 def publish_and_promote(
     repository: ModelRepository, policy: str, job_id: str, size: int
 ) -> dict[str, object]:
-    """One publication and one promotion, as a trainer does them."""
+    """Publishes one version and promotes it, as a trainer does."""
     metadata = artifact_pb2.PolicyMetadata(policy=policy, observation_space=SPACE, distribution=DISTRIBUTION)
     content = random.randbytes(size)
     published = repository.publish(policy, {"model.onnx": content}, metadata=metadata, job_id=job_id)
@@ -35,7 +35,7 @@ def publish_and_promote(
 
 
 def forever(root: Path | str, name: str) -> None:
-    """Works until it is killed."""
+    """Works until the process is killed."""
     repository = ModelRepository(root)
     for number in count():
         done = publish_and_promote(repository, "cartpole", f"{name}-{number}", random.randrange(300_000))
@@ -44,7 +44,7 @@ def forever(root: Path | str, name: str) -> None:
 
 
 def at_each_step(root: Path | str) -> None:
-    """Kills a child at its first step, the next at its second, until one comes to its end.
+    """Kills a child at its first step, the next one at its second, and so on until one finishes.
 
     Each has a policy of its own, so that all take the same steps.
     """

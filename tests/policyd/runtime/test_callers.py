@@ -25,7 +25,7 @@ def write(path: Path, *entries: str) -> Path:
 
 
 def test_a_token_names_its_caller_and_a_wrong_one_names_nobody(tmp_path: Path) -> None:
-    """The digest decides; the file never holds the token."""
+    """The digest decides. The file never has the token."""
     known = Callers(write(tmp_path / "callers.yaml", entry(), entry("other", "ops", "[admin]")))
     caller = known.by_token(TOKEN)
     assert caller is not None
@@ -36,7 +36,7 @@ def test_a_token_names_its_caller_and_a_wrong_one_names_nobody(tmp_path: Path) -
 
 
 def test_a_certificate_names_its_caller(tmp_path: Path) -> None:
-    """By common name; a caller without certificate is not found by an empty one."""
+    """The common name decides. A caller without a certificate does not match an empty one."""
     path = write(
         tmp_path / "c.yaml", "  - {name: server, roles: [train], certificate: policyd-server}\n", entry()
     )
@@ -60,7 +60,7 @@ def test_a_certificate_names_its_caller(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_entry_is_named_and_its_content_is_not(tmp_path: Path, line: str, fault: str) -> None:
-    """The error says which field, never what it held: it may have been a token."""
+    """The error names the field but not its content, which may have been a token."""
     with pytest.raises(FailedPrecondition, match=fault) as raised:
         Callers(write(tmp_path / "callers.yaml", line))
     assert "not-a-digest" not in raised.value.message
@@ -70,7 +70,7 @@ def test_a_wrong_entry_is_named_and_its_content_is_not(tmp_path: Path, line: str
 def test_a_changed_file_counts_and_a_broken_one_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are rotated without a restart; a slip of the pen locks nobody out."""
+    """Keys are rotated without a restart. A file with a mistake locks nobody out."""
     monkeypatch.setattr(callers, "POLL", 0.0)
     path = write(tmp_path / "callers.yaml", entry())
     known = Callers(path)

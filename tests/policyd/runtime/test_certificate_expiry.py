@@ -19,15 +19,15 @@ NAME = "policyd_certificate_not_after_seconds"
 
 
 def _ends(certificate: Path) -> float:
-    """As the library says that made it."""
+    """The end of the certificate according to the library that made it."""
     return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
 
 
 @pytest.mark.parametrize("year", [2049, 2050, 2999])
 def test_the_end_is_read(authority: Authority, year: int) -> None:
-    """In both forms of time that certificates have, and of a chain's first.
+    """Both forms of time in certificates are read; of a chain, the earliest end counts.
 
-    From 2050 on it is another form.
+    From 2050 on certificates use the other form.
     """
     files = authority.issue("server")
     template = x509.load_pem_x509_certificate(files.certificate.read_bytes())
@@ -47,7 +47,7 @@ def test_the_end_is_read(authority: Authority, year: int) -> None:
 
 
 def test_the_metric_follows_the_file(authority: Authority) -> None:
-    """A renewed certificate counts; a broken one leaves what was known."""
+    """A renewed certificate counts. With a broken one, the last value stays."""
     files, registry = authority.issue("server", expired=True), CollectorRegistry()
     metric = ExpiryMetric(files.certificate, registry)
     for expired in (True, False):
@@ -62,7 +62,7 @@ def test_the_metric_follows_the_file(authority: Authority) -> None:
 
 
 def test_a_server_tells_when_its_certificate_ends(start_server: StartServer, authority: Authority) -> None:
-    """In /metrics, where it speaks TLS."""
+    """A server that uses TLS has the time in /metrics."""
     files = authority.issue("server")
     tls = ("--transport", "grpcio", "--tls-cert", str(files.certificate), "--tls-key", str(files.key))
     server = start_server("--metrics", "127.0.0.1:0", *tls)

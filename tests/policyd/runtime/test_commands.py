@@ -24,7 +24,7 @@ SERVE = {"policyd-server": (), "policyd-trainer": ("serve",)}
 def _run(command: str, *arguments: str, blocked: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a command in a process of its own.
 
-    Modules in the folder `blocked` come before all others.
+    Modules in the folder `blocked` are found before all others.
     """
     variables = {"COLUMNS": "200"} if blocked is None else {"COLUMNS": "200", "PYTHONPATH": str(blocked)}
     return subprocess.run(
@@ -44,7 +44,7 @@ def test_every_command_tells_its_version(command: str) -> None:
 
 
 def test_help_imports_neither_numpy_nor_grpc() -> None:
-    """`policyctl --help` is quick: what calls and arrays need is imported when a command runs."""
+    """`policyctl --help` is fast: numpy and grpc are imported only when a command runs."""
     program = (
         "import sys\n"
         "from policyd.cli.app import run\n"
@@ -59,7 +59,7 @@ def test_help_imports_neither_numpy_nor_grpc() -> None:
 
 @pytest.mark.parametrize("group", [policyctl, policyd_trainer], ids=["policyctl", "policyd-trainer"])
 def test_the_entries_say_what_the_commands_say(group: LazyGroup) -> None:
-    """Each summary of a group is the first sentence of its command's own help."""
+    """Each summary in a group is the first sentence of the command's own help."""
     context = click.Context(group)
     for name, (path, summary) in group.entries.items():
         module, _, attribute = path.partition(":")
@@ -71,7 +71,7 @@ def test_the_entries_say_what_the_commands_say(group: LazyGroup) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("jobs",)])
 def test_no_summary_is_cut(arguments: tuple[str, ...]) -> None:
-    """Help shows whole sentences, however narrow the terminal is."""
+    """Help shows whole sentences, even in a narrow terminal."""
     done = subprocess.run(
         [sys.executable, "-m", "policyd", *arguments, "--help"],
         env=os.environ | {"COLUMNS": "60"},
@@ -88,9 +88,9 @@ def test_no_summary_is_cut(arguments: tuple[str, ...]) -> None:
     ("command", "package"), [("policyd-server", "uvloop"), ("policyd-trainer", "prometheus_client")]
 )
 def test_a_missing_extra_is_one_line(command: str, package: str, tmp_path: Path) -> None:
-    """Without the packages of its extra a service says what to install.
+    """Without the packages of its extra, a service says what to install.
 
-    `--version` works all the same.
+    `--version` still works.
     """
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('gone', name={package!r})")
     done = _run(command, *SERVE[command], blocked=tmp_path)
@@ -101,7 +101,7 @@ def test_a_missing_extra_is_one_line(command: str, package: str, tmp_path: Path)
 
 
 def test_a_bug_of_ours_is_not_a_missing_extra(tmp_path: Path) -> None:
-    """A module of policyd that does not exist is shown as it is, with its traceback."""
+    """The error for a missing module of policyd itself is shown with its traceback."""
     (tmp_path / "uvloop.py").write_text("import policyd.nowhere")
     done = _run("policyd-server", blocked=tmp_path)
     assert "No module named 'policyd.nowhere'" in done.stderr
@@ -136,7 +136,7 @@ def policyctl_entries() -> Mapping[str, tuple[str, str]]:
 
 
 def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:
-    """A service that is interrupted while it is imported says so, without a traceback."""
+    """Interrupted while modules are imported, a service prints a line, without a traceback."""
     (tmp_path / "uvloop.py").write_text("raise KeyboardInterrupt")
     done = _run("policyd-server", "--help", blocked=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "policyd-server: interrupted\n")

@@ -33,7 +33,7 @@ from policyd.runtime.tls import TlsFiles, channel_credentials, server_credential
 
 
 class _WhoCalls(PolicyServiceServicer):
-    """Answers with the name of the caller."""
+    """Responds with the name of the caller."""
 
     async def Act(self, request: pb.ActRequest, context: Any) -> pb.ActResponse:
         return pb.ActResponse(policy=_name())
@@ -104,7 +104,7 @@ async def serving(callers: Path, tls: TlsFiles | None = None) -> AsyncIterator[s
 
 @pytest.fixture
 def callers(tmp_path: Path) -> Path:
-    """Two callers: one by token, one by certificate."""
+    """Two callers: one with a token, one with a certificate."""
     path = tmp_path / "callers.yaml"
     digest = hashlib.sha256(b"good").hexdigest()
     path.write_text(
@@ -129,7 +129,7 @@ async def code_of(call: Any) -> grpc.StatusCode:
 
 @on_a_loop
 async def test_a_call_needs_valid_credentials_and_the_role(callers: Path) -> None:
-    """Wrong credentials: UNAUTHENTICATED; a missing role: PERMISSION_DENIED.
+    """Wrong credentials give UNAUTHENTICATED, a missing role gives PERMISSION_DENIED.
 
     Health is open to all.
     """
@@ -152,7 +152,7 @@ async def test_a_call_needs_valid_credentials_and_the_role(callers: Path) -> Non
 
 @on_a_loop
 async def test_streams_are_guarded_too(callers: Path) -> None:
-    """Before the first message is read."""
+    """A stream is checked before its first message is read."""
     async with serving(callers) as address, grpc.aio.insecure_channel(address) as channel:
         refused = PolicyServiceStub(channel).StreamAct()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -168,7 +168,7 @@ async def test_streams_are_guarded_too(callers: Path) -> None:
 
 @on_a_loop
 async def test_a_client_certificate_is_a_credential(callers: Path, authority: Any) -> None:
-    """A known one has its caller's roles; an unknown or expired one gets nowhere."""
+    """A known certificate has its caller's roles. An unknown or expired one is refused."""
     async with serving(callers, authority.issue("server")) as address:
         for name, expired, wanted in [
             ("robot", False, grpc.StatusCode.OK),
@@ -183,14 +183,14 @@ async def test_a_client_certificate_is_a_credential(callers: Path, authority: An
 
 @on_a_loop
 async def test_a_server_that_wants_certificates_takes_nobody_without(callers: Path, authority: Any) -> None:
-    """Not even with a good token."""
+    """A good token alone is refused, too."""
     async with serving(callers, authority.issue("server")) as address:
         assert await ask(address, channel_credentials(authority.certificate)) is grpc.StatusCode.UNAVAILABLE
 
 
 @on_a_loop
 async def test_a_renewed_certificate_is_used_without_a_restart(callers: Path, authority: Any) -> None:
-    """The next handshake shows it; a broken one leaves the last good one in use."""
+    """The next handshake uses it. With a broken one the last good one stays in use."""
     files = authority.issue("server", expired=True)
     tls = TlsFiles(files.certificate, files.key)
     credentials = channel_credentials(authority.certificate)
@@ -206,12 +206,12 @@ async def test_a_renewed_certificate_is_used_without_a_restart(callers: Path, au
 async def test_an_authority_is_replaced_without_a_restart(
     callers: Path, authority: Any, tmp_path: Path
 ) -> None:
-    """Old and new stand on every side, then the certificate changes, then the old one goes."""
+    """Both sides trust both authorities, then the certificate changes, then the old one goes."""
     (tmp_path / "new").mkdir()
     successor = type(authority)(tmp_path / "new", "its successor")
     old, new = authority.certificate.read_text(), successor.certificate.read_text()
     files, robots = authority.issue("server"), (authority.issue("robot"), successor.issue("robot"))
-    trusted = tmp_path / "trusted.crt"  # what clients trust
+    trusted = tmp_path / "trusted.crt"  # the authorities that clients trust
     trusted.write_text(old + new)
 
     async def answers(address: str) -> list[bool]:

@@ -14,7 +14,7 @@ from policyd.runtime.lifecycle import STOP_SIGNALS, ignore_stop_signals, port_fi
 
 
 def test_the_port_file_is_there_while_the_service_is(tmp_path: Path) -> None:
-    """It holds the address as a line, replaces an earlier process's, and goes with the service."""
+    """It has the address as a line, replaces an earlier one, and is removed with the service."""
     path = tmp_path / "port"
     path.write_text("127.0.0.1:1\n")
     with port_file(path, "127.0.0.1:50051"):
@@ -24,14 +24,14 @@ def test_the_port_file_is_there_while_the_service_is(tmp_path: Path) -> None:
 
 
 def test_a_file_that_somebody_took_away_is_no_error(tmp_path: Path) -> None:
-    """An operator may have cleaned up; and without a path nothing is written."""
+    """Removing the file by hand is no error. Without a path nothing is written."""
     with port_file(tmp_path / "port", "127.0.0.1:50051"), port_file(None, "127.0.0.1:50051"):
         (tmp_path / "port").unlink()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_named_pipe_gets_the_address(tmp_path: Path) -> None:
-    """Whoever made the pipe waits for the service by reading it; it stays theirs."""
+    """A process that made the pipe can wait for the service by reading it. The pipe stays."""
     os.mkfifo(path := tmp_path / "port")
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(path.read_text)
@@ -42,7 +42,7 @@ def test_a_named_pipe_gets_the_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_sets_the_event(number: signal.Signals) -> None:
-    """Both ask the service to end; neither ends it at once."""
+    """Both signals ask the service to end, and neither ends it at once."""
 
     async def told() -> None:
         stop = stop_signal()
@@ -56,7 +56,7 @@ def test_a_signal_sets_the_event(number: signal.Signals) -> None:
 
 
 def test_signals_after_the_end_change_nothing() -> None:
-    """Between the end of the event loop and the end of the process."""
+    """Signals between the end of the event loop and the end of the process have no effect."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         ignore_stop_signals()

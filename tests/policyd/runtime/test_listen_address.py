@@ -14,14 +14,14 @@ from policyd.runtime import listen_address
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"])
 def test_loopback_needs_nothing(address: str) -> None:
-    """Only this machine reaches it."""
+    """An address on loopback needs no TLS, because only this machine can reach it."""
     assert listen_address.is_loopback(address)
     listen_address.check(address, tls=False, insecure=False)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "*:1"])
 def test_elsewhere_needs_tls_or_an_explicit_word(address: str) -> None:
-    """Everything that is not loopback for certain is refused without."""
+    """An address that is not certainly loopback is refused without TLS or --insecure."""
     with pytest.raises(FailedPrecondition, match="--insecure") as raised:
         listen_address.check(address, tls=False, insecure=False)
     assert raised.value.reason == "INSECURE_LISTEN"
@@ -33,7 +33,7 @@ def test_elsewhere_needs_tls_or_an_explicit_word(address: str) -> None:
     "address", ["", "localhost", ":1", "localhost:http", "localhost:65536", "localhost:" + "9" * 5000]
 )
 def test_what_is_no_address_is_an_error(address: str) -> None:
-    """The message names the setting."""
+    """The error names the setting."""
     with pytest.raises(InvalidArgument, match="listen"):
         listen_address.check(address, tls=False, insecure=False)
 
@@ -43,7 +43,7 @@ def test_what_is_no_address_is_an_error(address: str) -> None:
     ["policyd_server", "policyd_trainer serve", "policyd_trainer train --policy p --env CartPole-v1"],
 )
 def test_a_repository_that_is_a_file_is_refused_at_the_start(command: str, tmp_path: Path) -> None:
-    """One line names the option and the file; nothing is listened on."""
+    """One line names the option and the file, and nothing is listened on."""
     file = tmp_path / "file"
     file.touch()
     whole = [sys.executable, "-m", *command.split(), "--repository", str(file)]

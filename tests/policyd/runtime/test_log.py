@@ -15,7 +15,7 @@ from policyd.runtime.log_limit import LogLimit
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """Where the JSON log of this test goes."""
+    """The stream for this test's JSON log."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     stream = io.StringIO()
@@ -25,7 +25,7 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def test_a_record_is_one_line_with_fields_and_request_id(lines: io.StringIO) -> None:
-    """Fields stand beside the message, line breaks stay inside the JSON."""
+    """Fields are beside the message, and line breaks stay inside the JSON."""
     token = log.request_id.set("r-1")
     logging.getLogger("policyd.audit").info("two\nlines", extra={"fields": {"caller": "ci"}})
     log.request_id.reset(token)
@@ -37,7 +37,7 @@ def test_a_record_is_one_line_with_fields_and_request_id(lines: io.StringIO) -> 
 
 
 def test_an_exception_keeps_its_traceback(lines: io.StringIO) -> None:
-    """As one field of the same line."""
+    """The traceback is one field of the same line."""
     try:
         raise ValueError("no")
     except ValueError:
@@ -47,7 +47,7 @@ def test_an_exception_keeps_its_traceback(lines: io.StringIO) -> None:
 
 
 def test_text_for_people_has_one_line_a_record() -> None:
-    """What a client sent forges no line: neither in a message nor in an exception's text."""
+    """A client cannot forge a line: neither in a message nor in an exception's text."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(log.TextFormatter(log.TEXT))
@@ -70,7 +70,7 @@ def test_text_for_people_has_one_line_a_record() -> None:
 def test_equal_tracebacks_are_logged_some_times_only(
     lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each client is told an id nevertheless, and whether the log has it."""
+    """Each client still gets an id, and the information whether the log has it."""
     monkeypatch.setattr(log, "_limit", LogLimit(2, 60.0))
     logger = logging.getLogger("x")
     told = [log.unexpected(logger, "it failed", ValueError("no")).message for _ in range(100)]
@@ -80,7 +80,7 @@ def test_equal_tracebacks_are_logged_some_times_only(
 
 
 def test_a_client_that_hangs_up_is_no_error(lines: io.StringIO) -> None:
-    """grpc.aio's traceback about an answer that nobody takes any more is left out; others stay."""
+    """grpc.aio's traceback for a response that no client takes is left out; others stay."""
     logger = logging.getLogger("grpc._cython.cygrpc")
     logger.error("ExecuteBatchError raised in core by servicer method [/a/b]")
     logger.error("Exception in callback")

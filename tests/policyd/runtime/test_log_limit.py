@@ -4,17 +4,17 @@ from policyd.runtime.log_limit import MAX_KEYS, LogLimit, and_others
 
 
 class Clock:
-    """Time that stands still until it is told."""
+    """A clock that the test sets."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """The time of the clock."""
         return self.now
 
 
 def test_the_first_of_each_window_pass_and_the_others_are_counted() -> None:
-    """The first line of the next window tells how many were left out."""
+    """The first line of the next window says how many lines were left out."""
     clock = Clock()
     limit = LogLimit(2, 10.0, clock)
     assert [limit.passes("a") for _ in range(5)] == [0, 0, None, None, None]
@@ -26,7 +26,7 @@ def test_the_first_of_each_window_pass_and_the_others_are_counted() -> None:
 
 
 def test_keys_are_bounded() -> None:
-    """A client that makes up keys takes no memory."""
+    """A client that invents keys uses no memory."""
     limit = LogLimit(1, 10.0, Clock())
     for key in range(3 * MAX_KEYS):
         assert limit.passes(key) == 0

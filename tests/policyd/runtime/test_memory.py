@@ -22,7 +22,7 @@ print((before - own_bytes()) // 2**20)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
 def test_free_blocks_below_one_in_use_are_given_back() -> None:
-    """Most of 100 MiB, in a process of its own."""
+    """A process of its own gives back most of 100 MiB."""
     done = subprocess.run(
         [sys.executable, "-c", BLOCKS], capture_output=True, text=True, timeout=60, check=True
     )

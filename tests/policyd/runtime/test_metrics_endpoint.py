@@ -25,7 +25,7 @@ def _has(host: str) -> bool:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_port_is_known_before_anything_is_served(host: str) -> None:
-    """Nobody else gets it, and it answers while there is a registry."""
+    """No other process gets the port, and it responds as soon as there is a registry."""
     if not _has(host):
         pytest.skip(f"{host} is no address of this machine")
     registry = CollectorRegistry()
@@ -41,6 +41,6 @@ def test_the_port_is_known_before_anything_is_served(host: str) -> None:
 
 
 def test_without_an_address_there_is_none() -> None:
-    """Then nothing is measured."""
+    """Without an address nothing is measured."""
     with metrics_endpoint(None) as endpoint:
         assert endpoint is None

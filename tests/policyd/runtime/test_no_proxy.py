@@ -22,9 +22,9 @@ VARIABLES = ("no_proxy", "NO_PROXY", "no_grpc_proxy", "grpc_proxy", "HTTP_PROXY"
 
 @pytest.fixture(autouse=True)
 def _proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that does not answer, in the environment."""
+    """Sets a proxy that does not respond in the environment."""
     for name in VARIABLES:
-        monkeypatch.setenv(name, "")  # also puts back what the code sets
+        monkeypatch.setenv(name, "")  # the fixture also restores what the code sets
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -57,7 +57,7 @@ def paths() -> Iterator[tuple[list[str], int]]:
             self.send_error(404)
 
         def log_message(self, *_: Any) -> None:
-            """Nothing."""
+            """Logs nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -68,7 +68,7 @@ def paths() -> Iterator[tuple[list[str], int]]:
 def test_object_storage_on_loopback_is_asked_itself(
     paths: tuple[list[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store's own answer comes back, not the proxy's silence."""
+    """The store's own response comes back, although the proxy does not respond."""
     asked, port = paths
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
@@ -79,7 +79,7 @@ def test_object_storage_on_loopback_is_asked_itself(
 
 
 def test_traces_reach_a_collector_on_loopback() -> None:
-    """They are sent as gRPC, which reads the same variables."""
+    """Traces are sent by gRPC, which reads the same variables, and still arrive."""
     with collecting() as (collector, endpoint):
         tracing = Tracing("tested", endpoint)
         with tracing.job("job-1", ""):

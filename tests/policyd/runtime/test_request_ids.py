@@ -19,13 +19,13 @@ MADE = re.compile("[0-9a-f]{16}")
 
 
 def _lines(server: ServerProcess, **having: str) -> list[dict[str, Any]]:
-    """Log lines with these fields."""
+    """The log lines with these fields."""
     lines = [json.loads(line) for line in server.log.splitlines()]
     return [line for line in lines if having.items() <= line.items()]
 
 
 def _promote(server: ServerProcess, *metadata: tuple[str, str]) -> str:
-    """The id under which a promotion is in the audit log, which is written before the answer."""
+    """The id of a promotion in the audit log, which is written before the response."""
     before = len(_lines(server, logger="policyd.audit"))
     request = pb.SetAliasRequest(policy="cartpole", alias="champion", version=1)
     server.policy.SetAlias(request, metadata=metadata, timeout=20)
@@ -34,7 +34,7 @@ def _promote(server: ServerProcess, *metadata: tuple[str, str]) -> str:
 
 
 def test_the_callers_id_is_taken(start_server: StartServer, publish: Publish) -> None:
-    """Whatever a log may hold; otherwise, and without one, the server makes one for each call."""
+    """An id that a log may contain is taken. Otherwise the server makes one for each call."""
     publish()
     server = start_server("--log-format", "json")
     assert _promote(server, ("x-request-id", "ci/42")) == "ci/42"
@@ -52,9 +52,9 @@ def test_an_unexpected_error_is_found_by_its_id(
     start_server: StartServer,
     given: tuple[tuple[str, str], ...],
 ) -> None:
-    """The client is told the id that the log line with the traceback has.
+    """The client gets the id of the log line with the traceback.
 
-    Of Act, too, where none is made.
+    That holds for Act, too, for which no id is made otherwise.
     """
     described = artifacts.metadata("fragile")
     repository.publish("fragile", {"model.onnx": artifacts.fragile(described)}, metadata=described)

@@ -19,7 +19,7 @@ from policy_api.v1 import training_pb2_grpc as stubs
 from policyd import errors
 from policyd.runtime import rpc, status
 
-SENT_AS_IT_IS = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")  # by gRPC's encoding
+SENT_AS_IT_IS = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")  # in gRPC's encoding
 
 
 def _error_for(job_id: str) -> Exception:
@@ -44,7 +44,7 @@ class _AioService(stubs.TrainingServiceServicer):
 
 
 def _failures(port: int, job_id: str) -> Iterator[errors.PolicydError]:
-    """What a unary call and a stream's second message raise at the client."""
+    """The errors that a unary call and a stream's second message raise at the client."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = stubs.TrainingServiceStub(channel)
         with pytest.raises(grpc.RpcError) as unary:
@@ -74,7 +74,7 @@ def _over_asyncio(job_id: str) -> list[errors.PolicydError]:
 def test_a_domain_error_arrives_as_itself() -> None:
     """The client gets a domain error with its code, message and reason.
 
-    In calls and in streams.
+    That holds in calls and in streams.
     """
     for failure in _over_asyncio("7"):
         assert isinstance(failure, errors.NotFound)
@@ -82,7 +82,7 @@ def test_a_domain_error_arrives_as_itself() -> None:
 
 
 def test_an_unexpected_error_stays_inside(caplog: pytest.LogCaptureFixture) -> None:
-    """The client sees a generic INTERNAL; the log has the whole error."""
+    """The client gets a generic INTERNAL. The log has the whole error."""
     with caplog.at_level(logging.ERROR, logger="policyd.runtime.rpc"):
         for failure in _over_asyncio("secret"):
             assert isinstance(failure, errors.Internal)
@@ -91,9 +91,9 @@ def test_an_unexpected_error_stays_inside(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_long_message_still_fits_into_the_headers() -> None:
-    """Messages and fields are cut before the headers' limit drops the whole status.
+    """Messages and fields are shortened, because over the limit gRPC drops the whole status.
 
-    In any alphabet.
+    That holds in any alphabet.
     """
     for character in ("x", "%", "\n", "é", "行", "🦆", "\udc80"):
         text = character * 100_000

@@ -19,13 +19,13 @@ LEAVES = [kind for kind in _tree(errors.PolicydError) if kind not in (errors.Pol
 
 @pytest.mark.parametrize("kind", LEAVES, ids=lambda kind: kind.__name__)
 def test_every_domain_error_is_mapped(kind: type[errors.PolicydError]) -> None:
-    """Each error of the tree has a status code by the table, not by the fallback."""
+    """Each error of the tree has its status code in the table, without the fallback."""
     assert any(issubclass(kind, mapped) for mapped, _ in status.CODES)
     assert status.code_of(kind("message")) is not grpc.StatusCode.OK
 
 
 def test_an_invalid_argument_names_its_field() -> None:
-    """The status carries a BadRequest that names the field, what came and what was wanted."""
+    """The status has a BadRequest with the field, the value that came and what was expected."""
     answer = status.to_status(errors.InvalidArgument.of("temperature", got=-1, wanted="above 0"))
     bad = error_details_pb2.BadRequest()
     assert any(detail.Unpack(bad) for detail in answer.details)
@@ -35,7 +35,7 @@ def test_an_invalid_argument_names_its_field() -> None:
 
 
 def test_a_retryable_error_says_when() -> None:
-    """RetryInfo holds the delay in seconds."""
+    """RetryInfo has the delay in seconds."""
     answer = status.to_status(errors.Exhausted("full", retry_after=0.25))
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in answer.details)
@@ -43,6 +43,6 @@ def test_a_retryable_error_says_when() -> None:
 
 
 def test_what_cannot_succeed_later_says_so() -> None:
-    """A limit that the same request will always exceed carries no RetryInfo."""
+    """If the same request can never succeed, there is no RetryInfo."""
     answer = status.to_status(errors.Exhausted("too large", retry_after=math.inf))
     assert not any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in answer.details)

@@ -31,7 +31,7 @@ def load_slow(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
 
 
 def test_tickets_are_answered_in_another_thread(load: Load) -> None:
-    """Each ends once, with a decision, and not in the thread that brought it."""
+    """Each ticket ends once, with a decision, in another thread than the one that brought it."""
     calls = SlowCalls(Batcher(max_rows=100))
     calls.start()
     ended = threading.Semaphore(0)
@@ -52,7 +52,7 @@ def test_tickets_are_answered_in_another_thread(load: Load) -> None:
 
 @needs_compiler
 def test_plain_requests_take_turns_with_tickets(load_slow: LoadedVersion) -> None:
-    """All are answered, in few calls; whoever does not wait any more is left out."""
+    """All get responses, in few calls. Requests whose caller has gone are left out."""
     batcher = Batcher(max_rows=100)
     calls = SlowCalls(batcher)
     ended = threading.Semaphore(0)
@@ -80,7 +80,7 @@ def test_plain_requests_take_turns_with_tickets(load_slow: LoadedVersion) -> Non
 
 
 def test_a_full_queue_refuses(load: Load) -> None:
-    """Before the thread runs nothing is taken out, so the bound is met exactly."""
+    """Before the thread runs nothing leaves the queue, so the bound is reached exactly."""
     calls = SlowCalls(Batcher(max_rows=2))
     for _ in range(2):
         calls.push(Ticket(load("p", 2), bytes(16), 1))

@@ -28,9 +28,9 @@ REQUESTS = 3000
 
 
 def _request(rng: random.Random, model: LoadedVersion) -> ActRequest:
-    """A random request: mostly small, some larger than one call.
+    """A random request, mostly small, sometimes larger than one call.
 
-    Masks, temperatures and modes mixed in.
+    Masks, temperatures and modes vary.
     """
     rows = rng.choice([1, 1, 1, 2, 3, 7, 30, 65, 200] + [MAX_CALL_ROWS + 500] * (rng.random() < 0.01))
     arrays = np.random.default_rng(rng.getrandbits(32))
@@ -49,7 +49,7 @@ def _request(rng: random.Random, model: LoadedVersion) -> ActRequest:
 
 
 def _check(request: ActRequest, model: LoadedVersion, answer: ActResponse) -> None:
-    """The answer is what the definition gives for these rows alone."""
+    """Checks that the response is what the definition gives for these rows alone."""
     x = np.frombuffer(request.observations.raw, np.float32).reshape(-1, 4)
     (logits, probs), values = model.infer(x)
     if request.HasField("action_mask") or request.HasField("temperature"):
@@ -69,19 +69,19 @@ def _check(request: ActRequest, model: LoadedVersion, answer: ActResponse) -> No
 
 
 def _actor(max_rows: int) -> Actor:
-    """Without a repository: the tests name the version themselves."""
-    resolver = VersionResolver(Follower(None, LoadedVersions(0)))  # type: ignore[arg-type]  # never asked
+    """A batcher without a repository: the tests name the version themselves."""
+    resolver = VersionResolver(Follower(None, LoadedVersions(0)))  # type: ignore[arg-type]  # is never called
     batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows))
     return Actor(resolver, batcher, max_rows=10_000)
 
 
 async def _answered(actor: Actor, model: LoadedVersion, request: ActRequest, *, quick: bool) -> bytes:
-    """The answer; not `quick`: through the queue, whatever is asked."""
+    """The response. Unless `quick`, the request goes through the queue."""
     return (_in_place(actor, model, request) if quick else None) or await actor.act_with(model, request)
 
 
 def _in_place(actor: Actor, model: LoadedVersion, request: ActRequest) -> bytes | None:
-    """As the front answers plain requests. None: it has to queue."""
+    """The response in the way that the front handles plain requests; None: it has to queue."""
     payload = request.SerializeToString()
     actor.reader.remember(payload, request)
     plain = actor.reader.read_for(payload, model)
@@ -90,7 +90,7 @@ def _in_place(actor: Actor, model: LoadedVersion, request: ActRequest) -> bytes 
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_thousands_of_concurrent_requests_each_get_their_own_rows(load: Load, quick: bool) -> None:
-    """Mixed sizes, seeds, masks, temperatures and versions, all in flight at once."""
+    """Requests of mixed sizes, seeds, masks, temperatures and versions are in flight at once."""
     rng = random.Random(4)
     models = [load("p", seed) for seed in range(3)]
     asked = [(_request(rng, model), model) for model in rng.choices(models, k=REQUESTS)]
@@ -102,7 +102,7 @@ def test_thousands_of_concurrent_requests_each_get_their_own_rows(load: Load, qu
         )
 
     answers = asyncio.run(run())
-    assert len(set(answers)) == REQUESTS  # versions and seeds differ, so no answer is another's
+    assert len(set(answers)) == REQUESTS  # versions and seeds differ, so no two responses are equal
     for (request, model), answer in zip(asked, answers, strict=True):
         _check(request, model, ActResponse.FromString(answer))
 
@@ -110,7 +110,7 @@ def test_thousands_of_concurrent_requests_each_get_their_own_rows(load: Load, qu
 def test_every_batch_size_gives_a_row_the_same_answer(load: Load) -> None:
     """Row i has the same probabilities and action in batches of 1 to 1024 rows.
 
-    Probabilities are equal bit for bit.
+    The probabilities are equal bit for bit.
     """
     model = load("p", 9)
     x = np.random.default_rng(2).normal(size=(1024, 4)).astype(np.float32)
@@ -132,9 +132,9 @@ def test_every_batch_size_gives_a_row_the_same_answer(load: Load) -> None:
 
 
 def test_a_full_queue_refuses_at_once_and_drains(load: Load) -> None:
-    """Beyond its bound: Exhausted with a delay; what waits is answered.
+    """Beyond its bound a request gets Exhausted with a delay, and waiting ones get responses.
 
-    Then the queue takes more.
+    Then the queue accepts more.
     """
     model = load("p", 1)
     batcher = Batcher(max_rows=10)
@@ -166,7 +166,7 @@ def test_what_nobody_waits_for_is_not_computed(load: Load) -> None:
 def test_a_large_request_does_not_hold_up_small_ones(load: Load) -> None:
     """Small requests that come after large ones are in the very next call.
 
-    Large ones move on in each call.
+    Large ones advance in each call.
     """
     model = load("p", 3)
     queue = FairQueue(max_rows=1_000_000)
@@ -191,7 +191,7 @@ def test_a_large_request_does_not_hold_up_small_ones(load: Load) -> None:
 
 
 def test_versions_take_turns(load: Load) -> None:
-    """Two versions with long queues are called alternately."""
+    """Two versions with long queues are called in turn."""
     first, second = load("p", 4), load("p", 5)
     queue = FairQueue(max_rows=1_000_000)
     for model in (first, second):
@@ -201,7 +201,7 @@ def test_versions_take_turns(load: Load) -> None:
 
 
 def test_a_call_that_fails_ends_its_tickets(load: Load) -> None:
-    """Rows that are not finite fail alone; their neighbours in the same call are answered."""
+    """Rows that are not finite fail alone. Their neighbours in the call get responses."""
     model = load("p", 6)
     ended: list[Ticket] = []
     make = partial(Ticket, model, done=ended.append)

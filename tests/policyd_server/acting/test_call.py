@@ -26,7 +26,7 @@ from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion, load_version
 from tests.policyd_server import artifacts, kinds
 
-HUGE = np.full(4, 3e38, np.float32)  # finite; the first layer makes an infinity of it, the next NaN
+HUGE = np.full(4, 3e38, np.float32)  # finite; the first layer makes an infinity of it, the next one NaN
 GOOD = np.zeros(4, np.float32)
 
 
@@ -39,7 +39,7 @@ def load(folder: Path, model: bytes, metadata: artifact_pb2.PolicyMetadata) -> L
 
 @pytest.fixture
 def policy(tmp_path: Path) -> LoadedVersion:
-    """A sound policy."""
+    """A policy that works."""
     metadata = artifacts.metadata("cartpole")
     return load(tmp_path, artifacts.model(metadata), metadata)
 
@@ -51,7 +51,7 @@ def tickets(model: LoadedVersion, *observations: np.ndarray, **more: object) -> 
 
 
 def answered(made: list[Ticket]) -> list[Exception | None]:
-    """How each ended, after one call for all of them."""
+    """How each ticket ended, after one call for all of them."""
     for ticket in made:
         ticket.taken = ticket.rows
     call.answer([Slice(ticket, 0, ticket.rows) for ticket in made])
@@ -69,7 +69,7 @@ def test_a_request_with_nan_is_refused_and_others_are_answered(policy: LoadedVer
 
 
 def test_a_mask_of_impossible_actions_is_refused(tmp_path: Path) -> None:
-    """Logits of minus infinity are good; a mask that allows nothing else leaves no distribution."""
+    """Logits of minus infinity are allowed, but a mask that leaves only those is refused."""
     metadata = artifacts.metadata("cartpole", has_value=False)
     made = onnx.load_from_string(artifacts.model(metadata))
     artifacts._before_the_logits(
@@ -86,7 +86,7 @@ def test_a_mask_of_impossible_actions_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["squashed", "clipped", "multi_binary", "multi_discrete"])
 def test_every_kind_of_action_is_checked(tmp_path: Path, kind: str) -> None:
-    """No distribution answers with NaN."""
+    """NaN is found for every kind of distribution."""
     metadata = kinds.metadata(kind)
     policy = load(tmp_path, artifacts.model(metadata), metadata)
     shape = policy.observation_shape
@@ -98,7 +98,7 @@ def test_every_kind_of_action_is_checked(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.skipif(not compiled.AVAILABLE, reason="needs the compiled path")
 def test_the_compiled_path_leaves_such_requests_to_the_other(policy: LoadedVersion) -> None:
-    """Of requests that one call answers, only the one with NaN has no answer there."""
+    """Of requests in one call, only the one with NaN gets no response there."""
     assert policy.bound is not None
     payloads = [observations.tobytes() for observations in (GOOD, HUGE, GOOD)]
     answers = policy.bound.answers([((None, 0, 1, len(payload)), payload) for payload in payloads])
@@ -108,7 +108,7 @@ def test_the_compiled_path_leaves_such_requests_to_the_other(policy: LoadedVersi
 
 
 def test_the_log_has_some_lines_only(policy: LoadedVersion, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that sends it a thousand times does not fill the log, and there is no traceback."""
+    """A thousand such requests do not fill the log, and there is no traceback."""
     call._limit = type(call._limit)(call.UNUSABLE_LOGGED, call.UNUSABLE_WINDOW)
     with caplog.at_level(logging.ERROR):
         for _ in range(1000):
@@ -118,7 +118,7 @@ def test_the_log_has_some_lines_only(policy: LoadedVersion, caplog: pytest.LogCa
 
 
 def test_the_observer_hears_of_it(policy: LoadedVersion) -> None:
-    """What counts requests sees the ticket's error."""
+    """The observer that counts requests gets the ticket's error."""
     seen: list[Exception | None] = []
 
     class Observer:

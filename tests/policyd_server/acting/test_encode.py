@@ -32,7 +32,7 @@ def version(load: Load) -> LoadedVersion:
 def test_hand_written_answers_are_protobufs(
     version: LoadedVersion, rows: int, seed: int, columns: dict[str, bytes], pinned: bool
 ) -> None:
-    """Raw answers parse as the messages that they stand for, on their own and in a stream."""
+    """Raw responses can be parsed as their messages, alone and in a stream."""
     answer = encode.raw_answer(version, rows, seed, columns)
     arrays = {
         name: IntArray(raw=data) if name == "actions" else FloatArray(raw=data)
@@ -44,7 +44,7 @@ def test_hand_written_answers_are_protobufs(
         digest=version.digest,
         batch_size=rows,
         seed=seed,
-        **arrays,  # type: ignore[arg-type]  # each name has its own type
+        **arrays,  # type: ignore[arg-type]  # each name has a type of its own
     )
     assert ActResponse.FromString(answer) == expected
     streamed = StreamActResponse.FromString(encode.stream_answer(answer, pinned=pinned))

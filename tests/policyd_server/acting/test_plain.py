@@ -35,7 +35,7 @@ def version(load: Load) -> LoadedVersion:
 
 @pytest.fixture(scope="module")
 def loaded_versions(version: LoadedVersion) -> LoadedVersions:
-    """Several policies, each with a champion and that version by its number."""
+    """Several policies, each with a champion and the same version by its number."""
     loaded_versions = LoadedVersions(9)
     loaded_versions.set_policies(POLICIES)
     for policy in POLICIES:
@@ -77,9 +77,9 @@ def test_what_is_recognised_is_what_protobuf_reads(
     selector: dict[str, int | str],
     likes: list[tuple[int | None, int]],
 ) -> None:
-    """A request and others that begin like it.
+    """A request and others with the same beginning are recognised.
 
-    The version that they name, and where observations stand.
+    The version and the place of the observations are those that protobuf reads.
     """
     request.MergeFrom(ActRequest(**selector))  # type: ignore[arg-type]
     reader, payload = PlainReader(loaded_versions, MAX_ROWS), request.SerializeToString()
@@ -118,7 +118,7 @@ def test_what_is_recognised_is_what_protobuf_reads(
 def test_pixels_are_recognised_by_the_names(
     seed: int | None, first_row: int, rows: int, cut: int, traffic_key: str
 ) -> None:
-    """A request of any number of rows. What cannot be one is left to protobuf."""
+    """A request with any number of rows is recognised. A malformed one is left to protobuf."""
     model = _of_pixels()
     loaded_versions = LoadedVersions(9)
     loaded_versions.swap("camera", {"champion": model})
@@ -144,7 +144,7 @@ def test_pixels_are_recognised_by_the_names(
 
 @needs_compiler
 def test_floats_beside_pixels_are_recognised_by_their_own_header() -> None:
-    """A policy for images is asked with float32, too. The longer header decides."""
+    """A policy for images accepts float32, too. The longer header decides."""
     model = _of_pixels()
     loaded_versions = LoadedVersions(9)
     loaded_versions.swap("camera", {"champion": model})
@@ -161,7 +161,7 @@ def test_floats_beside_pixels_are_recognised_by_their_own_header() -> None:
 
 @needs_compiler
 def test_what_was_found_goes_with_a_swap(load: Load) -> None:
-    """After a swap the next request of a known kind is for the new version.
+    """After a swap, the next request of a known kind gets the new version.
 
     Nothing keeps the old one.
     """
@@ -182,7 +182,7 @@ def test_what_was_found_goes_with_a_swap(load: Load) -> None:
 
 
 def test_the_memory_is_bounded(loaded_versions: LoadedVersions) -> None:
-    """However many names clients invent, a bounded number of beginnings is remembered."""
+    """However many names clients invent, the number of remembered beginnings is bounded."""
     reader = PlainReader(loaded_versions, MAX_ROWS)
     for number in range(3 * plain.MAX_HEADERS):
         rows = FloatArray(raw=bytes(16))
@@ -198,7 +198,7 @@ def test_the_memory_is_bounded(loaded_versions: LoadedVersions) -> None:
 
 @given(number=u64, before=st.binary(max_size=3), after=st.binary(max_size=3))
 def test_varints_survive_the_way_there_and_back(number: int, before: bytes, after: bytes) -> None:
-    """What is written is read, wherever it stands; cut short it is not a number."""
+    """A written number can be read at any place. Cut short, it is not a number."""
     written = varint(number)
     end = len(before) + len(written)
     assert read_varint(before + written + after, len(before)) == (number, end)
@@ -206,13 +206,13 @@ def test_varints_survive_the_way_there_and_back(number: int, before: bytes, afte
 
 
 def test_numbers_alone_are_no_key() -> None:
-    """A seed, a first row and the wish for the mode say nothing of an episode."""
+    """A seed, a first row and the mode do not identify an episode."""
     numbers = ActRequest(seed=2**64 - 1, first_row=2**62, deterministic=True)
     assert key_behind(b"before" + numbers.SerializeToString(), 6) == ""
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_a_decision_that_is_cut_short_is_left_to_protobuf(cut: int) -> None:
-    """No error, which would end the loop that answers everybody."""
+    """It raises no error, which would end the loop for all requests."""
     whole = ActRequest(decisions=[Decision(episode_id="an episode")]).SerializeToString()
     assert key_behind(b"before" + whole[:-cut], 6) is None

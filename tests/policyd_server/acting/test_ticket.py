@@ -13,7 +13,7 @@ from tests.policyd_server.conftest import Load
 
 
 class Waiting:
-    """A call that holds its ticket, as those of the transports do."""
+    """A call that holds its ticket, like those of the transports."""
 
     def __init__(self, ticket: Ticket) -> None:
         self.ticket = ticket
@@ -21,7 +21,7 @@ class Waiting:
         ticket.done = self.end
 
     def end(self, ticket: Ticket) -> None:
-        """Told of its end."""
+        """Is called at the end."""
         assert ticket is self.ticket
         self.ended += 1
 
@@ -37,7 +37,7 @@ class Waiting:
 def test_the_end_frees_a_ticket_without_a_garbage_collection(
     end: Callable[[Ticket], None], load: Load
 ) -> None:
-    """Its observations may be large; `done` is called once."""
+    """A ticket, whose observations may be large, is freed at its end. `done` is called once."""
     call = Waiting(Ticket(load("p", 1), bytes(16), 1))
     gone = weakref.ref(call)
     gc.collect()

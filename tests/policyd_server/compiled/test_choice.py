@@ -30,9 +30,9 @@ pieces = st.lists(st.builds(Piece, u64, u64, st.integers(1, 4), st.booleans()), 
 
 @given(asked=pieces, data=st.data())
 def test_each_row_gets_what_the_definition_gives(asked: list[Piece], data: st.DataObject) -> None:
-    """Any seeds, indices (modulo 2^64) and modes: the same actions.
+    """Any seeds, indices (modulo 2^64) and modes give the defined actions.
 
-    Logarithms to one step of float32.
+    Logarithms agree to one step of float32.
     """
     rows = [(piece, index) for piece in asked for index in range(piece.rows)]
     table = data.draw(st.lists(weights, min_size=len(rows), max_size=len(rows)))
@@ -46,8 +46,8 @@ def test_each_row_gets_what_the_definition_gives(asked: list[Piece], data: st.Da
 
 @given(asked=pieces, data=st.data())
 def test_arrays_give_the_same(asked: list[Piece], data: st.DataObject) -> None:
-    """What the server does where nothing is compiled: the same actions."""
-    from policyd_server.heads import categorical  # noqa: PLC0415 -- its choice of arrays
+    """numpy, used where nothing is compiled, gives the same actions."""
+    from policyd_server.heads import categorical  # noqa: PLC0415  its choice in numpy
 
     rows = sum(piece.rows for piece in asked)
     probs = np.array(data.draw(st.lists(weights, min_size=rows, max_size=rows)), np.float32)
@@ -57,14 +57,14 @@ def test_arrays_give_the_same(asked: list[Piece], data: st.DataObject) -> None:
 @pytest.mark.parametrize("row", [[0, 0], [math.nan, math.nan], [0, math.nan], [-1, 0]])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_what_is_no_distribution_is_an_error(row: list[float], deterministic: bool) -> None:
-    """Nothing is chosen where nothing is positive; nothing beside the array is read."""
+    """Without a positive probability nothing is chosen. Nothing outside the array is read."""
     probs: Float32 = np.array([[1, 0], row], np.float32)
     with pytest.raises(ValueError, match="without a positive probability"):
         decide(probs, [Piece(1, 0, 2, deterministic)])
 
 
 def test_rounding_that_leaves_no_index_takes_the_last_possible_one() -> None:
-    """Sums of subnormal probabilities, where u * total rounds up to the total."""
+    """With subnormal probabilities, u * total may round up to the total."""
     tiny = np.float32(1e-45)
     probs = np.array([[tiny, tiny, 0]] * 200, np.float32)
     actions, _ = decide(probs, [Piece(5, 0, 200, deterministic=False)])
@@ -72,6 +72,6 @@ def test_rounding_that_leaves_no_index_takes_the_last_possible_one() -> None:
 
 
 def test_more_rows_than_probabilities_are_an_error() -> None:
-    """Pieces that do not fit their call are refused before anything is read."""
+    """Arrays that do not fit their call are refused before anything is read."""
     with pytest.raises(ValueError, match="more than 2 rows"):
         decide(np.full((2, 2), 0.5, np.float32), [Piece(0, 0, 3, deterministic=False)])

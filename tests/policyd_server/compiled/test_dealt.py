@@ -52,14 +52,14 @@ def both(split: Split, payload: bytes) -> tuple[Any, Any]:
 
 @given(splits, requests)
 def test_the_choice_is_pythons(split: Split, request: ActRequest) -> None:
-    """By key or by chance; and each says alike that protobuf must read the request."""
+    """C and Python choose the same, by key or at random, or both leave the request to protobuf."""
     compiled_choice, choice = both(split, BEFORE + request.SerializeToString())
     assert compiled_choice == choice
 
 
 @given(splits, requests, st.data())
 def test_the_choice_is_pythons_for_damaged_requests(split: Split, request: ActRequest, data: Any) -> None:
-    """Bytes that are missing, others or too many: the same choice, and never an error."""
+    """With missing, changed or additional bytes they choose the same, and never raise."""
     payload = bytearray(BEFORE + request.SerializeToString())
     begin = data.draw(st.integers(0, len(payload)))
     payload[begin : begin + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
@@ -69,14 +69,14 @@ def test_the_choice_is_pythons_for_damaged_requests(split: Split, request: ActRe
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_a_request_that_is_cut_short_is_left_to_protobuf(cut: int) -> None:
-    """It says what is wrong; the loop goes on."""
+    """Protobuf says what is wrong, and the loop goes on."""
     whole = ActRequest(decisions=[Decision(episode_id="an episode")]).SerializeToString()
     split = Split(VERSIONS[0], ((0.5, VERSIONS[1]),), "salt")
     assert both(split, BEFORE + whole[:-cut]) == (None, None)
 
 
 def test_a_key_goes_where_every_server_sends_it() -> None:
-    """Keys and salts beyond one block of the hash, too."""
+    """That holds also for keys and salts longer than one block of the hash."""
     for size in (1, 60, 127):
         for salt in ("s", "s" * 100, "s" * 300):
             split = Split(VERSIONS[0], ((0.4, VERSIONS[1]), (0.3, VERSIONS[2])), salt)

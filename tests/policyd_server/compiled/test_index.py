@@ -45,7 +45,7 @@ def recorded(policy: str) -> bool:
 
 
 def outcomes_of(recorder: Recorder) -> None:
-    """One episode is sealed, and one step has an outcome: later decisions of both do not count."""
+    """Seals one episode and gives one step an outcome. Later decisions of both do not count."""
     for name, end in (("sealed", pb.TERMINATED), ("e", pb.GOES_ON)):
         step = pb.RecordedStep(step=0)
         recorder.decide(pb.DecisionRecord(policy="a", episode_id=name, step=step))
@@ -56,7 +56,7 @@ def outcomes_of(recorder: Recorder) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(records, max_size=20), st.integers(1, 5))
 def test_it_is_the_same_as_one_by_one(decisions: list[pb.DecisionRecord], size: int) -> None:
-    """What is open, what is sealed, and what a recorder that starts again finds."""
+    """Open and sealed episodes, and what a recorder that starts again finds, are the same."""
     with TemporaryDirectory() as folder:
         one, many = Recorder(Path(folder) / "one"), Recorder(Path(folder) / "many")
         for recorder in (one, many):
@@ -80,7 +80,7 @@ def test_it_is_the_same_as_one_by_one(decisions: list[pb.DecisionRecord], size: 
 
 
 def contents(book: Book) -> list[object]:
-    """The open episodes without the times."""
+    """The open episodes without their times."""
     return [
         (key, each.subject, each.caller, sorted(each.places), each.parts, each.segments)
         for key, each in book.episodes.items()
@@ -88,7 +88,7 @@ def contents(book: Book) -> list[object]:
 
 
 def sealed(recorder: Recorder) -> list[pb.Episode]:
-    """Every episode, sealed now: each step is read from its place in the journal."""
+    """Every episode, sealed now. Each step is read from its place in the journal."""
     episodes = []
     for policy in ("a", "b", "ö"):
         recorder.seal_silent(policy, 0.0)
@@ -100,7 +100,7 @@ def sealed(recorder: Recorder) -> list[pb.Episode]:
 
 @pytest.mark.parametrize("damaged", [b"\1\0\0", b"\5\0\0\0abc", b"\2\0\0\0\x0a\x05", b"\2\0\0\0\xff\xff"])
 def test_a_damaged_message_enters_nothing(damaged: bytes) -> None:
-    """ValueError, although the records before are good."""
+    """ValueError is raised, although the records before are valid."""
     book = Book()
     good = joined([pb.DecisionRecord(policy="a", episode_id="e").SerializeToString()])
     with pytest.raises(ValueError, match="DecisionRecord"):

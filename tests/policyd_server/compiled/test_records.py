@@ -33,7 +33,7 @@ decisions = st.builds(
 
 
 class Asked:
-    """One request to rows with fixed probabilities, and what was recorded."""
+    """One request to rows with fixed probabilities, and its records."""
 
     def __init__(self, request: ActRequest, *, caller: bytes = b"", values: bool = True) -> None:
         rng = np.random.default_rng(3)
@@ -55,7 +55,7 @@ class Asked:
 
 
 def request(*named: Decision, rows: int | None = None, **fields: int) -> ActRequest:
-    """A request with one row a name."""
+    """A request with one row per name."""
     n = len(named) if rows is None else rows
     raw = np.arange(1, n * ELEMENTS + 1, dtype="<f4").tobytes()
     return ActRequest(observations=FloatArray(raw=raw), decisions=named, **fields)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def request(*named: Decision, rows: int | None = None, **fields: int) -> ActRequ
 @settings(deadline=None)
 @given(named=st.lists(decisions, min_size=1, max_size=5), caller=names, values=st.booleans())
 def test_records_are_what_protobuf_writes(named: list[Decision], caller: str, values: bool) -> None:
-    """Every field is the request's or the answer's own, and nothing is left over."""
+    """Every field is that of the request or the response, and nothing is left over."""
     asked = Asked(request(*named, first_row=5), caller=caller.encode(), values=values)
     answer = ActResponse.FromString(asked.answer or b"")
     assert answer.seed == seed_of("cartpole", named[0])
@@ -94,13 +94,13 @@ def test_records_are_what_protobuf_writes(named: list[Decision], caller: str, va
 
 @given(decisions)
 def test_the_seed_of_a_name_is_the_same_without_a_compiler(name: Decision) -> None:
-    """C and Python hash alike, so that a retry draws the same whichever way it takes."""
+    """C and Python compute the same hash, so that a retry draws the same on both paths."""
     found = named_seed(b"cartpole", name.episode_id.encode(), name.agent_id.encode(), name.step)
     assert found == seed_of("cartpole", name)
 
 
 def test_a_seed_of_the_clients_own_stays() -> None:
-    """The name gives a seed only where the request has none."""
+    """The name gives a seed only if the request has none."""
     answer = Asked(request(Decision(episode_id="e"), seed=11)).answer
     assert ActResponse.FromString(answer or b"").seed == 11
 
@@ -119,7 +119,7 @@ def test_a_seed_of_the_clients_own_stays() -> None:
     ],
 )
 def test_what_may_be_wrong_is_left_to_protobuf(wrong: ActRequest) -> None:
-    """No answer and no record: the request takes the way that says what is wrong."""
+    """There is neither a response nor a record. The slow path says what is wrong."""
     asked = Asked(wrong)
     assert asked.answer is None
     assert asked.records == []

@@ -27,9 +27,9 @@ RECEIPT = ActResponse(policy="p", version=3, digest="d" * 64).SerializeToString(
 
 
 class Call:
-    """Buffers as a bound session has them.
+    """Buffers like those of a bound session.
 
-    `run` tells what it was called with and computes nothing.
+    `run` notes its arguments and computes nothing.
     """
 
     def __init__(self, *, values: bool = True) -> None:
@@ -44,7 +44,7 @@ class Call:
         self.read.append(self.observations[:rows].tobytes())
 
     def answers(self, *requests: ActRequest | bytes) -> list[bytes | None]:
-        """To requests that begin as `_request` does."""
+        """Responses to requests that begin like those of `_request`."""
         return self.rows.answers([_asked(request) for request in requests])
 
 
@@ -68,9 +68,9 @@ def _begin(rows: int) -> bytes:
 
 
 def _expected(call: Call, request: ActRequest, start: int) -> bytes:
-    """The answer as protobuf writes it, drawn by the definition.
+    """The response as protobuf writes it, drawn by the definition.
 
-    Its logarithms are the answer's own.
+    Its logarithms are taken from the response.
     """
     rows = len(request.observations.raw) // (4 * ELEMENTS)
     probs = call.probs[start : start + rows]
@@ -92,9 +92,9 @@ def _expected(call: Call, request: ActRequest, start: int) -> bytes:
 @settings(deadline=None)
 @given(batch=st.lists(st.tuples(st.integers(1, 30), u64, u64), min_size=1, max_size=9), values=st.booleans())
 def test_answers_are_what_protobuf_writes(batch: list[tuple[int, int, int]], values: bool) -> None:
-    """Requests get their own rows, by as few calls as hold neighbours.
+    """Requests get their own rows, in as few calls as possible.
 
-    Seeds of any size, 0 among them.
+    Seeds have any size, 0 included.
     """
     call = Call(values=values)
     requests = [_request(rows, seed=seed, first_row=first) for rows, seed, first in batch]
@@ -107,7 +107,7 @@ def test_answers_are_what_protobuf_writes(batch: list[tuple[int, int, int]], val
         found = ActResponse.FromString(answer or b"")
         exact = ActResponse.FromString(_expected(call, request, start))
         logs, wanted_logs = (np.frombuffer(each.log_probs.raw, np.float32) for each in (found, exact))
-        # Libraries differ in a logarithm's last bit.
+        # The last bit of a logarithm differs between libraries.
         np.testing.assert_array_max_ulp(logs, wanted_logs, maxulp=1)
         exact.log_probs.raw = found.log_probs.raw
         assert answer == exact.SerializeToString()
@@ -119,10 +119,10 @@ def _field(number: int, wire_type: int, data: bytes) -> bytes:
     return varint(number << 3 | wire_type) + data
 
 
-# Fields of every wire type, known and unknown, in any order and as often as may be.
+# Fields of every wire type, known and unknown, in any order and repeated.
 fields = st.one_of(
     st.builds(lambda n, v: _field(n, 0, varint(v)), st.sampled_from([5, 6, 7, 2, 11, 30]), u64),
-    st.builds(lambda n: _field(n, 0, b"\x85\x80\x00"), st.sampled_from([5, 6])),  # a long way to write 5
+    st.builds(lambda n: _field(n, 0, b"\x85\x80\x00"), st.sampled_from([5, 6])),  # a long encoding of 5
     st.builds(lambda n, end: _field(n, 0, b"\xff" * 9 + end), st.sampled_from([5, 6]),
               st.sampled_from([b"\x01", b"\x02", b"\x7f", b"\xff\x01"])),  # 64 bits and more
     st.builds(lambda v: _field(9, 5, np.float32(v).tobytes()), st.floats(0.125, 8, width=32)),
@@ -143,9 +143,9 @@ fields = st.one_of(
 def test_whatever_follows_is_never_read_otherwise_than_by_protobuf(
     tail: list[bytes], cut: int, order: random.Random
 ) -> None:
-    """Unknown and repeated fields, other orders, cut messages.
+    """Unknown and repeated fields, other orders and cut messages are tried.
 
-    As protobuf reads them, or not at all.
+    They are read as protobuf reads them, or not at all.
     """
     parts = [_request(1).SerializeToString(), *tail]
     payload = b"".join(parts)
@@ -168,7 +168,7 @@ def test_whatever_follows_is_never_read_otherwise_than_by_protobuf(
 
 
 def _pixels(rows: int, **fields: int) -> tuple[tuple[None, int, int, int], bytes]:
-    """A request with uint8 observations, as a reader recognises it."""
+    """A request with uint8 observations, in the form that a reader recognises."""
     pixels = np.random.default_rng(rows).integers(0, 256, rows * ELEMENTS, np.uint8).tobytes()
     payload = ActRequest(policy="p", typed_observations=pixels, **fields).SerializeToString()  # type: ignore[arg-type]
     names = len(ActRequest(policy="p").SerializeToString())
@@ -178,7 +178,7 @@ def _pixels(rows: int, **fields: int) -> tuple[tuple[None, int, int, int], bytes
 @settings(deadline=None)
 @given(rows=st.integers(1, MAX_ROWS), seed=u64, first_row=u64)
 def test_pixels_are_the_same_question_as_floats(rows: int, seed: int, first_row: int) -> None:
-    """Their answer is that to the same numbers as float32."""
+    """Pixels as uint8 get the same response as the same numbers in float32."""
     call, fields = Call(), {"seed": seed, "first_row": first_row}
     asked = _pixels(rows, **fields)
     numbers = np.frombuffer(asked[1][asked[0][1] :], np.uint8).astype(np.float32).tobytes()
@@ -190,7 +190,7 @@ def test_pixels_are_the_same_question_as_floats(rows: int, seed: int, first_row:
 
 
 def test_pixels_without_a_seed_are_given_one() -> None:
-    """As other requests are."""
+    """Such a request gets a seed, like other requests."""
     answers = Call().rows.answers([_pixels(1), _pixels(1)])
     first, second = (ActResponse.FromString(answer or b"").seed for answer in answers)
     assert first != second
@@ -202,7 +202,7 @@ def test_pixels_without_a_seed_are_given_one() -> None:
 def test_bytes_before_pixels_are_never_read_otherwise_than_by_protobuf(
     data: st.DataObject, rows: int
 ) -> None:
-    """Whatever stands between the names and the pixels: as protobuf reads it, or not at all."""
+    """Any bytes between names and pixels are read as protobuf reads them, or not at all."""
     (_, start, _, names), payload = _pixels(rows, seed=data.draw(u64), first_row=data.draw(u64))
     middle = bytearray(payload[names:start])
     for _ in range(data.draw(st.integers(0, 2))):
@@ -224,7 +224,7 @@ def test_bytes_before_pixels_are_never_read_otherwise_than_by_protobuf(
 @pytest.mark.parametrize("number", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 13, 39])
 def test_what_is_not_finite_is_left_to_others(number: float, place: int) -> None:
-    """One such number refuses its request and no other."""
+    """A number that is not finite refuses its own request and no other."""
     call = Call()
     bad = _request(10)
     numbers = np.zeros(40, np.float32)
@@ -237,7 +237,7 @@ def test_what_is_not_finite_is_left_to_others(number: float, place: int) -> None
 
 
 def test_extreme_finite_numbers_are_taken() -> None:
-    """The largest, the smallest and the negative zero are numbers like others."""
+    """The largest and smallest numbers and negative zero are accepted like others."""
     request = _request(1)
     request.observations.raw = np.array([3.4028235e38, -3.4028235e38, 1e-45, -0.0], np.float32).tobytes()
     assert Call().answers(request) != [None]
@@ -247,7 +247,7 @@ def test_extreme_finite_numbers_are_taken() -> None:
     ("start", "rows"), [(-1, 1), (0, 0), (0, -1), (0, MAX_ROWS + 1), (10**6, 1), (0, 2**61), (2**63 - 1, 1)]
 )
 def test_rows_that_are_not_there_are_refused(start: int, rows: int) -> None:
-    """Nothing beside the request is read, nothing beside the buffers written."""
+    """Nothing outside the request is read, and nothing outside the buffers is written."""
     call = Call()
     for numbers in (start, 0):
         assert call.rows.answers([((None, start, rows, numbers), bytes(16 * 3))]) == [None]
@@ -255,7 +255,7 @@ def test_rows_that_are_not_there_are_refused(start: int, rows: int) -> None:
 
 
 def test_buffers_of_different_lengths_are_refused() -> None:
-    """Nothing is written beside a buffer that is too short."""
+    """Nothing is written outside a buffer that is too short."""
     call = Call()
     assert call.values is not None
     for probs, values in ((call.probs[1:], call.values), (call.probs, call.values[:-1])):
@@ -264,7 +264,7 @@ def test_buffers_of_different_lengths_are_refused() -> None:
 
 
 def test_without_a_seed_each_answer_names_its_own() -> None:
-    """Different seeds, each a varint of nine bytes, so that all answers have one size."""
+    """The seeds differ. Each is a varint of nine bytes, so that all responses have one size."""
     answers = Call().answers(*[_request(1)] * 50)
     assert len({ActResponse.FromString(answer or b"").seed for answer in answers}) == 50
     assert len({len(answer or b"") for answer in answers}) == 1
@@ -272,7 +272,7 @@ def test_without_a_seed_each_answer_names_its_own() -> None:
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0])
 def test_no_distribution_is_no_answer_and_leaves_nothing_behind(wrong: float) -> None:
-    """Where a graph gives NaN, an infinity or zeros only that request has no answer.
+    """If a graph gives NaN, an infinity or zeros, only that request has no response.
 
     The next one has.
     """
@@ -289,7 +289,7 @@ def test_no_distribution_is_no_answer_and_leaves_nothing_behind(wrong: float) ->
 
 
 def test_what_a_call_raises_is_raised() -> None:
-    """ONNX Runtime's own errors reach whoever asked."""
+    """The caller gets ONNX Runtime's own errors."""
     call = Call()
 
     def run(_: int) -> None:

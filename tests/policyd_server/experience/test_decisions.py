@@ -14,7 +14,7 @@ def _request(*decisions: Decision, **fields: int) -> ActRequest:
 
 
 def test_a_retry_draws_with_the_same_seed() -> None:
-    """The seed follows from policy, episode, agent and step; a seed of the client's own stays."""
+    """The seed follows from policy, episode, agent and step. A seed of the client stays."""
     first, again = (_request(Decision(episode_id="e", agent_id="a", step=3)) for _ in range(2))
     other = _request(Decision(episode_id="e", agent_id="a", step=4))
     own = _request(Decision(episode_id="e"), seed=7)
@@ -35,14 +35,14 @@ def test_a_retry_draws_with_the_same_seed() -> None:
     ],
 )
 def test_a_malformed_name_is_refused_with_its_place(field: str, decision: Decision) -> None:
-    """The row and the field are named; the good row before it is not."""
+    """The error names the row and the field, and not the good row before it."""
     with pytest.raises(InvalidArgument) as raised:
         check_decisions(_request(Decision(episode_id="good"), decision), rows=2)
     assert [violation.field for violation in raised.value.violations] == [field]
 
 
 def test_names_are_one_a_row_and_only_for_what_is_sampled() -> None:
-    """Fewer names than rows and deterministic requests are refused; a good request passes."""
+    """Fewer names than rows, and deterministic requests, are refused; a good request passes."""
     named = Decision(episode_id="e")
     check_decisions(_request(named), rows=1)
     with pytest.raises(InvalidArgument, match="decisions"):

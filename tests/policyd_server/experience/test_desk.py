@@ -20,7 +20,7 @@ POLICY = "p"
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A desk of a policy that records."""
+    """The desk of a policy that records."""
     monkeypatch.setattr(module, "CONFIG_SECONDS", 0.0)
     configure(tmp_path, keep=True)
     desk = Desk(tmp_path)
@@ -34,7 +34,7 @@ def configure(root: Path, *, keep: bool) -> None:
 
 
 def seal(desk: Desk, name: str) -> None:
-    """One episode of one step, decided and reported."""
+    """Seals one episode of one step, which is decided and reported."""
     step = pb.RecordedStep(step=0, version=1, observation=b"seen by " + name.encode())
     desk.recorder.decide(pb.DecisionRecord(policy=POLICY, episode_id=name, step=step))
     outcome = pb.Outcome(episode_id=name, reward=1, end=pb.TERMINATED)
@@ -44,7 +44,7 @@ def seal(desk: Desk, name: str) -> None:
 
 
 def test_observations_are_forgotten_once_they_were_learned_from(desk: Desk, tmp_path: Path) -> None:
-    """Not before, and only where the policy's configuration says so; what came later stays."""
+    """They are kept until then, or if the configuration does not say so. Later ones stay."""
     seal(desk, "a")
     [first] = read_sealed(tmp_path / "episodes" / POLICY)
     write_learned(tmp_path, POLICY, Learned(first.after, 1, 1))

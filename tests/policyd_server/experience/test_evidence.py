@@ -16,7 +16,7 @@ POLICY = "p"
 
 
 def _play(recorder: Recorder, episode: str, version: int, began: float, reward: float | None) -> None:
-    """Decides one step, and reports it unless `reward` is None: then the episode is given up."""
+    """Decides one step, and reports it. If `reward` is None, the episode is given up."""
     step = pb.RecordedStep(version=version)
     step.decide_time.FromNanoseconds(int(began * 1e9))
     recorder.decide(pb.DecisionRecord(policy=POLICY, episode_id=episode, step=step))
@@ -26,7 +26,7 @@ def _play(recorder: Recorder, episode: str, version: int, began: float, reward: 
 
 
 def test_episodes_are_compared_up_to_the_oldest_that_is_open(tmp_path: Path) -> None:
-    """Equal starts, a missing outcome, other versions and an open episode."""
+    """Start times, a missing outcome, other versions and an open episode are handled."""
     recorder = Recorder(tmp_path)
     desk, begin = EvidenceDesk(recorder), time.time()
 
@@ -49,5 +49,5 @@ def test_episodes_are_compared_up_to_the_oldest_that_is_open(tmp_path: Path) -> 
     _play(recorder, "later", 2, time.time() + 60, 100.0)
     assert ask() == Evidence(found.champion, found.canary, 0, 0, behind=False)
     recorder.seal_silent(POLICY, -1)
-    assert ask().canary.reported.n == 3  # "later" begins after now
+    assert ask().canary.reported.n == 3  # "later" begins after this moment
     recorder.close()

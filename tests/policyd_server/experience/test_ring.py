@@ -34,23 +34,23 @@ def writer(kind: str, descriptor: int) -> Any:
 
 
 class Ends:
-    """A worker and a recorder, and what each record should be."""
+    """A worker and a recorder, and the records that are expected."""
 
     def __init__(self, kind: str, capacity: int = CAPACITY) -> None:
         self.descriptor = ring.create(capacity)
         self.worker = writer(kind, self.descriptor)
         self.recorder = RingReader(os.dup(self.descriptor))
-        self.waiting: deque[bytes] = deque()  # put and not read
-        self.read: deque[bytes] = deque()  # read and not released
+        self.waiting: deque[bytes] = deque()  # put, but not read
+        self.read: deque[bytes] = deque()  # read, but not released
         self._number = 0
 
     def close(self) -> None:
-        """Both have ended."""
+        """Closes both ends."""
         self.recorder.close()
         os.close(self.descriptor)
 
     def step(self, name: str, size: int) -> bool:
-        """One step of either; whether a record was put."""
+        """Does one step of one end. Returns whether a record was put."""
         if name == "put":
             return self._put(size)
         if name == "read":
@@ -60,7 +60,7 @@ class Ends:
         elif name == "release":
             self.recorder.release()
             self.read.clear()
-        else:  # the recorder dies: another one gets again what was not released
+        else:  # the recorder dies; the next one gets again what was not released
             self.recorder.close()
             self.recorder = RingReader(os.dup(self.descriptor))
             self.waiting, self.read = self.read + self.waiting, deque()
@@ -77,7 +77,7 @@ class Ends:
 
 @given(st.lists(steps, max_size=60))
 def test_all_is_read_in_order_and_both_writers_do_the_same(todo: list[tuple[str, int]]) -> None:
-    """Around the end of the memory, when it is full, and after a recorder's end."""
+    """It holds around the end of the memory, in a full ring, and after a recorder's end."""
     ends = [Ends(kind) for kind in KINDS]
     for name, size in todo:
         put = [each.step(name, size) for each in ends]
@@ -91,7 +91,7 @@ def test_all_is_read_in_order_and_both_writers_do_the_same(todo: list[tuple[str,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_ring_takes_more_once_something_is_released(kind: str) -> None:
-    """What was only read may be needed by the next recorder."""
+    """Records that were only read may be needed by the next recorder, so they take up room."""
     ends = Ends(kind)
     while ends.step("put", 50):
         pass
@@ -105,7 +105,7 @@ def test_a_full_ring_takes_more_once_something_is_released(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_recorder_that_keeps_up_needs_little_memory(kind: str) -> None:
-    """The worker begins at the front again long before the end."""
+    """The worker starts again at the front long before the end of the memory."""
     ends = Ends(kind, 1 << 20)
     for _ in range(4000):
         ends.step("put", 1000)
@@ -117,9 +117,9 @@ def test_a_recorder_that_keeps_up_needs_little_memory(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bell_is_wanted_by_who_sleeps(kind: str) -> None:
-    """Once: it is awake then. It does not go to sleep over something that it has not read."""
+    """A sleeping recorder wants one bell. With unread records it does not go to sleep."""
     ends = Ends(kind)
-    assert ends.worker.wants_bell()  # nobody has looked yet
+    assert ends.worker.wants_bell()  # no read has happened yet
     assert not ends.worker.wants_bell()
     assert ends.recorder.may_sleep()
     assert ends.worker.wants_bell()

@@ -24,7 +24,7 @@ POLICY = "robot"
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[socket.socket]:
-    """Where a recorder would listen: the first connection starts one."""
+    """The address where a recorder would listen. The first connection starts one."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
         listening.listen()
@@ -70,7 +70,10 @@ def set_mode(root: Path, mode: pb.ExperienceConfig.Mode.ValueType) -> None:
 
 
 def test_nobody_connects_while_nothing_is_recorded(tmp_path: Path, listener: socket.socket) -> None:
-    """Without a configuration and in mode OFF; after RECORD the very next decision goes out."""
+    """Without a configuration and in mode OFF there is none.
+
+    After RECORD the next decision is sent.
+    """
     sender = DecisionSender(str(tmp_path / "socket"), RecordedPolicies(tmp_path))
     sender.record(b"one", 1, POLICY)
     set_mode(tmp_path, pb.ExperienceConfig.OFF)
@@ -87,7 +90,7 @@ def test_nobody_connects_while_nothing_is_recorded(tmp_path: Path, listener: soc
 
 
 def test_a_damaged_configuration_stops_no_decision(tmp_path: Path, listener: socket.socket) -> None:
-    """The recorder tells of it; acting goes on."""
+    """The recorder reports the damage, and acting goes on."""
     set_mode(tmp_path, pb.ExperienceConfig.RECORD)
     ExperienceConfigs(tmp_path).path(POLICY).write_text("{")
     sender = DecisionSender(str(tmp_path / "socket"), RecordedPolicies(tmp_path))
@@ -99,7 +102,7 @@ def test_a_damaged_configuration_stops_no_decision(tmp_path: Path, listener: soc
 
 
 def test_a_recorder_that_sleeps_is_woken(recording: DecisionSender, listener: socket.socket) -> None:
-    """One that is awake finds the decisions by itself."""
+    """A recorder that is awake finds the decisions by itself."""
     recording.record(b"one", 1, POLICY)
     with Recorder(listener) as recorder:
         assert recorder.ring.read() == b"one"
@@ -113,13 +116,13 @@ def test_a_recorder_that_sleeps_is_woken(recording: DecisionSender, listener: so
 def test_the_next_recorder_reads_what_the_last_one_had_not_written(
     recording: DecisionSender, listener: socket.socket
 ) -> None:
-    """Its end is noticed when a bell is rung, or when the recorder is asked for something."""
+    """The recorder's end is noticed when a bell is rung, or when it gets a call."""
     recording.record(b"one", 1, POLICY)
     with Recorder(listener) as recorder:
         assert recorder.ring.read() == b"one"
         recorder.ring.release()
         recording.record(b"two", 1, POLICY)
-        assert recorder.ring.read() == b"two"  # and dies
+        assert recorder.ring.read() == b"two"  # and then it dies
     recording.record(b"three", 1, POLICY)
     recording.announce()
     with Recorder(listener) as recorder:
@@ -129,7 +132,7 @@ def test_the_next_recorder_reads_what_the_last_one_had_not_written(
 def test_what_a_recorder_has_no_room_for_is_counted(
     recording: DecisionSender, listener: socket.socket
 ) -> None:
-    """Acting goes on, and what was put before is there."""
+    """Acting goes on, and what was put before is still there."""
     records = b"r" * (CAPACITY // 4)
     for _ in range(5):
         recording.record(records, 2, POLICY)
@@ -142,7 +145,7 @@ def test_what_a_recorder_has_no_room_for_is_counted(
 def test_decisions_of_several_threads_are_all_there(
     recording: DecisionSender, listener: socket.socket
 ) -> None:
-    """A slow policy's thread and the event loop record beside the front's."""
+    """The thread of a slow policy and the event loop record in parallel with the front's."""
     count = 2000
     threads = [
         threading.Thread(target=lambda name=name: [recording.record(name, 1, POLICY) for _ in range(count)])
@@ -161,10 +164,10 @@ def test_decisions_of_several_threads_are_all_there(
 def test_a_decision_after_the_recorders_end_is_no_secret(
     recording: DecisionSender, listener: socket.socket, tmp_path: Path
 ) -> None:
-    """The next recorder gets it although no bell was due, and nobody decides or calls again."""
+    """The next recorder gets it without a bell, and without a new decision or call."""
 
     async def two_connections() -> list[socket.socket]:
-        """The sender's, which has sent something already, and then the link's."""
+        """One end is the sender's, which has already sent something; the other is the link's."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(60):
             ends = [(await loop.sock_accept(listener))[0] for _ in range(2)]
@@ -173,11 +176,11 @@ def test_a_decision_after_the_recorders_end_is_no_secret(
     async def play() -> bytes:
         link = RecorderLink(str(tmp_path / "socket"), recording)
         running = asyncio.create_task(link.run())
-        await asyncio.sleep(0)  # it waits
+        await asyncio.sleep(0)  # it is waiting now
         recording.record(b"one", 1, POLICY)
         recording.record(b"two", 1, POLICY)
         for end in await two_connections():
-            end.close()  # it dies
+            end.close()  # the recorder dies
         recording.record(b"three", 1, POLICY)
         ours, other = await two_connections()
         with Recorder(listener, ours) as recorder, other:

@@ -29,7 +29,7 @@ frames = st.builds(
 
 @given(st.lists(frames, max_size=10), st.integers(1, 40))
 def test_messages_survive_any_cut_of_the_stream(sent: list[Frame], size: int) -> None:
-    """Whatever pieces the socket delivers, the messages arrive whole and in order."""
+    """The messages arrive whole and in order, however the socket splits them."""
     stream = b"".join(encode(frame.kind, frame.body, frame.number, frame.code) for frame in sent)
     cutter = Frames()
     pieces = (stream[begin : begin + size] for begin in range(0, len(stream), size))
@@ -39,7 +39,7 @@ def test_messages_survive_any_cut_of_the_stream(sent: list[Frame], size: int) ->
 def test_a_message_beyond_the_bound_is_refused_by_its_header() -> None:
     """The size is checked before the bytes are waited for.
 
-    So a damaged header holds no memory.
+    So a damaged header takes no memory.
     """
     with pytest.raises(ValueError, match=f"expected at most {MAX_BODY}"):
         list(Frames().feed(HEADER.pack(MAX_BODY + 1, DECISIONS, 0, 0)))

@@ -27,7 +27,7 @@ END_STREAM, END_HEADERS = 1, 4
 
 
 class EchoFront:
-    """Answers every message with itself."""
+    """Sends every message back."""
 
     def __init__(self, **settings: float) -> None:
         chosen: dict[str, Any] = {
@@ -48,7 +48,7 @@ class EchoFront:
 
     @property
     def address(self) -> str:
-        """For a client."""
+        """The address for a client."""
         return f"127.0.0.1:{self.port}"
 
     def close(self) -> None:
@@ -69,12 +69,12 @@ class EchoFront:
 
 
 def caller(channel: grpc.Channel, path: str = SAY) -> Any:
-    """A unary method of bytes: generated stubs are typed, this is not."""
+    """A unary method of bytes. Generated stubs are typed, this one is not."""
     return channel.unary_unary(path)
 
 
 def talk(channel: grpc.Channel) -> Any:
-    """A stream of bytes, as above."""
+    """A stream of bytes, untyped as well."""
     return channel.stream_stream(CHAT)
 
 
@@ -121,19 +121,19 @@ def head(path: str = SAY, **more: str) -> bytes:
 
 
 def message(payload: bytes) -> bytes:
-    """A gRPC message as DATA carries it."""
+    """A gRPC message as the payload of DATA."""
     return b"\0" + struct.pack(">I", len(payload)) + payload
 
 
 class RawClient:
-    """Writes frames as the test likes, and reads what comes."""
+    """Writes any frames, and reads the responses."""
 
     def __init__(self, port: int, settings: bytes = b"") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.socket.sendall(PREFACE + frame(SETTINGS, payload=settings))
 
     def send(self, data: bytes) -> bool:
-        """False: the other side has closed."""
+        """Sends. Returns False if the other side has closed."""
         try:
             self.socket.sendall(data)
         except OSError:
@@ -141,14 +141,14 @@ class RawClient:
         return True
 
     def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """Kind, flags, stream, payload of what comes, until the connection is closed."""
+        """Yields kind, flags, stream and payload of each frame, until the connection is closed."""
         with self.socket.makefile("rb") as reader, suppress(ConnectionError):
             while len(start := reader.read(9)) == 9:
                 size = int.from_bytes(start[:3], "big")
                 yield start[3], start[4], int.from_bytes(start[5:], "big"), reader.read(size)
 
     def is_closed(self) -> bool:
-        """Reads to the end: whether the other side has closed, within the time limit."""
+        """Reads to the end. Returns whether the other side has closed within the time limit."""
         try:
             for _ in self.frames():
                 pass
@@ -157,5 +157,5 @@ class RawClient:
         return True
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self.socket.close()

@@ -42,18 +42,18 @@ from tests.policyd_server.front.echo import (
 
 pytestmark = [needs_front, pytest.mark.long]
 
-ALLOWED_MEGABYTES = 60  # this process grows by; the interpreter and gRPC's client are in it
+ALLOWED_MEGABYTES = 60  # growth of this process, with the interpreter and gRPC's client in it
 
 
 def resident() -> int:
-    """Bytes of this process."""
+    """The resident bytes of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
 
 @contextmanager
 def ordinary_client(served: EchoFront, what: str) -> Iterator[None]:
-    """Calls all the time; prints its worst latency and how much memory grew.
+    """Calls all the time. Prints its worst latency and how much memory grew.
 
     Every call has to succeed.
     """
@@ -90,7 +90,7 @@ def ordinary_client(served: EchoFront, what: str) -> Iterator[None]:
 
 
 def flood(served: EchoFront, chunk: Callable[[int], bytes], chunks: int) -> int:
-    """Sends on connection after connection; the number of connections that the front closed."""
+    """Sends on one connection after the other. Returns how many of them the front closed."""
     closed = 0
     client = RawClient(served.port)
     for number in range(chunks):
@@ -98,13 +98,13 @@ def flood(served: EchoFront, chunk: Callable[[int], bytes], chunks: int) -> int:
             closed += 1
             client.close()
             client = RawClient(served.port)
-    closed += client.is_closed()  # what was sent last may not have been read yet
+    closed += client.is_closed()  # the last bytes may not have been read yet
     client.close()
     return closed
 
 
 def test_rapid_reset() -> None:
-    """110,000 streams that are opened and reset at once."""
+    """110,000 streams are opened and reset at once, and the server goes on."""
     each = 100
 
     def chunk(number: int) -> bytes:
@@ -131,7 +131,7 @@ def test_rapid_reset() -> None:
     ],
 )
 def test_floods_of_frames(name: str, data: bytes) -> None:
-    """100,000 frames that ask for work and bring nothing."""
+    """100,000 frames that cause work and have no content do no harm."""
     with echoing() as served, ordinary_client(served, f"{name} flood"):
         closed = flood(served, lambda _: data * 100, 1_000)
         assert closed > 0
@@ -139,7 +139,7 @@ def test_floods_of_frames(name: str, data: bytes) -> None:
 
 
 def test_a_flood_of_empty_data() -> None:
-    """Frames of DATA without data, on open streams."""
+    """Empty DATA frames on open streams do no harm."""
 
     def chunk(number: int) -> bytes:
         stream = 2 * number + 1
@@ -150,7 +150,7 @@ def test_a_flood_of_empty_data() -> None:
 
 
 def test_continuation_flood() -> None:
-    """A header block that never ends: the connection is closed, and what came of it is not kept."""
+    """The connection with an endless header block is closed, and its bytes are freed."""
     with echoing() as served, ordinary_client(served, "CONTINUATION flood"):
         client = RawClient(served.port)
         client.send(frame(HEADERS, 0, 1, head()))
@@ -164,7 +164,7 @@ def test_continuation_flood() -> None:
 
 
 def test_headers_of_200_kilobytes() -> None:
-    """They are refused, and nothing else happens."""
+    """Such headers are refused, and nothing else happens."""
     with echoing() as served, ordinary_client(served, "headers of 200 kB"):
         with grpc.insecure_channel(served.address, [("grpc.max_metadata_size", 2**20)]) as channel:
             with pytest.raises(grpc.RpcError) as raised:
@@ -175,7 +175,7 @@ def test_headers_of_200_kilobytes() -> None:
 
 
 def test_a_decompression_bomb() -> None:
-    """200 MB in 1 MB is refused when it exceeds the limit; it is never inflated whole."""
+    """200 MB compressed to 1 MB are refused at the limit, and never inflated whole."""
     bomb = gzip.compress(bytes(200_000_000), 1)[:MAX_MESSAGE]
     data = b"\1" + struct.pack(">I", len(bomb)) + bomb
     with echoing() as served, ordinary_client(served, "decompression bomb"):
@@ -192,7 +192,7 @@ def test_a_decompression_bomb() -> None:
 
 
 def test_a_message_over_the_limit_is_refused_while_it_arrives() -> None:
-    """The announced size is enough; the rest need not come."""
+    """The announced size is enough for the refusal. The rest need not arrive."""
     with echoing() as served:
         client = RawClient(served.port)
         client.send(frame(HEADERS, END_HEADERS, 1, head()))
@@ -210,9 +210,9 @@ def _until_end(client: RawClient, stream: int) -> Iterator[tuple[int, int, int, 
 
 
 def test_windows_of_0() -> None:
-    """Clients that ask for answers and do not take them.
+    """Clients ask for responses and do not take them.
 
-    Who holds most is closed, the others go on.
+    The one that holds most is closed, and the others go on.
     """
     asked = message(bytes(60_000))
     with echoing() as served, ordinary_client(served, "windows of 0"):
@@ -240,7 +240,7 @@ def test_an_answer_that_nobody_takes_is_dropped_in_time() -> None:
 
 
 def test_a_message_that_stops_half_way_is_dropped_in_time() -> None:
-    """The same for what a client began to send."""
+    """The same holds for a message that a client began to send."""
     with echoing(stall_seconds=0.5) as served:
         client = RawClient(served.port)
         client.send(frame(HEADERS, END_HEADERS, 1, head()) + frame(DATA, 0, 1, message(b"x" * 100)[:50]))
@@ -249,7 +249,7 @@ def test_a_message_that_stops_half_way_is_dropped_in_time() -> None:
 
 
 def test_half_open_connections_are_closed_in_time() -> None:
-    """A client that says nothing is closed after `handshake_seconds`."""
+    """A client that sends nothing is closed after `handshake_seconds`."""
     with echoing(handshake_seconds=0.5) as served:
         silent = [socket.create_connection(("127.0.0.1", served.port), timeout=20) for _ in range(20)]
         assert all(client.recv(1024) is not None and _ended(client) for client in silent)
@@ -263,7 +263,7 @@ def _ended(client: socket.socket) -> bool:
 
 
 def test_a_peer_that_is_dead_is_noticed() -> None:
-    """After silence comes a PING, and without its answer the end."""
+    """After silence the front sends a PING, and closes the connection without a response."""
     with echoing(keepalive_seconds=0.4, keepalive_timeout=0.4) as served:
         client = RawClient(served.port)
         assert any(kind == PING for kind, _, _, _ in client.frames())
@@ -271,7 +271,7 @@ def test_a_peer_that_is_dead_is_noticed() -> None:
 
 
 def test_a_connection_of_age_gets_a_goodbye() -> None:
-    """GOAWAY, and the end once its calls are done."""
+    """It gets GOAWAY, and is closed when its calls have ended."""
     with echoing(max_age=0.5) as served:
         client = RawClient(served.port)
         kinds = [kind for kind, _, _, _ in client.frames()]
@@ -280,7 +280,7 @@ def test_a_connection_of_age_gets_a_goodbye() -> None:
 
 
 def test_1000_idle_connections() -> None:
-    """They cost memory that can be counted, and no one's time."""
+    """They cost a bounded amount of memory, and no time."""
     with echoing() as served:
         before = resident()
         with ordinary_client(served, "1,000 idle connections"):
@@ -295,7 +295,7 @@ def test_1000_idle_connections() -> None:
 
 
 def test_what_is_not_http2_is_closed() -> None:
-    """HTTP/1.1, TLS on a port without it, and noise."""
+    """HTTP/1.1, TLS on a port without it, and random bytes are closed."""
     with echoing() as served:
         for noise in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("1603010200"), bytes(100)):
             client = socket.create_connection(("127.0.0.1", served.port), timeout=20)

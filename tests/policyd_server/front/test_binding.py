@@ -46,31 +46,31 @@ def channel(served: EchoFront) -> Iterator[grpc.Channel]:
 
 @pytest.mark.parametrize("size", [0, 1, 5, 16_379, 16_384, 65_536, MAX_MESSAGE])
 def test_a_message_of_any_size_comes_back(channel: grpc.Channel, size: int) -> None:
-    """Empty ones, ones that fill frames and windows exactly, and the largest."""
+    """Empty messages, those that fill frames and windows exactly, and the largest come back."""
     payload = bytes(range(256)) * (size // 256 + 1)
     assert caller(channel)(payload[:size], timeout=20) == payload[:size]
 
 
 def test_a_stream_is_answered_in_order_and_ends(channel: grpc.Channel) -> None:
-    """Many messages of mixed sizes, some of them empty, and then the end."""
+    """Many messages of mixed sizes, some of them empty, come back, and then the stream ends."""
     sent = [bytes([number % 256]) * (number * 37 % 5000) for number in range(300)]
     assert list(talk(channel)(iter(sent), timeout=60)) == sent
 
 
 @pytest.mark.parametrize("kind", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_messages_are_understood(channel: grpc.Channel, kind: grpc.Compression) -> None:
-    """What the client compresses comes back as it was."""
+    """A message that the client compresses comes back unchanged."""
     assert caller(channel)(b"again " * 10_000, timeout=20, compression=kind) == b"again " * 10_000
 
 
 def test_many_calls_at_once_get_their_own_answers(channel: grpc.Channel) -> None:
-    """Twice as many as one connection may have in flight: the others wait at the client."""
+    """There are twice as many as a connection may have in flight. The rest wait at the client."""
     calls = [caller(channel).future(str(number).encode(), timeout=60) for number in range(200)]
     assert [call.result() for call in calls] == [str(number).encode() for number in range(200)]
 
 
 def test_a_message_that_is_too_large_is_refused_with_details(channel: grpc.Channel) -> None:
-    """The status' text is any text, and its details come whole; the connection goes on."""
+    """The status has any text and all its details. The connection goes on."""
     with pytest.raises(grpc.RpcError) as raised:
         caller(channel)(bytes(MAX_MESSAGE + 1), timeout=20)
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -81,7 +81,7 @@ def test_a_message_that_is_too_large_is_refused_with_details(channel: grpc.Chann
 
 
 def test_a_call_whose_time_is_over_ends(served: EchoFront, channel: grpc.Channel) -> None:
-    """DEADLINE_EXCEEDED, and nothing of it is left."""
+    """The call ends with DEADLINE_EXCEEDED, and nothing of it is left."""
     served.echoes = False
     with pytest.raises(grpc.RpcError) as raised:
         caller(channel)(b"x", timeout=0.2)
@@ -91,19 +91,19 @@ def test_a_call_whose_time_is_over_ends(served: EchoFront, channel: grpc.Channel
     assert served.front.calls == 0
     codes, buckets, _ = served.front.counted(0)
     assert codes[0] == 1
-    assert codes[1] + codes[4] == 1  # whose clock is first: CANCELLED or DEADLINE_EXCEEDED
+    assert codes[1] + codes[4] == 1  # the first clock decides: CANCELLED or DEADLINE_EXCEEDED
     assert sum(buckets) == 2
 
 
 def test_other_methods_fail_where_nobody_is_behind(channel: grpc.Channel) -> None:
-    """UNAVAILABLE, not silence."""
+    """They end with UNAVAILABLE instead of waiting."""
     with pytest.raises(grpc.RpcError) as raised:
         caller(channel, "/test.Other/Method")(b"", timeout=20)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_goodbye_lets_calls_end(served: EchoFront, channel: grpc.Channel) -> None:
-    """After `drain` a stream goes on until its client ends it; new connections are refused."""
+    """After `drain` a stream goes on until its client ends it. New connections are refused."""
     more, sent = threading.Event(), iter([b"first"])
 
     def requests() -> Iterator[bytes]:
@@ -123,7 +123,7 @@ def test_a_goodbye_lets_calls_end(served: EchoFront, channel: grpc.Channel) -> N
 
 
 def test_the_last_answer_is_not_lost_when_the_connection_ends(served: EchoFront) -> None:
-    """A socket that is closed before all was read is reset, and drops what it was to send."""
+    """Unread bytes would reset the socket and drop the response, so they are read first."""
     with closing(RawClient(served.port)) as client:
         client.send(frame(HEADERS, END_HEADERS, 1, head()) + frame(DATA, END_STREAM, 1, message(b"last")))
         frames = client.frames()

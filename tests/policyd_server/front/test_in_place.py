@@ -39,7 +39,7 @@ ACT, LEFT = "/test.Policy/Act", b"left to the loop"
 
 
 class Served:
-    """A front with one method, and a loop that says what was left to it."""
+    """A front with one method, and a loop that notes what was left to it."""
 
     def __init__(self, version: LoadedVersion) -> None:
         self.loaded = LoadedVersions(0)
@@ -65,14 +65,14 @@ class Served:
         self.turned = threading.Event()
 
     def learn(self, request: ActRequest) -> bytes:
-        """The request's bytes, which the reader knows from now on."""
+        """The bytes of a request, which the reader now recognises."""
         payload = request.SerializeToString()
         self.reader.remember(payload, request)
         assert self.reader.read(payload) is not None
         return payload
 
     def run(self) -> None:
-        """The front's thread."""
+        """Runs in the front's thread."""
         while not self.closed:
             for kind, call, _, payload, _ in self.arrivals.wait(-1):
                 if kind == binding.MESSAGE and payload is not None:
@@ -91,7 +91,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
 @contextmanager
 def _serving(version: LoadedVersion) -> Iterator[tuple[Served, grpc.UnaryUnaryMultiCallable[bytes, bytes]]]:
     served = Served(version)
-    del version  # the front alone holds it
+    del version  # only the front holds it now
     thread = threading.Thread(target=served.run)
     thread.start()
     try:
@@ -115,7 +115,7 @@ def _expected(served: Served, payload: bytes) -> bytes | None:
 
 
 def test_what_is_known_is_answered_in_place(version: LoadedVersion) -> None:
-    """As the batcher answers it. The loop hears nothing of it, and tracing of its end."""
+    """The response is the batcher's. The loop gets nothing, and tracing gets the end."""
     with _serving(version) as (served, act):
         for rows in (1, 3, SMALL_ROWS):
             payload = served.learn(_request(rows))
@@ -124,17 +124,17 @@ def test_what_is_known_is_answered_in_place(version: LoadedVersion) -> None:
 
 
 def test_many_at_once_each_get_their_own_answer(version: LoadedVersion) -> None:
-    """More than one turn takes, on one connection."""
+    """They are more than one turn takes, on one connection."""
     with _serving(version) as (served, act):
         served.learn(_request(1))
         payloads = [_request(1, seed).SerializeToString() for seed in range(400)]
-        expected = [_expected(served, payload) for payload in payloads]  # before the front's thread computes
+        expected = [_expected(served, payload) for payload in payloads]  # before the front's thread starts
         calls = [act.future(payload, timeout=60) for payload in payloads]
         assert [call.result() for call in calls] == expected
 
 
 def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> None:
-    """What is new, large, not finite, or asks for more. What comes beside it is answered."""
+    """That is what is new, large, not finite, or needs more. Requests beside it get responses."""
     with _serving(version) as (served, act):
         known = served.learn(_request(1))
         endless = _request(1)
@@ -150,7 +150,7 @@ def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> No
 
 
 def test_a_version_that_is_replaced_is_not_held(version: LoadedVersion) -> None:
-    """Nothing of the last turn keeps it in memory until the next one."""
+    """The last turn does not keep it in memory until the next one."""
     replaced = replace(version)
     held = weakref.ref(replaced)
     with _serving(replaced) as (served, act):
@@ -165,7 +165,7 @@ def test_a_version_that_is_replaced_is_not_held(version: LoadedVersion) -> None:
 
 
 def test_the_loop_is_woken_while_requests_are_answered(version: LoadedVersion) -> None:
-    """`wait` returns without events, so that the loop can do what it was woken for."""
+    """`wait` returns without events, so that the loop can do its other work."""
     with _serving(version) as (served, act):
         payload = served.learn(_request(1))
         calls = [act.future(payload, timeout=60) for _ in range(100)]

@@ -21,7 +21,7 @@ from policyd_server.heads.quantile import midpoints, normal_quantile
 from tests.policyd.log_probs import bit_log_prob, box_log_prob, branch_log_prob
 from tests.policyd_server import kinds
 
-SEED, FIRST, ROWS = 11, 2**64 - 3, 40  # sampling indices wrap
+SEED, FIRST, ROWS = 11, 2**64 - 3, 40  # sampling indices wrap around
 
 
 def _draws(rows: int = ROWS, *, deterministic: bool = False) -> Draws:
@@ -36,7 +36,7 @@ def _softmaxed(head: MultiCategoricalHead, rows: int = ROWS) -> list[Any]:
 
 
 def test_branches_are_those_of_the_definition() -> None:
-    """Indices, modes and joint log-probabilities of each row as policyd.sampling says."""
+    """Indices, modes and joint log-probabilities of each row equal those of policyd.sampling."""
     head = MultiCategoricalHead((2, 3, 4))
     outputs = _softmaxed(head)
     assert head.plausible(outputs)
@@ -50,7 +50,7 @@ def test_branches_are_those_of_the_definition() -> None:
 
 
 def test_a_branch_without_choice_is_refused() -> None:
-    """A mask must leave something in each branch of each row; masked choices are impossible."""
+    """A mask must leave a choice in each branch of each row. Masked choices are impossible."""
     head = MultiCategoricalHead((2, 2))
     head.check_mask(np.array([[True, False, False, True]]))
     with pytest.raises(InvalidArgument, match="branch 1 in row 0"):
@@ -64,7 +64,7 @@ def test_a_branch_without_choice_is_refused() -> None:
 
 
 def test_bits_are_those_of_the_definition() -> None:
-    """Bits, modes and joint log-probabilities as policyd.sampling says; masked bits are 0."""
+    """Bits, modes and log-probabilities equal those of policyd.sampling. Masked bits are 0."""
     head = BernoulliHead(5)
     logits = np.random.default_rng(0).normal(0, 2, (ROWS, 5)).astype(np.float32)
     outputs = [logits, scipy.special.expit(logits)]
@@ -82,7 +82,7 @@ def test_bits_are_those_of_the_definition() -> None:
 
 @pytest.mark.parametrize("kind", ["squashed", "clipped"])
 def test_vectors_are_those_of_the_definition(kind: str) -> None:
-    """Samples, vectors and densities as policyd.sampling says, to float32; bounds hold exactly."""
+    """Samples, vectors and densities equal policyd.sampling's to float32. Bounds hold exactly."""
     described = kinds.ACTIONS[kind][1].gaussian
     head = head_for(kinds.metadata(kind))
     rng = np.random.default_rng(0)
@@ -104,7 +104,7 @@ def test_vectors_are_those_of_the_definition(kind: str) -> None:
 
 
 def test_deterministic_vectors_are_the_mean_s() -> None:
-    """Deterministic: u is the mean, the vector its squash."""
+    """Without sampling, u is the mean, and the vector its squash."""
     head = GaussianHead(1, True, np.array([-3.0]), np.array([1.0]), False)
     outputs = [np.array([[0.25]], np.float32), np.array([[2.0]], np.float32)]
     answer = head.decide(outputs, _draws(1, deterministic=True))
@@ -113,7 +113,7 @@ def test_deterministic_vectors_are_the_mean_s() -> None:
 
 
 def test_whole_numbers_for_integer_spaces() -> None:
-    """A Box of integers gets whole numbers within its bounds."""
+    """A Box of integers gets integers within its bounds."""
     head = GaussianHead(1, False, np.array([0.0]), np.array([3.0]), True)
     outputs = [np.linspace(-2, 6, 50, dtype=np.float32)[:, None], np.ones((50, 1), np.float32)]
     vectors = head.decide(outputs, _draws(50))["vectors"]
@@ -134,7 +134,7 @@ def test_quantiles_are_scipy_s() -> None:
 def test_moments_of_many_rows() -> None:
     """Standardised samples are standard normal.
 
-    Kolmogorov-Smirnov and correlation between elements.
+    Kolmogorov-Smirnov, and correlation between elements, are tested.
     """
     head = GaussianHead(2, False, np.full(2, -np.inf), np.full(2, np.inf), False)
     rows = 20_000
@@ -147,7 +147,7 @@ def test_moments_of_many_rows() -> None:
 
 @pytest.mark.parametrize("kind", ["multi_discrete", "multi_binary", "squashed"])
 def test_rows_do_not_know_their_batch(kind: str) -> None:
-    """The answer to rows that come together is the answer to them one by one, bit for bit."""
+    """Rows in one batch get the same response as one by one, bit for bit."""
     head = head_for(kinds.metadata(kind))
     width = next(iter(tensors.distribution_tensors(kinds.ACTIONS[kind][1]).values()))[0]
     outputs = [np.random.default_rng(i).uniform(0.1, 0.9, (ROWS, width)).astype(np.float32) for i in (0, 1)]

@@ -20,7 +20,7 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import ServerProcess
 
 _URL = re.compile(r"HTTP on (https?://\S+)")
-SECONDS = 30.0  # for one answer, on a machine that is shared
+SECONDS = 30.0  # seconds for one response, on a shared machine
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Answer:
 
 @dataclass
 class Client:
-    """Sends requests, each over a connection of its own."""
+    """Sends requests, each over a new connection."""
 
     url: str
-    headers: dict[str, str] = field(default_factory=dict)  # sent with each request
+    headers: dict[str, str] = field(default_factory=dict)  # headers of each request
     tls: ssl.SSLContext | None = None
 
     @property
@@ -59,7 +59,10 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """The answer to one request; a body that is no text or bytes is sent as JSON."""
+        """Sends a request and returns the response.
+
+        A body other than text or bytes is sent as JSON.
+        """
         data = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
         connection = self.connection()
         try:
@@ -71,16 +74,16 @@ class Client:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Answer:
-        """GET."""
+        """Sends GET."""
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, body: Any = None) -> Answer:
-        """POST."""
+        """Sends POST."""
         return self.ask("POST", path, {} if body is None else body)
 
 
 def http_url(server: ServerProcess) -> str:
-    """Where a server told in its log that it answers HTTP."""
+    """The HTTP address in the server's log."""
     found = _URL.search(server.log)
     assert found is not None, server.log
     return found[1]
@@ -99,7 +102,7 @@ def publish_versions(
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a repository. Tests that move aliases do so with the policy `moving`."""
+    """A folder with a repository. Tests that move aliases use the policy `moving`."""
     folder = tmp_path_factory.mktemp("http")
     repository = ModelRepository(folder / "repository")
     publish_versions(repository)

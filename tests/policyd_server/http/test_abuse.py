@@ -17,7 +17,7 @@ ACT, INFER = "/v1/policies/cartpole:act", "/v2/models/cartpole/infer"
 
 
 def _raw(client: Client, data: bytes) -> bytes:
-    """What comes back for these bytes, until the server hangs up."""
+    """The response to these bytes, until the server closes the connection."""
     host, port = client.host.split(":")
     with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
         connection.sendall(data)
@@ -34,7 +34,7 @@ def _raw(client: Client, data: bytes) -> bytes:
     ("path", "size"), [(ACT, 16 * 2**20 + 1), (INFER, 64 * 2**20 + 1), ("/v1/jobs", 2**20 + 1)]
 )
 def test_a_body_that_says_it_is_too_large(client: Client, path: str, size: int) -> None:
-    """Refused by its length alone, before a byte of it has come."""
+    """Its length alone refuses it, before a byte has arrived."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
     )
@@ -42,7 +42,7 @@ def test_a_body_that_says_it_is_too_large(client: Client, path: str, size: int) 
 
 
 def test_a_body_that_does_not_say_how_large_it_is(client: Client) -> None:
-    """Chunks are counted as they come."""
+    """Chunks are counted as they arrive."""
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     head = f"POST /v1/jobs HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n"
     answer = _raw(client, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 17)
@@ -62,13 +62,13 @@ def test_a_bomb(client: Client, coding: str) -> None:
 
 
 def test_an_unknown_coding(client: Client) -> None:
-    """It is named."""
+    """The error names it."""
     answer = client.ask("POST", ACT, b"", {"Content-Encoding": "br"})
     assert answer.json["fields"][0]["field"] == "content-encoding"
 
 
 def test_headers_without_end(client: Client) -> None:
-    """A head of more than 12 KiB is refused, in the target as in the headers."""
+    """More than 12 KiB are refused, in the target as well as in the headers."""
     line = f"GET /v2 HTTP/1.1\r\nHost: {client.host}\r\n".encode()
     assert _raw(client, line + b"X: " + b"y" * 13_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431 ")
     many = b"".join(b"X%d: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" % n for n in range(1000))
@@ -80,7 +80,7 @@ def test_headers_without_end(client: Client) -> None:
     "data", [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"]
 )
 def test_what_is_no_http(client: Client, data: bytes) -> None:
-    """It gets 400 and the end of its connection."""
+    """The client gets 400 and the end of its connection."""
     assert _raw(client, data + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_http(client: Client, data: bytes) -> None:
     "path", ["/v1/policies/%ff", "/v1/policies/..%2f..", "/v2/models/%00/infer", "/%2e%2e/"]
 )
 def test_odd_paths(client: Client, path: str) -> None:
-    """They are names like any other, or no path."""
+    """They are ordinary names, or no path."""
     for verb in ("GET", "POST"):
         answer = client.ask(verb, path, "{}" if verb == "POST" else None)
         assert answer.status in (400, 404, 405)
@@ -96,7 +96,7 @@ def test_odd_paths(client: Client, path: str) -> None:
 
 
 def test_other_sites(client: Client) -> None:
-    """What changes something on behalf of another web site, and a foreign name for this host."""
+    """Changes for another web site, and a wrong name for this host, are refused."""
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
         answer = client.ask("POST", "/v1/jobs", {}, headers)
         assert (answer.status, answer.json["reason"]) == (403, "CROSS_SITE")
@@ -109,7 +109,7 @@ def test_other_sites(client: Client) -> None:
 
 
 def test_request_ids(client: Client) -> None:
-    """A given id comes back and is in the error; one that must not be logged is replaced."""
+    """A given id comes back and is in the error. One that must not be logged is replaced."""
     answer = client.get("/v1/policies/nope", **{"x-request-id": "mine"})
     assert answer.headers["x-request-id"] == answer.json["request_id"] == "mine"
     assert client.get("/v2", **{"x-request-id": "<b>"}).headers["x-request-id"] != "<b>"
@@ -117,7 +117,7 @@ def test_request_ids(client: Client) -> None:
 
 @pytest.mark.parametrize("kind", ["takes nothing", "half a body"])
 def test_a_client_that_does_nothing_does_not_hold_the_end_up(kind: str, folder: Path, tmp_path: Path) -> None:
-    """The server's end waits for responses, not for one that is not taken or not asked for."""
+    """The server waits for responses, but not for one that is not taken or has no request."""
     flags = ("--http", "127.0.0.1:0", "--drain-seconds", "600")
     server = ServerProcess(tmp_path, folder / "repository", *flags)
     client = Client(http_url(server))

@@ -17,7 +17,7 @@ from tests.policyd_server.http.conftest import SECONDS, Client, http_url, publis
 from tests.policyd_server.process import ServerProcess
 
 ROLES = ("act", "train", "admin")
-# Verb, path: the role that it needs; empty: none.
+# Verb, path -> the role that it needs; empty: none.
 NEEDED = {
     ("GET", "/v2/health/live"): "",
     ("GET", "/v2/health/ready"): "",
@@ -43,7 +43,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[ServerProcess]:
-    """A server with mTLS and callers, on every interface of this machine's loopback."""
+    """A server with mTLS and callers, on every address of loopback."""
     folder = tmp_path_factory.mktemp("guarded")
     publish_versions(ModelRepository(folder / "repository"))
     lines = [
@@ -71,7 +71,7 @@ def _client(server: ServerProcess, authority: Authority, certificate: str, token
 
 @pytest.mark.parametrize("way", ["token", "certificate"])
 def test_every_role_at_every_path(guarded: ServerProcess, authority: Authority, way: str) -> None:
-    """401 without credentials, 403 with another role's, something else with the role's own."""
+    """401 without credentials, 403 with another role, and something else with the right role."""
     stranger = _client(guarded, authority, "stranger")
     clients = {
         role: _client(guarded, authority, "stranger", f"{role}-token")
@@ -89,7 +89,7 @@ def test_every_role_at_every_path(guarded: ServerProcess, authority: Authority, 
 
 
 def test_refusals_and_changes_are_in_the_audit_log(guarded: ServerProcess, authority: Authority) -> None:
-    """With the caller's name and the HTTP client's own address.
+    """The log has the caller's name and the HTTP client's own address.
 
     The history has the authenticated name.
     """
@@ -108,7 +108,7 @@ def test_refusals_and_changes_are_in_the_audit_log(guarded: ServerProcess, autho
 def test_a_refused_act_is_logged_with_the_clients_address(
     guarded: ServerProcess, authority: Authority
 ) -> None:
-    """Act goes to a front, which hears nothing of the client: the refusal names it nevertheless."""
+    """Act goes to a front, which does not know the client. The refusal still names it."""
     client = _client(guarded, authority, "stranger")
     client.headers["Authorization"] = "Bearer train-token"
     denied = client.post("/v1/policies/cartpole:act", {"observations": [0] * 4})
@@ -118,9 +118,9 @@ def test_a_refused_act_is_logged_with_the_clients_address(
 
 
 def test_wrong_credentials(guarded: ServerProcess, authority: Authority) -> None:
-    """401 says how to authenticate, whatever came.
+    """401 says how to authenticate, in every case.
 
-    Another scheme, an unknown token, odd characters.
+    Another scheme, an unknown token and odd characters are tried.
     """
     for value in ("Bearer nope", "Basic abc", "Bearer", "Bearer \xe4\xf6"):
         client = _client(guarded, authority, "act-certificate")
@@ -132,7 +132,7 @@ def test_wrong_credentials(guarded: ServerProcess, authority: Authority) -> None
 def test_a_client_without_a_certificate_gets_no_connection(
     guarded: ServerProcess, authority: Authority
 ) -> None:
-    """Where the server demands certificates, TLS ends here."""
+    """If the server demands certificates, the TLS handshake fails."""
     context = ssl.create_default_context(cafile=str(authority.certificate))
     client = Client(http_url(guarded).replace("127.0.0.1", "localhost"), {}, context)
     with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -140,13 +140,13 @@ def test_a_client_without_a_certificate_gets_no_connection(
 
 
 def test_a_renewed_certificate_is_used(guarded: ServerProcess, authority: Authority, tmp_path: Path) -> None:
-    """New connections get the new one within seconds, without a restart."""
+    """New connections get the new certificate within seconds, without a restart."""
     before = _serial(guarded, authority)
     authority.issue("server")
     deadline = time.monotonic() + SECONDS
     while _serial(guarded, authority) == before:
         assert time.monotonic() < deadline, "the old certificate is still used"
-        time.sleep(0.1)  # files of another process: there is no event to wait for
+        time.sleep(0.1)  # another process reads the files: there is no event to wait for
     assert _serial(guarded, authority) != before
     assert _client(guarded, authority, "act-certificate").get("/v2/health/live").status == 200
 
@@ -164,7 +164,7 @@ def _serial(server: ServerProcess, authority: Authority) -> str:
 
 @pytest.mark.parametrize("way", ["token", "certificate"])
 def test_who_calls_is_asked_each_time(guarded: ServerProcess, authority: Authority, way: str) -> None:
-    """Of requests that begin alike, on one connection, each is admitted or refused."""
+    """Equal requests on one connection are each admitted or refused by their own caller."""
     body = b'{"observations": [0, 0, 0, 0]}'
     for role, expected in (("act", 200), ("train", 403), ("nobody", 401)):
         token = f"{role}-token" if way == "token" else ""

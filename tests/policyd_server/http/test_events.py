@@ -25,7 +25,7 @@ def _events(text: str) -> Iterator[tuple[str, object]]:
 
 
 def test_a_job_is_watched_to_its_end(client: Client) -> None:
-    """An event for each change, then `end`; no cache keeps them."""
+    """There is an event for each change, then `end`. No cache keeps them."""
     answer = client.get(f"/v1/jobs/{_job(client, 'short')}/events")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -35,13 +35,13 @@ def test_a_job_is_watched_to_its_end(client: Client) -> None:
 
 
 def test_an_error_before_the_first_event_is_a_status(client: Client) -> None:
-    """A browser is told 404, not an empty stream."""
+    """A browser gets 404 instead of an empty stream."""
     answer = client.get("/v1/jobs/nope/events")
     assert (answer.status, answer.json["reason"]) == (404, "NOT_FOUND")
 
 
 def test_who_stops_watching_ends_the_call(client: Client, trainer: Trainer) -> None:
-    """A reader that hangs up leaves nothing behind at the trainer."""
+    """If a reader closes its connection, nothing of its call is left at the trainer."""
     trainer.left.clear()
     connection = client.connection()
     connection.request("GET", f"/v1/jobs/{_job(client, 'endless')}/events")
@@ -54,7 +54,7 @@ def test_who_stops_watching_ends_the_call(client: Client, trainer: Trainer) -> N
 
 
 def test_a_slow_reader_holds_only_itself_up(client: Client, trainer: Trainer) -> None:
-    """The source stops when the reader takes nothing; others are answered meanwhile."""
+    """The source stops while the reader takes nothing. Others get responses meanwhile."""
     path = f"/v1/jobs/{_job(client, 'flood')}/events"
     host, port = client.host.split(":")
     reader = socket.socket()
@@ -62,7 +62,7 @@ def test_a_slow_reader_holds_only_itself_up(client: Client, trainer: Trainer) ->
     reader.connect((host, int(port)))
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode())
     sent = _settled(trainer)
-    assert sent < 2000  # of 64 KB each: what the buffers on the way hold, and no more
+    assert sent < 2000  # of 64 KB each: no more than the buffers on the way hold
     assert client.get("/v2/health/ready").status == 200
     trainer.left.clear()
     reader.close()
@@ -70,7 +70,7 @@ def test_a_slow_reader_holds_only_itself_up(client: Client, trainer: Trainer) ->
 
 
 def _settled(trainer: Trainer) -> int:
-    """How many updates were sent once no more follow: nobody tells, so the count is looked at."""
+    """How many updates were sent when no more follow. There is no event, so the count is polled."""
     deadline = time.monotonic() + 60
     before, same = -1, 0
     while same < 5 and time.monotonic() < deadline:

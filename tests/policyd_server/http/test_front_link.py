@@ -44,14 +44,14 @@ def over(path: Path, use: Callable[[FrontConnection], Awaitable[None]]) -> None:
 
 
 def asked(rows: int = 1, policy: str = "cartpole") -> bytes:
-    """A request with so many rows of zeros."""
+    """A request with this number of rows of zeros."""
     request = policy_pb2.ActRequest(policy=policy, seed=7)
     request.observations.raw = bytes(16 * rows)
     return request.SerializeToString()
 
 
 def test_many_calls_at_a_time(path: Path) -> None:
-    """Each gets its own answer, whatever the order and size: 1 row to several windows of HTTP/2."""
+    """Each call gets its own response, in any order and size, up to several HTTP/2 windows."""
 
     async def use(connection: FrontConnection) -> None:
         sizes = [1, 16_000, 3, 5_000, 1, 2, 12_000, 700, *range(1, 90)]
@@ -75,7 +75,7 @@ def test_many_calls_at_a_time(path: Path) -> None:
 def test_an_error_arrives_as_it_was_raised(
     path: Path, message: bytes, error: type[PolicydError], told: str
 ) -> None:
-    """Its kind and text; the connection goes on."""
+    """The error has its kind and text, and the connection goes on."""
 
     async def use(connection: FrontConnection) -> None:
         with pytest.raises(error, match=told):
@@ -86,12 +86,12 @@ def test_an_error_arrives_as_it_was_raised(
 
 
 def test_a_call_that_is_given_up(path: Path) -> None:
-    """It leaves nothing waiting, and the others are answered."""
+    """Such a call leaves nothing waiting, and the others get responses."""
 
     async def use(connection: FrontConnection) -> None:
         given_up = asyncio.create_task(connection.call(ACT, [], asked(16_000), 60))
         other = asyncio.create_task(connection.call(ACT, [], asked(2), 60))
-        await asyncio.sleep(0)  # both have begun
+        await asyncio.sleep(0)  # both calls have begun
         given_up.cancel()
         assert policy_pb2.ActResponse.FromString(await other).batch_size == 2
         assert given_up.cancelled()
@@ -101,7 +101,7 @@ def test_a_call_that_is_given_up(path: Path) -> None:
 
 
 def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
-    """A silent one ends in a deadline, one that hangs up or talks nonsense in Unavailable."""
+    """A silent server ends in a deadline; one that closes or sends nonsense, in Unavailable."""
 
     async def run() -> None:
         with socket.socket(socket.AF_UNIX) as listener:
@@ -116,7 +116,7 @@ def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
                 connection = await connect(tmp_path / "odd")
                 other, _ = listener.accept()
                 called = asyncio.create_task(connection.call(ACT, [], asked(), 60))
-                await asyncio.sleep(0)  # it has begun
+                await asyncio.sleep(0)  # the call has begun
                 other.sendall(farewell)
                 if not farewell:
                     other.close()

@@ -23,14 +23,14 @@ def raw(client: Client) -> Iterator[socket.socket]:
 
 
 def head(client: Client, path: str, length: int | None = None, *more: str, version: str = "1.1") -> bytes:
-    """The head of a POST. Without a length its body is chunked."""
+    """The header of a POST. Without a length, its body is chunked."""
     told = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
     lines = [f"POST {path} HTTP/{version}", f"host: {client.host}", told, *more]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
-    """Status and body of the next answers."""
+    """Status and body of the next responses."""
     found = []
     with connection.makefile("rb") as reader:
         for _ in range(count):
@@ -44,7 +44,7 @@ def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
 
 
 def test_both_ways_give_the_same(client: Client, raw: socket.socket) -> None:
-    """A chunked request takes the long way: same status and body, also for an error."""
+    """A chunked request takes the slow path and gives the same status and body, also for errors."""
     for body in (BODY, b'{"observations": [1]}', b"nonsense"):
         raw.sendall(head(client, ACT, len(body)) + body)
         raw.sendall(head(client, ACT) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
@@ -56,7 +56,7 @@ def test_both_ways_give_the_same(client: Client, raw: socket.socket) -> None:
 
 
 def test_requests_of_one_connection_are_answered_in_order(client: Client, raw: socket.socket) -> None:
-    """Sent together, hot ones and others; the answers come in the same order."""
+    """Fast and other requests are sent together. The responses come in the same order."""
     other = f"GET /v2/health/live HTTP/1.1\r\nhost: {client.host}\r\n\r\n".encode()
     hot = head(client, ACT, len(BODY)) + BODY
     infer = json.dumps(
@@ -72,7 +72,7 @@ def test_requests_of_one_connection_are_answered_in_order(client: Client, raw: s
 
 @pytest.mark.parametrize("parts", [1, 7])
 def test_a_body_that_comes_in_parts(client: Client, raw: socket.socket, parts: int) -> None:
-    """However it is cut, it is answered once it is whole."""
+    """However it is split, there is one response when it is whole."""
     whole = head(client, ACT, len(BODY)) + BODY
     for start in range(0, len(whole), parts):
         raw.sendall(whole[start : start + parts])
@@ -85,7 +85,7 @@ def test_a_body_that_comes_in_parts(client: Client, raw: socket.socket, parts: i
 def test_the_connection_ends_when_it_should(
     client: Client, raw: socket.socket, more: list[str], version: str
 ) -> None:
-    """After the answer, if the client wants that or speaks HTTP/1.0."""
+    """It ends after the response, if the client wants that or speaks HTTP/1.0."""
     raw.sendall(head(client, ACT, len(BODY), *more, version=version) + BODY)
     [(status, _)] = answers(raw, 1)
     assert status == 200
@@ -97,19 +97,19 @@ def test_the_connection_ends_when_it_should(
 
 
 def test_what_surrounds_a_route_surrounds_hot_ones(client: Client) -> None:
-    """Request id, no guess of a type, foreign sites and hosts refused."""
+    """Fast routes, too, have request ids, nosniff, and refuse foreign sites and hosts."""
     own = client.ask("POST", ACT, BODY, {"x-request-id": "mine-7"})
     assert (own.headers["x-request-id"], own.headers["x-content-type-options"]) == ("mine-7", "nosniff")
     assert client.ask("POST", ACT, BODY, {"origin": "https://elsewhere.example"}).status == 403
     assert client.ask("POST", ACT, BODY, {"host": "elsewhere.example"}).status == 400
     assert client.ask("POST", "/v1/policies/%63artpole:act", BODY).status == 200
     assert client.ask("POST", "/v1/policies/nobody:act", BODY).status == 404
-    assert client.get(ACT).status == 400  # it is the name of no policy
+    assert client.get(ACT).status == 400  # it is not the name of a policy
     assert client.ask("POST", f"{ACT}?seed=1", BODY).status == 200
 
 
 def test_a_large_request_takes_the_long_way(client: Client) -> None:
-    """Its body is read in parts; the answer is complete."""
+    """Its body is read in parts, and the response is complete."""
     body = {"observations": [[0.123456789012345, 0, 0, 0]] * 16_000}
     answer = client.post(ACT, body)
     assert answer.status == 200

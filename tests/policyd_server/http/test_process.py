@@ -20,9 +20,9 @@ from tests.policyd_server.process import TRANSPORTS, ServerProcess, needs_front
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_it_lives_with_the_server(folder: Path, tmp_path: Path, transport: str, workers: str) -> None:
-    """It answers over either transport and with several workers.
+    """It responds over both transports and with several workers.
 
-    Killed, it is started again on its port.
+    If it is killed, it is started again on its port.
     """
     flags = ["--http", "127.0.0.1:0", "--transport", transport, "--workers", workers]
     server = ServerProcess(tmp_path, folder / "repository", *flags)
@@ -40,7 +40,7 @@ def test_it_lives_with_the_server(folder: Path, tmp_path: Path, transport: str, 
 
 @needs_front
 def test_hot_methods_go_to_the_front(server: ServerProcess, client: Client) -> None:
-    """A hot call goes over a connection to the worker's front, whose own thread answers it."""
+    """A fast call goes over a connection to the worker's front, whose own thread responds."""
     assert client.get("/v2/health/ready").status == 200
     asyncio.run(_calls_the_front(front_of(server).parent))
 
@@ -49,7 +49,7 @@ async def _calls_the_front(folder: Path) -> None:
     workers = WorkerChannels(folder, 2**20, fronted=True)
     following = asyncio.create_task(workers.run())
     async with asyncio.timeout(30):
-        while (front := workers.front()) is None:  # noqa: ASYNC110 -- until it is connected: no event tells
+        while (front := workers.front()) is None:  # noqa: ASYNC110  until it is connected: there is no event
             await asyncio.sleep(0.01)
     request = policy_pb2.ActRequest(policy="cartpole")
     request.observations.raw = bytes(16)
@@ -66,7 +66,7 @@ def front_of(server: ServerProcess) -> Path:
 
 
 def test_an_address_that_strangers_reach_needs_tls(folder: Path) -> None:
-    """The rule of the gRPC port holds for this one."""
+    """The rule of the gRPC port applies to this port."""
     command = [sys.executable, "-m", "policyd_server", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"]
     ended = subprocess.run(
         [*command, "--repository", str(folder / "repository")],
@@ -80,7 +80,7 @@ def test_an_address_that_strangers_reach_needs_tls(folder: Path) -> None:
 
 
 def test_the_workers_import_nothing_of_it(server: ServerProcess, client: Client) -> None:
-    """A worker is as lean with HTTP as without: Starlette is loaded in the HTTP process alone."""
+    """Only the HTTP process loads Starlette, so a worker needs no more memory with HTTP."""
     assert client.get("/v2/health/live").status == 200
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in maps
@@ -91,13 +91,13 @@ def test_the_workers_import_nothing_of_it(server: ServerProcess, client: Client)
 
 
 def _http_process(server: ServerProcess) -> int:
-    """The pid of the server's HTTP process."""
+    """The process id of the server's HTTP process."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
             told = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         if b"policyd_server.http.process" in told and str(server.process.pid).encode() in told:
             return int(entry.name)

@@ -17,17 +17,17 @@ from tests.policyd_server.http.test_hot import ACT, answers
 
 INFER = "/v2/models/cartpole/infer"
 TENSOR = {"name": "observations", "datatype": "FP32", "shape": [1, 4]}
-ENDPOINT: Any = InferEndpoint.__new__(InferEndpoint)  # a name: nothing here calls it
+ENDPOINT: Any = InferEndpoint.__new__(InferEndpoint)  # only a name: nothing here calls it
 
 
 def posted(path: str, body: bytes, *more: str) -> bytes:
-    """A whole request."""
+    """A complete request."""
     head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}", *more]
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def scope(**headers: str) -> Scope:
-    """What a parser says of a request with these headers."""
+    """What a parser returns for a request with these headers."""
     return {
         "type": "http",
         "path_params": {"model": "cartpole"},
@@ -41,7 +41,7 @@ def _binary(observation: bytes) -> tuple[str, bytes, str]:
     return INFER, head + observation, f"Inference-Header-Content-Length: {len(head)}"
 
 
-# Path, body, further lines of the head. A seed makes an answer the same each time.
+# Path, body, more header lines. A seed makes responses equal each time.
 CASES: dict[str, tuple[Any, ...]] = {
     "act": (ACT, b'{"observations": [0.5, 0, -1.25, 2e0], "seed": 7}'),
     "rows": (ACT, b'{"observations": [[1, 2, 3, 4], [4, 3, 2, 1.5]], "seed": "7", "deterministic": true}'),
@@ -69,7 +69,7 @@ CASES: dict[str, tuple[Any, ...]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_comes_again_is_answered_the_same(client: Client, name: str) -> None:
-    """The same status and body each time, whether right or wrong, on one connection."""
+    """A repeated request gets the same status and body, right or wrong, on one connection."""
     path, body, *more = CASES[name]
     host, _, port = client.host.rpartition(":")
     with socket.create_connection((host, int(port)), SECONDS) as connection:
@@ -82,12 +82,12 @@ def test_what_comes_again_is_answered_the_same(client: Client, name: str) -> Non
 
 
 def _without_id(status: int, content: bytes) -> Any:
-    """All of a success; an error without the id of its request."""
+    """The whole of a success. An error without the id of its request."""
     return content if status == 200 else {**json.loads(content), "request_id": ""}
 
 
 def test_a_request_id_of_its_own(client: Client) -> None:
-    """Each answer has one, and never that of the answer before."""
+    """Each response has an id, and never that of the response before."""
     connection = client.connection()
     seen = set()
     for _ in range(4):
@@ -101,7 +101,7 @@ def test_a_request_id_of_its_own(client: Client) -> None:
 
 
 def test_a_head_is_known_whatever_the_length() -> None:
-    """The length of the body is no part of it; everything else is."""
+    """The length of the body is not part of the known header. Everything else is."""
     heads = KnownHeaders()
     heads.learn(posted(INFER, b"12"), ENDPOINT, scope(host="127.0.0.1"))
     found = heads.find(posted(INFER, b"123"))
@@ -125,7 +125,7 @@ def test_a_head_is_known_whatever_the_length() -> None:
     ids=["a part", "more", "two", "a part of the head", "no length", "two lengths"],
 )
 def test_what_is_not_one_whole_request_is_parsed(changed: Callable[[bytes], bytes]) -> None:
-    """Its head may be known, but where it ends is for the parser to say."""
+    """The header may be known, but only the parser knows where the request ends."""
     heads, data = KnownHeaders(), posted(INFER, b"12")
     heads.learn(data, ENDPOINT, scope())
     assert heads.find(data) is not None
@@ -134,14 +134,14 @@ def test_what_is_not_one_whole_request_is_parsed(changed: Callable[[bytes], byte
 
 @pytest.mark.parametrize("name", ["x_request_id", "traceparent", "content_encoding", "expect"])
 def test_heads_that_are_not_remembered(name: str) -> None:
-    """Those that are another one each time, and those that change how a body is read."""
+    """Headers that differ each time, or that change how a body is read, are not remembered."""
     heads, data = KnownHeaders(), posted(INFER, b"12")
     heads.learn(data, ENDPOINT, scope(**{name: "gzip"}))
     assert heads.find(data) is None
 
 
 def test_heads_have_a_bound() -> None:
-    """Clients that send another head each time cost a bounded memory."""
+    """Clients that send a new header each time cost a bounded amount of memory."""
     heads = KnownHeaders()
     for number in range(3 * MAX_KNOWN):
         heads.learn(posted(INFER, b"", f"X-Number: {number}"), ENDPOINT, scope())

@@ -16,19 +16,19 @@ from policy_api.v1 import training_pb2_grpc
 from policyd.errors import AlreadyExists, InvalidArgument, NotFound
 from tests import threaded_rpc
 
-FLOOD_LINES = ["x" * 1000] * 64  # of a job's log tail, so that an update is large
+FLOOD_LINES = ["x" * 1000] * 64  # lines of a job's log tail, so that an update is large
 
 
 class Trainer(training_pb2_grpc.TrainingServiceServicer):
-    """Jobs by id.
+    """A trainer with jobs by id.
 
-    A job of the policy `endless` is watched until the watcher goes; `flood` never pauses.
+    A job of the policy `endless` is watched until the watcher goes; `flood` sends without a pause.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, pb.TrainingJob] = {}
         self.metadata: dict[str, Any] = {}
-        self.left = threading.Event()  # a watcher went
+        self.left = threading.Event()  # a watcher has gone
         self.sent = 0  # updates of `flood`
         self._server = grpc.server(futures.ThreadPoolExecutor(16))
         training_pb2_grpc.add_TrainingServiceServicer_to_server(self, self._server)

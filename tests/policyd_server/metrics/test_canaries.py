@@ -19,7 +19,7 @@ POLICY = "cartpole"
 
 
 def test_the_last_canary_is_shown(tmp_path: Path) -> None:
-    """State, share, arms and interval, but none of an earlier canary, or of another policy."""
+    """It has state, share, arms and interval, and none of an earlier canary or another policy."""
     repository = ModelRepository(tmp_path)
     for policy in (POLICY, "other"):
         described = artifacts.metadata(policy)

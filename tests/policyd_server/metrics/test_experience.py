@@ -20,7 +20,7 @@ from tests.policyd_server.process import Publish, StartServer
 def test_decisions_outcomes_and_returns_are_shown(
     start_server: StartServer, publish: Publish, repository: ModelRepository
 ) -> None:
-    """Counts by policy and result; open episodes, dropped steps and the newest version's return."""
+    """There are counts by policy and result, open episodes, dropped steps and the newest return."""
     publish()
     dropped = pb.DroppedEpisodes(reason="TOO_OLD", episodes=1, steps=7)
     write_learned(repository.root / "experience", "cartpole", Learned(Position(), 3, 40, (dropped,)))
@@ -44,13 +44,13 @@ def test_decisions_outcomes_and_returns_are_shown(
     await_value(server, 1, "policyd_experience_version", policy="cartpole")
     await_value(server, 40, "policyd_experience_used_steps", policy="cartpole")
     await_value(server, 7, "policyd_experience_dropped_steps", policy="cartpole", reason="TOO_OLD")
-    # Nothing is counted twice on the way there, nor by both workers.
+    # Nothing is counted twice on the way, or by both workers.
     assert value(server, "policyd_decisions_total", policy="cartpole") == 2
     assert value(server, "policyd_outcomes_total", policy="cartpole", result="recorded") == 1
 
 
 def test_the_lag_is_the_age_of_the_oldest_episode_that_no_job_has_read(repository: ModelRepository) -> None:
-    """0 without episodes and where all are read."""
+    """It is 0 without episodes, and if all are read."""
     root = repository.root
     assert lag_seconds(root, "p") == 0
     log = SealedLog(root / "episodes" / "p")

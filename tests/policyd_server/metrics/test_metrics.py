@@ -17,7 +17,7 @@ from tests.policyd_server.process import Publish, ServerProcess, StartServer
 
 ACT = {"grpc_service": "policy_api.v1.PolicyService", "grpc_method": "Act"}
 VERSION = {"policy": "cartpole", "version": "1"}
-SECRET = 1234.5678  # an observation, to be found nowhere
+SECRET = 1234.5678  # an observation that must not appear anywhere
 
 
 def scrape(server: ServerProcess) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -32,15 +32,15 @@ def scrape(server: ServerProcess) -> dict[tuple[str, frozenset[tuple[str, str]]]
 
 
 def value(server: ServerProcess, name: str, **labels: str) -> float:
-    """One sample; 0 where there is none."""
+    """One sample; 0 if there is none."""
     return scrape(server).get((name, frozenset(labels.items())), 0.0)
 
 
 def await_value(server: ServerProcess, wanted: float, name: str, **labels: str) -> None:
-    """Waits until a sample has this value: metrics are brought up to date once a second."""
+    """Waits until a sample has this value. Metrics are updated once per second."""
     deadline = time.monotonic() + 20
     while (seen := value(server, name, **labels)) != wanted and time.monotonic() < deadline:
-        time.sleep(0.1)  # a poll over HTTP: there is no event to wait for
+        time.sleep(0.1)  # this polls over HTTP: there is no event to wait for
     assert seen == wanted
 
 
@@ -52,7 +52,7 @@ def act(server: ServerProcess, rows: int, elements: int = 4, *, deterministic: b
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")])
 def test_calls_are_counted(start_server: StartServer, publish: Publish, flags: tuple[str, ...]) -> None:
-    """By method and code, by policy and version; rows, batches, actions, entropy.
+    """There are counts by method, code, policy and version; rows, batches, actions, entropy.
 
     Workers are summed.
     """
@@ -60,7 +60,7 @@ def test_calls_are_counted(start_server: StartServer, publish: Publish, flags: t
     server = start_server("--metrics", "127.0.0.1:0", *flags)
     for _ in range(10):
         act(server, 1)
-    act(server, 100, deterministic=True)  # what is not plain queues
+    act(server, 100, deterministic=True)  # requests that are not plain go through the queue
     with pytest.raises(grpc.RpcError):
         act(server, 1, elements=3)
     await_value(server, 11, "grpc_server_handled_total", grpc_code="OK", **ACT)
@@ -82,7 +82,7 @@ def test_calls_are_counted(start_server: StartServer, publish: Publish, flags: t
 def test_versions_and_failures_are_told(
     start_server: StartServer, publish: Publish, repository: ModelRepository
 ) -> None:
-    """A promotion moves the alias' version; a version that does not load counts as a failure."""
+    """A promotion changes the alias's version. A version that cannot be loaded is a failure."""
     publish()
     server = start_server("--metrics", "127.0.0.1:0")
     publish()
@@ -100,7 +100,7 @@ def test_versions_and_failures_are_told(
 
 
 def test_without_the_setting_nothing_is_measured(start_server: StartServer, publish: Publish) -> None:
-    """No port is opened."""
+    """Without it no port is opened."""
     publish()
     server = start_server()
     act(server, 1)

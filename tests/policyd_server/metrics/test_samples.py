@@ -13,7 +13,10 @@ TRAINING = ObservationStatistics(mean=[1.0, -2.0, 5.0], std=[2.0, 0.5, 0.0], cou
 
 
 def observed(mean: tuple[float, float], std: tuple[float, float], rows: int = 20_000) -> Drift:
-    """After rows of normal numbers; the third element never changed in training and is wild now."""
+    """Statistics after rows of normal numbers.
+
+    The third element was constant in training and varies now.
+    """
     drift = Drift(TRAINING)
     numbers = np.random.default_rng(0).normal(size=(rows, 2)) * std + mean
     for start in range(0, rows, 50):
@@ -34,14 +37,14 @@ def observed(mean: tuple[float, float], std: tuple[float, float], rows: int = 20
 def test_a_shift_and_a_spread_are_told_in_standard_deviations(
     mean: tuple[float, float], std: tuple[float, float], shift: float, ratio: float
 ) -> None:
-    """Of the element that moved most; one without variance in training is left out."""
+    """The element that moved most counts. One without variance in training is left out."""
     drift = observed(mean, std)
     assert drift.mean_drift == pytest.approx(shift, abs=0.8)
     assert drift.std_ratio == pytest.approx(ratio, rel=0.25)
 
 
 def test_little_is_not_told() -> None:
-    """Before MIN_ROWS, and where training left no statistics."""
+    """There is no figure before MIN_ROWS, or without statistics of the training."""
     assert not observed((1.0, -2.0), (2.0, 0.5), rows=MIN_ROWS - 50).known
     without = Drift(ObservationStatistics())
     without.note(np.zeros((2 * MIN_ROWS, 4)))
@@ -49,7 +52,7 @@ def test_little_is_not_told() -> None:
 
 
 def test_a_sample_holds_the_first_rows() -> None:
-    """Of large answers a part; actions that are not one index a row are left out."""
+    """Of large responses a part is kept. Actions other than one index per row are left out."""
     rows = 2 * MAX_ROWS
     observations = np.arange(3 * rows, dtype=np.float32)
     answer = ActResponse(

@@ -47,7 +47,7 @@ def _long_way(request: ActRequest, version: LoadedVersion) -> bytes:
 
 
 def _asked(request: ActRequest, version: LoadedVersion) -> Asked | None:
-    """The request, as a server reads it that has seen its like."""
+    """The request, as a server reads it that has seen a similar one."""
     reader, payload = PlainReader(LoadedVersions(0), 10_000), request.SerializeToString()
     reader.remember(payload, request)
     plain = reader.read_for(payload, version)
@@ -64,7 +64,7 @@ def _answer(request: ActRequest, version: LoadedVersion) -> bytes | None:
 def test_one_row_is_answered_alike_on_both_ways(
     version: LoadedVersion, numbers: list[float], seed: int, first_row: int
 ) -> None:
-    """A plain request of one row gets the same bytes at once as through the batcher."""
+    """A plain request of one row gets the same bytes in place as through the batcher."""
     raw = np.array(numbers, np.float32).tobytes()
     request = ActRequest(observations=FloatArray(raw=raw), seed=seed, first_row=first_row)
     assert _answer(request, version) == _long_way(request, version)
@@ -72,21 +72,21 @@ def test_one_row_is_answered_alike_on_both_ways(
 
 @pytest.mark.parametrize("rows", [1, 2, 13, 64, 1024])
 def test_several_rows_are_answered_alike_on_both_ways(version: LoadedVersion, rows: int) -> None:
-    """A plain request of any size gets the same bytes at once as through the batcher."""
+    """A plain request of any size gets the same bytes in place as through the batcher."""
     rng = np.random.default_rng(rows)
     raw = rng.normal(size=(rows, 4)).astype(np.float32).tobytes()
     request = ActRequest(observations=FloatArray(raw=raw), seed=rows, first_row=2**64 - 3)
     assert _answer(request, version) == _long_way(request, version)
 
 
-@settings(deadline=None, max_examples=30)  # machines are shared
+@settings(deadline=None, max_examples=30)  # the machine is shared
 @given(batch=st.lists(st.tuples(st.integers(1, 64), seeds, seeds), min_size=2, max_size=40))
 def test_several_are_answered_as_one_by_one(
     version: LoadedVersion, batch: list[tuple[int, int, int]]
 ) -> None:
     """Joined requests of mixed sizes each get their own rows and no others.
 
-    They are more than one call holds.
+    They are more than one call can hold.
     """
     rng = np.random.default_rng(len(batch))
     requests = [
@@ -105,7 +105,7 @@ def test_several_are_answered_as_one_by_one(
             ActResponse.FromString(_long_way(request, version)),
         )
         assert (answer.seed, answer.batch_size) == (expected.seed, expected.batch_size)
-        # How many rows a call has may change the last bit of a probability.
+        # The number of rows in a call may change the last bit of a probability.
         probs, wanted = (np.frombuffer(a.action_probs.raw, "<f4") for a in (answer, expected))
         np.testing.assert_allclose(probs, wanted, rtol=1e-5)
         drawn = [
@@ -116,7 +116,7 @@ def test_several_are_answered_as_one_by_one(
 
 
 def test_one_bad_observation_goes_the_long_way_alone(version: LoadedVersion) -> None:
-    """What is not finite is left to the batcher, which names it; those beside it are answered."""
+    """A row that is not finite is left to the batcher, which names it. Others get responses."""
     numbers = [0.0, np.nan, 1.0]
     requests = [
         ActRequest(observations=FloatArray(raw=np.full(4, number, np.float32).tobytes()), seed=9)
@@ -131,9 +131,9 @@ def test_one_bad_observation_goes_the_long_way_alone(version: LoadedVersion) -> 
 def test_nothing_compiled_gives_the_same_answers(
     version: LoadedVersion, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server installed without a C compiler answers the same.
+    """A server installed without a C compiler gives the same responses.
 
-    Logarithms to one step of float32.
+    Logarithms agree to one step of float32.
     """
     raw = np.random.default_rng(rows).normal(size=(rows, 4)).astype(np.float32).tobytes()
     request = ActRequest(observations=FloatArray(raw=raw), seed=3, first_row=2**64 - 2)
@@ -162,13 +162,13 @@ def test_nothing_compiled_gives_the_same_answers(
     ids=lambda change: str(change)[:60],
 )
 def test_what_is_not_plain_takes_the_long_way(version: LoadedVersion, change: dict[str, object]) -> None:
-    """Everything that asks for more than samples of good rows is left to the batcher."""
+    """A request that needs more than samples of good rows is left to the batcher."""
     fields: dict[str, object] = {"observations": {"raw": bytes(16)}, "seed": 1, **change}
     assert _answer(ActRequest(**fields), version) is None  # type: ignore[arg-type]
 
 
 def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> None:
-    """The server draws a seed for each request and tells it."""
+    """The server draws a seed for each request and returns it."""
     request = ActRequest(observations=FloatArray(raw=bytes(16)))
     answers = [_answer(request, version) or b"" for _ in range(20)]
     assert len({ActResponse.FromString(answer).seed for answer in answers}) == 20
@@ -176,7 +176,7 @@ def test_without_a_seed_each_answer_names_its_own(version: LoadedVersion) -> Non
 
 @pytest.mark.parametrize("rows", [1, 511, 512, 777, 1024])
 def test_what_comes_alone_is_answered_the_same(version: LoadedVersion, rows: int) -> None:
-    """Computed by two threads, half each, or by one: the same bytes."""
+    """Two threads, with half of the rows each, give the same bytes as one."""
     raw = np.random.default_rng(rows).normal(size=(rows, 4)).astype(np.float32).tobytes()
     asked = _asked(ActRequest(observations=FloatArray(raw=raw), seed=rows), version)
     assert asked is not None
@@ -188,7 +188,7 @@ def test_what_comes_alone_is_answered_the_same(version: LoadedVersion, rows: int
 def test_either_half_may_fail(tmp_path: Path, place: int) -> None:
     """What ONNX Runtime raises in a thread is raised.
 
-    The next request is answered.
+    The next request succeeds.
     """
     described = metadata("fragile", (4,), 3)
     repository = ModelRepository(tmp_path)
@@ -206,7 +206,7 @@ def test_either_half_may_fail(tmp_path: Path, place: int) -> None:
 
 
 def test_a_version_goes_with_the_last_one_who_holds_it(tmp_path: Path) -> None:
-    """Its session is freed without a garbage collection, after requests on both ways."""
+    """Its session is freed without garbage collection, after requests on both paths."""
     repository = ModelRepository(tmp_path)
     described = metadata("cartpole", (4,), 3)
     repository.publish("cartpole", {"model.onnx": model(described)}, metadata=described)

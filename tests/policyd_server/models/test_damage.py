@@ -21,7 +21,7 @@ def _await(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
-        time.sleep(0.05)  # another process follows a folder: there is no event to wait for
+        time.sleep(0.05)  # another process watches the folder: there is no event to wait for
 
 
 def _version_of(server: ServerProcess, policy: str) -> int:
@@ -35,7 +35,7 @@ def _version_of(server: ServerProcess, policy: str) -> int:
 def test_one_bad_entry_stops_nobody_else(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """A server starts on damage and meets more: others are promoted, listed and watched as ever."""
+    """A server meets damage at its start and later. Other policies work as usual."""
     for policy in ("good", "worse", "late", "piped"):
         publish(policy)
     os.mkfifo(repository.root / "aliases/piped.traffic")
@@ -85,9 +85,9 @@ def test_one_bad_entry_stops_nobody_else(
 def test_a_policy_made_again_answers_with_its_new_bytes(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """Deleted and made again under the same name and number.
+    """A policy is deleted and made again with the same name and number.
 
-    What is answered, and its digest, are new.
+    Its responses and its digest are new.
     """
     publish()
     server = start_server()
@@ -109,21 +109,21 @@ def request_of(version: PublishedVersion) -> pb.ActRequest:
 
 
 def test_a_mistyped_repository_is_said(start_server: StartServer, repository: ModelRepository) -> None:
-    """The start says it in the log, and health says it beside SERVING, until there is something."""
+    """The log says so at the start, and health says it with SERVING, until there is a policy."""
     server = start_server()
     assert f"the repository {repository.root} does not exist" in server.log
     health = health_pb2_grpc.HealthStub(server.channel)
     answer, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=10)
     assert answer.status == 1
     assert "does not exist" in str(dict(call.trailing_metadata())["policyd-detail"])
-    time.sleep(0.5)  # several polls, which must not say it again
+    time.sleep(0.5)  # the polls in this time must not log it again
     assert server.log.count("does not exist") == 1
 
 
 def test_a_folder_that_is_no_version_is_named_once(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """A model that was copied into place by hand is pointed out.
+    """A model that was copied into place by hand is reported.
 
     The message has the command that publishes it.
     """

@@ -26,7 +26,7 @@ def _is_watched(folder: Path) -> bool:
 
 @pytest.fixture(autouse=True)
 def local(tmp_path: Path) -> None:
-    """Skips where temporary files are on a network."""
+    """Skips the test if temporary files are on a network."""
     if not _is_watched(tmp_path):
         pytest.skip("the file system of temporary files cannot be watched")
 
@@ -65,7 +65,7 @@ def _read_all(folder: Path) -> list[str]:
 
 
 def test_without_a_change_the_time_passes(tmp_path: Path) -> None:
-    """A folder that is only read tells nothing."""
+    """Reading a folder ends no wait."""
     (tmp_path / "entry").write_text("old")
 
     async def wait() -> float:
@@ -80,7 +80,7 @@ def test_without_a_change_the_time_passes(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_watched_is_said() -> None:
-    """Not the kernel's own files, and not nothing. A folder that will come is no obstacle."""
+    """The kernel's own files and a missing path cannot be watched. A future folder can."""
     assert not _is_watched(Path("/proc/self"))
 
     async def look(*folders: Path) -> bool:
@@ -91,12 +91,12 @@ def test_what_cannot_be_watched_is_said() -> None:
 
 
 def test_a_folder_that_is_not_there_yet_is_no_obstacle(tmp_path: Path) -> None:
-    """The folder above it tells when it comes."""
+    """The folder above it reports when it appears."""
     assert _is_watched(tmp_path / "aliases")
 
 
 def test_a_promotion_by_another_process_needs_no_poll(publish: Publish, start_server: StartServer) -> None:
-    """A server that would poll once in an hour serves what others promote, a new policy too."""
+    """A server that polls once per hour serves what others promote, also a new policy."""
     publish("first")
     server = start_server("--poll-interval", "3600")
     publish("first")
@@ -104,11 +104,11 @@ def test_a_promotion_by_another_process_needs_no_poll(publish: Publish, start_se
     deadline = time.monotonic() + LONG
     while _champions(server) != {"first": 2, "second": 1}:
         assert time.monotonic() < deadline, server.log
-        time.sleep(0.01)  # another process follows: there is no event to wait for
+        time.sleep(0.01)  # another process watches: there is no event to wait for
 
 
 def _champions(server: ServerProcess) -> dict[str, int]:
-    """The version that answers, by policy."""
+    """The version that responds, by policy."""
     there = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
     return {
         policy.name: alias.serving_version

@@ -19,7 +19,7 @@ from tests.policyd_server import artifacts
 
 
 class _CountingRepository(ModelRepository):
-    """Says how often alias states were read."""
+    """Counts how often alias states were read."""
 
     reads = 0
 
@@ -68,7 +68,7 @@ def test_a_poll_without_changes_reads_no_alias(repository: _CountingRepository) 
 
 
 def test_a_swapped_version_is_released_with_its_last_holder(repository: _CountingRepository) -> None:
-    """The old session lives while a request holds it, and not longer."""
+    """The old session lives as long as a request holds it, and not longer."""
     _publish(repository)
 
     async def run() -> None:
@@ -89,7 +89,7 @@ def test_a_swapped_version_is_released_with_its_last_holder(repository: _Countin
 
 
 def test_callers_at_the_same_time_share_one_load(repository: _CountingRepository) -> None:
-    """Ten requests for a version that is not in memory get one and the same."""
+    """Ten requests for a version that is not in memory get the same one."""
     version = _publish(repository, promote=False)
 
     async def run() -> None:
@@ -101,7 +101,7 @@ def test_callers_at_the_same_time_share_one_load(repository: _CountingRepository
 
 
 def test_a_repaired_version_is_served_without_another_promotion(repository: _CountingRepository) -> None:
-    """A version that did not load is tried again, ever more rarely.
+    """A version that could not be loaded is tried again, with growing pauses.
 
     Meanwhile the last good one serves.
     """
@@ -133,9 +133,9 @@ def test_a_repaired_version_is_served_without_another_promotion(repository: _Cou
 
 
 def test_a_model_that_is_not_what_its_metadata_says_does_not_load(repository: _CountingRepository) -> None:
-    """Another observation size than described is refused by name.
+    """An observation size other than described is refused by name.
 
-    Nobody is served by it before.
+    The version never serves.
     """
     model = artifacts.model(artifacts.metadata("p", (5,)))
     repository.publish("p", {"model.onnx": model}, metadata=artifacts.metadata("p", (4,)))
@@ -146,9 +146,9 @@ def test_a_model_that_is_not_what_its_metadata_says_does_not_load(repository: _C
 def test_damage_stays_with_its_policy(
     repository: _CountingRepository, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A damaged alias state stops only its own policy, which goes on as it was.
+    """A damaged alias state stops only its own policy, which continues as before.
 
-    The log is told once.
+    The log says so once.
     """
     _publish(repository)
     (repository.root / "aliases/q.json").mkdir()
@@ -174,7 +174,7 @@ def test_damage_stays_with_its_policy(
 
 
 def test_a_policy_that_was_made_again_is_served_as_it_is_now(repository: _CountingRepository) -> None:
-    """The same number with other content is another version, under its alias and by its number."""
+    """The same number with other content is another version, by alias and by number."""
     _publish(repository)
     _publish(repository, promote=False)
 
@@ -200,7 +200,7 @@ def test_a_policy_that_was_made_again_is_served_as_it_is_now(repository: _Counti
 
 
 def test_a_policy_that_is_gone_is_released(repository: _CountingRepository) -> None:
-    """Its sessions go, its failures go, and other policies stay."""
+    """Its sessions and failures are dropped, and other policies stay."""
     _publish(repository)
     described = artifacts.metadata("other")
     repository.publish("other", {"model.onnx": artifacts.model(described, seed=0)}, metadata=described)
@@ -221,7 +221,7 @@ def test_a_policy_that_is_gone_is_released(repository: _CountingRepository) -> N
 
 
 def test_a_disk_that_goes_away_releases_nothing(repository: _CountingRepository) -> None:
-    """What was served goes on while the whole repository is gone, and the follower says so."""
+    """Serving goes on while the whole repository is missing, and the follower reports that."""
     _publish(repository)
 
     async def run() -> None:

@@ -7,7 +7,7 @@ from tests.policyd_server.conftest import Load
 
 
 def test_defaults_are_the_only_policy_and_the_champion(load: Load) -> None:
-    """Empty names find the champion of the only policy; with two policies no name means nothing."""
+    """Empty names find the champion of the only policy. With two policies they find nothing."""
     version = load("catalogued")
     loaded_versions = LoadedVersions(0)
     loaded_versions.set_policies(["catalogued"])
@@ -21,9 +21,9 @@ def test_defaults_are_the_only_policy_and_the_champion(load: Load) -> None:
 
 
 def test_the_least_recently_kept_version_goes_first(load: Load) -> None:
-    """Beyond its bound the catalogue drops what was kept longest ago.
+    """Beyond its bound the catalogue drops the version that was kept longest ago.
 
-    Never what an alias serves.
+    It never drops one that an alias serves.
     """
     served, *others = (load("kept") for _ in range(4))
     loaded_versions = LoadedVersions(2)

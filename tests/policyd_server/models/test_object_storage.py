@@ -19,7 +19,7 @@ from tests.policyd_server import artifacts
 from tests.policyd_server.process import ServerProcess
 from tests.s3 import SECRET_KEY, S3Server
 
-REQUESTS_OF_A_MISS = 16  # to the store, at most, for each kind of unknown name together
+REQUESTS_OF_A_MISS = 16  # most requests to the store for all unknown names of one kind
 REQUEST = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0, 0, 0, 0]))
 
 
@@ -47,7 +47,7 @@ def _await_version(server: ServerProcess, version: int) -> None:
 def test_promotions_are_followed_and_an_outage_is_survived(
     s3: S3Server, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
-    """Published and promoted elsewhere, promoted here, and restarted while the store is away."""
+    """It works when others publish and promote, when it promotes, and after a restart offline."""
     repository = ModelRepository(s3.location())
     _publish(repository, 1)
     where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
@@ -78,7 +78,7 @@ def test_promotions_are_followed_and_an_outage_is_survived(
 
 
 class Replica:
-    """A server with a proxy and a cache of its own, as on a machine of its own."""
+    """A server with its own proxy and cache, as on a machine of its own."""
 
     def __init__(self, folder: Path, s3: S3Server, location: str) -> None:
         self.proxy = FlawedProxy(s3.ports[0])
@@ -89,18 +89,18 @@ class Replica:
 
     @property
     def requests(self) -> int:
-        """Requests to the store until now."""
+        """How many requests the store has got until now."""
         return sum(self.proxy.requests.values())
 
     def seconds_until(self, version: int, began: float) -> float:
-        """From `began` until it answers with the version."""
+        """The seconds from `began` until the server responds with the version."""
         _await_version(self.server, version)
         return time.monotonic() - began
 
 
 @pytest.mark.long
 def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Path) -> None:
-    """Three replicas: what a poll and a promotion cost each, beside twenty other policies.
+    """Measures what a poll and a promotion cost three replicas, beside twenty other policies.
 
     Polling is at most one listing per second and nothing else. A promotion costs a few requests for
     the policy that changed, and none for the others. The seconds are printed.
@@ -115,7 +115,7 @@ def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Pat
     replicas = [Replica(tmp_path / name, s3, repository.location) for name in "abc"]
     try:
         began, before = time.monotonic(), [replica.proxy.requests.copy() for replica in replicas]
-        time.sleep(5)  # it is what is measured
+        time.sleep(5)  # the polls in this time are measured
         for replica, start in zip(replicas, before, strict=True):
             idle = replica.proxy.requests - start
             assert idle.keys() == {"LIST"}
@@ -145,7 +145,7 @@ def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Pat
 def test_a_new_policy_is_found_before_the_next_listing(
     s3: S3Server, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
-    """A client that names it first is answered, and unknown names cost few requests."""
+    """A client that names it gets a response. Unknown names cost few requests."""
     repository = ModelRepository(s3.location())
     where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
     server = ServerProcess(tmp_path, where, "--poll-interval", "3600", "--cache", str(tmp_path / "cache"))

@@ -14,18 +14,18 @@ OTHER: Any = "other"
 
 
 class Clock:
-    """A time that the test sets."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """The time."""
+        """The time of the clock."""
         return self.now
 
 
 def test_those_who_come_together_go_together() -> None:
-    """One number for all who ask within a short time of the first, then another one."""
+    """Requests within a short time of the first get one number, and later ones another."""
     clock, numbers = Clock(), itertools.count()
     dealer = Dealer(lambda: float(next(numbers)), clock)
     assert [dealer.number(), dealer.number()] == [0.0, 0.0]
@@ -37,18 +37,18 @@ def test_those_who_come_together_go_together() -> None:
 
 @pytest.mark.parametrize("apart", [0.3, 4.0], ids=["many at a time", "one at a time"])
 def test_shares_are_kept(apart: float) -> None:
-    """However they come, a version has as many of the requests as its share says."""
+    """A version gets its share of the requests, however these arrive."""
     clock = Clock()
     split = Split(BASE, ((0.3, OTHER),), "salt", Dealer(clock=clock))
     dealt = []
     for _ in range(60_000):
         clock.now += apart * TOGETHER_SECONDS
         dealt.append(split.pick(""))
-    assert dealt.count(OTHER) / len(dealt) == pytest.approx(0.3, abs=0.03)  # by chance once in 10^15 runs
+    assert dealt.count(OTHER) / len(dealt) == pytest.approx(0.3, abs=0.03)  # fails once in 10^15 runs
 
 
 def test_a_key_has_one_version_whenever_it_comes() -> None:
-    """The time has no part in it."""
+    """The time has no influence."""
     clock = Clock()
     split = Split(BASE, ((0.5, OTHER),), "salt", Dealer(clock=clock))
     first = [split.pick(f"key {number}") for number in range(50)]

@@ -33,9 +33,9 @@ def _wait_for_version(server: ServerProcess, version: int) -> pb.Alias:
 def test_every_answer_during_fifty_swaps_is_of_the_version_that_it_names(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """Four clients hammer Act through 50 promotions.
+    """Four clients call Act all the time during 50 promotions.
 
-    Each answer has exactly its version's probabilities.
+    Each response has exactly its version's probabilities.
     """
     digests, expected = [""], [np.zeros((16, 2), np.float32)]
     for _ in range(VERSIONS):
@@ -47,7 +47,7 @@ def test_every_answer_during_fifty_swaps_is_of_the_version_that_it_names(
     over = threading.Event()
 
     def hammer(first_row: int) -> set[int]:
-        """Acts until the swaps are over; the versions that answered."""
+        """Acts until the swaps are over. Returns the versions that responded."""
         seen = set()
         with grpc.insecure_channel(server.address) as channel:
             stub = policy_pb2_grpc.PolicyServiceStub(channel)
@@ -73,7 +73,7 @@ def test_every_answer_during_fifty_swaps_is_of_the_version_that_it_names(
 def test_the_server_follows_the_repository(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """A promotion by somebody else is served after the polling interval.
+    """A promotion by another process is served after the polling interval.
 
     It needs no call to this server.
     """
@@ -90,9 +90,9 @@ def test_the_server_follows_the_repository(
 def test_a_bad_version_leaves_the_last_good_one(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """A promoted file that is damaged.
+    """A promoted file is damaged.
 
-    The old version answers on, and GetPolicy, health and log say so.
+    The old version still responds, and GetPolicy, health and log report the damage.
     """
     publish()
     bad = publish(promote=False)

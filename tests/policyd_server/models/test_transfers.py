@@ -46,9 +46,9 @@ def test_a_version_moves_from_one_repository_to_another(
     tmp_path: Path,
     form: str,
 ) -> None:
-    """Exported by one server and imported by another.
+    """One server exports the version and another imports it.
 
-    The same bytes and metadata, a number of its own.
+    It has the same bytes and metadata, and a number of its own.
     """
     server = start_server()
     bundle = tmp_path / form
@@ -67,7 +67,7 @@ def test_a_version_moves_from_one_repository_to_another(
 def test_a_report_reaches_a_laptop(
     reported: PublishedVersion, start_server: StartServer, tmp_path: Path
 ) -> None:
-    """One file of a version, whole, whatever its size."""
+    """A single file of a version can be fetched whole, whatever its size."""
     server = start_server()
     assert _policyctl(server, "report", "--output", str(tmp_path / "r.html")) == 0
     assert (tmp_path / "r.html").read_bytes() == REPORT
@@ -80,9 +80,9 @@ def test_what_cannot_be_exported_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An unknown file, version or alias, damage, a target that exists.
+    """An unknown file, version or alias, damage, and an existing target are refused.
 
-    A line, and no file is left.
+    There is one line, and no file is left.
     """
     server = start_server()
     with PolicyClient(server.address, timeout=60) as client:
@@ -123,9 +123,9 @@ def _send(
 def test_what_must_not_be_imported_is_refused(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """Bad names, other bytes, too few or too many, no model.
+    """Bad names, other bytes, too few or too many, and a missing model are refused.
 
-    Each has its status, nothing is published.
+    Each has its status, and nothing is published.
     """
     publish()
     server = start_server("--max-import-bytes", "100000")
@@ -167,7 +167,7 @@ def test_what_must_not_be_imported_is_refused(
 def test_a_damaged_bundle_is_not_sent(
     reported: PublishedVersion, start_server: StartServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file of the bundle that was changed on the way is found before anything is sent."""
+    """A file of the bundle that was changed later is found before anything is sent."""
     server = start_server()
     assert _policyctl(server, "export", "--output", str(tmp_path / "bundle")) == 0
     (tmp_path / "bundle/report.html").chmod(0o644)

@@ -16,32 +16,32 @@ from policyd_server.models.warm_up import MAX_CALL_ROWS, WARM_UP_ROWS, warm_up
 
 
 class Machine:
-    """Computes in a time of its own: some calls are disturbed and take longer."""
+    """A machine with its own clock. Some calls are disturbed and take longer."""
 
     def __init__(self, seconds: Callable[[int], float], disturbed: Callable[[int], bool]) -> None:
         self.now = 0.0
         self._seconds, self._disturbed, self._calls = seconds, disturbed, 0
 
     def infer(self, observations: np.ndarray) -> None:
-        """One call."""
+        """Does one call."""
         self._calls += 1
         slower = 1.7 if self._disturbed(self._calls) else 1.0
         self.now += slower * self._seconds(len(observations))
 
     def measured(self) -> tuple[int, int]:
-        """The rows of the largest call, and of the largest quick one."""
+        """The numbers of rows of the largest call, and of the largest fast one."""
         return warm_up((4,), self.infer, self.infer, lambda: self.now)
 
 
 @pytest.mark.parametrize("every", [2, 3, 5, 7])
 def test_a_call_that_was_disturbed_makes_no_small_calls(every: int) -> None:
-    """A version that takes as long for one row as for many computes many at a time."""
+    """If one row takes as long as many, calls still have many rows."""
     machine = Machine(lambda rows: 0.04, lambda call: call % every == 0)
     assert machine.measured() == (MAX_CALL_ROWS, 0)
 
 
 def test_a_machine_that_becomes_slower_makes_no_small_calls() -> None:
-    """From any call on, another program takes its part for good."""
+    """If another program slows the machine down for good, calls still have many rows."""
     for first in range(2, 30):
         machine = Machine(lambda rows: 0.04, partial(operator.le, first))
         assert machine.measured() == (MAX_CALL_ROWS, 0), first
@@ -49,7 +49,7 @@ def test_a_machine_that_becomes_slower_makes_no_small_calls() -> None:
 
 @pytest.mark.parametrize("every", [1000, 3])
 def test_calls_whose_time_grows_are_bounded(every: int) -> None:
-    """Each row takes 2 ms: 32 rows take longer than a call may, and more gain nothing."""
+    """Each row takes 2 ms: 32 rows take longer than a call may, and more rows gain nothing."""
     machine = Machine(lambda rows: 0.002 * rows, lambda call: call % every == 0)
     rows, quick = machine.measured()
     assert rows in WARM_UP_ROWS
@@ -58,5 +58,5 @@ def test_calls_whose_time_grows_are_bounded(every: int) -> None:
 
 
 def test_a_quick_version_has_quick_calls_only() -> None:
-    """Of as many rows as take at most a millisecond."""
+    """Its calls have as many rows as take at most a millisecond."""
     assert Machine(lambda rows: 1e-5 * rows, lambda call: False).measured() == (64, 64)

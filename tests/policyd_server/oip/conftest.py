@@ -18,7 +18,7 @@ from tests.policyd_server import artifacts, kinds
 from tests.policyd_server.process import TRANSPORTS, ServerProcess
 
 MASKED, PLAIN, GAUSSIAN, UNNAMED = "masked", "plain", "gaussian", "unnamed"
-#: Policy: kind of its actions and observations (tests/policyd_server/kinds.py).
+#: Policy -> kind of its actions and observations (tests/policyd_server/kinds.py).
 KINDS = {
     GAUSSIAN: ("squashed", "vector"),
     "clipped": ("clipped", "mixed"),
@@ -31,7 +31,7 @@ OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)  
 
 
 def inputs(observations: NDArray[Any] = OBSERVATIONS, mask: NDArray[np.bool_] | None = None) -> list[Any]:
-    """What a request of Triton's client carries."""
+    """The inputs of a request by Triton's client."""
     tensors = [triton.InferInput("observations", list(observations.shape), "FP32")]
     tensors[0].set_data_from_numpy(observations)
     if mask is not None:
@@ -48,7 +48,7 @@ def _publish(repository: ModelRepository, policy: str, *, mask: bool = False, se
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
-    """Version 1 is the champion of each; `plain` has a version 2, `unnamed` no alias."""
+    """Version 1 is the champion of each. `plain` has a version 2, `unnamed` has no alias."""
     repository = ModelRepository(tmp_path_factory.mktemp("repository"))
     _publish(repository, MASKED, mask=True)
     _publish(repository, PLAIN)

@@ -23,9 +23,9 @@ from tests.policyd_server.process import ServerProcess
 def test_an_answer_is_the_one_that_act_gives(
     client: triton.InferenceServerClient, server: ServerProcess
 ) -> None:
-    """The same seed gives the same answer over both protocols, bit for bit.
+    """The same seed gives the same response over both protocols, bit for bit.
 
-    Actions, probabilities and values.
+    Actions, probabilities and values are compared.
     """
     result = client.infer(PLAIN, inputs(), request_id="7", parameters={"seed": 11})
     act = server.policy.Act(
@@ -40,7 +40,7 @@ def test_an_answer_is_the_one_that_act_gives(
 
 
 def test_an_answer_can_be_verified_from_its_own_parameters(client: triton.InferenceServerClient) -> None:
-    """Without a seed the answer names the one that the server drew."""
+    """Without a seed in the request, the response has the one that the server drew."""
     result = client.infer(PLAIN, inputs())
     seed = result.get_response().parameters["seed"].uint64_param
     drawn = [sampling.sample(p.tolist(), seed, row) for row, p in enumerate(result.as_numpy("action_probs"))]
@@ -48,20 +48,20 @@ def test_an_answer_can_be_verified_from_its_own_parameters(client: triton.Infere
 
 
 def test_a_seed_above_the_clients_integers_comes_as_text(client: triton.InferenceServerClient) -> None:
-    """Tritonclient's integers end at 2^63, seeds at 2^64."""
+    """Tritonclient's integers end at 2^63, while seeds go up to 2^64."""
     result = client.infer(PLAIN, inputs(), parameters={"seed": str(2**64 - 1), "first_row": 3})
     assert result.get_response().parameters["seed"].uint64_param == 2**64 - 1
 
 
 def test_deterministic_answers_are_the_modes(client: triton.InferenceServerClient) -> None:
-    """`deterministic` chooses the likeliest action of each row."""
+    """`deterministic` chooses the most probable action of each row."""
     result = client.infer(PLAIN, inputs(), parameters={"deterministic": True})
     assert result.as_numpy("actions").tolist() == result.as_numpy("action_probs").argmax(axis=1).tolist()
 
 
 @pytest.mark.parametrize("policy", [PLAIN, MASKED])
 def test_masks_are_obeyed(client: triton.InferenceServerClient, server: ServerProcess, policy: str) -> None:
-    """A mask counts for every policy with discrete actions, and as it does for Act."""
+    """A mask works for every policy with discrete actions, as in Act."""
     mask = np.array([[True, False, False], [False, True, True]] * 2 + [[True, True, True]])
     result = client.infer(policy, inputs(mask=mask), parameters={"seed": 3, "temperature": 2.0})
     act = server.policy.Act(
@@ -79,7 +79,7 @@ def test_masks_are_obeyed(client: triton.InferenceServerClient, server: ServerPr
 
 
 def test_only_the_outputs_that_are_named_come_in_their_order(client: triton.InferenceServerClient) -> None:
-    """Requested outputs come as asked, each with its raw contents."""
+    """The requested outputs come in their order, each with its raw contents."""
     names = ["value", "actions"]
     result = client.infer(PLAIN, inputs(), outputs=[triton.InferRequestedOutput(n) for n in names])
     assert [output.name for output in result.get_response().outputs] == names
@@ -88,14 +88,14 @@ def test_only_the_outputs_that_are_named_come_in_their_order(client: triton.Infe
 
 
 def test_a_version_can_be_named(client: triton.InferenceServerClient) -> None:
-    """A number names a version, loaded when it is asked for; nothing means the champion."""
+    """A number names a version, which is loaded for the request. An empty name is the champion."""
     assert client.infer(PLAIN, inputs(), model_version="2").get_response().model_version == "2"
     assert client.infer(PLAIN, inputs()).get_response().model_version == "1"
     assert client.is_model_ready(PLAIN, "2")
 
 
 def test_continuous_actions_have_tensors_of_their_own(client: triton.InferenceServerClient) -> None:
-    """A policy with Box actions answers vectors and what they were drawn from; it takes no mask."""
+    """For Box actions there are vectors and what they were drawn from. A mask is refused."""
     result = client.infer(GAUSSIAN, inputs(), parameters={"seed": 5})
     outputs = {output.name for output in client.get_model_metadata(GAUSSIAN).outputs}
     assert outputs == {"vectors", "log_probs", "action_mean", "action_std", "gaussian_samples", "value"}
@@ -105,7 +105,7 @@ def test_continuous_actions_have_tensors_of_their_own(client: triton.InferenceSe
 
 
 def test_the_aio_client_is_answered(client: triton.InferenceServerClient, server: ServerProcess) -> None:
-    """tritonclient.grpc.aio: many at once, each with its own rows, as when asked one by one."""
+    """Many concurrent requests with tritonclient.grpc.aio each get their own rows."""
     questions = [(inputs(OBSERVATIONS[: 1 + i % 5]), {"seed": i}) for i in range(40)]
 
     async def ask() -> list[Any]:
@@ -119,9 +119,9 @@ def test_the_aio_client_is_answered(client: triton.InferenceServerClient, server
 
 
 def test_a_stream_answers_in_order_and_survives_an_error(client: triton.InferenceServerClient) -> None:
-    """ModelStreamInfer: one answer a request.
+    """ModelStreamInfer gives one response per request.
 
-    A wrong one is answered by its error, the next as usual.
+    A wrong request gets its error, and the next one works as usual.
     """
     answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
     client.start_stream(lambda result, error: answers.put((result, error)))
@@ -157,7 +157,7 @@ def test_a_stream_answers_in_order_and_survives_an_error(client: triton.Inferenc
 def test_wrong_requests_are_told_what_is_wrong(
     client: triton.InferenceServerClient, change: dict[str, Any], message: str
 ) -> None:
-    """Each wrong field: INVALID_ARGUMENT with its name."""
+    """Each wrong field gives INVALID_ARGUMENT with its name."""
     with pytest.raises(InferenceServerException, match=message) as raised:
         client.infer(PLAIN, **{"inputs": inputs(), **change})
     assert raised.value.status() == "StatusCode.INVALID_ARGUMENT"
@@ -167,16 +167,16 @@ def test_wrong_requests_are_told_what_is_wrong(
 def test_what_does_not_exist_is_not_found(
     client: triton.InferenceServerClient, name: str, version: str
 ) -> None:
-    """An unknown model or version: NOT_FOUND."""
+    """An unknown model or version gives NOT_FOUND."""
     with pytest.raises(InferenceServerException) as raised:
         client.infer(name, inputs(), model_version=version)
     assert raised.value.status() == "StatusCode.NOT_FOUND"
 
 
 def test_typed_contents_are_accepted(server: ServerProcess) -> None:
-    """What people send with grpcurl.
+    """Typed fields, as people send them with grpcurl, are accepted.
 
-    Fp32_contents and bool_contents instead of raw bytes, not both.
+    fp32_contents and bool_contents may replace raw bytes, but not be mixed with them.
     """
     observations: dict[str, Any] = {"name": "observations", "datatype": "FP32", "shape": [1, 4]}
     mask: dict[str, Any] = {"name": "action_mask", "datatype": "BOOL", "shape": [1, 3]}
@@ -195,7 +195,7 @@ def test_typed_contents_are_accepted(server: ServerProcess) -> None:
 
 
 def test_any_nonzero_byte_of_a_mask_is_true(server: ServerProcess) -> None:
-    """Load generators send random bytes as BOOL."""
+    """Load generators send random bytes as BOOL, and these are accepted."""
     request = service_pb2.ModelInferRequest(
         model_name=MASKED,
         inputs=[

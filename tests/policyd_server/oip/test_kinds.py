@@ -17,7 +17,7 @@ from tests.policyd_server.oip.conftest import KINDS, inputs
 from tests.policyd_server.process import ServerProcess
 
 ROWS = 6
-#: Width of a row's mask; its first choice is forbidden.
+#: Width of a row's mask; its first choice is masked.
 MASKS = {"branches": 9, "bits": 4}
 INDICES = {"actions": "INT64", "action_probs": "FP32", "log_probs": "FP32", "value": "FP32"}
 VECTORS = dict.fromkeys(
@@ -39,7 +39,7 @@ def _rows(policy: str) -> np.ndarray:
 def test_metadata_names_the_tensors_that_come(client: triton.InferenceServerClient, policy: str) -> None:
     """Names, types and shapes of the outputs are as announced.
 
-    The configuration has them too.
+    The configuration has them, too.
     """
     rows = _rows(policy)
     told = client.get_model_metadata(policy)
@@ -61,7 +61,7 @@ def test_answers_are_those_of_act(
 ) -> None:
     """The same seed gives the same numbers over both protocols, bit for bit.
 
-    With masks and without.
+    That holds with masks and without.
     """
     rows, mask = _rows(policy), None
     request = ActRequest(policy=policy, seed=9, observations=FloatArray(raw=rows.tobytes()))
@@ -78,6 +78,6 @@ def test_answers_are_those_of_act(
 
 
 def test_choices_out_of_range_are_refused(client: triton.InferenceServerClient) -> None:
-    """A number that names no alternative of a Discrete observation is refused, as by Act."""
+    """A number that is no alternative of a Discrete observation is refused, as in Act."""
     with pytest.raises(InferenceServerException, match="observations"):
         client.infer("bits", inputs(np.full((1, 1), 5, np.float32)))

@@ -16,13 +16,13 @@ def _states(client: triton.InferenceServerClient, name: str) -> dict[str, str]:
 
 
 def test_the_index_says_what_is_in_memory(client: triton.InferenceServerClient) -> None:
-    """Every version of every policy; what the champion names is READY."""
+    """It has every version of every policy. The champion's version is READY."""
     assert _states(client, PLAIN)["1"] == "READY"
     assert set(_states(client, PLAIN)) == {"1", "2"}
 
 
 def test_a_policy_without_aliases_is_loaded_and_unloaded(client: triton.InferenceServerClient) -> None:
-    """Load brings its newest version into memory, unload frees it; both may be repeated."""
+    """Load takes its newest version into memory, and unload frees it. Both may be repeated."""
     for _ in range(2):
         client.load_model(UNNAMED)
         assert _states(client, UNNAMED) == {"1": "READY"}
@@ -35,7 +35,7 @@ def test_a_policy_without_aliases_is_loaded_and_unloaded(client: triton.Inferenc
 def test_load_follows_the_repository_at_once(
     client: triton.InferenceServerClient, repository: ModelRepository
 ) -> None:
-    """After load the champion is what the repository names, without waiting for the next poll."""
+    """After load the champion is the repository's, without waiting for the next poll."""
     for version in (2, 1):
         repository.set_alias(PLAIN, "champion", version, actor="test", reason="")
         client.load_model(PLAIN)
@@ -45,7 +45,7 @@ def test_load_follows_the_repository_at_once(
 
 
 def test_what_an_alias_names_is_not_unloaded(client: triton.InferenceServerClient) -> None:
-    """Unload would be an outage by another name: FAILED_PRECONDITION, and it goes on."""
+    """Unloading it would be an outage, so FAILED_PRECONDITION is returned and it goes on."""
     with pytest.raises(InferenceServerException, match="champion") as raised:
         client.unload_model(PLAIN)
     assert raised.value.status() == "StatusCode.FAILED_PRECONDITION"
@@ -53,14 +53,14 @@ def test_what_an_alias_names_is_not_unloaded(client: triton.InferenceServerClien
 
 
 def test_a_model_cannot_be_overridden(client: triton.InferenceServerClient) -> None:
-    """Published versions do not change: configuration and files are refused."""
+    """Published versions do not change, so a configuration or files are refused."""
     with pytest.raises(InferenceServerException, match="parameters") as raised:
         client.load_model(PLAIN, config="{}")
     assert raised.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
 def test_an_unknown_model_is_not_found(client: triton.InferenceServerClient) -> None:
-    """Load and unload of what does not exist: NOT_FOUND."""
+    """Load and unload of an unknown model give NOT_FOUND."""
     for call in (client.load_model, client.unload_model):
         with pytest.raises(InferenceServerException) as raised:
             call("nobody")

@@ -14,7 +14,7 @@ from tests.policyd_server.oip.conftest import MASKED, PLAIN
 
 
 def test_the_client_finds_a_living_server(client: triton.InferenceServerClient) -> None:
-    """Live, ready, and the models that are in memory are ready."""
+    """The server is live and ready, and the models in memory are ready."""
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready(PLAIN)
@@ -25,7 +25,7 @@ def test_the_client_finds_a_living_server(client: triton.InferenceServerClient) 
 
 
 def test_metadata_and_configuration_name_the_same_tensors(client: triton.InferenceServerClient) -> None:
-    """Inputs and outputs agree; the batch is -1 in the one and left out in the other."""
+    """Inputs and outputs agree. The batch is -1 in one and left out in the other."""
     metadata = client.get_model_metadata(MASKED)
     config = client.get_model_config(MASKED).config
     assert metadata.versions == ["1"]
@@ -41,9 +41,9 @@ def test_metadata_and_configuration_name_the_same_tensors(client: triton.Inferen
 
 
 def test_only_policies_trained_with_masks_show_one(client: triton.InferenceServerClient) -> None:
-    """Load generators send every input that is shown, a mask too.
+    """Load generators send every input that is shown, also a mask.
 
-    It is shown only where it belongs.
+    So it is shown only for policies with masks.
     """
     assert [i.name for i in client.get_model_metadata(PLAIN).inputs] == ["observations"]
 
@@ -51,7 +51,7 @@ def test_only_policies_trained_with_masks_show_one(client: triton.InferenceServe
 def test_statistics_count_what_was_answered(client: triton.InferenceServerClient) -> None:
     """Rows, calls and durations rise with every request, queued or not.
 
-    Failures are counted apart.
+    Failures are counted separately.
     """
     observations = triton.InferInput("observations", [5, 4], "FP32")
     before = client.get_inference_statistics(MASKED).model_stats[0]
@@ -74,7 +74,7 @@ def test_statistics_count_what_was_answered(client: triton.InferenceServerClient
 
 
 def test_what_this_server_does_not_do_is_unimplemented(client: triton.InferenceServerClient) -> None:
-    """Trace, log and shared-memory calls answer UNIMPLEMENTED."""
+    """Trace, log and shared-memory calls return UNIMPLEMENTED."""
     for call in (client.get_trace_settings, client.get_log_settings, client.get_system_shared_memory_status):
         with pytest.raises(InferenceServerException) as raised:
             call()

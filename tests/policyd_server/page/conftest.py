@@ -27,18 +27,18 @@ ROLES = {"looker": ["act"], "learner": ["act", "train"], "boss": ["act", "train"
 
 
 class Browser:
-    """Keeps cookies and sends forms, as a browser without scripts does."""
+    """Keeps cookies and sends forms, like a browser without scripts."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.cookies: dict[str, str] = {}
 
     def get(self, path: str) -> Answer:
-        """A page."""
+        """Gets a page."""
         return self._keep(self.client.ask("GET", path, headers={"cookie": self._cookie()}))
 
     def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Answer:
-        """A form, with the token of the page that it is on."""
+        """Sends a form, with the token of the page that it is on."""
         whole = {"csrf": self.cookies.get("policyd_csrf", ""), **fields}
         told = {"cookie": self._cookie(), "content-type": "application/x-www-form-urlencoded", **headers}
         return self._keep(self.client.ask("POST", path, urlencode(whole), told))
@@ -58,7 +58,7 @@ class Browser:
 
 
 def publish(repository: ModelRepository) -> None:
-    """Two versions; names, settings, verdict, files and reasons hold what should stay text."""
+    """Two versions whose names, settings, verdict, files and reasons have hostile texts."""
     for seed in range(2):
         described = artifacts.metadata("cartpole")
         described.settings["note"] = f"{ATTACK}{seed}"
@@ -86,7 +86,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
 
 
 class Elements(HTMLParser):
-    """Every element of a page with the names of its attributes, as a browser sees them."""
+    """The elements of a page with their attributes, as a browser sees them."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Elements(HTMLParser):
         self.seen.append((tag, {name for name, _ in attrs}))
 
     def check(self) -> None:
-        """Nothing runs but the page's own script; no text has become an element that could."""
+        """Checks that only the page's own script runs, and that no text became an element."""
         assert [names for tag, names in self.seen if tag == "script"] in ([], [{"src", "defer"}])
         assert not any(name.startswith("on") or name == "style" for _, names in self.seen for name in names)
 
@@ -125,12 +125,12 @@ def server(repository: ModelRepository) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def browser(server: ServerProcess) -> Browser:
-    """A browser that nobody has signed in with."""
+    """A browser that is not signed in."""
     return Browser(Client(http_url(server)))
 
 
 @pytest.fixture
 def signed_in(browser: Browser, request: pytest.FixtureRequest) -> Browser:
-    """A browser of the caller that the test names, else of the boss."""
+    """A browser signed in as the caller that the test names, or as the boss."""
     browser.sign_in(getattr(request, "param", "boss"))
     return browser

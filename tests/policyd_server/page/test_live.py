@@ -26,7 +26,7 @@ def _request(authorization: str = "") -> Request:
 
 
 class Source:
-    """Parts as the test wants them next."""
+    """Returns the parts that the test sets."""
 
     def __init__(self) -> None:
         self.parts: Parts = {"now": "first"}
@@ -34,7 +34,7 @@ class Source:
         self.made = 0
 
     async def make(self) -> Parts:
-        """The parts, or the error."""
+        """Returns the parts, or raises the error."""
         self.made += 1
         await asyncio.sleep(0)
         if self.error is not None:
@@ -58,7 +58,7 @@ def _run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def test_two_readers_share_what_is_made() -> None:
-    """Both get all parts at first, and then what changes."""
+    """Both get all parts first, and then what changes."""
 
     async def test() -> None:
         feeds, source = Feeds(), Source()
@@ -80,7 +80,7 @@ def test_two_readers_share_what_is_made() -> None:
 
 
 def test_callers_are_kept_apart() -> None:
-    """What one caller may see goes to nobody else."""
+    """Parts that one caller may see go to no other caller."""
 
     async def test() -> None:
         feeds, mine, theirs = Feeds(), Source(), Source()
@@ -103,7 +103,7 @@ def test_callers_are_kept_apart() -> None:
 
 
 def test_a_slow_reader_gets_the_newest() -> None:
-    """States that it did not read are left out."""
+    """A slow reader does not get the states in between."""
 
     async def test() -> None:
         feeds, source = Feeds(), Source()
@@ -122,7 +122,7 @@ def test_a_slow_reader_gets_the_newest() -> None:
 
 
 def test_an_outage_passes_and_a_refusal_ends() -> None:
-    """While the services are away the page says so; who lacks the role is told and cut off."""
+    """During an outage the page says so. A caller without the role is told, and the stream ends."""
 
     async def test() -> None:
         feeds, source = Feeds(), Source()

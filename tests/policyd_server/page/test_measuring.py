@@ -17,7 +17,7 @@ KEY = ("cart", "1")
 
 
 class _Together:
-    """Collects another registry and does not say beforehand what, as the one of several workers."""
+    """Collects another registry without describing it beforehand, like that of several workers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -29,7 +29,7 @@ class _Together:
 
 @pytest.mark.parametrize("together", [False, True], ids=["one process", "several"])
 def test_it_reads_what_the_page_shows(together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rates and latencies between two readings, whichever registry answers."""
+    """Rates and latencies are taken between two readings, with either registry."""
     monkeypatch.setattr(measuring, "FRESH", 0.0)
     registry = CollectorRegistry()
     requests = Counter("policyd_policy_requests", "Requests.", ("policy", "version"), registry=registry)
@@ -38,7 +38,7 @@ def test_it_reads_what_the_page_shows(together: bool, monkeypatch: pytest.Monkey
     served = registry
     if together:
         served = CollectorRegistry()
-        served.register(_Together(registry))  # type: ignore[arg-type]  # no subclass of theirs
+        served.register(_Together(registry))  # type: ignore[arg-type]  # it is no subclass of theirs
     server, thread = start_http_server(0, "127.0.0.1", served)
 
     async def read() -> None:
@@ -62,7 +62,7 @@ def test_it_reads_what_the_page_shows(together: bool, monkeypatch: pytest.Monkey
 
 
 def test_it_says_why_it_reads_nothing() -> None:
-    """What went wrong, and nothing any more once a reading succeeds."""
+    """It says what went wrong, until a reading succeeds."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         meter = Meter(f"127.0.0.1:{closed.getsockname()[1]}")

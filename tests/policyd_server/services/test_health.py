@@ -16,7 +16,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 
 
 def test_each_service_is_told_by_name(publish: Publish, start_server: StartServer) -> None:
-    """A policy's too; a strange name is NOT_FOUND with those that are there."""
+    """A policy has a status, too. An unknown name gives NOT_FOUND with the known names."""
     publish()
     server = start_server()
     health = health_pb2_grpc.HealthStub(server.channel)
@@ -33,7 +33,7 @@ def test_each_service_is_told_by_name(publish: Publish, start_server: StartServe
 def test_what_is_wrong_goes_out_beside_the_answer(
     publish: Publish, start_server: StartServer, repository: ModelRepository
 ) -> None:
-    """At most 1,024 characters of it."""
+    """At most 1,024 characters go out."""
     publish()
     for number in range(40):
         (repository.root / "models" / f"ghost-{number}").symlink_to("/nowhere")
@@ -45,14 +45,14 @@ def test_what_is_wrong_goes_out_beside_the_answer(
 
 
 def test_what_goes_out_is_printable() -> None:
-    """Metadata takes nothing else."""
+    """Metadata may contain only printable text."""
     health = HealthService()
     health.detail = lambda: "\x1b[31m\u00e9\n~ "
     assert health.trailers() == ((DETAIL, "?[31m??~ "),)
 
 
 def test_bytes_that_do_not_parse_are_the_clients_mistake(start_server: StartServer) -> None:
-    """INVALID_ARGUMENT, and the next call is answered."""
+    """They give INVALID_ARGUMENT, and the next call succeeds."""
     server = start_server()
     check: Any = server.channel.unary_unary(CHECK)
     with pytest.raises(grpc.RpcError) as raised:

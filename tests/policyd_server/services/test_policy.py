@@ -10,7 +10,7 @@ from tests.policyd_server.process import Publish, StartServer
 
 
 def test_the_server_tells_its_version(publish: Publish, start_server: StartServer) -> None:
-    """A client learns which release serves, and how large a batch may be."""
+    """A client can read which release serves, and how large a batch may be."""
     publish()
     with PolicyClient(start_server("--max-batch-rows", "32").address, timeout=60) as client:
         told = client.get_server_info()
@@ -19,7 +19,7 @@ def test_the_server_tells_its_version(publish: Publish, start_server: StartServe
 
 @pytest.mark.parametrize("shape", [(4, 10), (2, 8)])
 def test_rows_are_not_regrouped(publish: Publish, start_server: StartServer, shape: tuple[int, ...]) -> None:
-    """40 numbers are 10 rows to the server; who sent 4 rows is told so, and the stream goes on."""
+    """To the server 40 numbers are 10 rows. The response says so, and the stream goes on."""
     publish()
     with PolicyClient(start_server().address, timeout=60) as client, client.stream() as stream:
         for act in (client.act, stream.act):

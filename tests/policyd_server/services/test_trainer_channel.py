@@ -14,7 +14,7 @@ import pytest
 from policyd_server.services import reach
 from policyd_server.services.trainer_channel import TrainerChannel
 
-LONG = 3600.0  # seconds; nobody looks again in this test
+LONG = 3600.0  # seconds; no check happens in this test
 
 
 async def _address_of_nobody(kind: str, folder: Path) -> str:
@@ -31,7 +31,7 @@ async def _address_of_nobody(kind: str, folder: Path) -> str:
 def test_a_call_that_finds_the_trainer_tells_who_waits_for_it(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two looks half a minute may pass; health says at once that the trainer is there."""
+    """Half a minute may pass between two checks. Health says at once that the trainer is there."""
     monkeypatch.setattr(reach, "RETRY_SECONDS", LONG)
 
     async def test() -> None:
@@ -39,7 +39,7 @@ def test_a_call_that_finds_the_trainer_tells_who_waits_for_it(
         channel = TrainerChannel(address, partial(grpc.aio.insecure_channel, address))
         assert not await channel.connected()
         waiting = asyncio.create_task(channel.changed(channel.state))
-        await asyncio.sleep(0)  # it begins to wait
+        await asyncio.sleep(0)  # it is waiting now
         trainer = grpc.server(futures.ThreadPoolExecutor(1))
         trainer.add_insecure_port(address)
         trainer.start()

@@ -31,7 +31,7 @@ from tests.policyd_server.process import Publish, StartServer
 
 
 class _Trainer(training_pb2_grpc.TrainingServiceServicer):
-    """A peer that records what arrives."""
+    """A trainer that records its calls."""
 
     def __init__(self) -> None:
         self.metadata: dict[str, str | bytes] = {}
@@ -60,7 +60,7 @@ class _Trainer(training_pb2_grpc.TrainingServiceServicer):
             self.cancelled.wait(30)
 
     ReadTrainingJobLog = GetTrainingJob = ListTrainingJobs = CancelTrainingJob = None  # type: ignore[assignment]  # not called here
-    CheckTrainingSpec = None  # type: ignore[assignment]  # nor this
+    CheckTrainingSpec = None  # type: ignore[assignment]  # not called here
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def trainer() -> Iterator[tuple[_Trainer, str]]:
 
 
 def test_calls_go_through_whole(start_server: StartServer, trainer: tuple[_Trainer, str]) -> None:
-    """Request, answer, deadline and metadata of both directions pass.
+    """Request, response, deadline and metadata pass in both directions.
 
     Credentials for this server do not.
     """
@@ -96,7 +96,7 @@ def test_calls_go_through_whole(start_server: StartServer, trainer: tuple[_Train
 def test_errors_go_through_with_their_details(
     start_server: StartServer, trainer: tuple[_Trainer, str]
 ) -> None:
-    """The trainer's violation arrives as the trainer said it."""
+    """The trainer's violation arrives unchanged."""
     server = start_server("--trainer", trainer[1])
     with pytest.raises(grpc.RpcError) as raised:
         server.training.CreateTrainingJob(
@@ -110,7 +110,7 @@ def test_errors_go_through_with_their_details(
 def test_a_watch_streams_and_its_cancellation_reaches_the_trainer(
     start_server: StartServer, trainer: tuple[_Trainer, str]
 ) -> None:
-    """Each message is passed on as it comes; who stops watching ends the trainer's call too."""
+    """Each message is passed on at once. A client that stops watching ends the trainer's call."""
     service, address = trainer
     server = start_server("--trainer", address)
     watch = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=10)
@@ -126,12 +126,12 @@ def test_a_watch_streams_and_its_cancellation_reaches_the_trainer(
 def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
     kind: str, publish: Publish, start_server: StartServer
 ) -> None:
-    """UNAVAILABLE with RetryInfo well within the deadline, for calls and streams; Act answers."""
+    """Calls and streams get UNAVAILABLE with RetryInfo well within the deadline. Act works."""
     publish()
     with socket.socket() as peer:
         peer.bind(("127.0.0.1", 0))
         if kind == "silent":
-            peer.listen(16)  # accepts connections and never says a word
+            peer.listen(16)  # accepts connections and sends nothing
         server = start_server("--trainer", f"127.0.0.1:{peer.getsockname()[1]}")
         begin = time.monotonic()
         calls: list[Any] = [
@@ -150,7 +150,7 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
 
 
 def test_a_trainer_that_comes_and_comes_back_is_found(start_server: StartServer) -> None:
-    """Health tells of each change, and the same server then forwards calls."""
+    """Health reports each change, and then the same server forwards calls."""
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         place.bind(("127.0.0.1", 0))
@@ -175,7 +175,7 @@ def test_a_trainer_that_comes_and_comes_back_is_found(start_server: StartServer)
 
 
 def test_a_call_without_a_trainer_does_not_make_the_channel_try_for_ever() -> None:
-    """It fails and leaves the channel idle: one that has failed to connect goes on trying."""
+    """The call fails and leaves the channel idle, instead of connecting again and again."""
 
     async def test(address: str) -> None:
         async with grpc.aio.insecure_channel(address) as channel:

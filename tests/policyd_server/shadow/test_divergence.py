@@ -31,7 +31,7 @@ def _entropy(p: np.ndarray) -> float:
 
 
 def test_one_choice() -> None:
-    """Discrete: sum p log(p / q), finite where the shadow excludes an action; modes agree."""
+    """For Discrete it is sum p log(p / q), finite if the shadow excludes an action. Modes agree."""
     found = apart(CategoricalHead(3), _outputs(P), _outputs(Q))
     assert found.divergence == pytest.approx([_divergence(p, q) for p, q in zip(P, Q, strict=True)], rel=1e-5)
     assert list(found.agree) == [True, False, False]
@@ -40,7 +40,7 @@ def test_one_choice() -> None:
 
 
 def test_branches_add_up() -> None:
-    """MultiDiscrete: divergences and entropies add up, and every branch has to agree."""
+    """For MultiDiscrete divergences and entropies add up, and every branch has to agree."""
     p, q = np.concatenate((P, P[::-1]), axis=1), np.concatenate((Q, P[::-1]), axis=1)
     found = apart(MultiCategoricalHead((3, 3)), _outputs(p), _outputs(q))
     assert found.divergence == pytest.approx([_divergence(a, b) for a, b in zip(P, Q, strict=True)], rel=1e-5)
@@ -50,18 +50,18 @@ def test_branches_add_up() -> None:
 
 
 def test_bits_are_choices_of_two() -> None:
-    """MultiBinary: each bit is a choice of 0 or 1."""
+    """For MultiBinary each bit is a choice of 0 or 1."""
     found = apart(BernoulliHead(3), _outputs(P[:2]), _outputs(Q[:2]))
     wanted = [
         sum(_divergence(np.array([1 - a, a]), np.array([1 - b, b])) for a, b in zip(p, q, strict=True))
         for p, q in zip(P[:2], Q[:2], strict=True)
     ]
     assert found.divergence == pytest.approx(wanted, rel=1e-4)
-    assert list(found.agree) == [True, True]  # no bit is on the other side of 1/2
+    assert list(found.agree) == [True, True]  # every bit is on the same side of 1/2
 
 
 def test_normals_have_the_integral_s_divergence() -> None:
-    """Box: KL and entropy by numerical integration; they agree within one standard deviation."""
+    """For Box, KL and entropy equal numerical integrals. Means agree within a deviation."""
     bound = np.array([1.0])
     head = GaussianHead(1, tanh=False, low=-bound, high=bound, integral=False)
     one = [np.array([[0.2], [0.2]], np.float32), np.array([[0.5], [0.5]], np.float32)]
@@ -77,7 +77,7 @@ def test_normals_have_the_integral_s_divergence() -> None:
 
 
 def test_a_version_beside_itself_is_not_apart() -> None:
-    """The same outputs: no divergence, and they agree."""
+    """Equal outputs have no divergence, and they agree."""
     found = apart(CategoricalHead(3), _outputs(P), _outputs(P))
     assert found.divergence == pytest.approx([0, 0, 0], abs=1e-9)
     assert found.agree.all()

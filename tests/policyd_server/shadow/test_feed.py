@@ -32,7 +32,7 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def repository(tmp_path: Path) -> ModelRepository:
-    """Versions 1 and 2; 2 is a shadow of all of champion's requests."""
+    """Versions 1 and 2, where 2 is a shadow of all requests of the champion."""
     repository = ModelRepository(tmp_path / "repository")
     for seed in (0, 1):
         described = artifacts.metadata(POLICY)
@@ -46,7 +46,7 @@ def repository(tmp_path: Path) -> ModelRepository:
 
 @asynccontextmanager
 async def feeding(repository: ModelRepository) -> AsyncIterator[tuple[ShadowFeed, Callable[[int], None]]]:
-    """A feed whose process starts with the first request, and a function that answers requests."""
+    """A feed whose process starts with the first request, and a function that makes requests."""
     follower = Follower(repository, LoadedVersions(0))
     await follower.poll()
     process = shadow_process(Settings(repository=repository.root))
@@ -75,13 +75,13 @@ async def _until(feed: ShadowFeed, holds: Callable[[pb.Comparison], bool]) -> pb
             found = (await feed.ask(POLICY)).comparisons
             if found and holds(found[0]):
                 return found[0]
-            await asyncio.sleep(0.05)  # another process's state: there is no event to wait for
+            await asyncio.sleep(0.05)  # another process changes it: there is no event to wait for
 
 
 def test_what_has_no_room_is_left_out_and_counted(
     repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answering never waits: beyond the bound a request is dropped, and the comparison says so."""
+    """Responses never wait. Beyond the bound a request is dropped, and the comparison says so."""
     monkeypatch.setattr(feeds, "MAX_WAITING_BYTES", 16 * 10)
 
     async def scenario() -> pb.Comparison:
@@ -94,7 +94,7 @@ def test_what_has_no_room_is_left_out_and_counted(
 
 
 def test_a_process_that_ends_is_followed_by_another(repository: ModelRepository) -> None:
-    """It counts as a failure of the shadow; requests after that are computed again."""
+    """It counts as a failure of the shadow. Later requests are computed again."""
 
     async def scenario() -> pb.Comparison:
         async with feeding(repository) as (feed, answer):
@@ -104,7 +104,7 @@ def test_a_process_that_ends_is_followed_by_another(repository: ModelRepository)
             async with asyncio.timeout(PATIENCE):
                 while True:
                     answer(1)
-                    await asyncio.sleep(0.05)  # the feed notices when it sends
+                    await asyncio.sleep(0.05)  # the feed notices it when it sends
                     found = (await feed.ask(POLICY)).comparisons
                     if found and found[0].failures and found[0].requests:
                         return found[0]
@@ -114,7 +114,7 @@ def test_a_process_that_ends_is_followed_by_another(repository: ModelRepository)
 
 
 def test_without_a_shadow_nothing_is_copied() -> None:
-    """No target: requests pass by."""
+    """Without a target, requests are not copied."""
 
     async def scenario() -> int:
         feed = ShadowFeed("/nowhere")

@@ -21,7 +21,7 @@ def test_a_quantile_is_at_most_a_bucket_too_much() -> None:
 
 
 def test_nothing_and_extremes() -> None:
-    """Without a call both are 0; a call of no time or of hours has a place, too."""
+    """Without a call both are 0. Calls of no time and of hours have a bucket, too."""
     latencies = Latencies()
     assert (latencies.mean, latencies.quantile(0.99)) == (0.0, 0.0)
     latencies.add(0.0)

@@ -22,24 +22,24 @@ def _densities(head: Head, probs: np.ndarray, actions: list[int]) -> list[float]
 
 
 def test_an_index_has_the_logarithm_of_its_probability() -> None:
-    """Discrete: log p of the recorded index."""
+    """For Discrete it is log p of the recorded index."""
     assert _densities(CategoricalHead(3), PROBS, [2, 0]) == pytest.approx([math.log(0.7), math.log(0.5)])
 
 
 def test_branches_add_up() -> None:
-    """MultiDiscrete: the sum over branches."""
+    """For MultiDiscrete it is the sum over the branches."""
     probs = np.array([[0.4, 0.6, 0.1, 0.2, 0.7]], np.float32)
     wanted = math.log(0.6) + math.log(0.2)
     assert _densities(MultiCategoricalHead((2, 3)), probs, [1, 1]) == pytest.approx([wanted])
 
 
 def test_bits_add_up() -> None:
-    """MultiBinary: log p where the bit is 1, log (1 - p) where it is 0."""
+    """For MultiBinary it is log p if the bit is 1, and log (1 - p) if it is 0."""
     wanted = [math.log(0.1) + math.log(0.8) + math.log(0.7), math.log(0.5) + math.log(0.25) + math.log(0.75)]
     assert _densities(BernoulliHead(3), PROBS, [1, 0, 1, 1, 1, 0]) == pytest.approx(wanted)
 
 
 def test_an_index_that_is_no_action_is_refused() -> None:
-    """A log of another action space cannot be estimated from."""
+    """A log of another action space gives no estimate."""
     with pytest.raises(ValueError, match="got action 3, expected 0 to 2"):
         _densities(CategoricalHead(3), PROBS, [3, 0])

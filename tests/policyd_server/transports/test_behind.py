@@ -34,7 +34,7 @@ OTHER = "/test.Other/Say"
 
 
 class _Fronted:
-    """A front whose server behind starts as `start` says."""
+    """A front whose server behind it starts as `start` says."""
 
     def __init__(self, upstream: Path, start: Callable[[], bool]) -> None:
         self.front = Front(
@@ -53,7 +53,7 @@ class _Fronted:
         self._start = start
 
     def run(self) -> None:
-        """The thread."""
+        """Runs in a thread."""
         while not self.closed:
             for kind, *_ in self.front.wait(-1):
                 if kind == binding.UPSTREAM:
@@ -76,7 +76,7 @@ def _fronted(upstream: Path, start: Callable[[], bool]) -> Iterator[_Fronted]:
 
 @contextmanager
 def _behind(path: Path) -> Iterator[Callable[[], bool]]:
-    """What starts a server that sends messages back."""
+    """A function that starts a server that sends messages back."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     handler: Any = grpc.unary_unary_rpc_method_handler(lambda message, _: message)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Other", {"Say": handler})])
@@ -91,7 +91,7 @@ def _behind(path: Path) -> Iterator[Callable[[], bool]]:
 
 
 def test_calls_that_come_before_it_listens_are_answered_by_it(tmp_path: Path) -> None:
-    """It is asked for once; what came of the messages meanwhile has arrived whole."""
+    """It is asked for once. The messages that came meanwhile have arrived whole."""
     came = threading.Event()
     with _behind(tmp_path / "rest.sock") as begin:
 
@@ -110,7 +110,7 @@ def test_calls_that_come_before_it_listens_are_answered_by_it(tmp_path: Path) ->
 
 
 def test_where_it_cannot_start_calls_fail_and_the_next_one_tries_again(tmp_path: Path) -> None:
-    """UNAVAILABLE, as where it is gone; then it starts."""
+    """Those calls get UNAVAILABLE, as when it is missing. Then it starts."""
     outcomes = iter([False, True])
     with (
         _behind(tmp_path / "rest.sock") as begin,
@@ -126,7 +126,7 @@ def test_where_it_cannot_start_calls_fail_and_the_next_one_tries_again(tmp_path:
 
 
 def test_a_call_that_goes_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
-    """Its client cancels before the server behind has started; others are answered."""
+    """The client cancels before the server behind has started. Others get responses."""
     goes, gone = threading.Event(), threading.Event()
     with _behind(tmp_path / "rest.sock") as begin:
 
@@ -145,7 +145,7 @@ def test_a_call_that_goes_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_it_starts_once(tmp_path: Path) -> None:
-    """A call may ask for it that came before the front was told that it listens."""
+    """It starts once, even if a call asks for it before the front knows that it listens."""
 
     class Counted(GrpcioTransport):
         started = 0
@@ -171,7 +171,7 @@ def test_it_starts_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["front"])
 def test_a_server_that_only_acts_starts_nothing_of_grpc(publish: Publish, start_server: StartServer) -> None:
-    """Act and health checks leave gRPC's core asleep; the first other call is answered by it."""
+    """Act and health checks do not start gRPC's core. The first other call does."""
     publish()
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -41,25 +41,25 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import Publish, ServerProcess, StartServer
 
 ACT = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(raw=bytes(16)))
-REFUSED_STREAM = struct.pack(">I", 7)  # UNAVAILABLE for gRPC's clients
+REFUSED_STREAM = struct.pack(">I", 7)  # clients of gRPC report UNAVAILABLE
 CONNECTIONS, AT_ONCE, ANSWERS = 4, 20, 2000
 
 
 class Load:
-    """Clients that keep calls on their way, each on a connection of its own, until a call fails."""
+    """Clients that call all the time, each on its own connection, until a call fails."""
 
     def __init__(self, server: ServerProcess) -> None:
         self.ends: Counter[str] = Counter()
-        self.warm = threading.Event()  # many calls were answered
+        self.warm = threading.Event()  # many calls have succeeded
         self._server = server
         self._threads = [threading.Thread(target=self._ask) for _ in range(CONNECTIONS)]
         for thread in self._threads:
             thread.start()
 
     def join(self) -> None:
-        """Returns when each client has seen its first error.
+        """Returns when each client has got its first error.
 
-        And the ends of what was on its way.
+        Calls that were under way have then ended, too.
         """
         for thread in self._threads:
             thread.join(60)
@@ -82,7 +82,7 @@ class Load:
 def test_calls_on_their_way_end_unavailable(
     publish: Publish, start_server: StartServer, number: signal.Signals
 ) -> None:
-    """Under load, whatever crosses with the end; and the log says which signal it was."""
+    """Under load, calls that meet the end get UNAVAILABLE. The log names the signal."""
     publish()
     server = start_server()
     load = Load(server)
@@ -95,7 +95,7 @@ def test_calls_on_their_way_end_unavailable(
 
 
 def test_streams_end_unavailable_as_soon_as_they_wait(publish: Publish, start_server: StartServer) -> None:
-    """A stream between two requests does not hold the end up, and is told when to try again."""
+    """A stream between two requests does not delay the end, and gets a time to try again."""
     publish()
     server = start_server("--drain-seconds", "600")
     over = threading.Event()
@@ -120,9 +120,9 @@ def test_streams_end_unavailable_as_soon_as_they_wait(publish: Publish, start_se
 def test_no_kind_of_open_stream_holds_the_end_up(
     kind: str, publish: Publish, start_server: StartServer
 ) -> None:
-    """Whoever answers it, it ends long before the time that calls in flight are given.
+    """Each ends long before the time for running calls is over.
 
-    UNAVAILABLE, so that it is tried elsewhere. Health's tells that nothing serves any more: OK.
+    It gets UNAVAILABLE, so that clients try elsewhere. A health watch gets the final status and OK.
     """
     publish()
     server = start_server("--drain-seconds", "600")
@@ -141,19 +141,19 @@ def test_no_kind_of_open_stream_holds_the_end_up(
 def test_a_client_that_does_nothing_does_not_hold_the_end_up(
     kind: str, publish: Publish, start_server: StartServer, transport: str
 ) -> None:
-    """It takes nothing of its answer, or does not send the rest of its request.
+    """The client reads no response, or does not send the rest of its request.
 
-    The front tells it that its call ends. gRPC's core cannot: the connection is closed.
+    The front tells it that its call ends. gRPC's core cannot do that, so the connection is closed.
     """
     publish()
     server = start_server("--drain-seconds", "600")
     path, request = _asked(kind)
     sent = message(request)[: -1 if kind == "half a request" else None]
-    # The setting lets the server send no answer before the client says so.
+    # The setting keeps the server from sending until the client allows it.
     with closing(RawClient(int(server.address.rpartition(":")[2]), struct.pack(">HI", 4, 0))) as client:
         assert client.send(frame(HEADERS, END_HEADERS, 1, head(path)) + frame(DATA, 0, 1, sent))
         if kind == "half a request":
-            client.send(frame(PING, payload=bytes(8)))  # it is answered behind what came before
+            client.send(frame(PING, payload=bytes(8)))  # the response comes after everything before it
         answer = (PING, END_STREAM) if kind == "half a request" else (HEADERS, END_HEADERS)
         frames = client.frames()
         assert answer in (each[:2] for each in frames)
@@ -161,7 +161,7 @@ def test_a_client_that_does_nothing_does_not_hold_the_end_up(
         told = [(kind, payload) for kind, _, stream, payload in frames if stream == 1]
         assert server.process.wait(60) == 0
     if transport == "front" and kind == "half a request":
-        assert told[0][0] == HEADERS  # with the status
+        assert told[0][0] == HEADERS  # it has the status
     elif transport == "front" and kind != "relayed":
         assert told == [(RST_STREAM, REFUSED_STREAM)]
 
@@ -169,7 +169,7 @@ def test_a_client_that_does_nothing_does_not_hold_the_end_up(
 def test_a_client_that_sends_on_and_on_does_not_hold_the_end_up(
     publish: Publish, start_server: StartServer
 ) -> None:
-    """Its stream ends between two requests, although the next one is there."""
+    """Its stream ends between two requests, although the next one has arrived."""
     publish()
     server = start_server("--drain-seconds", "600")
     answers = server.policy.StreamAct(itertools.repeat(pb.StreamActRequest(request=ACT)))
@@ -208,7 +208,7 @@ def test_who_follows_a_job_does_not_hold_the_end_up(
 
 
 def _asked(kind: str) -> tuple[str, bytes]:
-    """The path of a method and a request to it."""
+    """The path of a method and a request for it."""
     if kind == "half a request":
         return "/policy_api.v1.PolicyService/Act", ACT.SerializeToString()
     if kind == "StreamAct":
@@ -223,7 +223,7 @@ def _asked(kind: str) -> tuple[str, bytes]:
 
 
 def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any:
-    """The answers of a stream that is open; it sends nothing more before `over`."""
+    """The responses of an open stream, which sends nothing more before `over`."""
 
     def requests(*first: Any) -> Iterator[Any]:
         yield from first
@@ -232,7 +232,7 @@ def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any
     stub = policy_pb2_grpc.PolicyServiceStub(channel)
     if kind == "no request yet":
         answers = stub.StreamAct(requests())
-        stub.Act(ACT, timeout=30)  # goes the same way as the stream's headers, behind them
+        stub.Act(ACT, timeout=30)  # it goes the same way, after the stream's headers
         return answers
     if kind == "health":
         answers = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
@@ -247,7 +247,7 @@ def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any
 
 
 def test_a_call_that_takes_too_long_ends_unavailable(publish: Publish, start_server: StartServer) -> None:
-    """After the time that calls in flight are given it is not cancelled without a word."""
+    """After the time for running calls it gets UNAVAILABLE, instead of a silent cancellation."""
     publish()
     server = start_server("--drain-seconds", "0", "--trainer", "127.0.0.1:1")
     over = threading.Event()
@@ -267,7 +267,7 @@ def test_a_call_that_takes_too_long_ends_unavailable(publish: Publish, start_ser
 
 @pytest.mark.parametrize("transport", ["grpcio"])
 def test_grpcio_takes_no_compressed_message(publish: Publish, start_server: StartServer) -> None:
-    """Its core would inflate a message whole before it looks at the size. The front is bounded."""
+    """Its core would inflate a message before it checks the size. The front has a bound."""
     publish()
     server = start_server()
     with grpc.insecure_channel(server.address, compression=grpc.Compression.Gzip) as channel:

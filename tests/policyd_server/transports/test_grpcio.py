@@ -11,7 +11,7 @@ from tests.policyd_server.test_run import run
 
 
 def test_a_taken_port_is_one_line(start_server: StartServer, tmp_path: Path) -> None:
-    """A second server on the same port ends at once with a message, not with a traceback."""
+    """A second server on the same port ends at once with a message and without a traceback."""
     server = start_server()
     code, text = run("--listen", server.address, "--repository", str(tmp_path))
     assert code == 1
@@ -22,7 +22,7 @@ def test_a_taken_port_is_one_line(start_server: StartServer, tmp_path: Path) -> 
 def test_more_calls_at_once_than_a_connection_has_streams(
     publish: Publish, start_server: StartServer
 ) -> None:
-    """All are answered: the client keeps what has no stream yet, and none of them is refused."""
+    """All get responses. The client holds back calls without a stream, and none is refused."""
     publish()
     server = start_server()
     request = pb.ActRequest(observations=pb.FloatArray(values=[0, 0, 0, 0]))

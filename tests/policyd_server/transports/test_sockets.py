@@ -27,9 +27,9 @@ REQUEST = ActRequest(observations=FloatArray(raw=bytes(16)))
 def test_several_addresses_at_once(
     publish: Publish, start_server: StartServer, tmp_path: Path, workers: str
 ) -> None:
-    """Each answers Act and what is relayed.
+    """Each address serves Act and relayed methods.
 
-    The Unix socket is the owner's, and goes with the server.
+    The Unix socket belongs to the owner, and is removed with the server.
     """
     publish()
     path = tmp_path / "policyd.sock"
@@ -47,7 +47,7 @@ def test_several_addresses_at_once(
 
 
 def test_a_socket_file_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
-    """A killed server leaves one; a living server's is not taken."""
+    """A killed server leaves such a file. That of a running server is not replaced."""
     address = f"unix:{tmp_path / 'left.sock'}"
     sockets.bound(address, shared=False).close()
     with sockets.bound(address, shared=False), pytest.raises(FailedPrecondition, match="cannot listen on"):
@@ -55,7 +55,7 @@ def test_a_socket_file_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_refused() -> None:
-    """As with grpc.aio: no second server steals calls."""
+    """As with grpc.aio, no second server takes calls of the first."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(FailedPrecondition, match="cannot listen on"):

@@ -11,9 +11,9 @@ from policyd_server.workers.lines import Lines
 
 
 def test_lines_to_an_end_that_is_gone_are_lost() -> None:
-    """Sending to a worker that has died raises nothing.
+    """Sending to a dead worker raises nothing.
 
-    Before and after its connection has closed.
+    That holds before and after its connection has closed.
     """
 
     async def run() -> None:
@@ -23,7 +23,7 @@ def test_lines_to_an_end_that_is_gone_are_lost() -> None:
         assert [line async for line in lines] == []
         lines.send({"done": 1})
         lines.close()
-        await asyncio.sleep(0.01)  # the loop closes it for good
+        await asyncio.sleep(0.01)  # the loop has closed it then
         lines.send({"done": 2})
 
     uvloop.run(run())

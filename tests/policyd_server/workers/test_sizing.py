@@ -14,7 +14,7 @@ from policyd_server.workers.sizing import MIB, fitting, too_large
     ("cpus", "limit", "worker", "wanted"),
     [
         (4, None, 100 * MIB, 4),
-        (4, 1024 * MIB, 0, 4),  # nothing is known where there is no /proc
+        (4, 1024 * MIB, 0, 4),  # without /proc nothing is known
         (16, 1024 * MIB, 60 * MIB, 8),
         (16, 1024 * MIB, 120 * MIB, 5),
         (2, 1024 * MIB, 120 * MIB, 2),
@@ -23,19 +23,19 @@ from policyd_server.workers.sizing import MIB, fitting, too_large
     ],
 )
 def test_workers_fit_into_memory(cpus: int, limit: int | None, worker: int, wanted: int) -> None:
-    """One per CPU, fewer where memory holds fewer of what one was measured to take, never none."""
+    """There is one per CPU, fewer if memory is too small for the measured size, at least one."""
     assert fitting(cpus, limit, worker) == wanted
 
 
 def test_other_processes_take_their_part() -> None:
-    """What the HTTP process takes is not there for workers."""
+    """Workers cannot use what the HTTP process takes."""
     assert fitting(16, 1024 * MIB, 70 * MIB) == 8
     assert fitting(16, 1024 * MIB, 70 * MIB, 96 * MIB) == 7
     assert too_large(8 * own_bytes(), [], 8 * own_bytes())
 
 
 def test_what_is_too_large_is_measured() -> None:
-    """Two processes are held against limits around what they take."""
+    """Two processes are checked against limits just below and above their size."""
     both = own_bytes() + own_bytes(os.getpid())
     assert own_bytes() > MIB
     assert too_large(both, [os.getpid()])

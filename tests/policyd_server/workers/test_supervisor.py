@@ -26,7 +26,7 @@ REQUEST = pb.ActRequest(observations=pb.FloatArray(values=[0.1, 0.2, 0.3, 0.4]),
 
 @contextmanager
 def _connections(server: ServerProcess, count: int) -> Iterator[list[grpc.Channel]]:
-    """Connections of their own, which the kernel spreads over the workers."""
+    """Separate connections, which the kernel distributes over the workers."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.insecure_channel(server.address, options=options) for _ in range(count)]
     try:
@@ -53,13 +53,13 @@ def _wait_for_health(server: ServerProcess, wanted: int) -> None:
             if stub.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True).status == wanted:
                 return
         assert time.monotonic() < deadline
-        time.sleep(0.02)  # each look needs a connection of its own
+        time.sleep(0.02)  # each check needs a connection of its own
 
 
 def test_a_promotion_reaches_all_workers_before_it_answers(
     publish: Publish, start_server: StartServer
 ) -> None:
-    """After SetAlias every connection is answered by the new version, and all answers are equal."""
+    """After SetAlias every connection gets the new version, and all responses are equal."""
     publish()
     publish(promote=False)
     server = start_server("--workers", "2", "--poll-interval", "3600")
@@ -77,7 +77,7 @@ def test_a_promotion_reaches_all_workers_before_it_answers(
 
 
 def test_statistics_are_those_of_all_workers(publish: Publish, start_server: StartServer) -> None:
-    """Whichever is asked, it tells what all have answered: load generators take differences."""
+    """Each worker reports the sum of all, because load generators take differences."""
     publish()
     server = start_server("--workers", "2")
     with _connections(server, 12) as channels:
@@ -103,7 +103,7 @@ def _inference(rows: int) -> service_pb2.ModelInferRequest:
 
 
 def test_health_is_good_once_the_server_is_announced(publish: Publish, start_server: StartServer) -> None:
-    """Whichever worker is asked, and however soon."""
+    """Each worker says so, even right after the start."""
     publish()
     server = start_server("--workers", "2")
     with _connections(server, 12) as channels:
@@ -113,7 +113,7 @@ def test_health_is_good_once_the_server_is_announced(publish: Publish, start_ser
 
 
 def test_a_worker_that_dies_is_replaced(publish: Publish, start_server: StartServer) -> None:
-    """Health is false while a worker is missing; another one starts; acting works all along."""
+    """Health is false while a worker is missing. Another one starts, and acting goes on."""
     publish()
     server = start_server("--workers", "2")
     before = _workers(server)
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_is_replaced(publish: Publish, start_server: StartSer
 
 
 def test_workers_end_with_their_supervisor(publish: Publish, start_server: StartServer) -> None:
-    """A supervisor that is killed leaves no worker behind."""
+    """If the supervisor is killed, no worker is left."""
     publish()
     server = start_server("--workers", "2")
     workers = _workers(server)
@@ -136,13 +136,13 @@ def test_workers_end_with_their_supervisor(publish: Publish, start_server: Start
     deadline = time.monotonic() + 30
     while any(_runs(pid) for pid in workers):
         assert time.monotonic() < deadline
-        time.sleep(0.02)  # not our children: there is no event to wait for
+        time.sleep(0.02)  # they are not our children: there is no event to wait for
 
 
 def test_a_hung_worker_is_noticed_and_replaced(publish: Publish, start_server: StartServer) -> None:
-    """Health and SetAlias tell the truth while it hangs.
+    """Health and SetAlias report the truth while it hangs.
 
-    Afterwards every connection is answered again.
+    Afterwards every connection gets responses again.
     """
     publish()
     publish(promote=False)
@@ -155,7 +155,7 @@ def test_a_hung_worker_is_noticed_and_replaced(publish: Publish, start_server: S
             stub.Act(REQUEST, timeout=30)
         _stop(hung)
         told = _end_of(_answering(stubs).SetAlias.future(pb.SetAliasRequest(version=2), timeout=30))
-        if told is not None:  # None: this machine is so busy that the worker had been replaced by then
+        if told is not None:  # None: on a very busy machine, the worker has already been replaced
             assert told.code() is grpc.StatusCode.FAILED_PRECONDITION
             assert f"worker {hung} does not follow yet" in str(told.details())
     _wait_for_health(server, health_pb2.HealthCheckResponse.SERVING)
@@ -167,15 +167,18 @@ def test_a_hung_worker_is_noticed_and_replaced(publish: Publish, start_server: S
 
 
 def _stop(pid: int) -> None:
-    """SIGSTOP. Until it has arrived, the process may go on answering."""
+    """Sends SIGSTOP and waits: until the signal arrives, the process may still respond."""
     os.kill(pid, signal.SIGSTOP)
     threads = list(Path(f"/proc/{pid}/task").iterdir())
     while any((thread / "stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
-        time.sleep(0.001)  # not our child: there is no event to wait for
+        time.sleep(0.001)  # it is not our child: there is no event to wait for
 
 
 def _answering(stubs: list[policy_pb2_grpc.PolicyServiceStub]) -> policy_pb2_grpc.PolicyServiceStub:
-    """A stub whose connection goes to a worker that is not stopped: the first that is answered."""
+    """A stub whose connection goes to a worker that is not stopped.
+
+    It is the first connection that gets a response.
+    """
     answered: queue.SimpleQueue[policy_pb2_grpc.PolicyServiceStub] = queue.SimpleQueue()
     for stub in stubs:
         stub.Act.future(REQUEST, timeout=60).add_done_callback(partial(_put, answered, stub))
@@ -187,5 +190,5 @@ def _put(answered: queue.SimpleQueue[Any], stub: Any, _: Any) -> None:
 
 
 def _end_of(call: Any) -> Any:
-    """The error that a call ends with, or None."""
+    """The error of a call, or None."""
     return call.exception()

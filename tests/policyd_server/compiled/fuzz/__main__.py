@@ -19,7 +19,7 @@ SOURCES = sanitized.ROOT / "server/policyd_server/compiled"
 
 
 def run(folder: Path, inputs: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """The fuzzer, with the modules compiled into `folder`."""
+    """Runs the fuzzer, with the modules compiled into `folder`."""
     sources = {f"policyd_server.compiled.{each.stem}": each for each in sorted(SOURCES.glob("*.pyx"))}
     sanitized.modules(folder, sources)
     return sanitized.run("tests.policyd_server.compiled.fuzz.requests", folder, inputs, seed)

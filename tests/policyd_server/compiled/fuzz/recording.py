@@ -22,14 +22,14 @@ MEANT: dict[Any, Any] = {version: version for version in VERSIONS}
 
 
 class Dealing:
-    """Deals each request in C, and asserts that Python deals it alike."""
+    """Chooses versions in C, and asserts that Python chooses the same."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.keyed = 0  # requests that were dealt by their key
+        self.keyed = 0  # requests whose key decided
 
     def deal(self, payload: bytes, behind: int) -> None:
-        """One request whose observations end at `behind`, or do not."""
+        """Chooses for one request. `behind` is where its observations end, if it has any."""
         drawn = self._rng.random()
         shares = [(self._rng.random() / 3, each) for each in VERSIONS[1 : self._rng.randint(2, 4)]]
         shared = Split(VERSIONS[0], tuple(shares), "s" * self._rng.randint(0, 300), Dealer(lambda: drawn))
@@ -40,16 +40,16 @@ class Dealing:
 
 
 class Recording:
-    """Puts records into a ring and a book: whole as they are, and damaged ones."""
+    """Puts records into a ring and a book: valid ones, and damaged ones."""
 
     def __init__(self, rng: random.Random, changed: Callable[[random.Random, bytes], bytes]) -> None:
         self._rng, self._changed = rng, changed
         self._memory = bytearray(layout.DATA + rng.choice((0, 1, 500, 5000)))
         self._ring = ring.Ring(self._memory)
-        self.entered = 0  # decisions of whole records
+        self.entered = 0  # decisions of valid records
 
     def take(self, records: bytes, count: int) -> None:
-        """Records of one call."""
+        """Takes the records of one call."""
         framed, counts = self._index(records)
         assert counts["p"] == count == len(list(split(records)))
         assert len(framed) == len(records) + 5 * count
@@ -62,7 +62,10 @@ class Recording:
         return index.take(records, Book(), Place(1, self._rng.randrange(2**30)), lambda _: True, 0.0)
 
     def _put(self, records: bytes) -> None:
-        """What is put stands where the head was, or at the front. At times the recorder reads."""
+        """Puts a record at the head, or at the front of the memory.
+
+        Sometimes the recorder reads in between.
+        """
         head, tail = self._number(layout.HEAD), self._number(layout.TAIL)
         place = layout.place_for(len(records), head, tail, len(self._memory) - layout.DATA)
         assert self._ring.put(records) == (place >= 0)

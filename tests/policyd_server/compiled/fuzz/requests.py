@@ -22,15 +22,15 @@ Asked = tuple[tuple[None, int, int, int], bytes]
 
 
 def made_rows(rng: np.random.Generator) -> Any:
-    """Rows of the folder's own module."""
-    from policyd_server.compiled.rows import Rows  # noqa: PLC0415 -- the sanitized one
+    """`Rows` of the module in the folder."""
+    from policyd_server.compiled.rows import Rows  # noqa: PLC0415  the module built with sanitizers
 
     observations = np.zeros((MAX_ROWS, ELEMENTS), np.float32)
     probs = rng.dirichlet(np.ones(ACTIONS), MAX_ROWS).astype(np.float32)
     values = rng.normal(size=MAX_ROWS).astype(np.float32)
 
     def run(rows: int) -> None:
-        """Now and then a graph computes what is no distribution."""
+        """Sometimes computes what is not a distribution."""
         probs[:rows] = rng.dirichlet(np.ones(ACTIONS), rows)
         if rng.random() < 0.05:
             probs[rng.integers(rows)] = rng.choice([np.nan, np.inf, 0.0])
@@ -39,7 +39,7 @@ def made_rows(rng: np.random.Generator) -> Any:
 
 
 def whole(rng: random.Random) -> tuple[ActRequest, int]:
-    """A request with as many rows as the number says."""
+    """A request with `number` rows."""
     rows = rng.randint(1, MAX_ROWS)
     request = ActRequest(policy="p" * rng.randint(0, 3), first_row=rng.choice((0, 1, 2**64 - 1)))
     if rng.random() < 0.7:
@@ -63,7 +63,7 @@ def whole(rng: random.Random) -> tuple[ActRequest, int]:
 
 
 def changed(rng: random.Random, data: bytes) -> bytes:
-    """A few bytes are others, are missing, or stand twice."""
+    """Changes, removes or repeats a few bytes."""
     mutable = bytearray(data)
     for _ in range(rng.choice((0, 1, 1, 2, 5))):
         at, end = rng.randint(0, len(mutable)), rng.randint(0, 12)
@@ -80,7 +80,7 @@ def changed(rng: random.Random, data: bytes) -> bytes:
 
 
 def asked(rng: random.Random) -> Asked:
-    """A request, and where its parts stand, or where they do not."""
+    """A request, and the places of its parts, which may be wrong."""
     request, rows = whole(rng)
     payload = request.SerializeToString()
     names = len(ActRequest(policy=request.policy).SerializeToString())

@@ -69,7 +69,7 @@ def export(root: Path, kind: pb.ExportEpisodesRequest.Format.ValueType, version:
 
 
 def test_parquet_has_a_row_for_each_recorded_step(root: Path) -> None:
-    """All fields, holes and steps without an outcome too."""
+    """All fields are in it, and also holes and steps without an outcome."""
     rows = pq.read_table(io.BytesIO(export(root, PARQUET))).to_pylist()
     assert [row["episode_id"] for row in rows] == [e.episode_id for e in EPISODES for _ in e.steps]
     first, second, third, fourth = rows[:4]
@@ -82,7 +82,7 @@ def test_parquet_has_a_row_for_each_recorded_step(root: Path) -> None:
 
 
 def test_a_final_observation_of_another_size_stops_no_export(root: Path) -> None:
-    """A client told it, to a server that did not look."""
+    """A client may have sent it to a server that did not check it."""
     log = SealedLog(root / "episodes" / POLICY)
     told = episode("told", step(0), end=pb.TRUNCATED)
     told.final_observation = b"abc"
@@ -95,7 +95,7 @@ def test_a_final_observation_of_another_size_stops_no_export(root: Path) -> None
 
 
 def test_minari_loads_the_data_set(root: Path, tmp_path: Path) -> None:
-    """Minari itself reads spaces and episodes; of a hole, what comes before it."""
+    """Minari itself reads spaces and episodes, and of an episode with a hole the part before."""
     with tarfile.open(fileobj=io.BytesIO(export(root, MINARI))) as tar:
         tar.extractall(tmp_path, filter="data")
     data = minari.MinariDataset(tmp_path / "policyd" / f"{POLICY}-v0" / "data")
@@ -114,7 +114,7 @@ def test_minari_loads_the_data_set(root: Path, tmp_path: Path) -> None:
 
 
 def test_continuous_actions_are_what_the_environment_took(tmp_path: Path) -> None:
-    """A Box's normal samples are clipped to its bounds."""
+    """A Box's normal samples are clipped to its bounds in the export."""
     described = artifact_pb2.PolicyMetadata()
     described.CopyFrom(artifacts.metadata(POLICY))
     described.action_space.box.CopyFrom(artifact_pb2.BoxSpace(shape=[1], dtype="float32", low=[-1], high=[1]))
@@ -141,13 +141,13 @@ def test_only_one_version(root: Path) -> None:
 
 
 def test_pieces_are_bounded() -> None:
-    """No message is larger than a client takes."""
+    """No message is larger than a client accepts."""
     pieces = list(bounded([bytes(3 * CHUNK_BYTES + 1), b"", b"x"]))
     assert [len(piece) for piece in pieces] == [CHUNK_BYTES] * 3 + [1, 1]
 
 
 def test_what_is_wrong_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A format that is not set, and an extra that is not installed."""
+    """An unset format, and an extra that is not installed, are named."""
     with pytest.raises(InvalidArgument, match="MINARI or PARQUET"):
         export(root, pb.ExportEpisodesRequest.FORMAT_UNSPECIFIED)
     monkeypatch.setitem(sys.modules, "h5py", None)

@@ -20,7 +20,7 @@ LIBRARIES = ("-lnghttp2", "-lssl", "-lcrypto", "-lz", "-lpthread")
 
 
 def build(folder: Path) -> Path:
-    """The fuzzer, made of the front's own sources."""
+    """Compiles the fuzzer with the front's own sources."""
     return sanitized.program(folder, Path(__file__).with_name("frames.c"), CORE, LIBRARIES)
 
 

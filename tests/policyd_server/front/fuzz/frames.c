@@ -18,8 +18,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static long told[9]; /* events by kind: whether the inputs get anywhere */
-static bool starts;  /* the server behind: it was asked for */
+static long told[9]; /* [kind of event]: counts, which show that inputs have effects */
+static bool starts;  /* whether the server behind the front was asked for */
 
 static uint32_t opened; /* streams of this input */
 
@@ -67,7 +67,7 @@ static size_t message(uint8_t *into, size_t room) {
 
 static void put_some_frame(bool from_client) {
     static uint8_t body[70000];
-    /* Mostly as the protocol has it: what breaks it ends the connection, and nothing after it is reached. */
+    /* Mostly correct: an error ends the connection, and nothing after it would be tested. */
     bool odd = !chance(40);
     uint32_t kind = chance(odd ? 13 : 11);
     bool opens = opened == 0 || kind < 2;
@@ -92,7 +92,7 @@ static void put_some_frame(bool from_client) {
         }
         case 3: case 4: case 5: case 6: {
             size_t size = message(body, chance(20) ? 2000 : 60000), start = 0;
-            while (start < size) { /* messages need not keep to frames */
+            while (start < size) { /* a message may begin and end inside a frame */
                 size_t piece = chance(3) ? size - start : chance((uint32_t)(size - start)) + 1;
                 if (piece > 16384) piece = 16384;
                 put_frame(0, start + piece == size ? end : 0, stream, body + start, piece);
@@ -153,7 +153,7 @@ static void answer_events(front *f) {
             if (event->kind == FRONT_UPSTREAM) starts = true;
             if (event->kind == FRONT_AUTHORIZE && chance(5)) front_admit(f, event->call, 1);
             else if (event->kind == FRONT_MESSAGE && chance(10)) {
-                uint8_t *copy = malloc(size + 1); /* as Python has a copy */
+                uint8_t *copy = malloc(size + 1); /* a copy, as Python makes one */
                 if (size) memcpy(copy, data, size);
                 for (int count = (int)chance(2) * 3; count > 0; count--) front_trailer(f, event->call, "a-note", "told");
                 front_answer(f, event->call, copy, size, !streams);
@@ -201,7 +201,7 @@ static void one_input(front *f, int listening, int *behind) {
             starts = false;
             front_upstream_is(f, chance(3) > 0);
         } else if (f->config.upstream_later && !chance(20)) {
-            front_upstream_is(f, false); /* the next call asks again */
+            front_upstream_is(f, false); /* the next call asks for the server again */
         }
         if (!chance(3)) serve_behind(f, listening, behind);
         drain_socket(ends[0]);

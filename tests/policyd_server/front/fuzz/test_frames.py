@@ -15,7 +15,7 @@ from tests.policyd_server.front.fuzz.__main__ import build
 @needs_front
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 def test_odd_frames_are_no_finding_of_the_sanitizers(tmp_path: Path) -> None:
-    """20,000 inputs: no memory fault, no undefined behaviour, and nothing left over."""
+    """20,000 inputs cause no memory fault and no undefined behaviour, and leave nothing behind."""
     done = subprocess.run([str(build(tmp_path)), "20000", "5"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no finding" in done.stdout

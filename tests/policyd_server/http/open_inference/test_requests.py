@@ -24,7 +24,7 @@ def _request(**changes: Any) -> dict[str, Any]:
 
 
 def test_curl(client: Client) -> None:
-    """A request as a person types it, without a content type: the answer is plain JSON."""
+    """A request typed by hand, without a content type, gets plain JSON."""
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed")
@@ -44,7 +44,7 @@ def test_curl(client: Client) -> None:
 
 
 def test_kserve_reads_the_health(client: Client) -> None:
-    """KServe's client reads the bodies, not the status alone."""
+    """KServe's client reads the bodies, not only the status."""
     assert client.get("/v2/health/live").json == {"live": True}
     assert client.get("/v2/health/ready").json == {"ready": True}
     assert client.get("/v2/models/cartpole/ready").json == {"name": "cartpole", "ready": True}
@@ -90,7 +90,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_named(client: Client, name: str) -> None:
-    """Status 400, the reason, and the field."""
+    """The response has status 400, the reason, and the field."""
     body, field = WRONG[name]
     answer = client.post(INFER, body)
     assert answer.status == 400, answer.body
@@ -119,7 +119,7 @@ def test_a_wrong_length_of_the_json(client: Client, length: str) -> None:
     ],
 )
 def test_binary_data_of_a_wrong_size(client: Client, size: Any, binary: bytes, field: str) -> None:
-    """Bytes that are missing or left over are an error of their own."""
+    """Missing bytes and additional bytes each are an error."""
     tensor = _tensor(parameters={"binary_data_size": size})
     del tensor["data"]
     text = json.dumps({"inputs": [tensor]}).encode()

@@ -34,7 +34,7 @@ def _inputs(*, binary: bool, mask: NDArray[np.bool_] | None = None) -> list[Any]
 
 
 def test_health_and_metadata(http: Any) -> None:
-    """What the client asks before it sends anything."""
+    """The client can read health and metadata before it sends anything."""
     assert http.is_server_live()
     assert http.is_server_ready()
     assert http.is_model_ready("cartpole")
@@ -58,7 +58,7 @@ def test_health_and_metadata(http: Any) -> None:
 def test_infer(
     http: Any, server: ServerProcess, binary_in: bool, binary_out: bool, coding: str | None
 ) -> None:
-    """Tensors as JSON or binary, either way, compressed or not: the same as by gRPC."""
+    """Tensors as JSON or binary, compressed or not, give the same as by gRPC."""
     wanted = [triton.InferRequestedOutput(name, binary_out) for name in ("actions", "action_probs")]
     answer = http.infer(
         "cartpole",
@@ -81,7 +81,7 @@ def test_infer(
 
 
 def test_infer_without_named_outputs_and_with_a_version(http: Any) -> None:
-    """All outputs come in binary; a version may be named and is loaded."""
+    """All outputs come in binary. A version may be named and is then loaded."""
     answer = http.infer("cartpole", _inputs(binary=True), model_version="2")
     assert answer.get_response()["model_version"] == "2"
     assert answer.as_numpy("action_probs").shape == (5, 2)
@@ -89,7 +89,7 @@ def test_infer_without_named_outputs_and_with_a_version(http: Any) -> None:
 
 
 def test_a_mask_and_asynchronous_calls(http: Any) -> None:
-    """BOOL tensors either way; async_infer gives what infer gives."""
+    """BOOL tensors work in both forms, and async_infer gives the same as infer."""
     mask = np.array([[True, False]] * 5)
     for binary in (True, False):
         answer = http.infer("masked", _inputs(binary=binary, mask=mask))
@@ -100,7 +100,7 @@ def test_a_mask_and_asynchronous_calls(http: Any) -> None:
 
 
 def test_repository_and_statistics(http: Any) -> None:
-    """Index, load and unload; the counts rise with each request."""
+    """Index, load and unload work, and the counts rise with each request."""
     index = http.get_model_repository_index()
     assert {("masked", "1", "READY")} <= {(m["name"], m["version"], m["state"]) for m in index}
     http.load_model("cartpole")
@@ -115,7 +115,7 @@ def test_repository_and_statistics(http: Any) -> None:
 
 
 def test_errors_reach_the_client(http: Any) -> None:
-    """The message is this server's, with the field; the status is HTTP's."""
+    """The message is this server's, with the field. The status is HTTP's."""
     with pytest.raises(InferenceServerException, match="no policy 'nope'") as caught:
         http.get_model_metadata("nope")
     assert caught.value.status() == "404"

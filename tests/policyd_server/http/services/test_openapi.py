@@ -29,13 +29,13 @@ def document(client: Client) -> Any:
 
 
 def test_it_is_valid(document: Any) -> None:
-    """By the specification of OpenAPI 3.1."""
+    """The document is valid by the specification of OpenAPI 3.1."""
     assert document["openapi"].startswith("3.1")
-    validate(document)  # raises
+    validate(document)  # raises if it is not valid
 
 
 def test_it_has_every_operation_with_its_comment(document: Any) -> None:
-    """Each path with its verb; what the .proto files say about methods and fields is there."""
+    """Each path has its verb, and what the .proto files say about methods and fields."""
     for op in OPERATIONS:
         told = document["paths"][op.path][op.verb.lower()]
         assert told["operationId"] == op.name
@@ -54,7 +54,7 @@ def test_it_has_every_operation_with_its_comment(document: Any) -> None:
 
 
 def test_answers_fit_their_schemas(client: Client, document: Any) -> None:
-    """What the server answers is what the document says, errors too."""
+    """Responses and errors of the server are as in the document."""
     asked = {
         "/v1/policies": client.get("/v1/policies").json,
         "/v1/policies/{policy}": client.get("/v1/policies/cartpole").json,
@@ -72,8 +72,8 @@ def test_answers_fit_their_schemas(client: Client, document: Any) -> None:
 
 
 def test_it_describes_every_path_of_the_open_inference_protocol(document: Any) -> None:
-    """All of them, with their verbs, and no others; extensions that are refused are left out."""
-    gateway: Any = None  # nothing is called
+    """All paths are there with their verbs, without the extensions that are refused."""
+    gateway: Any = None  # no method is called
     routes: list[Any] = [*health.routes(gateway), *open_inference.routes(gateway)]
     served = {
         (route.path, verb)
@@ -109,7 +109,7 @@ def test_it_describes_every_path_of_the_open_inference_protocol(document: Any) -
 def test_answers_of_the_protocol_fit_their_schemas(
     client: Client, document: Any, verb: str, path: str, asked: str, body: Any
 ) -> None:
-    """What is sent and what comes back is what the document says."""
+    """Requests and responses are as in the document."""
     told = document["paths"][path][verb]
     components = {"components": document["components"]}
     if body is not None:
@@ -122,7 +122,7 @@ def test_answers_of_the_protocol_fit_their_schemas(
 
 
 def test_the_page_needs_no_other_host(client: Client) -> None:
-    """Every link of the page stays on this server and has its target; there is no script."""
+    """Every link of the page stays on this server and has a target. There is no script."""
     answer = client.get("/v1/docs")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     seen = _Seen()
@@ -135,7 +135,7 @@ def test_the_page_needs_no_other_host(client: Client) -> None:
 
 
 class _Seen(HTMLParser):
-    """Tags, ids and links of a page."""
+    """The tags, ids and links of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,9 +153,9 @@ class _Seen(HTMLParser):
 
 
 def test_comments_are_found_by_their_full_names() -> None:
-    """Of messages, fields, fields in a oneof, values of an enum and methods.
+    """Comments of messages, fields, oneofs, enum values and methods are found.
 
-    A blank line ends none of them.
+    A blank line does not end a comment.
     """
     text = """
     // A thing.

@@ -17,9 +17,9 @@ ROWS = [[0.1, -0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 0.0], [1.0, 2.0, -1.0, -2.0]]
 
 
 def test_act_gives_what_grpc_gives(client: Client, server: ServerProcess) -> None:
-    """The same actions, probabilities and receipt for the same seed.
+    """The same seed gives the same actions, probabilities and receipt.
 
-    A list a row, a seed in digits.
+    There is one list per row, and the seed is a string of digits.
     """
     seed = 2**63 + 1  # JavaScript would round it
     told = client.post(ACT, {"observations": ROWS, "seed": str(seed)}).json
@@ -37,9 +37,9 @@ def test_act_gives_what_grpc_gives(client: Client, server: ServerProcess) -> Non
 
 
 def test_act_takes_what_the_contract_takes(client: Client) -> None:
-    """One flat observation, a version, a mask, a temperature, the mode.
+    """A flat observation, a version, a mask, a temperature and the mode are accepted.
 
-    Numbers as a browser sends them.
+    Numbers may come as a browser sends them.
     """
     assert client.post(ACT, {"observations": ROWS[0]}).json["batch_size"] == 1
     assert client.post(ACT, {"observations": ROWS, "version": 2}).json["version"] == 2
@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_named(client: Client, name: str) -> None:
-    """Status 400 and the field."""
+    """The response has status 400 and the field."""
     body, field = WRONG[name]
     answer = client.post(ACT, body)
     assert answer.status == 400, answer.body
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_named(client: Client, name: str) -> None:
 
 
 def test_policies(client: Client) -> None:
-    """The list, one policy with its versions and history, and the server."""
+    """The list, one policy with its versions and history, and the server can be read."""
     assert [policy["name"] for policy in client.get("/v1/policies").json["policies"]] == [
         "cartpole",
         "masked",
@@ -101,7 +101,7 @@ def test_policies(client: Client) -> None:
 
 
 def test_promote_and_roll_back(client: Client) -> None:
-    """With a reason, and by compare-and-set: who read an older generation is refused with 409."""
+    """Both take a reason and compare-and-set: an older generation is refused with 409."""
     path = "/v1/policies/moving/aliases/champion"
     generation = client.get("/v1/policies/moving").json["generation"]
     set_to_2 = {"version": 2, "expected_generation": generation, "reason": "<script>alert(1)</script>"}
@@ -118,9 +118,9 @@ def test_promote_and_roll_back(client: Client) -> None:
 
 
 def test_files_of_a_version(client: Client) -> None:
-    """A file comes whole, as data that a browser runs nothing of.
+    """A file comes whole, in a form that a browser does not run.
 
-    Another name than a file's is refused.
+    Another name than that of a file is refused.
     """
     answer = client.get("/v1/policies/cartpole/versions/1/files/model.onnx")
     assert answer.status == 200
@@ -136,7 +136,10 @@ def test_files_of_a_version(client: Client) -> None:
 
 
 def test_jobs(client: Client, trainer: Trainer) -> None:
-    """Submit, look, list, cancel. Settings are plain JSON, a duration is seconds, a time a text."""
+    """Jobs are submitted, read, listed and cancelled.
+
+    Settings are plain JSON, a duration is in seconds, and a time is a text.
+    """
     spec = {
         "policy": "cartpole",
         "env_id": "CartPole-v1",

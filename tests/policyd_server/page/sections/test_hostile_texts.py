@@ -17,7 +17,7 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.page.conftest import ATTACK, Browser, Elements, publish
 from tests.policyd_server.process import ServerProcess
 
-CONTROL = "\x1b[31m\u202e\x07"  # colours a terminal, turns text, rings
+CONTROL = "\x1b[31m\u202e\x07"  # colours a terminal, reverses text, rings a bell
 JOBS = {"running": pb.TrainingJob.RUNNING, "failed": pb.TrainingJob.FAILED}
 
 
@@ -35,7 +35,7 @@ def _hostile(job_id: str, state: pb.TrainingJob.State.ValueType) -> pb.TrainingJ
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Of a server without callers, whose trainer has hostile jobs."""
+    """A browser of a server without callers, whose trainer has hostile jobs."""
     folder = tmp_path_factory.mktemp("hostile")
     repository = ModelRepository(folder / "repository")
     publish(repository)
@@ -55,7 +55,7 @@ PAGES = ["/page", "/page/jobs", *(f"/page/jobs/{name}" for name in JOBS), "/page
 
 @pytest.mark.parametrize("path", PAGES)
 def test_texts_of_jobs_are_no_markup(browser: Browser, path: str) -> None:
-    """Policy, environment, settings, failure and log are shown as the texts that they are."""
+    """Policy, environment, settings, failure and log are shown as plain text."""
     answer = browser.get(path)
     assert answer.status == 200
     html = answer.body.decode()
@@ -64,7 +64,7 @@ def test_texts_of_jobs_are_no_markup(browser: Browser, path: str) -> None:
 
 
 def test_control_characters_are_written_out(browser: Browser) -> None:
-    """Nothing turns the direction of the page's text."""
+    """Nothing changes the direction of the page's text."""
     html = browser.get("/page/jobs/failed").body.decode()
     assert not set(CONTROL) & set(html) - set("[31m")
     assert r"\x1b[31m\u202e\x07" in html
@@ -72,7 +72,7 @@ def test_control_characters_are_written_out(browser: Browser) -> None:
 
 @pytest.mark.parametrize("path", ["/page/live/now", "/page/live/jobs", "/page/live/jobs/failed"])
 def test_streams_carry_no_markup_either(browser: Browser, path: str) -> None:
-    """What a stream brings goes into the page as it is, so it is escaped before it is sent."""
+    """What a stream sends becomes part of the page, so it is escaped before it is sent."""
     connection = browser.client.connection()
     connection.request("GET", path)
     response = connection.getresponse()
@@ -104,7 +104,10 @@ FORMS = [
 
 @pytest.mark.parametrize("path", FORMS)
 def test_what_is_typed_comes_back_as_text(browser: Browser, path: str) -> None:
-    """With the text in every field of a form, the answer is a page or a redirect to one of ours."""
+    """With the text in every field of a form, the response is a page, or a redirect to one.
+
+    The redirect stays on this server.
+    """
     browser.get(path)
     typed = dict.fromkeys((*FIELDS, "mode", "generation", "observation", "versions", "token", "next"), ATTACK)
     answer = browser.post(path, typed)
@@ -128,7 +131,7 @@ def test_what_is_typed_comes_back_as_text(browser: Browser, path: str) -> None:
     ],
 )
 def test_odd_names_in_an_address(browser: Browser, path: str) -> None:
-    """They are texts of an error page or of a form, and lead to no file."""
+    """They are texts in an error page or a form, and lead to no file."""
     answer = browser.get(path)
     assert answer.status in (200, 303, 400, 404)
     if answer.headers.get("content-type", "").startswith("text/html"):

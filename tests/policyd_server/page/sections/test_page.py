@@ -41,7 +41,7 @@ def _form(html: str, name: str) -> str:
 
 
 class _Elements(HTMLParser):
-    """Every element of a page with the names of its attributes, as a browser sees them."""
+    """The elements of a page with their attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class _Elements(HTMLParser):
 
 @pytest.mark.parametrize("path", [*PAGES, *WITHOUT_TRAINER])
 def test_a_stranger_is_asked_for_a_token(browser: Browser, path: str) -> None:
-    """Nothing is shown without one; after signing in the browser goes on to where it was."""
+    """Nothing is shown without a token. After signing in, the browser returns to its page."""
     answer = browser.get(path)
     assert answer.status == 303
     assert answer.headers["location"] == "/page/sign-in?next=" + path.partition("?")[0]
 
 
 def test_the_token_is_out_of_reach(browser: Browser) -> None:
-    """Scripts cannot read the cookie and other sites do not send it; a wrong token is refused."""
+    """Scripts cannot read the cookie, and other sites do not send it. A wrong token is refused."""
     browser.get("/page/sign-in")
     refused = browser.post("/page/sign-in", {"token": "wrong"})
     assert refused.status == 401
@@ -76,7 +76,7 @@ def test_the_token_is_out_of_reach(browser: Browser) -> None:
 
 @pytest.mark.parametrize("back", ["https://example.org/", "//example.org", "/page\\..\\evil", "/v1/policies"])
 def test_signing_in_leads_nowhere_else(browser: Browser, back: str) -> None:
-    """Whatever the link says, the browser stays on the page."""
+    """Whatever the link says, the browser stays on this server."""
     browser.get("/page/sign-in")
     answer = browser.post("/page/sign-in", {"token": "token-of-boss", "next": back})
     assert answer.headers["location"] == "/page"
@@ -84,7 +84,7 @@ def test_signing_in_leads_nowhere_else(browser: Browser, back: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_no_text_is_markup(signed_in: Browser, path: str) -> None:
-    """Names, reasons, settings, verdicts and digests are shown as text, whatever they hold."""
+    """Names, reasons, settings, verdicts and digests are shown as text, whatever they contain."""
     answer = signed_in.get(path)
     elements = _Elements()
     elements.feed(answer.body.decode())
@@ -95,17 +95,17 @@ def test_no_text_is_markup(signed_in: Browser, path: str) -> None:
 
 
 def test_what_attacks_is_there_as_text(signed_in: Browser) -> None:
-    """The texts are not left out either."""
+    """The texts are shown, and not left out."""
     for path in ("/page", "/page/versions/cartpole/2"):
         assert ATTACK in unescape(signed_in.get(path).body.decode())
 
 
 @pytest.mark.parametrize("path", ["/page", "/page/sign-in", "/page/nothing", "/page/versions/nobody"])
 def test_browsers_are_told_to_refuse(signed_in: Browser, path: str) -> None:
-    """No inline script or style, nothing of other hosts, no frame around, no guess of a type."""
+    """Headers forbid inline code and styles, other hosts, frames, and guessing of types."""
     answer = signed_in.get(path)
     if answer.status == 404 and "content-security-policy" not in answer.headers:
-        assert answer.headers["content-type"] == "application/json"  # a route that does not exist
+        assert answer.headers["content-type"] == "application/json"  # for a route that does not exist
         return
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -115,7 +115,7 @@ def test_browsers_are_told_to_refuse(signed_in: Browser, path: str) -> None:
 
 
 def test_files_are_enclosed(signed_in: Browser) -> None:
-    """A report runs nothing and fetches nothing; what is no picture and no report is downloaded."""
+    """A report runs and fetches nothing. Files other than pictures and reports are downloaded."""
     report = signed_in.get("/page/files/cartpole/1/report.html")
     assert report.body.decode() == ATTACK
     assert "sandbox" in report.headers["content-security-policy"]
@@ -129,13 +129,13 @@ def test_files_are_enclosed(signed_in: Browser) -> None:
     "name", ["..%2f..%2faliases%2fcartpole.json", "%2fetc%2fpasswd", "../2/model.onnx", "no-such", "%00"]
 )
 def test_files_are_those_of_the_version(signed_in: Browser, name: str) -> None:
-    """Nothing outside of a version's files can be had."""
+    """No file outside a version's files can be read."""
     assert signed_in.get(f"/page/files/cartpole/1/{name}").status in (400, 404)
 
 
 @pytest.mark.parametrize("signed_in", ["looker"], indirect=True)
 def test_without_the_role_buttons_do_nothing(signed_in: Browser, repository: ModelRepository) -> None:
-    """They are greyed out and say why; the form is refused by the service all the same."""
+    """They are disabled and say why. The service refuses the form as well."""
     html = signed_in.get("/page/versions/cartpole").body.decode()
     assert re.search(r'<button[^>]* disabled title="This needs the role admin.">Promote', html)
     assert "/promote" not in html
@@ -150,7 +150,7 @@ def test_without_the_role_buttons_do_nothing(signed_in: Browser, repository: Mod
 
 
 def test_a_forged_form_is_refused(signed_in: Browser, repository: ModelRepository) -> None:
-    """Without the page's own token, with another's, or from another site nothing changes."""
+    """Without the page's own token, with another one, or from another site nothing changes."""
     place = "/page/versions/cartpole/2/promote"
     generation = _form(signed_in.get(place).body.decode(), "generation")
     fields = {"alias": "champion", "reason": "forged", "generation": generation}
@@ -164,7 +164,7 @@ def test_a_forged_form_is_refused(signed_in: Browser, repository: ModelRepositor
 def test_promote_and_roll_back_ask_why(
     signed_in: Browser, repository: ModelRepository, server: ServerProcess
 ) -> None:
-    """A reason is wanted; then history and audit log have it, with the authenticated name."""
+    """A reason is required. History and audit log have it, with the authenticated name."""
     place, back = "/page/versions/cartpole/2/promote", "/page/versions/cartpole/roll-back/champion"
     fields = {"alias": "champion", "generation": _form(signed_in.get(place).body.decode(), "generation")}
     refused = signed_in.post(place, {**fields, "reason": " "})
@@ -183,7 +183,7 @@ def test_promote_and_roll_back_ask_why(
 
 
 def test_trying_answers_with_a_receipt_that_holds(signed_in: Browser) -> None:
-    """Versions stand beside each other; the receipt is verified; nonsense is told, not raised."""
+    """Versions are side by side, the receipt is verified, and nonsense gives a message."""
     fields = {"observation": "[0.1, 0, 0.02, -0.3]", "seed": "7", "version": "1", "with_2": "on"}
     html = signed_in.post("/page/try/cartpole/act", fields).body.decode()
     assert html.count('class="bar series-') == 4
@@ -200,7 +200,7 @@ def test_trying_answers_with_a_receipt_that_holds(signed_in: Browser) -> None:
 
 
 def test_a_retraining_needs_a_trainer(signed_in: Browser) -> None:
-    """Without one the form stays as it was filled in, and says what is wrong."""
+    """Without a trainer the form stays as it was filled in, and says what is wrong."""
     signed_in.get("/page/retrain")
     fields = {"policy": "p", "env_id": "E", "algorithm": "a2c", "seed": "1", "settings": "gamma=0.9"}
     answer = signed_in.post("/page/retrain", {**fields, "reason": ATTACK})
@@ -213,7 +213,7 @@ def test_a_retraining_needs_a_trainer(signed_in: Browser) -> None:
 
 
 def test_a_canary_needs_a_share_and_a_reason(signed_in: Browser) -> None:
-    """What is wrong stands in the form, which keeps what was typed; nothing starts."""
+    """The form says what is wrong and keeps what was typed. Nothing starts."""
     place = "/page/experience/cartpole/canary"
     fields = {"alias": "champion", "version": "2", "share": "5", "up_to": "50", "reason": "try it"}
     fields["generation"] = _form(signed_in.get(place).body.decode(), "generation")
@@ -226,7 +226,7 @@ def test_a_canary_needs_a_share_and_a_reason(signed_in: Browser) -> None:
 
 
 def test_the_stream_begins_with_everything(signed_in: Browser) -> None:
-    """The first events hold the live parts; a stranger gets no stream."""
+    """The first events have all live parts. A caller that is not signed in gets no stream."""
     connection = signed_in.client.connection()
     connection.request(
         "GET", "/page/live/now", headers={"cookie": f"policyd_token={signed_in.cookies['policyd_token']}"}
@@ -242,7 +242,7 @@ def test_the_stream_begins_with_everything(signed_in: Browser) -> None:
 
 
 def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerProcess) -> None:
-    """None at first; then who computes beside whom, and what came out."""
+    """At first there is none. Then the page shows which version is compared, and the result."""
     place = "/page/experience/cartpole"
     assert 'id="shadow-1"' not in signed_in.get(place).body.decode()
     with PolicyClient(server.address, credentials=Credentials(token="token-of-boss")) as client:
@@ -251,7 +251,7 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
     deadline = time.monotonic() + 60
     while "Same most probable action" not in (html := signed_in.get(place).body.decode()):
         assert time.monotonic() < deadline, html
-        time.sleep(0.1)  # the shadow process computes in its own time
+        time.sleep(0.1)  # the shadow process takes its own time
     assert "Version 2 beside version 1 for champion" in html
     assert "100% of its requests" in html
     assert "Version 2" in html
@@ -259,7 +259,7 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
 
 
 def test_a_shadow_starts_and_ends_by_its_forms(signed_in: Browser, repository: ModelRepository) -> None:
-    """What is wrong stands in the form; then the history says who and why, and nothing computes."""
+    """The form says what is wrong. The history has who and why, and then nothing computes."""
     overview = "/page/experience/cartpole"
     place, end = f"{overview}/shadow", f"{overview}/shadow/champion/end"
     assert place in signed_in.get(overview).body.decode()
@@ -272,7 +272,7 @@ def test_a_shadow_starts_and_ends_by_its_forms(signed_in: Browser, repository: M
     assert signed_in.post(place, fields).status == 303
     (started,) = repository.traffic("cartpole").shadows
     assert (started.alias, started.version, started.share) == ("champion", 2, 0.25)
-    assert signed_in.post(place, fields).status == 409  # somebody was faster
+    assert signed_in.post(place, fields).status == 409  # another caller was faster
     shown = signed_in.get(overview).body.decode()
     assert end in shown
     Elements(shown).check()
@@ -292,7 +292,7 @@ def test_a_shadow_starts_and_ends_by_its_forms(signed_in: Browser, repository: M
 
 @pytest.mark.parametrize("signed_in", ["looker"], indirect=True)
 def test_without_the_role_no_shadow_starts(signed_in: Browser, repository: ModelRepository) -> None:
-    """The button says why; the service refuses the form all the same."""
+    """The button says why, and the service refuses the form as well."""
     place = "/page/experience/cartpole/shadow"
     asked = signed_in.get(place).body.decode()
     assert re.search(r'<button[^>]* disabled title="This needs the role admin.">Start the shadow', asked)
@@ -303,9 +303,9 @@ def test_without_the_role_no_shadow_starts(signed_in: Browser, repository: Model
 
 
 def test_metrics_on_any_free_port_are_found(signed_in: Browser) -> None:
-    """The page reads them where the server has put them, and shows rates after two readings."""
+    """The page reads them at their port, and shows rates after two readings."""
     deadline = time.monotonic() + 60
     while "requests per second" not in (html := signed_in.get("/page").body.decode()):
         assert time.monotonic() < deadline, html
-        time.sleep(0.1)  # a reading is renewed by the clock
+        time.sleep(0.1)  # readings are renewed by time
     assert "Rates, latency and drift" not in html

@@ -32,7 +32,7 @@ def _at(moment: datetime) -> Timestamp:
     [(0, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3700, "1 h 1 min"), (90_000, "1 d 1 h")],
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
-    """The two largest."""
+    """A duration shows its two largest units."""
     assert words.lasting(seconds) == text
 
 
@@ -40,12 +40,12 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
     ("seconds", "text"), [(3, "just now"), (61, "1 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")]
 )
 def test_ages_are_coarse(seconds: float, text: str) -> None:
-    """So that a page changes seldom."""
+    """An age changes seldom, and so does the page."""
     assert words.since(_at(NOON - timedelta(seconds=seconds)), NOON) == text
 
 
 def test_an_alias_that_lags_says_so() -> None:
-    """What the repository says and what answers are both named, and damage is."""
+    """The repository's version, the version that responds, and damage are shown."""
     change = AliasChange(
         kind=AliasChange.KIND_ROLLBACK, version=2, actor="ci", reason="worse", change_time=_at(NOON)
     )
@@ -63,7 +63,7 @@ def test_an_alias_that_lags_says_so() -> None:
 
 
 def test_rates_are_taken_between_two_readings() -> None:
-    """Counters are subtracted, by version; a quantile is the end of its bucket."""
+    """Counters are subtracted, by version. A quantile is the end of its bucket."""
 
     def reading(seconds: float, requests: float, quick: float, every: float) -> traffic.Reading:
         labels = {"policy": "p", "version": "1"}
@@ -89,7 +89,7 @@ def test_rates_are_taken_between_two_readings() -> None:
 
 
 def test_versions_tell_what_differs() -> None:
-    """Settings, seed and code that changed, and nothing else."""
+    """Only the settings, seed and code that changed are shown."""
     before, after = PolicyVersion(version=1), PolicyVersion(version=2)
     before.metadata.settings.update({"gamma": "0.9", "n_steps": "5"})
     after.metadata.settings.update({"gamma": "0.99", "n_steps": "5"})
@@ -101,7 +101,7 @@ def test_versions_tell_what_differs() -> None:
 
 
 def test_the_gate_is_drawn_where_it_measured() -> None:
-    """With the accepted loss as a mark; a first version has no picture."""
+    """The accepted loss is a mark. A first version has no picture."""
     verdict = GateVerdict(episodes=20, config=GateConfig(criterion=GateConfig.NOT_WORSE, margin=2.5))
     verdict.difference.mean = 1.0
     picture = versions.gate_picture(verdict)
@@ -111,7 +111,7 @@ def test_the_gate_is_drawn_where_it_measured() -> None:
 
 
 def test_the_queue_is_in_its_order() -> None:
-    """What runs comes first, then the queue by place, then what has ended."""
+    """Running jobs come first, then the queue by place, then ended jobs."""
     listed = [
         TrainingJob(job_id="ended", state=TrainingJob.SUCCEEDED),
         TrainingJob(job_id="second", state=TrainingJob.QUEUED, queue_place=2),
@@ -122,7 +122,7 @@ def test_the_queue_is_in_its_order() -> None:
 
 
 def test_a_running_job_says_how_far_it_is() -> None:
-    """Steps, return and the remaining time as the trainer estimates it; phases before are done."""
+    """It shows steps, return and the trainer's estimate. Earlier phases are done."""
     progress = TrainingProgress(
         phase=TrainingProgress.EXPORTING,
         env_steps=500,
@@ -136,7 +136,7 @@ def test_a_running_job_says_how_far_it_is() -> None:
 
 
 def test_returns_are_remembered_evenly() -> None:
-    """A long job keeps few points; one that went back to a checkpoint forgets what came after."""
+    """A long job keeps few points. After a return to a checkpoint, later points are dropped."""
     memory = CurveMemory()
     for step in range(3000):
         memory.note([_running(step)])
@@ -153,7 +153,7 @@ def _running(step: int) -> TrainingJob:
 
 
 def test_sliders_follow_space_and_statistics() -> None:
-    """Bounds of the space where it has any, else what training saw; none for large ones."""
+    """Sliders have the space's bounds, else those of the training. Large spaces have none."""
     metadata = artifacts.metadata("p")
     metadata.observation_space.box.low[:] = [-1.0, float("-inf"), -1e38, 0.0]
     metadata.observation_space.box.high[:] = [1.0, float("inf"), 1e38, 5.0]
@@ -168,7 +168,7 @@ def test_sliders_follow_space_and_statistics() -> None:
 
 
 def test_experience_has_shares() -> None:
-    """Of all decisions, by version; who changed the mode comes newest first."""
+    """Shares are of all decisions, by version. The last change of the mode comes first."""
     answer = GetExperienceResponse(config=ExperienceConfig(mode=ExperienceConfig.RECORD))
     for key, decisions in (("1", 30), ("2", 10)):
         answer.by_version.add(key=key, decisions=decisions)
@@ -181,7 +181,7 @@ def test_experience_has_shares() -> None:
 
 
 def test_a_canary_tells_its_evidence() -> None:
-    """Shares in per cent, and both arms."""
+    """Shares are in per cent, and both arms are shown."""
     traffic = Traffic(aliases=[AliasTraffic(alias="champion", shares=[TrafficShare(version=2, share=0.125)])])
     traffic.canary.MergeFrom(Canary(state=Canary.RUNNING, alias="champion", version=2, base_version=1))
     traffic.canary.challenger.MergeFrom(CanaryArm(episodes=9, reported=8, mean_return=5.0))
@@ -193,7 +193,7 @@ def test_a_canary_tells_its_evidence() -> None:
 
 
 def test_the_history_of_traffic_tells_of_shadows() -> None:
-    """Shares and shadows are changed by the same people; each line says which it was."""
+    """The same people change shares and shadows. Each line says which it was."""
     traffic = Traffic()
     traffic.history.add(alias="champion", shares=[TrafficShare(version=2, share=0.05)], actor="a", reason="x")
     for share in (0.5, 0.0):
@@ -207,7 +207,7 @@ def test_the_history_of_traffic_tells_of_shadows() -> None:
 
 
 def test_a_shadow_tells_how_it_compares() -> None:
-    """Agreement, divergence, entropies, latencies, failures; nothing before the first request."""
+    """It has agreement, divergence, entropies, latencies and failures, after the first request."""
     found = Comparison(alias="champion", base_version=1, version=3, share=0.5, requests=2, rows=4)
     found.agreement, found.divergence, found.largest_divergence = 0.75, 0.012, 0.5
     found.failures, found.dropped, found.last_failure = 1, 7, "no distribution"
