@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that no other process is given by chance: they lie below the range of such ports."""
+    """Ports that no other process gets by chance: they are below the range of those."""
     found: list[int] = []
     while len(found) < count:
         port = random.SystemRandom().randrange(20_000, 32_000)

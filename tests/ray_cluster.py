@@ -24,9 +24,9 @@ TRIES = 4
 OBJECT_STORE = 100 * 2**20  # bytes
 MARK = "POLICYD_TEST_NODE"
 _STARTED = "Ray runtime started."
-# A node ends itself soon after its head has gone; Ray's own default is 60 s.
+# A node ends itself soon after its head has gone. Ray's own default is 60 s.
 VARIABLES = {
-    "RAY_AUTH_MODE": "disabled",  # whatever token an earlier cluster has left in the home folder
+    "RAY_AUTH_MODE": "disabled",  # ignores a token that an earlier cluster left in the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     "PYTHONUNBUFFERED": "1",
@@ -34,13 +34,13 @@ VARIABLES = {
 
 
 class Node:
-    """One machine of the cluster: `ray start --block` and everything below it."""
+    """One machine of the cluster: `ray start --block` and all processes below it."""
 
     def __init__(self, folder: Path, address: str, arguments: list[str]) -> None:
         self.address = address
         self._name = uuid.uuid4().hex
-        self._agents: dict[int, bytes] = {}  # Ray's own, whose names overwrite their environment
-        self._mark = f"{MARK}={self._name}".encode()  # in the environment of every process below
+        self._agents: dict[int, bytes] = {}  # Ray's own processes, whose titles overwrite their environment
+        self._mark = f"{MARK}={self._name}".encode()  # in the environment of all processes below
         self.log = folder / f"node-{address}.log"
         command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats"]
         command += [f"--node-ip-address={address}", f"--object-store-memory={OBJECT_STORE}", *arguments]
@@ -54,7 +54,7 @@ class Node:
 
     @property
     def pids(self) -> list[int]:
-        """Every process of the node, those of its jobs and orphans included."""
+        """All processes of the node, also those of its jobs and orphans."""
         found = {self.process.pid, *descendants(self.process.pid)}
         found |= {pid for pid, began in self._agents.items() if _began(pid) == began}
         for entry in Path("/proc").iterdir():
@@ -64,10 +64,10 @@ class Node:
         return sorted(found)
 
     def kill(self) -> None:
-        """Ends the node as a power failure would: kill -9 of every process."""
+        """Ends the node like a power failure: kill -9 of every process."""
         for pid in self.pids:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)  # so that none starts another meanwhile
+                os.kill(pid, signal.SIGSTOP)  # so that it starts no new process meanwhile
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -98,11 +98,11 @@ class Node:
                 if _STARTED in line:
                     self._is_up = True
                     started.set()
-        started.set()  # it ended
+        started.set()  # the process has ended
 
 
 class RayCluster:
-    """A head, which runs no jobs, and nodes that do."""
+    """A head, which runs no jobs, and nodes that run them."""
 
     def __init__(self, nodes: int = 2, cpus: int = 1) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # Ray's sockets need a short path
@@ -120,16 +120,16 @@ class RayCluster:
 
     @property
     def address(self) -> str:
-        """What a trainer that is no part of the cluster connects to."""
+        """The address for a trainer outside the cluster."""
         return f"ray://127.0.0.2:{self.ports[1]}"
 
     @property
     def gcs(self) -> str:
-        """What its own machines connect to."""
+        """The address for the cluster's own machines."""
         return f"127.0.0.2:{self.ports[0]}"
 
     def start_head(self) -> None:
-        """Starts the head, on the same ports each time, with no memory of what was before.
+        """Starts the head on the same ports each time. It knows nothing of earlier heads.
 
         A lost head's nodes end by themselves. As long as one of them runs on this machine, Ray says
         that the head is running, and starts none.
@@ -149,23 +149,23 @@ class RayCluster:
         return node
 
     def node_of(self, pid: int) -> Node:
-        """The node that a process belongs to."""
+        """The node of a process."""
         return next(node for node in self.nodes if pid in node.pids)
 
     def kill(self, node: Node) -> None:
-        """Ends a node by kill -9."""
+        """Ends a node with kill -9."""
         node.kill()
         self.nodes.remove(node)
 
     def close(self) -> None:
-        """Ends every process that was started."""
+        """Ends all started processes."""
         for node in [*self.nodes, *([self.head] if hasattr(self, "head") else [])]:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _began(pid: int) -> bytes:
-    """When a process started, which tells it from a later one of the same number."""
+    """When a process started, which tells it from a later process with the same number."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19]
     return b""

@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
     "AWS_REGION": "us-east-1",
 }
-START_LIMIT = 90.0  # seconds; machines are shared
+START_LIMIT = 90.0  # seconds; the machine is shared
 BUCKET = "policyd"
 
 
@@ -46,11 +46,11 @@ class S3Server:
         return f"http://127.0.0.1:{self.ports[0]}"
 
     def location(self, prefix: str = "") -> str:
-        """The URL of a repository of its own."""
+        """The URL of a new repository."""
         return f"s3://{BUCKET}/{prefix or uuid.uuid4().hex}?endpoint={self.endpoint}"
 
     def start(self) -> None:
-        """Starts the process and waits until it answers; also after `stop`, with what it held."""
+        """Starts the process and waits until it responds. After `stop` it has the same content."""
         names = ("s3", "master", "volume", "filer")
         flags = ["-dir", str(self.folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-s3", "-filer"]
         flags += [f"-{name}.port={port}" for name, port in zip(names, self.ports[:4], strict=True)]
@@ -64,7 +64,7 @@ class S3Server:
         self._await_answer()
 
     def stop(self) -> None:
-        """Ends the process; what it holds stays on disk."""
+        """Ends the process. Its content stays on disk."""
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -73,7 +73,7 @@ class S3Server:
             self.process.wait(10)
 
     def _await_answer(self) -> None:
-        """Until a bucket can be written: the parts of the server find each other one by one."""
+        """Waits until a bucket can be written: the server's parts find each other one by one."""
         from obstore.store import S3Store  # noqa: PLC0415 -- an extra
 
         store = S3Store(
@@ -90,14 +90,14 @@ class S3Server:
             try:
                 store.put("ready", b"ready")
                 return
-            except Exception:  # noqa: BLE001 -- whatever the store says, it is not ready
+            except Exception:  # noqa: BLE001  any error means that it is not ready
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(self.log.read_text()[-3000:]) from None
                 time.sleep(0.1)  # another process starts: there is no event to wait for
 
 
 def is_installed() -> bool:
-    """Whether the binary is in this environment."""
+    """Whether the environment has the program."""
     return shutil.which(str(Path(sys.executable).with_name("weed"))) is not None
 
 

@@ -17,7 +17,7 @@ _FLAGS = (
 
 
 def program(folder: Path, main: Path, core: Path, libraries: Sequence[str]) -> Path:
-    """The program that `main` makes of all sources in `core`, in `folder`."""
+    """Compiles `main` and all sources in `core` to a program in `folder`."""
     made = folder / main.stem
     sources = [str(main), *map(str, sorted(core.glob("*.c")))]
     includes = [f"-I{core}", f"-I{ROOT / 'tests'}"]
@@ -26,8 +26,8 @@ def program(folder: Path, main: Path, core: Path, libraries: Sequence[str]) -> P
 
 
 def modules(folder: Path, sources: Mapping[str, Path]) -> None:
-    """Puts Cython's modules, by their names, into `folder`."""
-    from Cython.Build import cythonize  # noqa: PLC0415 -- installed with the compiler
+    """Compiles Cython modules, given by name, into `folder`."""
+    from Cython.Build import cythonize  # noqa: PLC0415  installed with the compiler
     from setuptools import Distribution, Extension  # noqa: PLC0415
 
     flags = list(_FLAGS)
@@ -45,9 +45,9 @@ def modules(folder: Path, sources: Mapping[str, Path]) -> None:
 
 
 def run(module: str, folder: Path, inputs: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """`module` in a process of its own, whose memory comes from the sanitizer's malloc.
+    """Runs `module` in a process whose memory comes from the sanitizer's malloc.
 
-    Its arguments: the folder of what `modules` made, the number of inputs, their seed.
+    Its arguments are the folder that `modules` filled, the number of inputs, and their seed.
     """
     runtime = subprocess.run(
         ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
@@ -55,7 +55,7 @@ def run(module: str, folder: Path, inputs: int, seed: int) -> subprocess.Complet
     environment = os.environ | {
         "LD_PRELOAD": runtime.stdout.strip(),
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0",  # Python frees little at its end
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python frees little memory at its end
         "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in (".", "proto", "server")),
     }
     command = [sys.executable, "-m", module, str(folder), str(inputs), str(seed)]

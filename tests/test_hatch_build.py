@@ -21,7 +21,7 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of what a wheel is built from, with a library that an earlier build left behind."""
+    """A copy of the sources of a wheel, with a library that an earlier build left behind."""
     folder = tmp_path / "sources"
     for package in PACKAGES:
         shutil.copytree(
@@ -34,7 +34,7 @@ def sources(tmp_path: Path) -> Path:
 
 
 def _build(sources: Path, target: str = "wheel", **variables: str) -> tuple[Path, str]:
-    """The file that came of it, and what was said."""
+    """The file that was built, and the output."""
     command = (sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", "dist")
     done = subprocess.run(
         command, cwd=sources, env=os.environ | variables, capture_output=True, text=True, check=False
@@ -59,11 +59,11 @@ def _has_compiler() -> bool:
 
 
 @pytest.mark.skipif(not _has_compiler(), reason="there is no C compiler, or Python.h or nghttp2.h is missing")
-@pytest.mark.timeout(600)  # it compiles everything
+@pytest.mark.timeout(600)  # everything is compiled
 def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
-    """All libraries are in it and can be imported, the tag says so.
+    """The wheel has all libraries, these can be imported, and its tag says so.
 
-    Nothing else stays in the sources.
+    No other file is left in the sources.
     """
     before = _files(sources)
     wheel, _ = _build(sources)
@@ -97,7 +97,7 @@ def test_a_compiler_makes_a_wheel_for_one_platform(sources: Path) -> None:
 
 
 def _import_compiled(site: Path) -> None:
-    """Imports from this folder, not from the checkout."""
+    """Imports from this folder instead of the checkout."""
     program = (
         "from policyd_server import compiled, front; from policyd_server.compiled import rows, choice; "
         "from policyd_server.front import binding, client, in_place, recogniser; "
@@ -119,7 +119,7 @@ def _import_compiled(site: Path) -> None:
     "variables", [{"CC": "/nowhere/cc"}, {"PATH": "/nowhere", "CC": "gcc"}, {"CC": "false"}]
 )
 def test_without_a_compiler_the_wheel_is_pure(sources: Path, variables: dict[str, str]) -> None:
-    """It says what is missing; the earlier build's library is in neither wheel nor sources."""
+    """The build says what is missing. The old library is in neither wheel nor sources."""
     wheel, said = _build(sources, **variables)
     assert wheel.name.endswith("-py3-none-any.whl")
     assert "server/policyd_server/compiled is left out" in said
@@ -134,16 +134,16 @@ def test_without_a_compiler_the_wheel_is_pure(sources: Path, variables: dict[str
 
 
 def test_sources_that_do_not_translate_end_the_build(sources: Path) -> None:
-    """A mistake in a .pyx is no missing compiler."""
+    """A mistake in a .pyx file does not count as a missing compiler."""
     with (sources / "server/policyd_server/compiled/rows.pyx").open("a") as source:
         source.write("\ncdef int = =\n")
     with pytest.raises(AssertionError, match=r"rows\.pyx"):
         _build(sources)
 
 
-@pytest.mark.timeout(600)  # it compiles the rest
+@pytest.mark.timeout(600)  # the rest is compiled
 def test_without_the_server_its_parts_are_not_compiled(sources: Path) -> None:
-    """The trainer's image builds the project without it."""
+    """The trainer's image builds the project without the server."""
     shutil.rmtree(sources / "server/policyd_server")
     (sources / "server/policyd_server").mkdir()
     wheel, _ = _build(sources)

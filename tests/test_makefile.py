@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-#: A pyenv shim of a version that is not selected: it is on the path and only says so.
+#: A pyenv shim of a version that is not selected: it is on the path, but only says so.
 SHIM = 'echo "pyenv: $0: command not found" >&2; exit 127'
-#: A Python before 3.11: it runs, and a check of its version fails.
+#: A Python before 3.11: it runs, but fails a check of its version.
 OLD = 'case "$2" in *version_info*) exit 1;; esac'
 THIS = f'exec {sys.executable} "$@"'
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A folder that is the whole PATH: make and a shell, no Python."""
+    """A folder that is the whole PATH: make and a shell, without a Python."""
     for name in ("make", "sh"):
         found = shutil.which(name)
         assert found is not None
@@ -29,14 +29,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def _python(path: Path, name: str, script: str = THIS) -> None:
-    """A Python of this name: this one, or what the script does."""
+    """Makes a Python with this name: the current one, or the given script."""
     file = path / name
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
 
 
 def _install(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `make install` into a new environment does, or would do where `arguments` have -n."""
+    """Runs `make install` for a new environment. With -n in `arguments` it prints the steps."""
     return subprocess.run(
         ["make", "install", f"VENV={path / 'venv'}", *arguments],
         cwd=ROOT, env={"PATH": str(path)}, capture_output=True, text=True, check=False,
@@ -44,7 +44,7 @@ def _install(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_newest_python_that_runs_is_taken(path: Path) -> None:
-    """A shim that only says that there is no such Python does not count as one."""
+    """A shim that only says that there is no such Python does not count."""
     _python(path, "python3.13", SHIM)
     _python(path, "python3.12")
     _python(path, "python3.11")
@@ -52,14 +52,14 @@ def test_the_newest_python_that_runs_is_taken(path: Path) -> None:
 
 
 def test_a_python_without_a_number_is_taken_too(path: Path) -> None:
-    """Where only `python3` is there, it is used."""
+    """If only `python3` exists, it is used."""
     _python(path, "python3")
     assert "python3 -m venv" in _install(path, "-n").stdout
 
 
 @pytest.mark.parametrize("name", ["", "python3"])
 def test_too_old_or_none_is_one_line(path: Path, name: str) -> None:
-    """It says which Pythons will do and how to name one; there is no traceback."""
+    """It says which versions work and how to name one, without a traceback."""
     if name:
         _python(path, name, OLD)
     done = _install(path)
@@ -71,7 +71,7 @@ def test_too_old_or_none_is_one_line(path: Path, name: str) -> None:
 
 
 def test_python_names_another(path: Path) -> None:
-    """PYTHON wins over what is newer, on the command line and in the environment."""
+    """PYTHON takes precedence over newer versions, from the command line and the environment."""
     _python(path, "python3.13")
     assert "/opt/mine -m venv" in _install(path, "-n", "PYTHON=/opt/mine").stdout
     done = subprocess.run(

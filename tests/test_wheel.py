@@ -30,12 +30,12 @@ from tests.policyd_server import artifacts
 
 pytestmark = [
     pytest.mark.long,
-]  # seconds: the first test builds, and one makes an environment
+]  # seconds: the first test builds, and another one makes an environment
 
 COMMANDS = {"policyd-server": "policyd_server", "policyd-trainer": "policyd_trainer", "policyctl": "policyd"}
-#: What people have in a folder of their own, and what PyPI has packages of.
+#: Names that people use in their own folders, and of packages on PyPI.
 THEIRS = ("server.py", "trainer.py", "policy.py", "repository/__init__.py", "trainer/__init__.py")
-STARTED = 60.0  # seconds; machines are shared
+STARTED = 60.0  # seconds; the machine is shared
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that the sdist makes, with nothing compiled."""
+    """The wheel built from the sdist, with nothing compiled."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -65,14 +65,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     pip = [sys.executable, "-m", "pip", "--python", str(folder), "--disable-pip-version-check", "install"]
     subprocess.run([*pip, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
-    for name in ("trainer/__init__.py", "server/__init__.py"):  # as other distributions install them
+    for name in ("trainer/__init__.py", "server/__init__.py"):  # the way other distributions install them
         _write(site / name, "raise SystemExit('an unrelated distribution runs')")
     return folder / "bin"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A user's folder, whose modules end a process that imports them."""
+    """A user's folder with modules that end any process that imports them."""
     for name in THEIRS:
         _write(tmp_path / name, "raise SystemExit('a file of the user runs')")
     return tmp_path
@@ -92,9 +92,9 @@ def _tracked(*folders: str) -> set[str]:
 
 
 def test_the_wheel_holds_four_packages(wheel: Path) -> None:
-    """Nothing at its top could be another distribution's.
+    """No other distribution could have its top-level names.
 
-    All files of the packages are in it, but C.
+    It has all files of the packages except C sources.
     """
     with ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
@@ -104,14 +104,14 @@ def test_the_wheel_holds_four_packages(wheel: Path) -> None:
         f"{package}/{Path(name).relative_to(folder)}"
         for package, folder in PACKAGES.items()
         for name in _tracked(folder)
-        if "/front/core/" not in name and "/wire/core/" not in name  # C, of which the wheel has the library
+        if "/front/core/" not in name and "/wire/core/" not in name  # C sources; the wheel has their library
     }
     assert {name for name in names if not name.startswith(info)} == wanted
     assert "policyd/py.typed" in names
 
 
 def test_the_sdist_holds_what_the_wheel_is_built_from(sdist: Path) -> None:
-    """The packages, the contract's .proto files and the texts; no tests, images or benchmarks."""
+    """It has the packages, .proto files and texts, without tests, images and benchmarks."""
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     packages = _tracked(*PACKAGES.values())
@@ -119,14 +119,14 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(sdist: Path) -> None:
 
 
 def test_the_version_is_told_once() -> None:
-    """The project's metadata and the package say the same."""
+    """The project's metadata and the package have the same version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project.get("version", __version__) == __version__
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_names_itself(installed: Path, folder: Path, name: str) -> None:
-    """As a console script and by `python -m`, help, version and a mistake say what people type."""
+    """As a script and with `python -m`, help, version and errors name the typed command."""
     for command in (installed / name,), (installed / "python", "-m", COMMANDS[name]):
         assert _output(folder, *command, "--help").startswith(f"Usage: {name} ")
         assert __version__ in _output(folder, *command, "--version")
@@ -144,7 +144,7 @@ def _output(folder: Path, *command: str | Path) -> str:
 
 @contextmanager
 def _running(folder: Path, *command: str | Path) -> Iterator[str]:
-    """A service, which ends well; its address."""
+    """Runs a service, which must end without an error. Yields its address."""
     own = Path(tempfile.mkdtemp(dir=folder))
     port_file, log = own / "port", own / "log"
     with log.open("wb") as errors:
@@ -156,7 +156,7 @@ def _running(folder: Path, *command: str | Path) -> Iterator[str]:
         deadline = time.monotonic() + STARTED
         while not port_file.exists():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()  # noqa: PT018
-            time.sleep(0.01)  # another process's file: there is no event to wait for
+            time.sleep(0.01)  # another process writes the file: there is no event to wait for
         yield port_file.read_text().strip()
     finally:
         process.terminate()
@@ -166,9 +166,9 @@ def _running(folder: Path, *command: str | Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("by", ["script", "module"])
 def test_the_services_run_among_such_names(installed: Path, folder: Path, by: str) -> None:
-    """In a folder with files of these names both services start and answer.
+    """In a folder with files of these names both services start and respond.
 
-    So does the client.
+    The client works, too.
     """
     described = artifacts.metadata("cartpole")
     files = {"model.onnx": artifacts.model(described)}
@@ -189,7 +189,7 @@ def test_the_services_run_among_such_names(installed: Path, folder: Path, by: st
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed for this Python")
 def test_a_policy_is_learnt_among_such_names(installed: Path, folder: Path) -> None:
-    """A job's worker process runs in such a folder too: its policy is published and served."""
+    """A job's worker also runs in such a folder: its policy is published and served."""
     identity = ("--policy", "cartpole", "--env", "CartPole-v1", "--algorithm", "a2c")
     short = ("--set", "total_timesteps=256", "--set", "evaluation_episodes=2", "--set", "candidates=1")
     with (
@@ -203,7 +203,7 @@ def test_a_policy_is_learnt_among_such_names(installed: Path, folder: Path) -> N
 
 
 def test_an_editable_install_adds_no_other_names(tmp_path: Path) -> None:
-    """The checkout's environment, which is editable, finds no folder from elsewhere."""
+    """The checkout's editable environment finds no other top-level folder."""
     program = (
         "import importlib.util as u, sys; "
         "print([name for name in sys.argv[1:] if u.find_spec(name) is not None])"

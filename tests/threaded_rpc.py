@@ -18,13 +18,13 @@ Response = TypeVar("Response")
 def unary(
     handler: Callable[[Servicer, Request, grpc.ServicerContext], Response],
 ) -> Callable[[Servicer, Request, grpc.ServicerContext], Response]:
-    """Wraps a handler that answers once."""
+    """Wraps a handler that returns one response."""
 
     @functools.wraps(handler)
     def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Response:
         try:
             return handler(self, request, context)
-        except Exception as error:  # noqa: BLE001 -- whatever a test's handler raises
+        except Exception as error:  # noqa: BLE001  whatever a test's handler raises
             _abort(context, error)
 
     return call
@@ -33,13 +33,13 @@ def unary(
 def stream(
     handler: Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]],
 ) -> Callable[[Servicer, Request, grpc.ServicerContext], Iterator[Response]]:
-    """Wraps a handler that is a generator of answers."""
+    """Wraps a handler that yields responses."""
 
     @functools.wraps(handler)
     def call(self: Servicer, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
         try:
             yield from handler(self, request, context)
-        except Exception as error:  # noqa: BLE001 -- whatever a test's handler raises
+        except Exception as error:  # noqa: BLE001  whatever a test's handler raises
             _abort(context, error)
 
     return call

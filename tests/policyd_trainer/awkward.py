@@ -29,7 +29,7 @@ Result = tuple[Any, ...]
 
 
 class Naming(gym.Env[Any, Any]):
-    """Ten times: the observation is one-hot of 3, the reward is 1 for naming its index."""
+    """Ten steps, each with a one-hot observation of 3 and reward 1 for naming its index."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  Gymnasium's own form
 
@@ -39,7 +39,7 @@ class Naming(gym.Env[Any, Any]):
         self.action_space: Any = spaces.Discrete(3)
 
     def observe(self) -> Any:
-        """The next question."""
+        """The next observation."""
         self.target = int(self.np_random.integers(3))
         return np.eye(3, dtype=np.float32)[self.target]
 
@@ -50,7 +50,7 @@ class Naming(gym.Env[Any, Any]):
         return self.observe(), {}
 
     def step(self, action: Any) -> Result:
-        """Counts a right answer."""
+        """Rewards a right action."""
         reward = float(action == self.target)
         self.t += 1
         return self.observe(), reward, self.t >= 10, False, {}
@@ -83,7 +83,7 @@ ENDS: dict[str, Any] = {
 
 
 class Ends(Naming):
-    """Ends the process in one way in one call."""
+    """Ends the process in one way, in one call."""
 
     def __init__(self, way: str, call: str, render_mode: str | None = None) -> None:
         super().__init__(render_mode)
@@ -95,28 +95,28 @@ class Ends(Naming):
             ENDS[self._way]()
 
     def reset(self, **options: Any) -> Result:
-        """As usual, or the end."""
+        """Resets, or ends the process."""
         self._end_in("reset")
         return super().reset(**options)
 
     def step(self, action: Any) -> Result:
-        """As usual, or the end."""
+        """Steps, or ends the process."""
         if self.t == 5:
             self._end_in("step")
         return super().step(action)
 
     def render(self) -> Any:
-        """As usual, or the end."""
+        """Renders, or ends the process."""
         self._end_in("render")
         return super().render()
 
     def close(self) -> None:
-        """Nothing, or the end."""
+        """Does nothing, or ends the process."""
         self._end_in("close")
 
 
 class Talks(Naming):
-    """Prints like a JSON logger, half lines too; starts processes and threads that never end."""
+    """Prints like a JSON logger, with half lines. Leaves processes and threads that never end."""
 
     def __init__(self, render_mode: str | None = None) -> None:
         super().__init__(render_mode)
@@ -129,10 +129,10 @@ class Talks(Naming):
 
 
 class Meddles(Naming):
-    """Changes what belongs to the whole process."""
+    """Changes settings of the whole process."""
 
     def __init__(self, render_mode: str | None = None) -> None:
-        import torch  # noqa: PLC0415  seconds, and only this needs it
+        import torch  # noqa: PLC0415  the import takes seconds, and only this class needs it
 
         super().__init__(render_mode)
         torch.set_default_dtype(torch.float64)
@@ -140,7 +140,7 @@ class Meddles(Naming):
         np.seterr(all="raise")
 
     def step(self, action: Any) -> Result:
-        """Closes the standard streams, moves, lets nobody read, and allows few frames."""
+        """Closes the standard streams, changes folder and umask, and lowers the recursion limit."""
         os.chdir("/")
         os.umask(0o777)
         sys.setrecursionlimit(200)
@@ -157,7 +157,7 @@ class CloseFails(Naming):
         self._way = way
 
     def close(self) -> None:
-        """As told."""
+        """Raises, hangs or exits, as set."""
         if self._way == "hang":
             time.sleep(1000)
         elif self._way == "exit":
@@ -166,7 +166,7 @@ class CloseFails(Naming):
 
 
 class FreedForEver(Naming):
-    """A finalizer that does not end: the class's own, or one of weakref."""
+    """Has a finalizer that does not end: `__del__`, or one of weakref."""
 
     def __init__(self, way: str, render_mode: str | None = None) -> None:
         super().__init__(render_mode)
@@ -190,7 +190,7 @@ def _refuse_to_open(event: str, _: Any) -> None:
 
 
 class Changes(Naming):
-    """Changes the process in one of these ways at a step."""
+    """Changes the process in one of these ways in a step."""
 
     ways: dict[str, Callable[[], Any]] = {  # noqa: RUF012  a table of the class
         "path": _forget_importing,
@@ -210,13 +210,13 @@ class Changes(Naming):
         self._way = way
 
     def step(self, action: Any) -> Result:
-        """As usual, in a changed process."""
+        """Steps in a changed process."""
         self.ways[self._way]()
         return super().step(action)
 
 
 class Answers(Naming):
-    """Returns something else than Gymnasium's contract says."""
+    """Breaks Gymnasium's contract with what it returns."""
 
     def __init__(self, kind: str, render_mode: str | None = None) -> None:
         self._kind = kind
@@ -225,14 +225,14 @@ class Answers(Naming):
         super().__init__(render_mode)
 
     def reset(self, **options: Any) -> Any:
-        """The observation alone, for Gym before 0.26; a mask that allows nothing."""
+        """Returns only the observation, like Gym before 0.26, or a mask that allows nothing."""
         observation, info = super().reset(**options)
         if self._kind == "empty mask":
             return observation, {"action_mask": np.zeros(3, np.int8)}
         return observation if self._kind == "old reset" else (observation, info)
 
     def step(self, action: Any) -> Any:
-        """Four values, rewards or ends of several agents."""
+        """Returns four values, or rewards or ends of several agents."""
         observation, reward, terminated, truncated, info = super().step(action)
         return {
             "old step": (observation, reward, terminated, info),
@@ -243,9 +243,9 @@ class Answers(Naming):
 
 
 class Particular(Naming):
-    """Takes np.int64 actions only, and seeds that C's int holds.
+    """Takes only np.int64 actions, and only seeds that a C int can hold.
 
-    Its one-element arrays are numbers.
+    Its numbers are arrays with one element.
     """
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Result:
@@ -256,21 +256,21 @@ class Particular(Naming):
         return super().reset(seed=seed)
 
     def step(self, action: Any) -> Result:
-        """Uses what numpy's integers have and Python's have not."""
+        """Uses methods that only numpy's integers have."""
         observation, reward, terminated, truncated, info = super().step(action.item())
         return observation, np.array([reward]), np.array(terminated), np.bool_(truncated), info
 
 
 class MasksByMethod(Naming):
-    """Says by `action_masks()` that only the right answer is allowed."""
+    """Its method `action_masks()` allows only the right action."""
 
     def action_masks(self) -> Any:
-        """As stable-baselines3's masked PPO asks."""
+        """The method that stable-baselines3's masked PPO calls."""
         return np.arange(3) == self.target
 
 
 class MasksInside(Naming):
-    """Says it inside a Dict observation, as RLlib's and PettingZoo's environments do."""
+    """Has the mask in its Dict observation, like RLlib's and PettingZoo's environments."""
 
     def __init__(self, render_mode: str | None = None) -> None:
         super().__init__(render_mode)
@@ -278,13 +278,13 @@ class MasksInside(Naming):
         self.observation_space = spaces.Dict({"action_mask": mask, "seen": self.observation_space})
 
     def observe(self) -> Any:
-        """The question and its answer."""
+        """The observation and its right action."""
         seen = super().observe()
         return {"action_mask": seen.astype(np.int8), "seen": seen}
 
 
 class OneInstance(Naming):
-    """Only one may live at a time, as with a simulator on a fixed port."""
+    """Only one can exist at a time, like a simulator on a fixed port."""
 
     living = 0
 
@@ -312,9 +312,9 @@ class OnlyOnce(Naming):
 
 
 class Counted(Naming):
-    """Counts resets, steps, episodes and living instances.
+    """Counts resets, steps, episodes and living environments.
 
-    The file that COUNTED_FILE names is told.
+    It writes them into the file that COUNTED_FILE names.
     """
 
     resets = steps = ended = living = most = 0
@@ -334,24 +334,24 @@ class Counted(Naming):
             Path(os.environ["COUNTED_FILE"]).write_text(json.dumps(counts))
 
     def reset(self, **options: Any) -> Result:
-        """Counts."""
+        """Counts the end of an environment."""
         Counted.resets += 1
         return super().reset(**options)
 
     def step(self, action: Any) -> Result:
-        """Counts."""
+        """Counts a step."""
         Counted.steps += 1
         observation, reward, _, truncated, info = super().step(action)
         Counted.ended += self.t >= self.length
         return observation, reward, self.t >= self.length, truncated, info
 
     def close(self) -> None:
-        """Counts."""
+        """Counts a reset."""
         Counted.living -= 1
 
 
 class Renders(Naming):
-    """Says that it renders, and does not."""
+    """Says that it renders, and fails when it should."""
 
     def __init__(self, kind: str, render_mode: str | None = None) -> None:
         if kind == "blind" and render_mode is not None:
@@ -359,15 +359,15 @@ class Renders(Naming):
         super().__init__(render_mode)
 
     def render(self) -> Any:
-        """Fails."""
+        """Raises."""
         raise RuntimeError("no display")
 
 
 class NoEnvironment:
-    """Several agents, as PettingZoo has them: no gymnasium.Env."""
+    """Has several agents, as in PettingZoo, and is no gymnasium.Env."""
 
     def reset(self, seed: int | None = None) -> Any:
-        """An observation per agent."""
+        """Returns an observation per agent."""
         return {"a": 0}, {"a": {}}
 
 

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 with warnings.catch_warnings():
-    # Box2D warns from C while it is imported; where warnings are errors that ends the process.
+    # Box2D's C code warns during its import; with warnings as errors, that would end the process.
     warnings.simplefilter("ignore")
     importlib.import_module("Box2D")
 

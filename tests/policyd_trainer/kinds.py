@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-LENGTH = 8  # steps of an episode
+LENGTH = 8  # steps per episode
 
 ACTIONS: dict[str, spaces.Space[Any]] = {
     "discrete": spaces.Discrete(3, start=2),
@@ -32,7 +32,7 @@ OBSERVATIONS: dict[str, spaces.Space[Any]] = {
 
 
 class Kinds(gym.Env[Any, Any]):
-    """Each step shows a goal from 0 to 3; the reward is 1 for its answer, less for others."""
+    """Each step shows a goal from 0 to 3. Its action has reward 1, and others less."""
 
     def __init__(self, actions: str = "discrete", observations: str = "vector", masked: bool = False) -> None:
         self.action_space, self.observation_space = ACTIONS[actions], OBSERVATIONS[observations]
@@ -42,13 +42,13 @@ class Kinds(gym.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """A new goal."""
+        """Shows a new goal."""
         super().reset(seed=seed)
         self._steps = 0
         return self._next()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """The reward of an answer, and the next goal."""
+        """The reward of an action, and the next goal."""
         if not self.action_space.contains(action):
             raise ValueError(f"{action!r} is no action of {self.action_space}")
         if self._masked and self._forbids(np.asarray(action).reshape(-1)):
@@ -63,7 +63,7 @@ class Kinds(gym.Env[Any, Any]):
         return self._shown(), {"action_mask": self._mask()} if self._masked else {}
 
     def _mask(self) -> Any:
-        """One wrong choice is forbidden: an array, or one array a branch."""
+        """Masks one wrong choice: one array, or one array per branch."""
         if self._actions == "bits":
             return np.array([self._goal % 2, 1, 1], np.int8)
         mask = np.ones(3, np.int8)
@@ -71,16 +71,16 @@ class Kinds(gym.Env[Any, Any]):
         return (np.ones(2, np.int8), mask) if self._actions == "branches" else mask
 
     def _forbids(self, action: np.ndarray) -> bool:
-        """Whether the mask that was last given does."""
+        """Whether the last mask forbids the choice."""
         mask = self._mask()
         if self._actions == "bits":
             return bool((action > mask).any())
         return not (mask[1][action[1]] if self._actions == "branches" else mask[action[0] - 2])
 
     def _shown(self) -> Any:
-        """The goal is `row` and `column`.
+        """The observation of the goal `row` and `column`.
 
-        Where there are several members, each tells a part of it.
+        If there are several members, each has a part of it.
         """
         goal, (row, column) = self._goal, divmod(self._goal, 2)
         noise = self.np_random.integers
@@ -101,7 +101,7 @@ class Kinds(gym.Env[Any, Any]):
         }
 
     def _pixels(self) -> np.ndarray:
-        """A pattern, or nothing but brightness."""
+        """The goal as a pattern, or as brightness only."""
         if self._observations == "bright":
             return np.full((3, 8, 8), 60 * self._goal, np.uint8)
         image = np.zeros((12, 12, 2), np.uint8)
@@ -126,7 +126,7 @@ gym.register("Kinds-v0", entry_point=f"{__name__}:Kinds", max_episode_steps=100)
 
 
 class Sequences(gym.Env[Any, Any]):
-    """Its actions are of a kind that is refused."""
+    """Its action space is of a kind that is refused."""
 
     action_space = spaces.Sequence(spaces.Discrete(2))
     observation_space = spaces.Discrete(2)

@@ -15,12 +15,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-LENGTHS = (3, 1, 4, 2)  # steps of the first episodes; then again from the start
+LENGTHS = (3, 1, 4, 2)  # steps of the first episodes; then from the start again
 Observation = Any
 
 
 class Scripted(gym.Env[Any, Any]):
-    """Observation [episode, step], reward 10 * episode + step.
+    """Observations are [episode, step], rewards 10 * episode + step.
 
     Even episodes terminate, odd ones are truncated.
     """
@@ -32,13 +32,13 @@ class Scripted(gym.Env[Any, Any]):
         self.episode, self.steps = -1, 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Observation, dict[str, Any]]:
-        """Begins the next episode."""
+        """Starts the next episode."""
         super().reset(seed=seed)
         self.episode, self.steps = self.episode + 1, 0
         return self._observation(), {}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """The script's next transition, whatever the action."""
+        """The script's next transition, for any action."""
         self.steps += 1
         ended = self.steps == LENGTHS[self.episode % len(LENGTHS)]
         even = self.episode % 2 == 0
@@ -50,14 +50,14 @@ class Scripted(gym.Env[Any, Any]):
 
 
 def spin() -> None:
-    """Loops for good, and swallows what it can."""
+    """Loops for ever, and swallows all exceptions that it can."""
     while True:
         with contextlib.suppress(Exception):
             time.sleep(0)
 
 
 def deadlock() -> None:
-    """Waits for good in C, where no signal handler runs."""
+    """Waits for ever in C, where no signal handler runs."""
     libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
     libc.pthread_mutex_lock(mutex)
     libc.pthread_mutex_lock(mutex)
@@ -72,14 +72,14 @@ DEEDS: dict[str, Callable[[], object]] = {
 
 
 class Misbehaving(Scripted):
-    """Breaks its contract at the fifth step in the way that it is told."""
+    """Breaks its contract at the fifth step in the given way."""
 
     def __init__(self, kind: str = "raise") -> None:
         super().__init__()
         self.kind, self.total = kind, 0
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """The script's transition, or a breach of contract."""
+        """The script's transition, or a breach of the contract."""
         self.total += 1
         observation, reward, terminated, truncated, info = super().step(action)
         if self.kind == "endless":

@@ -18,9 +18,9 @@ def resolve(algorithm: str = "a2c", env_id: str = "CartPole-v1", **settings: str
 
 
 def test_settings_are_json_on_top_of_the_preset() -> None:
-    """A setting's value is JSON, or a bare word, which is a string.
+    """A setting's value is JSON, or else a string.
 
-    What is not named comes from the preset.
+    Other settings come from the preset.
     """
     config = resolve(gamma="0.5", hidden_sizes="[8, 4]", activation="tanh", max_grad_norm="null")
     preset = TUNED["CartPole-v1", "a2c"].settings
@@ -48,7 +48,7 @@ def test_settings_are_json_on_top_of_the_preset() -> None:
     ],
 )
 def test_wrong_settings_are_named(name: str, value: str) -> None:
-    """A wrong setting answers InvalidArgument with the field's path."""
+    """A wrong setting gives InvalidArgument with the field's path."""
     with pytest.raises(InvalidArgument) as caught:
         resolve(**{name: value, "gae_lambda": "0.9"})
     assert [v.field for v in caught.value.violations] == [f"settings[{name}]"]
@@ -66,20 +66,23 @@ def test_wrong_settings_are_named(name: str, value: str) -> None:
 def test_what_the_device_engine_does_not_learn_is_refused(
     field: str | None, settings: dict[str, str], engine: dict[str, str]
 ) -> None:
-    """Before the run, by the name of the setting; None: of the one that asks for the engine."""
+    """It is refused before the run, with the name of the setting.
+
+    None in the table means the setting that asks for the engine.
+    """
     with pytest.raises(InvalidArgument) as caught:
         resolve(**{**settings, **engine})
     assert [v.field for v in caught.value.violations] == [f"settings[{field or next(iter(engine))}]"]
 
 
 def test_a_population_learns_by_a_preset_with_workers() -> None:
-    """LunarLander's row asks for `auto` workers; the device engine has none and takes the row."""
+    """LunarLander's row has `auto` workers. The device engine has none, and accepts the row."""
     config = resolve_config("p", "LunarLander-v3", "a2c", 0, {"seeds": "2"})
     assert (config.rollout_workers, config.needs_device_engine) == ("auto", True)
 
 
 def test_devices_share_the_environments_evenly() -> None:
-    """A number of environments that cannot be shared is refused, and one that can is taken."""
+    """A number of environments that cannot be divided is refused. One that can is accepted."""
     assert resolve(devices="2", n_envs="6").n_envs == 6
     with pytest.raises(InvalidArgument, match=r"settings\[n_envs\]"):
         resolve(devices="4", n_envs="6")
@@ -96,7 +99,7 @@ def test_devices_share_the_environments_evenly() -> None:
     ],
 )
 def test_wrong_identity_is_named(field: str, arguments: tuple[str, str, str, int]) -> None:
-    """Policy, environment, algorithm and seed are checked like settings, under their own names."""
+    """Policy, environment, algorithm and seed are checked like settings, by their own names."""
     with pytest.raises(InvalidArgument) as caught:
         resolve_config(*arguments, {})
     assert caught.value.violations[0].field == field
@@ -104,7 +107,7 @@ def test_wrong_identity_is_named(field: str, arguments: tuple[str, str, str, int
 
 @pytest.mark.parametrize("algorithm", ["reinforce", "a2c"])
 def test_course_form(algorithm: str) -> None:
-    """The preset `course` is one environment with the course's networks.
+    """The preset `course` has one environment and the course's networks.
 
     It does not bootstrap at time limits.
     """
@@ -115,14 +118,14 @@ def test_course_form(algorithm: str) -> None:
 
 
 def test_settings_round_trip() -> None:
-    """The settings that a version's metadata carries resolve to the same configuration again."""
+    """The settings in a version's metadata give the same configuration again."""
     config = resolve(gamma="0.7", env_kwargs='{"sutton_barto_reward": true}')
     assert resolve(**config.settings()) == config
     assert json.loads(config.settings()["gamma"]) == 0.7
 
 
 def test_wrappers_are_named() -> None:
-    """A name alone is a wrapper without arguments; what is no `module:Class` is refused."""
+    """A name alone is a wrapper without arguments. Other text than `module:Class` is refused."""
     short, full = "gymnasium.wrappers:FlattenObservation", {"entry_point": "a.b:C", "kwargs": {"n": 4}}
     config = resolve(wrappers=json.dumps([short, full]))
     assert [wrapper.model_dump() for wrapper in config.wrappers] == [

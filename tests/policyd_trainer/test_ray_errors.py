@@ -13,7 +13,7 @@ RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err
 
 
 def test_a_traceback_of_the_server_is_its_last_line() -> None:
-    """The log of the trainer has one line that says why, and no frames of another program."""
+    """The trainer's log has one line with the reason, without frames of another program."""
     assert in_one_line(ConnectionError(REFUSED)) == (
         "Initialization failure from server:; RuntimeError: Starting Ray client server failed. See"
         " ray_client_server_23000.err for detailed logs."
@@ -21,12 +21,12 @@ def test_a_traceback_of_the_server_is_its_last_line() -> None:
 
 
 def test_an_actor_that_died_is_told_without_its_number() -> None:
-    """Numbers of actors mean nothing to whoever reads the log."""
+    """Numbers of actors mean nothing to a reader of the log."""
     died = "The actor died unexpectedly.\n\tclass_name: Run\n\tactor_id: 12ab\nThe node was terminated."
     assert in_one_line(RuntimeError(died)) == "The actor died unexpectedly.; The node was terminated."
 
 
 def test_an_error_always_says_something_and_not_too_much() -> None:
-    """Without a text its type, with a long one its beginning."""
+    """An error without a text shows its type, and a long text is cut."""
     assert in_one_line(TimeoutError()) == "TimeoutError"
     assert len(in_one_line(ValueError("x" * 10_000))) == MAX_CHARACTERS

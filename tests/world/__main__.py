@@ -12,8 +12,8 @@ sys.path.insert(0, str(TESTS))
 
 
 def main() -> None:
-    """Tries each habit, or those that are named. Exit code 1 where something must not be."""
-    from odd import HABITS  # type: ignore[import-not-found]  # noqa: PLC0415  by the name that jobs use
+    """Tries each habit, or the named ones. Exit code 1 if a result is not allowed."""
+    from odd import HABITS  # type: ignore[import-not-found]  # noqa: PLC0415  the name that jobs use
 
     bad = 0
     with tempfile.TemporaryDirectory() as folder, trainer(Path(folder)) as address:

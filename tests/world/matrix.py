@@ -25,23 +25,23 @@ SETTINGS = {
     "hidden_sizes": [8],
     "step_timeout": 5,
 }
-LIMIT = 120.0  # seconds of a job
+LIMIT = 120.0  # seconds that a job may take
 REASONS = {
     *("ENVIRONMENT_FAILED", "ENVIRONMENT_HANGS", "WORKER_DIED", "UNSUPPORTED_SPACE", "OUT_OF_MEMORY"),
-    "TIME_LIMIT",  # code that spins outside of any call, such as `__del__`
+    "TIME_LIMIT",  # for code that loops outside of any call, such as `__del__`
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """How the job of one habit ended, and what of it must not be."""
+    """How the job of one habit ended, and which conditions do not hold."""
 
     habit: str
     job: TrainingJob
     faults: list[str]
 
     def describe(self) -> str:
-        """One line."""
+        """The case in one line."""
         state = TrainingJob.State.Name(self.job.state).lower()
         told = f"version {self.job.result.version}" if self.job.result.version else self.job.failure.message
         return f"{'BAD ' if self.faults else 'good'}  {self.habit:<26} {state:<10} {told[:100]}" + "".join(
@@ -51,7 +51,7 @@ class Case:
 
 @contextmanager
 def trainer(folder: Path) -> Iterator[str]:
-    """`policyd-trainer serve`, which may import `odd`; its address."""
+    """Runs `policyd-trainer serve`, which may import `odd`. Yields its address."""
     os.mkfifo(port_file := folder / "port")
     command = [sys.executable, "-m", "policyd_trainer", "serve", "--listen", "127.0.0.1:0"]
     command += ["--repository", str(folder / "repository"), "--port-file", str(port_file)]
@@ -69,7 +69,7 @@ def trainer(folder: Path) -> Iterator[str]:
 
 
 def tried(address: str, folder: Path, habit: str) -> Case:
-    """Trains on the environment with this habit."""
+    """Trains in the environment with this habit."""
     policy = "".join(letter if letter.isalnum() else "-" for letter in habit.lower())
     settings = {**SETTINGS, "env_kwargs": {"habit": habit}}
     spec = TrainingSpec(policy=policy, env_id="odd:Odd-v0", algorithm="a2c")
@@ -82,12 +82,12 @@ def tried(address: str, folder: Path, habit: str) -> Case:
 
 
 def _faults(job: TrainingJob) -> list[str]:
-    """It works, or is refused with what the environment did."""
+    """The conditions that do not hold: it works, or is refused with what the environment did."""
     if job.state == TrainingJob.SUCCEEDED:
         return []
     failure = job.failure
     found = [] if failure.reason in REASONS else [f"the reason is {failure.reason}"]
-    if job.attempts > 3 and not job.progress.env_steps:  # 3 in a row without progress end a job
+    if job.attempts > 3 and not job.progress.env_steps:  # 3 attempts in a row without progress end a job
         found.append(f"{job.attempts} attempts")
     return found if failure.message else [*found, "nothing says why"]
 
@@ -105,7 +105,7 @@ def _left_behind(job: TrainingJob) -> list[str]:
 
 
 def _unreadable(folder: Path, job: TrainingJob) -> list[str]:
-    """Files of the version that a server of another user could not read."""
+    """The version's files that another user's server could not read."""
     if not job.result.version:
         return []
     version = folder / "repository" / job.result.version_path

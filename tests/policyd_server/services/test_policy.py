@@ -19,7 +19,7 @@ def test_the_server_tells_its_version(publish: Publish, start_server: StartServe
 
 @pytest.mark.parametrize("shape", [(4, 10), (2, 8)])
 def test_rows_are_not_regrouped(publish: Publish, start_server: StartServer, shape: tuple[int, ...]) -> None:
-    """To the server 40 numbers are 10 rows. The response says so, and the stream goes on."""
+    """40 numbers in another shape than 10 rows are refused by name, and the stream goes on."""
     publish()
     with PolicyClient(start_server().address, timeout=60) as client, client.stream() as stream:
         for act in (client.act, stream.act):

@@ -35,7 +35,7 @@ def test_other_processes_take_their_part() -> None:
 
 
 def test_what_is_too_large_is_measured() -> None:
-    """Two processes are checked against limits just below and above their size."""
+    """Two processes exceed a limit of their own size, and not one of four times that."""
     both = own_bytes() + own_bytes(os.getpid())
     assert own_bytes() > MIB
     assert too_large(both, [os.getpid()])

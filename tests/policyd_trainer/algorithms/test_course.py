@@ -36,7 +36,7 @@ class PolicyNetwork(nn.Module):
         self.fc3 = nn.Linear(64, action_size)
 
     def forward(self, state: np.ndarray) -> Tensor:
-        """One state, as the course writes it."""
+        """Computes one state, as the course writes it."""
         x = torch.relu(self.fc1(torch.tensor(state)))
         x = torch.relu(self.fc2(x))
         return torch.softmax(self.fc3(x), dim=-1)
@@ -51,7 +51,7 @@ class Critic(nn.Module):
         self.fc2 = nn.Linear(64, 1)
 
     def forward(self, state: np.ndarray) -> Tensor:
-        """One state, as the course writes it."""
+        """Computes one state, as the course writes it."""
         x = torch.relu(self.fc1(torch.tensor(state)))
         value: Tensor = self.fc2(x)
         return value
@@ -59,7 +59,7 @@ class Critic(nn.Module):
 
 @dataclass(frozen=True)
 class Transition:
-    """What env.step gave the course's loop, and the action that was sampled."""
+    """What env.step returned in the course's loop, and the sampled action."""
 
     state: np.ndarray
     action: int
@@ -71,7 +71,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Update:
-    """What one update of ours did."""
+    """The results of one of our updates."""
 
     transitions: list[Transition]
     actor_loss: float
@@ -83,7 +83,7 @@ class Update:
 
 
 def course_learner(config: TrainingConfig) -> tuple[TrainingLoop, Learner]:
-    """The run as `trainer train` makes it, in double precision."""
+    """The learner of a run, in double precision."""
     info = inspect(config)
     specs = network_specs(config, info.encoder.size, info.codec.distribution)
     learner = build_learner(config, specs, info.codec.distribution, "cpu", np.float64)
@@ -94,7 +94,7 @@ def course_learner(config: TrainingConfig) -> tuple[TrainingLoop, Learner]:
 
 
 def ours(config: TrainingConfig, loop: TrainingLoop, learner: Learner, updates: int) -> Iterator[Update]:
-    """Our updates, with losses and gradients taken from the functions that the update uses."""
+    """Our updates, with losses and gradients from the functions that the update uses."""
     for _ in range(updates):
         rollout = loop.collector.collect(loop.acting.policy(None))
         batch = make_batch(config, learner, rollout, rollout.rewards, None)
@@ -161,9 +161,9 @@ def assert_same(module: nn.Module, loss: Tensor, our_loss: float, our_gradient: 
 
 
 def test_reinforce() -> None:
-    """Losses, gradients and weights of 8 episodes agree to 1e-6.
+    """Losses, gradients and weights of 8 episodes agree to 1e-6 with the course's loop.
 
-    The oracle is `loss = -R * log_probs.sum()`.
+    The course's loss is `loss = -R * log_probs.sum()`.
     """
     config = resolve_config("p", "CartPole-v1", "reinforce", 3, {"preset": "course"})
     loop, learner = course_learner(config)
@@ -194,7 +194,7 @@ def test_reinforce() -> None:
 def calculate_losses(
     critic_network: nn.Module, action_log_prob: Tensor, transition: Transition, done: bool, gamma: float
 ) -> tuple[Tensor, Tensor]:
-    """The course's calculate_losses; the TD target is not detached there."""
+    """The course's calculate_losses, which does not detach the TD target."""
     value = critic_network(transition.state)
     next_value = critic_network(transition.next_state)
     td_target = transition.reward + gamma * next_value * (1 - done)
@@ -204,9 +204,9 @@ def calculate_losses(
 
 @pytest.mark.parametrize("time_limit", [500, 7])
 def test_a2c(time_limit: int) -> None:
-    """Losses, gradients and weights of 60 steps agree to 1e-6.
+    """Losses, gradients and weights of 60 steps agree to 1e-6 with the course's loop.
 
-    Terminations and time limits are among the steps.
+    The steps include terminations and time limits.
     """
     settings = {"preset": "course", "max_episode_steps": str(time_limit)}
     config = resolve_config("p", "CartPole-v1", "a2c", 3, settings)

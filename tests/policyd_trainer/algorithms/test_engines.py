@@ -40,7 +40,7 @@ FORMS = {
 
 
 def weights_after(form: str, updates: int, **settings: str) -> np.ndarray:
-    """The actor's and critic's weights after some rollouts, in one vector."""
+    """The actor's and the critic's weights after some rollouts, in one vector."""
     algorithm = form.partition("-")[0]
     config = resolve_config("p", "CartPole-v1", algorithm, 0, {**FORMS[form], **settings})
     loop = start(config, inspect(config))
@@ -55,9 +55,9 @@ def weights_after(form: str, updates: int, **settings: str) -> np.ndarray:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_autograd_learns_the_same(form: str) -> None:
-    """Ten rollouts' updates in torch and in numpy end in the same weights.
+    """Ten rollouts' updates give the same weights in torch and in numpy.
 
-    Torch by autograd, numpy in closed form.
+    torch uses autograd, numpy the closed form.
     """
     expected = weights_after(form, 10)
     np.testing.assert_allclose(weights_after(form, 10, engine="autograd"), expected, atol=2e-4)
@@ -68,13 +68,13 @@ def test_autograd_learns_the_same(form: str) -> None:
 @pytest.mark.parametrize("engine", ["closed_form", "autograd"])
 @pytest.mark.parametrize("form", FORMS)
 def test_gpu_learns_the_same(form: str, engine: str) -> None:
-    """Ten rollouts' updates on a GPU end in the CPU's weights, to the tolerance of float32 sums."""
+    """Ten rollouts' updates on a GPU give the CPU's weights, to the tolerance of float32 sums."""
     expected = weights_after(form, 10, device="cpu")
     np.testing.assert_allclose(weights_after(form, 10, device="cuda", engine=engine), expected, atol=2e-3)
 
 
 def test_no_silent_fallback() -> None:
-    """`auto` takes what is there; a GPU that was asked for and is not there is an error."""
+    """`auto` takes what the machine has. A missing GPU that was asked for is an error."""
     assert resolve_device("cpu") == "cpu"
     if torch.cuda.is_available():
         assert resolve_device("auto") == resolve_device("cuda") == "cuda"

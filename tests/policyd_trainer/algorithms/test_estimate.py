@@ -27,9 +27,9 @@ def targets(baseline_lambda: float, values: np.ndarray = VALUES) -> Targets:
 
 @pytest.mark.parametrize("baseline_lambda", [0.0, 0.5, 1.0])
 def test_targets_are_the_mixture_of_n_step_returns(baseline_lambda: float) -> None:
-    """G_t = r_t + gamma ((1 - lambda) V(s_{t+1}) + lambda G_{t+1}), r_t at an end.
+    """G_t = r_t + gamma ((1 - lambda) V(s_{t+1}) + lambda G_{t+1}), and r_t at an end.
 
-    Lambda 1: Monte Carlo.
+    With lambda 1 it is the Monte-Carlo return.
     """
     expected = np.array(REWARDS)
     for t in reversed(range(len(REWARDS) - 1)):
@@ -41,7 +41,7 @@ def test_targets_are_the_mixture_of_n_step_returns(baseline_lambda: float) -> No
 
 
 def test_advantages_stay_monte_carlo() -> None:
-    """What weighs log pi is the return minus the baseline before it learned."""
+    """The weight of log pi is the return minus the baseline before its update."""
     expected = targets(1.0)
     np.testing.assert_allclose(targets(0.5).advantages, expected.advantages)
     assert expected.value_targets is not None
@@ -49,7 +49,7 @@ def test_advantages_stay_monte_carlo() -> None:
 
 
 def test_monte_carlo_targets_hold_nothing_of_the_critic() -> None:
-    """With lambda 1 other values of the states give the very same targets, to the last digit."""
+    """With lambda 1, other values of the states give exactly the same targets."""
     monte_carlo, other = targets(1.0).value_targets, targets(1.0, VALUES + 1e6).value_targets
     np.testing.assert_array_equal(monte_carlo, other)
     mixed = targets(0.99).value_targets
@@ -61,7 +61,7 @@ def test_monte_carlo_targets_hold_nothing_of_the_critic() -> None:
 def test_actions_of_an_older_policy(gae_lambda: float) -> None:
     """A_t = min(1, rho_t) (delta_t + gamma lambda A_{t+1}), cut at ends.
 
-    Where all ratios are 1 that is GAE.
+    If all ratios are 1, that is GAE.
     """
     settings = {"gae_lambda": str(gae_lambda), "gamma": str(GAMMA), "critic_gradient": "semi"}
     config = resolve_config("p", "E", "a2c", 0, {"preset": "course", **settings})

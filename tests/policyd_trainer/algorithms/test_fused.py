@@ -58,7 +58,7 @@ def batch(rng: np.random.Generator) -> Batch:
     ids=lambda settings: "-".join(settings) or "default",
 )
 def test_the_same_steps(settings: dict[str, str]) -> None:
-    """Weights, moments and counters after three batches, whatever the settings of an update."""
+    """After three batches weights, moments and counters are the same, for all settings."""
     results = []
     for fused in (True, False):
         made, rng = learner(fused=fused, **settings), np.random.default_rng(1)
@@ -77,7 +77,7 @@ def test_the_same_steps(settings: dict[str, str]) -> None:
 
 
 def test_no_step_is_taken_from_a_gradient_that_is_not_finite() -> None:
-    """The weights stay those of before, and the error says where."""
+    """The weights before the step stay, and the error says at which update."""
     made, rng = learner(fused=True, minibatch_size="20"), np.random.default_rng(1)
     bad = batch(rng)
     bad.advantages[3] = np.nan

@@ -38,7 +38,7 @@ def batch(rng: np.random.Generator) -> Batch:
 
 
 def networks(outputs: int, rng: np.random.Generator) -> tuple[ClosedFormMlp, torch.nn.Module]:
-    """The same weights as our network and as torch's."""
+    """Our network and torch's, with the same weights."""
     spec = MlpSpec(3, (5,), outputs, "tanh")
     parameters = uniform_parameters(spec, rng).astype(np.float64)
     module = AutogradNetwork(perceptron(spec).double(), torch.from_numpy(parameters.copy())).module
@@ -56,7 +56,7 @@ def gradient_of(loss: torch.Tensor, module: torch.nn.Module) -> np.ndarray:
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3]))
 @settings(max_examples=20, deadline=None)
 def test_actor(seed: int, ent_coef: float) -> None:
-    """-mean(A log pi) - ent_coef mean(H), as torch.distributions says it, and its gradient."""
+    """-mean(A log pi) - ent_coef mean(H) and its gradient equal those of torch.distributions."""
     rng = np.random.default_rng(seed)
     data, (ours, module) = batch(rng), networks(2, rng)
     reference = torch.distributions.Categorical(logits=module(tensor(data.observations)))
@@ -72,7 +72,10 @@ def test_actor(seed: int, ent_coef: float) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=20, deadline=None)
 def test_critic(clip: str, seed: int) -> None:
-    """The mean squared error, with the larger of plain and clipped errors where a range is set."""
+    """The loss is the mean squared error.
+
+    With a clip range the larger of plain and clipped error counts.
+    """
     config = resolve_config(
         "p", "E", "a2c", 0, {"preset": "course", "critic_gradient": "semi", "clip_range_vf": clip}
     )
@@ -93,9 +96,9 @@ def test_critic(clip: str, seed: int) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=20, deadline=None)
 def test_full_gradient(seed: int) -> None:
-    """With `full` the gradient goes through the TD target too.
+    """With `full` the gradient goes through the TD target, too.
 
-    As autograd's does without a detach.
+    It equals autograd's without a detach.
     """
     config = resolve_config("p", "E", "a2c", 0, {"preset": "course"})
     rng = np.random.default_rng(seed)
@@ -110,7 +113,7 @@ def test_full_gradient(seed: int) -> None:
 
 
 def test_explained_variance() -> None:
-    """1 for a perfect critic, 0 for a constant one, not a number where targets do not vary."""
+    """It is 1 for a perfect critic, 0 for a constant one, and NaN if targets are constant."""
     targets = np.array([1.0, 2.0, 4.0])
     assert explained_variance(targets, targets) == 1.0
     np.testing.assert_allclose(explained_variance(np.full(3, 7.0), targets), 0.0)
@@ -120,9 +123,9 @@ def test_explained_variance() -> None:
 @given(seed=st.integers(0, 2**32), ent_coef=st.sampled_from([0.0, 0.3]))
 @settings(max_examples=30, deadline=None)
 def test_the_clipped_surrogate(seed: int, ent_coef: float) -> None:
-    """PPO's objective, written as its paper does with torch, and its gradient.
+    """PPO's objective and its gradient equal the paper's formula, written with torch.
 
-    Ratios of 0.1 to 10.
+    The ratios are from 0.1 to 10.
     """
     rng = np.random.default_rng(seed)
     data, (ours, module) = batch(rng), networks(2, rng)
@@ -144,7 +147,7 @@ def test_the_clipped_surrogate(seed: int, ent_coef: float) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=20, deadline=None)
 def test_a2c_is_the_first_step_of_ppo(seed: int) -> None:
-    """Where pi is pi_old the gradients are equal, whatever the clip range (Huang et al. 2022)."""
+    """If pi equals pi_old the gradients are equal, for any clip range (Huang et al. 2022)."""
     rng = np.random.default_rng(seed)
     data, (ours, _) = batch(rng), networks(2, rng)
     old = Categorical(2).log_probs(np, ours.outputs(data.observations), data.actions)

@@ -21,7 +21,7 @@ def loop_of(**settings: str) -> TrainingLoop:
 
 
 def test_schedules_follow_the_steps() -> None:
-    """Learning rates and entropy weight go linearly from their first to their last value."""
+    """Learning rates and entropy weight change linearly from their first to their last value."""
     loop = loop_of(
         learning_rate="0.1",
         critic_learning_rate="0.2",
@@ -31,7 +31,7 @@ def test_schedules_follow_the_steps() -> None:
     )
     for _ in itertools.islice(loop.run(), 10):
         pass
-    assert 0.4 < loop.progress <= 0.5  # resetting steps of the vector environment do not count
+    assert 0.4 < loop.progress <= 0.5  # steps of the vector environment that only reset do not count
     rates, done = loop.rates(), loop.progress
     assert rates.learning_rate == pytest.approx(0.1 * (1 - 0.5 * done))
     assert rates.critic_learning_rate == pytest.approx(0.2 * (1 - 0.5 * done))
@@ -39,7 +39,7 @@ def test_schedules_follow_the_steps() -> None:
 
 
 def test_actor_and_critic_are_clipped_apart() -> None:
-    """With plain SGD a step is as long as the rate times each network's own limit."""
+    """With plain SGD the length of a step is the rate times each network's own limit."""
     loop = loop_of(
         optimizer="sgd",
         learning_rate="1.0",
@@ -59,9 +59,9 @@ def test_actor_and_critic_are_clipped_apart() -> None:
 
 
 def test_the_critic_may_have_minibatches_of_its_own() -> None:
-    """A rollout of 32 steps is one step of the actor and four of a critic.
+    """A rollout of 32 steps is one step of the actor and four steps of the critic.
 
-    The critic takes 8 at a time.
+    The critic takes 8 rows at a time.
     """
     loop = loop_of(minibatch_size="null", critic_minibatch_size="8")
     next(iter(loop.run()))
@@ -73,7 +73,7 @@ def test_the_critic_may_have_minibatches_of_its_own() -> None:
 def test_exported_weights_are_the_average() -> None:
     """With ema_decay d the weights are sum_k d^(n-k) w_k / sum_k d^(n-k).
 
-    w_k are the weights after rollout k.
+    Here w_k are the weights after rollout k.
     """
     loop, decay = loop_of(ema_decay="0.8"), 0.8
     seen = [loop.acting.parameters.astype(np.float64) for _ in loop.run()]
@@ -91,7 +91,7 @@ def test_divergence_keeps_the_last_finite_weights() -> None:
 
 
 def test_time_limits_bootstrap_only_where_they_should() -> None:
-    """`bootstrap` learns from the value after a time limit, `terminate` (the course) does not."""
+    """`bootstrap` learns from the value after a time limit. `terminate` (the course) does not."""
     targets = {}
     for truncation in ("bootstrap", "terminate"):
         loop = loop_of(truncation=truncation, max_episode_steps="3", n_envs="2", n_steps="6", gae_lambda="0")

@@ -23,7 +23,7 @@ from policyd_trainer.runs.curve import measure
 
 
 class Noise(gym.Env[Any, Any]):
-    """Random pixels; a reward where the action is right; cut off after five steps."""
+    """Random pixels, a reward for the right action, truncation after five steps."""
 
     action_space = gym.spaces.Discrete(3)
 
@@ -31,7 +31,7 @@ class Noise(gym.Env[Any, Any]):
         self.observation_space = gym.spaces.Box(0, 255, tuple(arguments["shape"]), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Begins."""
+        """Starts an episode."""
         super().reset(seed=seed)
         self._steps = 0
         return self._pixels(), {}
@@ -75,7 +75,7 @@ def _trained(dtype: type[np.generic], shape: str, **settings: str) -> TrainingLo
     ids=["normalised", "divided", "full gradient"],
 )
 def test_bytes_learn_the_same(shape: str, settings: dict[str, str]) -> None:
-    """Weights and figures are those of rows that are numbers from the start."""
+    """Weights and figures are those of rows that are floats from the start."""
     bytewise, whole = (_trained(dtype, shape, **settings) for dtype in (np.uint8, np.float32))
     np.testing.assert_allclose(bytewise.acting.parameters, whole.acting.parameters, rtol=1e-5, atol=1e-7)
     figures = [measure(loop, 0.0, 0.0).scalars for loop in (bytewise, whole)]
@@ -83,7 +83,7 @@ def test_bytes_learn_the_same(shape: str, settings: dict[str, str]) -> None:
 
 
 def test_the_buffer_holds_bytes() -> None:
-    """One byte a pixel from the environment to the minibatch."""
+    """A pixel takes one byte from the environment to the minibatch."""
     loop = _trained(np.uint8, "[6, 6, 2]")
     assert isinstance(loop.collector, LocalCollector)
     rollout = loop.collector.collect(loop.acting.policy(loop.scaling()))

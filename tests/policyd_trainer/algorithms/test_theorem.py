@@ -29,14 +29,14 @@ def policy() -> ClosedFormMlp:
 
 
 def probabilities(actor: ClosedFormMlp) -> np.ndarray:
-    """pi(a|s) [state, action]."""
+    """The probabilities pi(a|s) [state, action]."""
     logits = actor.outputs(EYE)
     result: np.ndarray = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     return result
 
 
 def objective(actor: ClosedFormMlp) -> float:
-    """J: the expected sum of gamma^k r_k over every trajectory from state 0.
+    """J, the expected sum of gamma^k r_k over every trajectory from state 0.
 
     k counts from 1, as in the course.
     """
@@ -56,7 +56,7 @@ def objective(actor: ClosedFormMlp) -> float:
 
 
 def exact_gradient(actor: ClosedFormMlp) -> np.ndarray:
-    """Central differences of J [P]; J is smooth, so these are good to 1e-9."""
+    """Central differences of J [P], which is smooth, so they are accurate to 1e-9."""
     gradient = np.zeros_like(actor.parameters)
     for i in range(len(gradient)):
         for sign in (1, -1):
@@ -67,7 +67,7 @@ def exact_gradient(actor: ClosedFormMlp) -> np.ndarray:
 
 
 def sample_episodes(actor: ClosedFormMlp, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """(states, actions, rewards) of many episodes side by side, [T, N] each."""
+    """Many episodes side by side: (states, actions, rewards), [T, N] each."""
     states, actions = np.zeros((HORIZON, EPISODES), int), np.zeros((HORIZON, EPISODES), int)
     for t in range(HORIZON):
         actions[t] = Categorical(2).sample(actor.outputs(EYE[states[t]]), rng.random(EPISODES))
@@ -79,7 +79,7 @@ def sample_episodes(actor: ClosedFormMlp, rng: np.random.Generator) -> tuple[np.
 @pytest.mark.parametrize("baseline", ["none", "mean", "value"])
 @pytest.mark.parametrize("returns", ["episode", "reward_to_go"])
 def test_monte_carlo_gradient_is_the_gradient_of_j(returns: str, baseline: str) -> None:
-    """The mean over 40,000 episodes lies within its 99.99% interval of the exact gradient of J."""
+    """The mean over 40,000 episodes is in its 99.99% interval around the exact gradient of J."""
     settings = {"preset": "course", "gamma": str(GAMMA), "returns": returns, "baseline": baseline}
     config = resolve_config("p", "E", "reinforce", 0, settings)
     actor, rng = policy(), np.random.default_rng(7)
@@ -90,9 +90,7 @@ def test_monte_carlo_gradient_is_the_gradient_of_j(returns: str, baseline: str) 
     next_values = None if values is None else 0.0 * values
     targets = estimate(config, Experience(rewards, dones, dones * 0 + 1, values, next_values))
     advantages = targets.advantages
-    if (
-        returns == "reward_to_go"
-    ):  # the theorem discounts by gamma^t; the first reward once, as the course does
+    if returns == "reward_to_go":  # the theorem discounts by gamma^t; the course's first reward has gamma^1
         advantages = advantages * GAMMA ** (1 + np.arange(HORIZON))[:, None]
     groups = np.array_split(rng.permutation(EPISODES), 100)
     estimates = np.array(
@@ -116,4 +114,4 @@ def test_monte_carlo_gradient_is_the_gradient_of_j(returns: str, baseline: str) 
     error = estimates.mean(axis=0) - exact
     margin = 4.0 * estimates.std(axis=0, ddof=1) / np.sqrt(len(groups))
     assert (np.abs(error) <= margin + 1e-8).all()
-    assert np.abs(exact).max() > 5 * margin.max()  # the interval is narrow enough to mean something
+    assert np.abs(exact).max() > 5 * margin.max()  # so the interval is narrow enough for the test

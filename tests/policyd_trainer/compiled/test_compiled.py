@@ -42,7 +42,10 @@ CLOSE: dict[str, Any] = {"rtol": 2e-5, "atol": 2e-5}
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch", [1, 3, 64, 257])
 def test_a_perceptron(shape: tuple[int, tuple[int, ...], int], activation: Any, batch: int) -> None:
-    """Outputs, hidden layer and gradient of any shape at any batch size, buffers used again."""
+    """Outputs, hidden layer and gradient agree for all shapes and batch sizes.
+
+    Buffers are reused in between.
+    """
     spec, rng = MlpSpec(*shape, activation), np.random.default_rng(0)
     parameters = rng.normal(0, 0.3, spec.size).astype(np.float32)
     fast = compiled.perceptron.Perceptron(spec, parameters)
@@ -54,14 +57,14 @@ def test_a_perceptron(shape: tuple[int, tuple[int, ...], int], activation: Any, 
         np.testing.assert_allclose(fast.read(fast.hidden(inputs)), plain.outputs(inputs), **CLOSE)
         np.testing.assert_allclose(fast.forward(inputs), plain.forward(inputs), **CLOSE)
         np.testing.assert_allclose(fast.last_hidden, plain.last_hidden, **CLOSE)
-        fast.outputs(inputs[:1])  # in between: it keeps nothing, and breaks nothing
+        fast.outputs(inputs[:1])  # a call in between keeps nothing and breaks nothing
         wanted = plain.backward(slopes.astype(np.float64))
         np.testing.assert_allclose(fast.backward(slopes), wanted, rtol=1e-4, atol=1e-4)
     assert fast.outputs(inputs[:0]).shape == (0, spec.outputs)
 
 
 def test_a_perceptron_refuses_what_does_not_fit() -> None:
-    """Rows of another width, and gradients of other rows than those of the last forward."""
+    """Rows of another width, and a gradient for other rows than in `forward`, are refused."""
     fast = compiled.perceptron.Perceptron(MlpSpec(4, (8,), 2, "tanh"), np.zeros(58, np.float32))
     with pytest.raises(ValueError, match="expected rows of 4 numbers"):
         fast.outputs(np.zeros((3, 5), np.float32))
@@ -71,7 +74,7 @@ def test_a_perceptron_refuses_what_does_not_fit() -> None:
 
 
 def test_the_hyperbolic_tangent() -> None:
-    """Within a few units of float32's last place everywhere; NaN stays NaN."""
+    """It agrees within a few units of float32's last place, and NaN stays NaN."""
     fast = compiled.perceptron.Perceptron(MlpSpec(1, (1,), 1, "tanh"), np.array([1, 0, 1, 0], np.float32))
     points = np.concatenate((np.linspace(-20, 20, 100_001), np.logspace(-30, 1, 1000), [np.inf, -np.inf]))
     points = points.astype(np.float32)
@@ -82,7 +85,7 @@ def test_the_hyperbolic_tangent() -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 7])
 def test_a_categorical_distribution(n: int) -> None:
-    """Gradients agree; so do samples, but for noise that lies on a boundary."""
+    """Gradients agree. Samples agree except for noise exactly on a boundary."""
     rng, distribution = np.random.default_rng(0), Categorical(n)
     logits = rng.normal(0, 3, (5000, n)).astype(np.float32)
     noise, actions = rng.random(5000), rng.integers(0, n, 5000)
@@ -96,7 +99,7 @@ def test_a_categorical_distribution(n: int) -> None:
 
 
 def test_an_update() -> None:
-    """Clipping and three steps of Adam."""
+    """Clipping and three steps of Adam agree."""
     rng = np.random.default_rng(0)
     parameters = rng.normal(0, 1, 1003)
     fast = parameters.astype(np.float32)
@@ -114,7 +117,7 @@ def test_an_update() -> None:
 
 
 def test_estimators() -> None:
-    """Advantages, the scaling of rewards and observations, and running moments."""
+    """Advantages, scaling of rewards and observations, and running moments agree."""
     rng = np.random.default_rng(0)
     deltas, dones = (
         rng.normal(0, 1, (20, 7)).astype(np.float32),
@@ -141,7 +144,7 @@ def test_estimators() -> None:
 
 @pytest.mark.parametrize("form", [CartPole, Acrobot])
 def test_steps_of_classic_control(form: Any) -> None:
-    """The compiled equations are those of the form."""
+    """The compiled equations agree with those of the form."""
     fast, plain = form(np), form(np)
     plain._classic = None
     rng = np.random.default_rng(0)
@@ -155,7 +158,7 @@ def test_steps_of_classic_control(form: Any) -> None:
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_training_without_it(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few updates give the same weights where nothing is compiled."""
+    """A few updates give the same weights without the compiled code."""
     config = resolve_config("p", env_id, "a2c", 0, {"total_timesteps": "600"})
 
     def trained() -> np.ndarray:

@@ -29,15 +29,15 @@ ROUNDING: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}  # see tests/.../environ
 
 
 class OfTensors(gym.vector.VectorWrapper):
-    """Gymnasium's own vector environment with tensors for arrays."""
+    """Gymnasium's own vector environment, with tensors instead of arrays."""
 
     def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        """Observations as a tensor."""
+        """Returns observations as a tensor."""
         observations, infos = super().reset(**arguments)
         return torch.from_numpy(observations), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Everything but infos as tensors."""
+        """Returns everything but infos as tensors."""
         *arrays, infos = super().step(actions.numpy())
         observations, rewards, terminated, truncated = (torch.from_numpy(array) for array in arrays)
         return observations, rewards, terminated, truncated, infos
@@ -56,7 +56,7 @@ def environments(env_id: str, count: int, dtype: torch.dtype) -> FormEnvironment
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
 def test_steps_are_those_of_gymnasium(env_id: str) -> None:
-    """1,000 steps of 20 episodes in float64 agree with Gymnasium's, put into the same states."""
+    """1,000 steps of 20 episodes in float64 agree with Gymnasium's from the same states."""
     count, rng = 20, np.random.default_rng(0)
     config = configuration(env_id)
     codec = inspect(config).codec
@@ -95,7 +95,7 @@ def test_first_states_are_distributed_as_gymnasiums(env_id: str) -> None:
 
 
 def test_autoreset_and_final_observations() -> None:
-    """An episode that ends goes on as another; `final_obs` is what its last step showed."""
+    """After its end an environment starts a new episode; `final_obs` is from the last step."""
     ours = environments("CartPole-v1", 64, torch.float32)
     observations, _ = ours.reset(seed=0)
     lengths, ended = torch.zeros(64), 0
@@ -115,7 +115,7 @@ def test_autoreset_and_final_observations() -> None:
 
 
 def test_time_limit_truncates() -> None:
-    """MountainCar without a push ends after 200 steps: truncated, not terminated."""
+    """Without a push MountainCar ends after 200 steps, truncated and not terminated."""
     ours = environments("MountainCar-v0", 3, torch.float32)
     ours.reset(seed=0)
     ends = [ours.step(torch.ones(3, dtype=torch.int64))[2:4] for _ in range(200)]
@@ -125,7 +125,7 @@ def test_time_limit_truncates() -> None:
 
 
 def test_a_state_goes_on_where_it_was() -> None:
-    """A state that was saved and loaded shows the same observations."""
+    """A saved and loaded state gives the same observations."""
     ours = environments("Acrobot-v1", 4, torch.float32)
     ours.reset(seed=0)
     for _ in range(3):
@@ -136,13 +136,13 @@ def test_a_state_goes_on_where_it_was() -> None:
 
 
 def test_ours_is_a_vector_environment() -> None:
-    """It has the interface that a user's own must have."""
+    """It has the interface that a user's own environment must have."""
     assert isinstance(environments("CartPole-v1", 2, torch.float32), VectorEnvironment)
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_gymnasiums_vector_environment_of_tensors(mode: str) -> None:
-    """Both of Gymnasium's modes give true successors and mark the steps that only reset."""
+    """Both of Gymnasium's modes give true successors, and mark the steps that only reset."""
     autoreset = gym.vector.AutoresetMode(mode)
     vector = gym.make_vec(
         "CartPole-v1", num_envs=4, vectorization_mode="sync", vector_kwargs={"autoreset_mode": autoreset}
@@ -152,7 +152,7 @@ def test_gymnasiums_vector_environment_of_tensors(mode: str) -> None:
     rows, ends = stepper.reset(), 0
     for _ in range(60):
         step = stepper.step(torch.ones(4, dtype=torch.int64))
-        if step.successors is None:  # nothing ended
+        if step.successors is None:  # no episode ended
             assert not bool((step.terminated | step.truncated).any())
             step.successors = step.observations
         valid = torch.ones(4, dtype=torch.bool) if step.valid is None else step.valid
@@ -165,7 +165,7 @@ def test_gymnasiums_vector_environment_of_tensors(mode: str) -> None:
 
 
 def test_host_environments_become_tensors() -> None:
-    """An environment without a form is stepped on the host, and its rows arrive as tensors."""
+    """An environment without a form is stepped on the host, and its rows become tensors."""
     config = configuration("FrozenLake-v1", n_envs="3")
     task = task_of(config, inspect(config))
     stepper = task.make(Placement(CPU, Streams([0], 3, CPU), 1, 3, 0, 0))

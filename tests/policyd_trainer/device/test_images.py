@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def test_an_image_policy_acts_and_learns() -> None:
-    """Pixels stay bytes in the rollout, every weight of every member moves, nothing diverges."""
+    """Pixels stay bytes in the rollout, every weight of every member changes, all stays finite."""
     loop = task("Catch", 4, n_steps=4, minibatches=2, seeds=2).on_device(CPU)
     program = loop.program
     before = program.learner.parameters.clone()

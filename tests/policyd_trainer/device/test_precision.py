@@ -16,14 +16,14 @@ STATED = {"float32": 1e-6, "bf16": 1e-2}  # relative error of a product
 
 @pytest.fixture(autouse=True)
 def _flags() -> Iterator[None]:
-    """The process computes as before afterwards."""
+    """Afterwards the process computes as before."""
     yield
     set_products("float32")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_product_has_the_stated_error(precision: Precision) -> None:
-    """Of matrices of 512 x 512, against float64."""
+    """Products of 512 x 512 matrices are compared with float64."""
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(512, 512, generator=generator) for _ in range(2))
     with autocast(precision, CPU):
@@ -37,14 +37,14 @@ def test_a_product_has_the_stated_error(precision: Precision) -> None:
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bf16", True)])
 def test_tf32_is_allowed_where_it_is_asked_for(precision: Precision, allowed: bool) -> None:
-    """In products and in convolutions; what it computes takes a GPU to see."""
+    """It is allowed in products and convolutions. Its effect can be tested only on a GPU."""
     set_products(precision)
     assert torch.backends.cuda.matmul.allow_tf32 is allowed
     assert torch.backends.cudnn.allow_tf32 is allowed
 
 
 def test_bf16_learns_what_float32_learns_nearly() -> None:
-    """After one rollout and its update from the same weights; parameters stay in float32."""
+    """After one rollout and its update, the weights are close, and stay in float32."""
     weights = {}
     for precision in ("float32", "bf16"):
         loop = task("CartPole-v1", 16, precision=precision).on_device(CPU)

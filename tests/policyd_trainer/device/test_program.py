@@ -60,7 +60,7 @@ def program_of(config: TrainingConfig) -> Program:
 
 
 def stored(program: Program) -> Rollout:
-    """The program's rollout as the numpy engine has them."""
+    """The program's rollout in the form of the numpy engine."""
     storage = program.storage
     arrays = {
         name: getattr(storage, name)[0].numpy().copy()
@@ -77,7 +77,7 @@ def stored(program: Program) -> Rollout:
 
 
 class Dealt:
-    """Orders that are the program's: what `Learner.update` takes of a numpy generator."""
+    """The program's orders, where `Learner.update` expects a numpy generator."""
 
     def __init__(self, program: Program, config: TrainingConfig) -> None:
         self._orders = []
@@ -90,7 +90,7 @@ class Dealt:
     def permutation(self, count: int) -> np.ndarray:
         """The next order."""
         order = self._orders.pop(0)
-        np.testing.assert_array_equal(np.sort(order), np.arange(count))  # a permutation indeed
+        np.testing.assert_array_equal(np.sort(order), np.arange(count))  # it is a permutation
         return order
 
 
@@ -103,7 +103,7 @@ def learn(loop: TrainingLoop, rollout: Rollout, order: Any) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_learns_what_the_numpy_engine_learns(form: str) -> None:
-    """Five updates on the same transitions end in the same weights, moments and figures."""
+    """Five updates with the same transitions give the same weights, moments and figures."""
     config = configuration(form)
     loop, program = start(config, inspect(config)), program_of(config)
     device_loop = DeviceLoop(config, program.task, CPU)
@@ -132,7 +132,7 @@ def test_learns_what_the_numpy_engine_learns(form: str) -> None:
 
 
 class NoLook(TorchDispatchMode):
-    """Refuses whatever makes the host wait for the device, or asks it for a number."""
+    """Refuses whatever makes the host wait for the device, or reads a number from it."""
 
     LOOKS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "equal", "unique", "item")
 
@@ -160,7 +160,7 @@ class NoLook(TorchDispatchMode):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_nothing_looks_at_the_device(form: str) -> None:
-    """A whole iteration on a device without numbers neither copies to the host nor asks for one."""
+    """On a device without numbers, an iteration neither copies to the host nor reads a number."""
     config = configuration(form, seeds="2")
     task = task_of(config, inspect(config))
     parameters = torch.zeros(first_parameters(config, task, torch.float32).shape, device="meta")
@@ -173,7 +173,7 @@ def test_nothing_looks_at_the_device(form: str) -> None:
 
 
 def test_the_guard_sees_what_it_forbids() -> None:
-    """Each of the ways to look at a tensor fails under the guard."""
+    """Each way to read a tensor fails under the guard."""
     ways: list[Any] = [
         lambda x: x.sum().item(),
         lambda x: x.cpu(),
@@ -189,7 +189,7 @@ def test_the_guard_sees_what_it_forbids() -> None:
 
 
 def test_a_division_deals_alike_in_any_number_of_processes() -> None:
-    """Two processes' minibatches together are one process's, environment by environment."""
+    """Two processes' minibatches together are those of one process, environment by environment."""
     whole = Division.of(6, 8, 1, 4, "minibatch_size")
     part = Division.of(6, 8, 2, 4, "minibatch_size")
     assert whole.minibatches == part.minibatches == 12

@@ -13,7 +13,7 @@ from scipy import stats
 from policyd_trainer.device.philox import philox
 from policyd_trainer.device.streams import Purpose, Streams
 
-# From the file kat_vectors of Random123, the authors' own implementation.
+# From Random123's file kat_vectors, the implementation of Philox's authors.
 KNOWN = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
     ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
@@ -27,7 +27,7 @@ KNOWN = [
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
 def test_known_answers(counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """The three published vectors of Philox4x32-10 come out bit for bit."""
+    """The three published vectors of Philox4x32-10 are reproduced bit for bit."""
     c0, c1, c2, c3 = (torch.tensor(word) for word in counter)
     words = philox((c0, c1, c2, c3), (torch.tensor(key[0]), torch.tensor(key[1])))
     assert tuple(int(word) for word in words) == expected
@@ -36,7 +36,7 @@ def test_known_answers(counter: tuple[int, ...], key: tuple[int, ...], expected:
 def test_numbers_depend_on_environment_and_rollout_only() -> None:
     """The numbers of environments 6 to 9 are the same alone and among 12.
 
-    Another rollout has others.
+    Another rollout has other numbers.
     """
     whole, part = Streams([5, 6], 12, "cpu"), Streams([5, 6], 4, "cpu", first=6)
     for stream in (whole, part):
@@ -50,13 +50,13 @@ def test_numbers_depend_on_environment_and_rollout_only() -> None:
 
 
 def test_members_are_runs_of_their_own_seeds() -> None:
-    """The second member's numbers are those of a population that begins with its seed."""
+    """The second member's numbers equal those of a population that starts with its seed."""
     both, second = Streams([5, 6], 4, "cpu"), Streams([6], 4, "cpu")
     assert torch.equal(both.normals(0, 2, 3)[..., 4:], second.normals(0, 2, 3))
 
 
 def test_distributions() -> None:
-    """200,000 numbers are uniform, or normal, by Kolmogorov and Smirnov's test."""
+    """200,000 numbers are uniform, or normal, by the Kolmogorov-Smirnov test."""
     streams = Streams([1], 1000, "cpu")
     uniforms = streams.uniforms(Purpose.ACTIONS, 50, 4).numpy()
     normals = streams.normals(Purpose.STARTS, 50, 4).numpy()

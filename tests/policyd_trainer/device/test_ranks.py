@@ -32,7 +32,7 @@ def advance(loop: DeviceLoop, rollouts: int) -> None:
 
 @pytest.fixture(scope="module")
 def pair() -> object:
-    """Two processes with half of the environments each, in float64 so that sums have no order."""
+    """Two processes with half of the environments each, in float64 so that order has no effect."""
     config = configuration(devices="2")
     loop = RankedLoop(config, inspect(config), "cpu", torch.float64)
     yield loop
@@ -62,7 +62,7 @@ def test_two_processes_learn_what_one_learns(pair: RankedLoop) -> None:
 
 
 def test_an_other_process_that_fails_is_reported() -> None:
-    """What cannot be made in the other process is an error in this one, not a wait."""
+    """An error while the other process is made is raised here, without a wait."""
     config = configuration(devices="2")
     wrong = config.model_copy(update={"env_id": "NoSuchEnvironment-v0"})
     with pytest.raises(PolicydError, match="NoSuchEnvironment"):

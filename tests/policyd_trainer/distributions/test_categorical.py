@@ -14,7 +14,7 @@ from policyd_trainer.distributions.categorical import Categorical
 @given(st.integers(2, 6), st.integers(1, 8), st.floats(0, 2), st.integers(0, 2**32))
 @settings(deadline=None)
 def test_gradient_is_autograds(n: int, rows: int, entropy_weight: float, seed: int) -> None:
-    """Log-probabilities, entropies and the loss's gradient are those of torch.distributions."""
+    """Log-probabilities, entropies and the loss's gradient equal those of torch.distributions."""
     rng = np.random.default_rng(seed)
     logits, weights = rng.normal(size=(rows, n)) * 3, rng.normal(size=rows)
     actions = rng.integers(n, size=rows)
@@ -36,7 +36,7 @@ def test_gradient_is_autograds(n: int, rows: int, entropy_weight: float, seed: i
 
 
 def test_samples_have_the_right_frequencies() -> None:
-    """Chi-square over 100,000 draws; the mode is the likeliest."""
+    """Chi-square over 100,000 draws finds no difference. The mode is the most probable action."""
     logits = np.array([[0.3, -1.0, 2.0, 0.0]])
     noise = np.random.default_rng(0).random(100_000)
     actions = Categorical(4).sample(np.repeat(logits, len(noise), axis=0), noise)
@@ -47,7 +47,7 @@ def test_samples_have_the_right_frequencies() -> None:
 
 @given(st.integers(2, 6), st.integers(0, 2**32))
 def test_extreme_logits(n: int, seed: int) -> None:
-    """Huge logits neither overflow nor leave the range, at both ends of the noise."""
+    """Huge logits neither overflow nor give an index out of range, at both ends of the noise."""
     logits = np.random.default_rng(seed).normal(size=(3, n)).astype(np.float32) * 1e4
     noise = np.array([0.0, 0.5, np.nextafter(1, 0)])
     actions = Categorical(n).sample(logits, noise)

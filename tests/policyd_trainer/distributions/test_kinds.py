@@ -47,7 +47,7 @@ def _every_action(distribution: Any) -> Iterator[tuple[int, ...]]:
 
 @pytest.mark.parametrize("distribution", DISCRETE)
 def test_discrete_kinds_by_enumeration(distribution: Any) -> None:
-    """Over every action the probabilities add up to 1, and entropy is -sum p log p."""
+    """Over all actions the probabilities add up to 1, and the entropy is -sum p log p."""
     outputs = _outputs(distribution)
     log_probs = np.stack(
         [
@@ -66,7 +66,7 @@ def test_discrete_kinds_by_enumeration(distribution: Any) -> None:
 
 @pytest.mark.parametrize("distribution", DISCRETE)
 def test_discrete_frequencies(distribution: Any) -> None:
-    """Sampled actions have their probabilities: chi-square over all actions."""
+    """Chi-square over all actions finds no difference between frequencies and probabilities."""
     count = 20_000
     outputs = np.repeat(_outputs(distribution, count=1), count, axis=0)
     drawn = _drawn(distribution, outputs)
@@ -80,7 +80,7 @@ def test_discrete_frequencies(distribution: Any) -> None:
 
 @pytest.mark.parametrize("distribution", NORMAL)
 def test_normal_densities(distribution: Any) -> None:
-    """Clipped: scipy's normal density of u. Squashed: times |du/d tanh(u)|."""
+    """Clipped it is scipy's normal density of u; squashed, that times |du/d tanh(u)|."""
     outputs = _outputs(distribution)
     mean, std = distribution.moments(np, outputs)
     u = _drawn(distribution, outputs)
@@ -92,9 +92,9 @@ def test_normal_densities(distribution: Any) -> None:
 
 @pytest.mark.parametrize("distribution", NORMAL)
 def test_normal_entropies(distribution: Any) -> None:
-    """Clipped: scipy's entropy.
+    """Clipped it is scipy's entropy.
 
-    Squashed: the integral of -p log p over (-1, 1), by adaptive quadrature.
+    Squashed it is the integral of -p log p over (-1, 1), by adaptive quadrature.
     """
     outputs = _outputs(distribution, count=2)
     mean, std = distribution.moments(np, outputs)
@@ -114,7 +114,7 @@ def _squashed_entropy(mean: float, std: float) -> float:
 
 @pytest.mark.parametrize("distribution", NORMAL)
 def test_normal_moments_of_samples(distribution: Any) -> None:
-    """Samples have the mean and deviation that the parameters say, and are normal."""
+    """Samples are normal, with the mean and standard deviation of the parameters."""
     count = 20_000
     outputs = np.repeat(_outputs(distribution, count=1), count, axis=0)
     mean, std = distribution.moments(np, outputs[:1])
@@ -127,7 +127,7 @@ def test_normal_moments_of_samples(distribution: Any) -> None:
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.3])
 @pytest.mark.parametrize("distribution", [*DISCRETE, *NORMAL])
 def test_closed_form_gradients_are_autograd_s(distribution: Any, entropy_weight: float) -> None:
-    """The gradient of -sum w log pi - c H by the outputs, against autograd."""
+    """The gradient of -sum w log pi - c H by the outputs equals autograd's."""
     outputs = _outputs(distribution)
     actions = _drawn(distribution, outputs)
     weights = np.random.default_rng(3).normal(size=BATCH)
@@ -143,7 +143,7 @@ def test_closed_form_gradients_are_autograd_s(distribution: Any, entropy_weight:
 
 @pytest.mark.parametrize("distribution", [*DISCRETE, *NORMAL])
 def test_torch_and_numpy_agree(distribution: Any) -> None:
-    """The closed-form gradient is the same in both kinds of arrays."""
+    """The closed-form gradient is the same in torch and numpy."""
     outputs = _outputs(distribution)
     actions = _drawn(distribution, outputs)
     weights = np.ones(BATCH)
@@ -154,7 +154,7 @@ def test_torch_and_numpy_agree(distribution: Any) -> None:
 
 
 def test_state_dependent_noise_is_held() -> None:
-    """The same matrix serves `hold` steps; the next ones get another."""
+    """The same matrix is used for `hold` steps. The next steps get another."""
     noise = StateDependentGaussian(2, 5, hold=3).noise(np.random.default_rng(0), 7, 2)
     assert noise.shape == (7, 2, 10)
     np.testing.assert_array_equal(noise[0], noise[2])

@@ -20,7 +20,7 @@ from policyd_trainer.environments.make import inspect
 
 
 class Ordinary(gym.Env[Any, Any]):
-    """Does nothing odd."""
+    """An environment without peculiarities."""
 
     def __init__(self) -> None:
         self.observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float32)
@@ -33,7 +33,7 @@ class Ordinary(gym.Env[Any, Any]):
 
 
 class _Raises:
-    """An attribute that raises when it is read, and takes any value."""
+    """An attribute that raises when it is read, and accepts any value."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -44,7 +44,7 @@ class _Raises:
         raise self._error
 
     def __set__(self, instance: object, value: object) -> None:
-        """Nothing."""
+        """Ignores the value."""
 
 
 class _Fixed:
@@ -57,14 +57,14 @@ class _Fixed:
         return self._value
 
     def __set__(self, instance: object, value: object) -> None:
-        """Nothing."""
+        """Ignores the value."""
 
 
 class _HalfAForm:
     lowest_reward, highest_reward = 0.0, 1.0
 
     def __init__(self, numpy: Any) -> None:
-        """As a form."""
+        """Accepts the arguments of a form."""
 
 
 class _BoundlessForm(CartPole):
@@ -79,7 +79,7 @@ def _constructor(error: Exception) -> Callable[..., None]:
 
 
 def configured(name: str, **attributes: Any) -> TrainingConfig:
-    """The configuration of an environment with these attributes."""
+    """The configuration for an environment with these attributes."""
     kind: Any = type(name, (Ordinary,), attributes)
     gym.register(f"{name}-v0", entry_point=kind, disable_env_checker=True)
     return resolve_config("p", f"{name}-v0", "a2c", 0, {})
@@ -87,7 +87,7 @@ def configured(name: str, **attributes: Any) -> TrainingConfig:
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered here is gone afterwards."""
+    """Removes afterwards what the test has registered."""
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
     monkeypatch.setattr(gym, "registry", gym.envs.registration.registry)
 
@@ -118,19 +118,19 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_attribute_that_is_wrong_is_named(name: str, value: Any, told: str) -> None:
-    """Whatever its kind, and wherever it is first read."""
+    """The error names it, for every kind of attribute and wherever it is read first."""
     with pytest.raises(EnvironmentFailed, match=f"Wrong-v0: {told}"):
         inspect(configured("Wrong", **{name: value}))
 
 
 def test_a_space_that_was_never_set_is_named() -> None:
-    """A constructor that forgets one."""
+    """The error names the space that a constructor forgot to set."""
     with pytest.raises(EnvironmentFailed, match="observation_space failed with AttributeError"):
         inspect(configured("Bare", __init__=lambda self: None))
 
 
 def test_a_name_or_arguments_that_are_wrong_are_the_callers() -> None:
-    """They are told apart from an environment that fails."""
+    """These errors differ from those of an environment that fails."""
     config = configured("Strict")
     with pytest.raises(InvalidArgument, match=r"env_kwargs.*unexpected keyword argument 'size'"):
         inspect(config.model_copy(update={"env_kwargs": {"size": 3}}))

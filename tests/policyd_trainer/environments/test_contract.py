@@ -29,7 +29,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def awkward(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module of environments can be imported by name."""
+    """The module of environments can be imported by its name."""
     monkeypatch.syspath_prepend(TESTS)
 
 
@@ -61,28 +61,28 @@ def learn(name: str, algorithm: str = "a2c", **settings: Any) -> Any:
     ],
 )
 def test_a_broken_contract_is_named(kind: str, told: str) -> None:
-    """The message says what came, what was expected and what to do."""
+    """The message has the value that came, what was expected and what to do."""
     with pytest.raises(EnvironmentFailed) as raised:
         learn("Answers", env_kwargs={"kind": kind})
     assert told in raised.value.message
 
 
 def test_the_old_api_inside_a_wrapper_is_named() -> None:
-    """Gymnasium's own wrappers fail before we see the result; the message still says why."""
+    """Gymnasium's own wrappers raise before we see the result. The message still says why."""
     with pytest.raises(EnvironmentFailed, match=r"Gym before version 0\.26"):
         learn("Answers", env_kwargs={"kind": "old step"}, max_episode_steps=5)
 
 
 def test_several_agents_are_refused() -> None:
-    """A class that is no gymnasium.Env is named, with what to do about it."""
+    """The error names a class that is not a gymnasium.Env, and says what to do."""
     with pytest.raises(InvalidArgument, match=r"env_id.*several agents"):
         inspect(configuration("NoEnvironment"))
 
 
 def test_a_registration_in_the_old_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the old package has the name, and where it is missing.
+    """The error says whether the old package has the name or not.
 
-    A module then needs a package that is not there.
+    A module may then need a package that is missing.
     """
     package = tmp_path / "with" / "gym" / "envs"
     package.mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_a_registration_in_the_old_package_is_named(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["Particular", "MasksByMethod", "MasksInside"])
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_free_use_of_the_contract_works(name: str, algorithm: str) -> None:
-    """Numpy's integers, seeds of C's int, one-element arrays, and masks wherever they stand."""
+    """Numpy's integers, seeds of a C int, one-element arrays and all kinds of masks work."""
     rollouts, _ = learn(name, algorithm)
     if name.startswith("Masks"):
         for rollout in rollouts:
@@ -114,20 +114,20 @@ def test_free_use_of_the_contract_works(name: str, algorithm: str) -> None:
 
 
 def test_seeds_fit_a_c_int() -> None:
-    """Also the largest seeds of a run, and the last of the episodes that follow a first seed."""
+    """That holds for the largest seeds of a run, and for all seeds after a first one."""
     runs = (0, 7, 2**31, 2**63 - 1)
     assert all(0 <= derived(seed, index) < 2**31 for seed in runs for index in range(100))
     assert all(first_seed(seed, purpose) + EPISODES <= 2**31 for seed in runs for purpose in "abcdefgh")
 
 
 def test_each_reset_begins_an_episode_that_is_played() -> None:
-    """REINFORCE resets once an episode.
+    """REINFORCE resets once per episode.
 
-    No start state of an environment that takes them in turn is lost.
+    So an environment that takes its start states in turn loses none.
     """
     counted = importlib.import_module("awkward").Counted
     before = (counted.resets, counted.ended)
-    look = 1  # `inspect` looks at one observation
+    look = 1  # `inspect` takes one observation
     learn(
         "Counted", "reinforce", env_kwargs={"length": 7}, total_timesteps=200, n_envs=2, episodes_per_update=4
     )
@@ -137,7 +137,7 @@ def test_each_reset_begins_an_episode_that_is_played() -> None:
 
 
 def test_a_call_is_written_down_while_it_runs() -> None:
-    """The guardian reads it where the process is killed in it."""
+    """If the process is killed in a call, the guardian can read which one it was."""
     with STEP:
         assert BOARD.call == "step"
     assert BOARD.call == ""

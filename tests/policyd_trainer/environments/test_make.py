@@ -23,7 +23,7 @@ from policyd_trainer.environments.ordinary import OrdinaryEnvironments
 class Preprocessed(gym.vector.VectorEnv[Any, Any, Any]):
     """Observations of half the size.
 
-    Some packages register them under the environment's own name.
+    Some packages register such a vector environment under the environment's own name.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012  Gymnasium's own form
@@ -36,7 +36,7 @@ class Preprocessed(gym.vector.VectorEnv[Any, Any, Any]):
 
 @pytest.fixture(params=[Preprocessed, lambda num_envs, speed: None], ids=["other spaces", "cannot be made"])
 def env_id(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An environment with a vector environment that is no such thing."""
+    """An environment with a vector environment that differs from it."""
     name = "Preprocessed-v0"
     plain = gym.spec("MountainCarContinuous-v0").entry_point
     gym.register(name, entry_point=plain, vector_entry_point=request.param, max_episode_steps=9)
@@ -45,9 +45,9 @@ def env_id(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_another_vector_environment_is_left_alone(env_id: str) -> None:
-    """Its copies have other spaces, or it does not take the arguments.
+    """If its copies have other spaces, or it refuses the arguments, it is not used.
 
-    The plain ones are stepped.
+    Plain environments are stepped instead.
     """
     config = resolve_config("p", env_id, "a2c", 0, {"preset": "default"})
     info = inspect(config)
@@ -58,7 +58,7 @@ def test_another_vector_environment_is_left_alone(env_id: str) -> None:
 
 
 def test_an_environments_own_vector_environment_is_taken() -> None:
-    """Where its copies have the spaces of the environment."""
+    """It is used if its copies have the spaces of the environment."""
     name = "Own-v0"
     plain: Any = CartPoleEnv
     vector: Any = CartPoleVectorEnv

@@ -33,7 +33,7 @@ def configuration(kind: str, **settings: str) -> TrainingConfig:
 
 @pytest.mark.parametrize("kind", ["spin", "sleep"])
 def test_a_call_that_hangs_is_an_error(kind: str) -> None:
-    """A loop that swallows exceptions and a sleep both end.
+    """A loop that swallows exceptions and a sleep are both ended.
 
     The error names environment and setting.
     """
@@ -44,7 +44,7 @@ def test_a_call_that_hangs_is_an_error(kind: str) -> None:
 
 
 def test_workers_tell_that_one_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rollout worker whose environment hangs answers with the same error."""
+    """A rollout worker whose environment hangs gives the same error."""
     monkeypatch.syspath_prepend(TESTS)  # workers import the environment themselves
     config = configuration("sleep", n_envs="2", rollout_workers="2", n_steps="8")
     loop = start(config, inspect(config))
@@ -55,9 +55,9 @@ def test_workers_tell_that_one_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["sleep", "deadlock"])
 def test_a_run_fails_and_keeps_its_checkpoint(tmp_path: Path, kind: str) -> None:
-    """Exit code 1, the failure as the last line, and the last checkpoint.
+    """There is exit code 1, the failure as the last line, and the last checkpoint.
 
-    From a deadlock in C too.
+    That holds for a deadlock in C, too.
     """
     line = [
         sys.executable,

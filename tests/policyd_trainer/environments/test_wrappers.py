@@ -17,7 +17,7 @@ def _config(*wrappers: object) -> TrainingConfig:
 
 
 def test_the_first_is_innermost() -> None:
-    """Four frames side by side, then flat; a wrapped environment is stepped one by one."""
+    """Four frames are stacked and then flattened. A wrapped environment is stepped one by one."""
     stacked = {"entry_point": "gymnasium.wrappers:FrameStackObservation", "kwargs": {"stack_size": 4}}
     config = _config(stacked, "gymnasium.wrappers:FlattenObservation")
     info = inspect(config)
@@ -39,7 +39,7 @@ def test_the_first_is_innermost() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(wrapper: object, message: str) -> None:
-    """No such module, class or argument: the setting, the wrapper and why."""
+    """If module, class or argument is wrong, the error names setting, wrapper and reason."""
     with pytest.raises(InvalidArgument, match=message) as refused:
         inspect(_config(wrapper))
     assert refused.value.violations[0].field == "settings[wrappers]"

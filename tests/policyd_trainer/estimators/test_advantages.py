@@ -19,7 +19,7 @@ def deltas_and_dones(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 @given(deltas_and_dones(), st.floats(0, 1), st.floats(0, 1))
 def test_gae(arrays: tuple[np.ndarray, np.ndarray], gamma: float, gae_lambda: float) -> None:
-    """A_t = sum_k (gamma lambda)^k delta_{t+k}, up to the end of the episode or the rollout."""
+    """A_t = sum_k (gamma lambda)^k delta_{t+k}, up to the end of episode or rollout."""
     deltas, dones = arrays
     result = gae(deltas, dones, gamma, gae_lambda)
     for t, n in np.ndindex(*deltas.shape):
@@ -33,11 +33,11 @@ def test_gae(arrays: tuple[np.ndarray, np.ndarray], gamma: float, gae_lambda: fl
 
 @given(deltas_and_dones(), st.floats(0, 1))
 def test_lambda_one_is_the_n_step_return(arrays: tuple[np.ndarray, np.ndarray], gamma: float) -> None:
-    """With lambda 1 the values telescope.
+    """With lambda 1 the values cancel.
 
     A_t + V(s_t) is the n-step return, bootstrapped at its end.
     """
-    values, dones = arrays  # any numbers serve as values
+    values, dones = arrays  # any numbers will do as values
     rewards = np.sin(np.arange(values.size)).reshape(values.shape)
     following = np.concatenate((values[1:], values[:1] * 0 + 0.7)) * (1 - dones)
     advantages = gae(td_errors(rewards, values, following, gamma), dones, gamma, 1.0)
@@ -53,16 +53,16 @@ def test_lambda_one_is_the_n_step_return(arrays: tuple[np.ndarray, np.ndarray], 
 
 
 def test_td_error_by_hand() -> None:
-    """1 + 0.9 * 2 - 3 = -0.2."""
+    """For r = 1, gamma = 0.9, V' = 2 and V = 3 it is 1 + 0.9 * 2 - 3 = -0.2."""
     result = td_errors(np.array([[1.0]]), np.array([[3.0]]), np.array([[2.0]]), 0.9)
     np.testing.assert_allclose(result, [[-0.2]])
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50))
 def test_normalized(numbers: list[float]) -> None:
-    """Mean 0; deviation 1 unless all are equal; a single number stays."""
+    """The mean is 0, and the deviation 1 unless all are equal. A single number stays."""
     result = normalized(np.array(numbers))
-    np.testing.assert_allclose(result.mean(), 0, atol=1e-3)  # rounding of 1e3 beside the 1e-8
+    np.testing.assert_allclose(result.mean(), 0, atol=1e-3)  # rounding of 1e3 with the 1e-8
     if np.std(numbers) > 1e-3:
         np.testing.assert_allclose(result.std(ddof=1), 1, atol=1e-4)
     assert normalized(np.array([3.0]))[0] == 3.0

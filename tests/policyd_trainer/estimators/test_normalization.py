@@ -13,7 +13,7 @@ from policyd_trainer.estimators.normalization import ObservationScaling, RewardS
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(0, 2**32))
 def test_blocks_merge_exactly(sizes: list[int], seed: int) -> None:
-    """Mean and deviation equal numpy's over everything at once, however it is cut into blocks."""
+    """Mean and deviation equal numpy's over all rows, for any division into blocks."""
     rng = np.random.default_rng(seed)
     blocks = [rng.normal(100.0, 3.0, (size, 2)) for size in sizes]
     moments = RunningMoments.zeros((2,))
@@ -27,7 +27,7 @@ def test_blocks_merge_exactly(sizes: list[int], seed: int) -> None:
 
 
 def test_observation_scaling() -> None:
-    """(x - mean) / std, clipped to 10."""
+    """The result is (x - mean) / std, clipped to 10."""
     moments = RunningMoments.zeros((2,))
     moments.update(np.array([[0.0, 10.0], [2.0, 30.0]]))
     scaled = ObservationScaling.of(moments)(np.array([[2.0, 20.0], [1e9, 0.0]], np.float32))
@@ -35,7 +35,7 @@ def test_observation_scaling() -> None:
 
 
 def test_reward_scaler_against_a_slow_loop() -> None:
-    """Rewards are divided by the deviation of each environment's running discounted return."""
+    """Rewards are divided by the deviation of the running discounted return."""
     rng = np.random.default_rng(0)
     rewards, dones = rng.normal(size=(40, 3)).astype(np.float32), rng.random((40, 3)) < 0.2
     scaler, seen, running = RewardScaler(3, 0.9), [], [0.0, 0.0, 0.0]
@@ -53,7 +53,7 @@ def test_reward_scaler_against_a_slow_loop() -> None:
 
 
 def test_rewards_that_hardly_differ_stay_apart() -> None:
-    """Episodes of one step that all earn about 1: the differences survive the clip."""
+    """In episodes of one step that all earn about 1, differences survive the clip."""
     rng = np.random.default_rng(0)
     rewards = (0.98 + 0.02 * rng.random((50, 4))).astype(np.float32)
     ends = np.ones_like(rewards, bool)
@@ -63,7 +63,7 @@ def test_rewards_that_hardly_differ_stay_apart() -> None:
 
 
 def test_large_blocks_are_taken_in_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The moments are the same however many numbers are taken in at once."""
+    """The moments do not depend on how many numbers are taken in at once."""
     monkeypatch.setattr(normalization, "LARGEST", 10)
     block = np.random.default_rng(0).normal(3.0, 2.0, (31, 4))
     moments = RunningMoments.zeros((4,))
@@ -74,7 +74,7 @@ def test_large_blocks_are_taken_in_by_parts(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_first_rewards_of_all() -> None:
-    """One reward has no deviation and stays as it is. Two that are equal are divided by rms / 5."""
+    """A single reward has no deviation and stays. Two equal ones are divided by rms / 5."""
     one = np.array([[8.0]], np.float32)
     end = np.ones_like(one, bool)
     np.testing.assert_allclose(RewardScaler(1, 0.9).scale(one, end, end), one)
@@ -84,7 +84,7 @@ def test_the_first_rewards_of_all() -> None:
 
 
 def test_a_group_is_scaled_as_one() -> None:
-    """Columns of a group share the moments of all their values; those of none stay as they are."""
+    """Columns of a group share the moments of all their values. Columns without a group stay."""
     block = np.array([[0.0, 10.0, 7.0], [2.0, 30.0, 9.0], [1.0, 5.0, 8.0]])
     moments = RunningMoments.for_rows(np.array([0, 0, -1]))
     moments.update(block)

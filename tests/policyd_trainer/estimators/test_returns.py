@@ -13,7 +13,7 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @st.composite
 def rollouts(draw: st.DrawFn) -> Arrays:
-    """(rewards, dones, values that follow a step), each [T, N]."""
+    """Rewards, dones and the values after each step, [T, N] each."""
     steps, envs = draw(st.integers(1, 12)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     dones = (rng.random((steps, envs)) < draw(st.floats(0, 1))).astype(float)
@@ -21,9 +21,9 @@ def rollouts(draw: st.DrawFn) -> Arrays:
 
 
 def slow_return(rewards: np.ndarray, dones: np.ndarray, final: np.ndarray, gamma: float, t: int) -> float:
-    """sum_k gamma^k r_{t+k} up to the episode's end, plus what follows there.
+    """sum_k gamma^k r_{t+k} up to the episode's end, plus the value that follows.
 
-    One environment, [T].
+    For one environment, [T].
     """
     total, discount = 0.0, 1.0
     for k in range(t, len(rewards)):
@@ -36,7 +36,7 @@ def slow_return(rewards: np.ndarray, dones: np.ndarray, final: np.ndarray, gamma
 
 @given(rollouts(), st.floats(0, 1))
 def test_reward_to_go(arrays: Arrays, gamma: float) -> None:
-    """Reward-to-go equals its definition, whatever the episode boundaries."""
+    """Reward-to-go equals its definition, for all episode boundaries."""
     rewards, dones, final = arrays
     result = reward_to_go(rewards, dones, final, gamma)
     for t, n in np.ndindex(*rewards.shape):
@@ -46,7 +46,7 @@ def test_reward_to_go(arrays: Arrays, gamma: float) -> None:
 
 @given(rollouts(), st.floats(0, 1))
 def test_episode_return_is_the_courses_loop(arrays: Arrays, gamma: float) -> None:
-    """Each step of an episode has the number that the course's loop adds up for it."""
+    """Each step of an episode has the sum that the course's loop computes."""
     rewards, dones, _ = arrays
     result = episode_return(rewards, dones, gamma)
     for n in range(rewards.shape[1]):
@@ -60,7 +60,7 @@ def test_episode_return_is_the_courses_loop(arrays: Arrays, gamma: float) -> Non
 
 
 def test_by_hand() -> None:
-    """Rewards 1, 2, 3 with gamma 0.5: to go 2.75, 3.5, 3; the course's sum 0.5 + 0.5 + 0.375."""
+    """Rewards 1, 2, 3, gamma 0.5: reward-to-go 2.75, 3.5, 3; the course 0.5 + 0.5 + 0.375."""
     rewards, dones = np.array([[1.0], [2.0], [3.0]]), np.array([[0.0], [0.0], [1.0]])
     np.testing.assert_allclose(reward_to_go(rewards, dones, 0 * rewards, 0.5)[:, 0], [2.75, 3.5, 3.0])
     np.testing.assert_allclose(episode_return(rewards, dones, 0.5)[:, 0], [1.375] * 3)

@@ -17,7 +17,7 @@ GAMMA, LAMBDA, RHO_BAR, C_BAR = 0.9, 0.8, 1.2, 0.7
 
 
 class Case:
-    """One random rollout [T, N] of episodes that end anywhere, by termination or truncation."""
+    """A random rollout [T, N] whose episodes end anywhere, by termination or truncation."""
 
     def __init__(self, seed: int, steps: int = 7, n: int = 3) -> None:
         rng = np.random.default_rng(seed)
@@ -25,7 +25,7 @@ class Case:
         self.dones = (rng.random((steps, n)) < 0.3).astype(float)
         terminated = self.dones * (rng.random((steps, n)) < 0.5)
         going_on = self.dones[:-1] == 0
-        self.next_values[:-1][going_on] = self.values[1:][going_on]  # V(s_{t+1}) is the next row's
+        self.next_values[:-1][going_on] = self.values[1:][going_on]  # V(s_{t+1}) is in the next row
         self.next_values *= 1 - terminated
         self.ratios = np.exp(rng.normal(size=(steps, n)))
         self.weights = np.minimum(RHO_BAR, self.ratios)
@@ -34,7 +34,7 @@ class Case:
 
 
 def oracle(case: Case, t: int, column: int) -> float:
-    """v_t as equation 1 has it: V(s_t) + sum_k gamma^(k-t) (prod_{i<k} c_i) rho_k delta_k."""
+    """v_t by the paper's equation 1: V(s_t) + sum_k gamma^(k-t) (prod_{i<k} c_i) rho_k delta_k."""
     total, product = case.values[t, column], 1.0
     for k in range(t, len(case.rewards)):
         total += GAMMA ** (k - t) * product * case.weights[k, column] * case.deltas[k, column]
@@ -46,7 +46,7 @@ def oracle(case: Case, t: int, column: int) -> float:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_targets_are_the_papers_sums(seed: int) -> None:
-    """The recursion gives what the sum over all later steps of the episode gives."""
+    """The recursion equals the sum over all later steps of the episode."""
     case = Case(seed)
     targets = case.values + vtrace(case.deltas, case.weights, case.traces, case.dones, GAMMA)
     expected = [[oracle(case, t, n) for n in range(3)] for t in range(7)]
@@ -55,7 +55,7 @@ def test_targets_are_the_papers_sums(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_advantages_bootstrap_from_the_next_target(seed: int) -> None:
-    """rho_t (r_t + gamma v_{t+1} - V(s_t)); at an episode's last step v_{t+1} is V(s_{t+1})."""
+    """rho_t (r_t + gamma v_{t+1} - V(s_t)), where v_{t+1} is V(s_{t+1}) at an episode's end."""
     case = Case(seed)
     errors = vtrace(case.deltas, case.weights, case.traces, case.dones, GAMMA)
     found = vtrace_advantages(
@@ -71,7 +71,7 @@ def test_advantages_bootstrap_from_the_next_target(seed: int) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_of_a_policys_own_actions_it_is_td_lambda(seed: int) -> None:
-    """With all ratios 1 the errors are GAE's sums: nothing is corrected where nothing is old."""
+    """If all ratios are 1, the errors are GAE's sums, without any correction."""
     case = Case(seed)
     ones = np.ones_like(case.rewards)
     errors = vtrace(case.deltas, ones, LAMBDA * ones, case.dones, GAMMA)
@@ -79,7 +79,7 @@ def test_of_a_policys_own_actions_it_is_td_lambda(seed: int) -> None:
 
 
 def test_an_action_that_the_policy_no_longer_takes_teaches_nothing() -> None:
-    """Ratio 0: neither its own error nor those behind it are passed back."""
+    """With ratio 0, neither its own error nor later ones are passed back."""
     deltas, dones = np.array([[1.0], [2.0], [4.0]]), np.zeros((3, 1))
     weights = np.array([[1.0], [0.0], [1.0]])
     errors = vtrace(deltas, weights, weights, dones, 1.0)

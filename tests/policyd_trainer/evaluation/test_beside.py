@@ -21,13 +21,13 @@ def ranked(training: Training) -> list[tuple[float, int]]:
 
 def trained(run_dir: Path, **settings: str) -> Training:
     training = training_of(configuration(candidates="8", **settings), run_dir)
-    training.evaluator.budget.steps = 8_000  # so that it bounds how much is played
+    training.evaluator.budget.steps = 8_000  # so that it limits how much is played
     training.run()
     return training
 
 
 def test_the_same_candidates_are_kept_as_in_one_process(tmp_path: Path) -> None:
-    """Scores, order and what is left of the budget are those of scoring in between."""
+    """Scores, their order and the rest of the budget are the same as in one process."""
     here, beside = trained(tmp_path / "here"), trained(tmp_path / "beside", score_beside="true")
     assert ranked(beside) == ranked(here)
     assert len(ranked(here)) == 4
@@ -42,7 +42,7 @@ def test_the_same_candidates_are_kept_as_in_one_process(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_scores_what_was_waiting(tmp_path: Path) -> None:
-    """A run that is stopped with candidates in the other process keeps those of a whole run."""
+    """If a run stops while candidates wait, a resumed run keeps those of an uninterrupted one."""
     whole = training_of(configuration(candidates="8"), tmp_path / "whole")
     whole.run()
     config = configuration(candidates="8", score_beside="true")

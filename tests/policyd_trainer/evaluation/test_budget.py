@@ -23,25 +23,25 @@ TESTS = Path(__file__).parents[1]
 
 
 class Told:
-    """Keeps the last progress."""
+    """A reporter that keeps the last progress."""
 
     def __init__(self) -> None:
         self.last = TrainingProgress()
 
     def progress(self, progress: TrainingProgress) -> None:
-        """Keeps it."""
+        """Keeps the progress."""
         self.last = progress
 
     def result(self, result: TrainingResult) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def failure(self, failure: TrainingFailure) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 @pytest.fixture(autouse=True)
 def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An environment that counts, from zero."""
+    """An environment whose counts start from zero."""
     monkeypatch.syspath_prepend(TESTS)
     entry = importlib.import_module("awkward").Counted
     entry.resets = entry.steps = entry.ended = entry.living = entry.most = 0
@@ -57,9 +57,9 @@ def run(tmp_path: Path, told: Told, stop: Any = lambda: False, **settings: Any) 
 
 
 def test_judging_takes_fewer_steps_than_training(tmp_path: Path, counted: Any) -> None:
-    """By default also with many candidates.
+    """That holds by default with many candidates, too.
 
-    Nor do more environments live than in training, beside them.
+    There are also no more environments at once than in training, besides the latter's.
     """
     told = Told()
     run(tmp_path, told)
@@ -71,7 +71,7 @@ def test_judging_takes_fewer_steps_than_training(tmp_path: Path, counted: Any) -
 
 
 def test_the_gate_stays_within_the_budget(tmp_path: Path, counted: Any) -> None:
-    """The second version is compared with the first in what is left of the steps."""
+    """The second version is compared with the first within the rest of the budget."""
     told = Told()
     run(tmp_path, told)
     before = counted.steps
@@ -83,7 +83,7 @@ def test_the_gate_stays_within_the_budget(tmp_path: Path, counted: Any) -> None:
 
 
 def test_a_budget_too_small_for_the_gate_says_so(tmp_path: Path, counted: Any) -> None:
-    """Nothing is compared, the champion stays, and the verdict says how many steps it needs."""
+    """Nothing is compared, the champion stays, and the verdict says how many steps are needed."""
     run(tmp_path, Told())
     before = counted.steps
     (tmp_path / "run").rename(tmp_path / "first")
@@ -105,21 +105,21 @@ def test_selection_and_evaluation_leave_room_for_the_gate(tmp_path: Path) -> Non
 
 
 def test_the_evaluation_that_was_asked_for_is_played(tmp_path: Path) -> None:
-    """As many episodes as the caller set, whatever they take."""
+    """As many episodes are played as the caller set, however many steps they take."""
     result = run(tmp_path, Told(), evaluation_episodes=60, total_timesteps=400)
     assert result.evaluation.greedy.episodes == result.evaluation.sampled.episodes == 60
 
 
 def test_a_stop_is_noticed_in_the_evaluation(tmp_path: Path, counted: Any) -> None:
-    """At the next step, not at the next phase."""
+    """The run stops at the next step, instead of the next phase."""
     told = Told()
     with pytest.raises(Stopped):
         run(tmp_path, told, lambda: told.last.phase == TrainingProgress.EVALUATING, candidates=1)
-    assert counted.steps <= 4096 + 4  # not one step in each environment
+    assert counted.steps <= 4096 + 4  # less than one step in each environment
 
 
 def test_episodes_within_a_budget() -> None:
-    """What is left of the part that may be spent, divided among the runs."""
+    """The rest of the allowed share is divided among the runs."""
     budget = Budget(steps=1000, length=10.0)
     assert budget.episodes(100, runs=2, until=0.5) == 25
     budget.step(300)
@@ -131,7 +131,7 @@ def test_episodes_within_a_budget() -> None:
 
 
 def test_the_gate_that_was_asked_for_stays() -> None:
-    """Other episodes than the defaults are not cut."""
+    """A number of episodes other than the default is not cut."""
     small = Budget(steps=100, length=10.0)
     assert within(Gate.of(GateConfig()), small).looks == (FEWEST,)
     asked = Gate.of(GateConfig(block_episodes=30, max_episodes=90))

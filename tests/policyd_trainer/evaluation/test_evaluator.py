@@ -34,9 +34,9 @@ def fresh(evaluator: Evaluator, env_steps: int = 0) -> Snapshot:
 
 
 def test_episodes_are_those_of_their_seeds() -> None:
-    """Greedy return i is what gymnasium.make and reset(seed=first + i) give.
+    """Greedy return i equals that of gymnasium.make and reset(seed=first + i).
 
-    Action by action.
+    The actions are equal, too.
     """
     evaluator = evaluator_of(configuration())
     snapshot = fresh(evaluator)
@@ -86,10 +86,10 @@ def test_visited_states_are_of_whole_episodes_and_of_all() -> None:
 
 
 def test_the_better_policy_is_chosen() -> None:
-    """Of a policy that balances and one that falls, the first is chosen, whichever came last."""
+    """Of a policy that balances and one that falls, the first is chosen, in any order."""
     evaluator = evaluator_of(configuration(selection_episodes="5", hidden_sizes="[]"))
     flat = np.zeros(10, np.float32)
-    flat[4:8] = [0.0, 0.5, 5.0, 5.0]  # push to where the pole falls
+    flat[4:8] = [0.0, 0.5, 5.0, 5.0]  # push in the direction in which the pole falls
     good, bad = Snapshot(1, flat, None, None), Snapshot(2, -flat, None, None)
     selection = Selection()
     for snapshot in (good, bad):
@@ -102,7 +102,7 @@ def test_the_better_policy_is_chosen() -> None:
 
 
 def test_the_best_of_many_survives_every_round() -> None:
-    """Wherever the policy that balances stands among those that fall, the rounds leave it over."""
+    """The policy that balances survives all rounds, at any place among those that fall."""
     evaluator = evaluator_of(configuration(selection_episodes="5", hidden_sizes="[]"))
     flat = np.zeros(10, np.float32)
     flat[4:8] = [0.0, 0.5, 5.0, 5.0]
@@ -114,14 +114,14 @@ def test_the_best_of_many_survives_every_round() -> None:
 
 
 def _balancing() -> np.ndarray:
-    """So sure of the way in which the pole falls that sampled episodes return 500, too."""
+    """A policy that is so certain that sampled episodes return 500, too."""
     flat = np.zeros(10, np.float32)
     flat[4:8] = [20.0, 40.0, 400.0, 100.0]
     return flat
 
 
 class Counting(Evaluator):
-    """Counts the modes that are played."""
+    """Counts how many modes are played."""
 
     played = 0
 
@@ -131,9 +131,9 @@ class Counting(Evaluator):
 
 
 def test_candidates_that_cannot_win_end_early() -> None:
-    """One mode below what is needed decides.
+    """A mode below the needed score is enough to reject.
 
-    The best possible return leaves nothing to find out.
+    After the best possible return nothing more is played.
     """
     config = configuration(selection_episodes="5", hidden_sizes="[]")
     info = inspect(config)
@@ -150,7 +150,7 @@ def test_candidates_that_cannot_win_end_early() -> None:
 
 
 def test_only_the_best_are_kept() -> None:
-    """The selection holds a few candidates, best first; of equals the later one."""
+    """The selection has a few candidates, best first. Of equal scores it keeps the later one."""
     evaluator = evaluator_of(configuration())
     selection = Selection()
     for step in range(10):
@@ -166,7 +166,7 @@ def evaluator_of_misbehaving(kind: str) -> Evaluator:
 
 @pytest.mark.parametrize("kind", ["nan_observation", "raise"])
 def test_misbehaving_environments(kind: str) -> None:
-    """What an environment breaks in evaluation is an error, as in training."""
+    """An environment that fails in the evaluation is an error, as in training."""
     evaluator = evaluator_of_misbehaving(kind)
 
     def until_its_fifth_step() -> None:
@@ -178,7 +178,7 @@ def test_misbehaving_environments(kind: str) -> None:
 
 
 def test_endless_episodes() -> None:
-    """A candidate whose episodes do not end is not kept; what is to be exported has to end."""
+    """A candidate whose episodes do not end is not kept. The exported policy's must end."""
     evaluator = evaluator_of_misbehaving("endless")
     selection = Selection()
     selection.offer(evaluator.score(fresh(evaluator), "selection", 10), fresh(evaluator))

@@ -16,7 +16,7 @@ def played(returns: list[float]) -> EpisodeStats:
 
 @pytest.mark.parametrize("episodes", [2, 5, 21, 100, 1001])
 def test_interval_covers_at_least_students(episodes: int) -> None:
-    """The interval is Student's at 95%, or a little wider between the tabled degrees of freedom."""
+    """The interval is Student's at 95%, or slightly wider between the tabled degrees of freedom."""
     returns = np.random.default_rng(episodes).normal(size=episodes).tolist()
     figures = return_figures(played(returns))
     low, high = stats.t.interval(0.95, episodes - 1, np.mean(returns), stats.sem(returns))
@@ -26,13 +26,13 @@ def test_interval_covers_at_least_students(episodes: int) -> None:
 
 
 def test_table_is_students() -> None:
-    """Every tabled quantile is Student's."""
+    """Every quantile in the table is Student's."""
     for freedom, quantile in STUDENT_T.items():
         np.testing.assert_allclose(quantile, stats.t.ppf(0.975, freedom), atol=6e-4)
 
 
 def test_by_hand() -> None:
-    """Returns 1 and 3: mean 2, deviation sqrt 2, lengths' mean 3."""
+    """For returns 1 and 3 the mean is 2, the deviation sqrt 2, and the lengths' mean 3."""
     figures = return_figures(played([1.0, 3.0]))
     assert (figures.episodes, figures.mean, figures.mean_length) == (2, 2.0, 3.0)
     np.testing.assert_allclose(figures.std, np.sqrt(2))
@@ -40,7 +40,7 @@ def test_by_hand() -> None:
 
 
 def test_purposes_have_their_own_seeds() -> None:
-    """Seeds follow from the run's seed and the purpose, and lie far apart."""
+    """Seeds follow from the run's seed and the purpose, and are far apart."""
     seeds = sorted(
         first_seed(run, purpose) for run in range(5) for purpose in ("selection", "rescoring", "evaluation")
     )

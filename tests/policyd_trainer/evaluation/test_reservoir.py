@@ -11,7 +11,7 @@ from policyd_trainer.evaluation.reservoir import Reservoir
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 30))
 def test_it_keeps_what_was_offered_once(sizes: list[int], capacity: int) -> None:
-    """As many rows as fit, each one of those offered, none twice."""
+    """It keeps as many rows as fit. Each was offered, and none is there twice."""
     reservoir = Reservoir(capacity, 0)
     rows = np.arange(sum(sizes), dtype=np.float32)[:, None]
     for block in np.split(rows, np.cumsum(sizes)[:-1]):
@@ -21,7 +21,7 @@ def test_it_keeps_what_was_offered_once(sizes: list[int], capacity: int) -> None
 
 
 def test_every_row_has_the_same_chance() -> None:
-    """Over 2,000 samples of 10 in 100, each row is kept 200 times, within five standard errors."""
+    """Over 2,000 samples of 10 in 100, each row is kept 200 times within five standard errors."""
     counts = np.zeros(100)
     for seed in range(2000):
         reservoir = Reservoir(10, seed)

@@ -10,13 +10,13 @@ from policy_api.v1 import experience_pb2 as pb
 from policyd_trainer.experience.held_out import is_held_out
 from tests.policyd_trainer.experience.world import POLICY, SPACES, World
 
-SHARE = 0.5  # of the episodes that are kept apart
-LOW, HIGH = -1.0, 5.0  # neither around 0 nor of the length 2: units matter
-SEEN = np.array([0.5, -0.5], "<f4")  # always
+SHARE = 0.5  # share of the episodes that are kept apart
+LOW, HIGH = -1.0, 5.0  # neither symmetric around 0 nor of length 2, so that units matter
+SEEN = np.array([0.5, -0.5], "<f4")  # the only observation
 
 
 class BoxWorld(World):
-    """A bandit with one number as its action: the nearer to the upper bound, the more it wins."""
+    """A bandit with one number as its action. Actions near the upper bound win more."""
 
     spaces = training_pb2.Spaces(
         observation=SPACES.observation,
@@ -26,16 +26,17 @@ class BoxWorld(World):
     )
 
     def moments(self) -> tuple[float, float]:
-        """Mean and deviation of the champion's action; with tanh before it is squashed."""
+        """Mean and deviation of the champion's action; with tanh, before the squash."""
         session = onnxruntime.InferenceSession(self.repository.read_model(POLICY, self.champion()))
         mean, std = session.run(["action_mean", "action_std"], {"observations": SEEN[None]})
         return float(np.asarray(mean)[0, 0]), float(np.asarray(std)[0, 0])
 
     def play_box(self, episodes: int, squash: str, *, learned: float = 1.0, wider: float = 1.0) -> None:
-        """Clients act with the champion's distribution, and report what the action is worth.
+        """Clients act with the champion's distribution, and report the action's reward.
 
-        `learned`: sign of the reward in episodes that the job learns from; those that are kept
-        apart tell the truth. `wider`: deviations of the draws over those that are recorded.
+        `learned` is the sign of the reward in episodes that the job learns from. Those that are
+        kept apart have the true reward. `wider` is the deviation of the draws, divided by the
+        recorded one.
         """
         mean, std = self.moments()
         for _ in range(episodes):

@@ -35,9 +35,9 @@ def sequence(rng: np.random.Generator, length: int, *, terminated: bool) -> Sequ
 
 @pytest.mark.parametrize("seed", range(5))
 def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
-    """GAE by its recursion, sequence by sequence.
+    """The targets are GAE by its recursion, sequence by sequence.
 
-    A terminated one is worth 0 after its end, a cut one V.
+    After its end a terminated sequence has value 0, and a truncated one V.
     """
     rng = np.random.default_rng(seed)
     made = [sequence(rng, length, terminated=bool(length % 2)) for length in (3, 1, 6, 2)]
@@ -53,7 +53,7 @@ def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
             delta = one.rewards[t] + 0.9 * successors[t] - values[t]
             advantage = delta + 0.9 * 0.8 * advantage
             expected[t, column] = (one.observations[t], advantage, one.log_probs[t], advantage + values[t])
-    order = sorted(expected)  # the batch is flat, time first
+    order = sorted(expected)  # the batch is flat, with time first
     assert len(batch) == len(order)
     for place, key in enumerate(order):
         observation, advantage, log_prob, target = expected[key]
@@ -66,7 +66,7 @@ def test_targets_and_probabilities_are_each_sequences_own(seed: int) -> None:
 
 
 def test_a_step_counts_by_how_probable_it_is_now() -> None:
-    """Advantages times the truncated ratio; the update is clipped against the newest policy."""
+    """Advantages have the truncated ratio; the update is clipped against the newest policy."""
     made = [sequence(np.random.default_rng(1), length, terminated=True) for length in (3, 2)]
     learner = build_learner(CONFIG, network_specs(CONFIG, 3, Categorical(2)), Categorical(2), "cpu")
     rollout = rollout_of(made)

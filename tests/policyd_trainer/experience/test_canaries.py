@@ -16,13 +16,13 @@ from tests.policyd_trainer.experience.world import POLICY, World
 
 
 class Trainer:
-    """Starts the same job again and again, as a trainer does that finds it in its table."""
+    """Starts the same job again and again, like a trainer that finds it in its table."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
 
     def learn(self, batches: int) -> ContinuousJob:
-        """A process that learns so many batches and then ends."""
+        """Runs a process that learns `batches` batches and then ends."""
         self.world.play(64 * batches)
         promotion = Promotion(promote=False)  # people promote, by canaries
         return self.world.learn(self.world.job(run_dir=self.folder, promotion=promotion), batches)
@@ -30,7 +30,7 @@ class Trainer:
 
 @pytest.fixture
 def trainer(world: World, tmp_path: Path) -> Trainer:
-    """It has published versions 2, 3 and 4; version 2 is a canary of champion 1."""
+    """It has published versions 2, 3 and 4. Version 2 is a canary of champion 1."""
     trainer = Trainer(world, tmp_path / "run")
     trainer.learn(3)
 
@@ -46,7 +46,7 @@ def trainer(world: World, tmp_path: Path) -> Trainer:
 
 
 def test_a_restart_changes_nothing_of_the_canary(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job learns on from its checkpoint, and its tidying spares the canary's version."""
+    """The job resumes from its checkpoint, and pruning keeps the canary's version."""
     before, repository = trainer.world.repository.traffic(POLICY), trainer.world.repository
     job = trainer.learn(1)
     assert (job.state.version, job.state.batches, job.state.newest) == (1, 4, 5)
@@ -57,7 +57,7 @@ def test_a_restart_changes_nothing_of_the_canary(trainer: Trainer, monkeypatch: 
 
 
 def test_a_canary_that_was_promoted_meanwhile_is_learned_on_from(trainer: Trainer) -> None:
-    """The trainer was away when the server ended the canary: the next version stems from it."""
+    """The trainer was away when the canary was promoted. The next version stems from it."""
     repository = trainer.world.repository
     repository.set_alias(POLICY, "champion", 2, actor="canary", reason="better")
     repository.change_traffic(POLICY, lambda state: traffic.canary_ended(state, Canary.PROMOTED, "better"))

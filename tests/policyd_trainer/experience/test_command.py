@@ -14,7 +14,7 @@ from tests.policyd_trainer.experience.world import POLICY, World
 
 
 def command(world: World, *settings: str) -> list[str]:
-    """The command line, with progress for machines."""
+    """The command line, with JSON progress."""
     words = [sys.executable, "-m", "policyd_trainer", "learn", "--policy", POLICY, "--progress", "json"]
     words += ["--repository", str(world.root)]
     for setting in settings:
@@ -23,7 +23,7 @@ def command(world: World, *settings: str) -> list[str]:
 
 
 def test_sigterm_ends_it_between_two_batches(world: World) -> None:
-    """While it waits for episodes: exit code 143, and the version of the batch before is told."""
+    """While it waits for episodes, SIGTERM gives exit code 143 and the last batch's version."""
     world.play(64)
     with subprocess.Popen(command(world, "batch_steps=64"), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -47,7 +47,7 @@ def test_sigterm_ends_it_between_two_batches(world: World) -> None:
     ],
 )
 def test_a_wrong_setting_is_named(world: World, setting: str, message: str) -> None:
-    """A failure names it, and the exit code is 1."""
+    """The failure names the setting, and the exit code is 1."""
     words = [*command(world, setting), "--algorithm", "reinforce"]
     ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
     assert ended.returncode == 1

@@ -17,7 +17,7 @@ SHARE = 0.5
 def learned(
     world: World, evidence: str, batches: int = 3, **play: object
 ) -> tuple[ContinuousJob, GateVerdict]:
-    """A job that has published one version, and what was decided of it."""
+    """A job that has published one version, and the verdict about it."""
     own = {"evidence": evidence, "held_out": SHARE, "publish_every": batches, "batch_steps": 96}
     job = world.job(own=own, learning_rate="0.02", n_epochs="4")
     world.learn(job, 0)  # publishes an untrained version
@@ -30,7 +30,7 @@ def learned(
 
 
 def test_better_is_promoted(world: World) -> None:
-    """The verdict has the interval; the alias's history has the reason."""
+    """The verdict has the interval. The alias's history has the reason."""
     before = world
     job, verdict = learned(before, "keep")
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_BETTER, True)
@@ -43,7 +43,7 @@ def test_better_is_promoted(world: World) -> None:
 
 
 def test_worse_keeps_the_champion(world: World) -> None:
-    """What was learned from upside-down rewards is worse on the episodes that were kept apart."""
+    """A version learned from reversed rewards is worse on the episodes that were kept apart."""
 
     def reward(episode: str, arm: int) -> float:
         return ARMS[arm] if is_held_out(episode, SHARE) else 1 - ARMS[arm]
@@ -56,7 +56,7 @@ def test_worse_keeps_the_champion(world: World) -> None:
 
 @pytest.mark.parametrize(("evidence", "champion"), [("promote", 2), ("keep", 1)])
 def test_what_cannot_be_told_follows_the_setting(world: World, evidence: str, champion: int) -> None:
-    """Probabilities that were not those of the draws tell nothing; the verdict says so."""
+    """With probabilities that were not those of the draws there is no verdict, and it says so."""
     _, verdict = learned(world, evidence, drawn=(0.8, 0.1, 0.1))
     assert verdict.outcome == GateVerdict.OUTCOME_CANNOT_TELL
     assert verdict.promote is (evidence == "promote")
@@ -65,7 +65,7 @@ def test_what_cannot_be_told_follows_the_setting(world: World, evidence: str, ch
 
 
 def test_episodes_that_are_kept_apart_are_never_learned_from(world: World) -> None:
-    """About half of them here, by their names; the job counts them."""
+    """Here these are about half, chosen by their names. The job counts them."""
     own = {"evidence": "keep", "held_out": SHARE}
     job = world.job(own=own)
     world.learn(job, 0)
@@ -82,7 +82,7 @@ def test_episodes_that_are_kept_apart_are_never_learned_from(world: World) -> No
 
 
 def test_two_gates_are_refused() -> None:
-    """With an environment the gate plays it."""
+    """If there is an environment, the gate plays it, so no second gate is allowed."""
     with pytest.raises(InvalidArgument, match="settings\\[evidence\\]"):
         check_gate(LearnConfig(evidence="keep"), "CartPole-v1")
     check_gate(LearnConfig(evidence="keep"), "")

@@ -28,9 +28,9 @@ def world(tmp_path: Path) -> Iterator[BoxWorld]:
 
 
 def judged(world: BoxWorld, kind: str, **play: float) -> GateVerdict:
-    """What is decided of the version that the job learns from so many batches."""
+    """The verdict about the version that the job learns from `batches` batches."""
     own = {"evidence": "keep", "held_out": SHARE, "publish_every": BATCHES, "batch_steps": BATCH_STEPS}
-    own["correction"] = "clip"  # so many batches of one version's episodes: it stays near that version
+    own["correction"] = "clip"  # many batches of one version's episodes: the policy stays near that version
     settings = {"learning_rate": "0.001", "n_epochs": "4", "minibatch_size": "null", **SETTINGS[kind]}
     job = world.job(own=own, **settings)  # type: ignore[arg-type]
     world.learn(job, 0)  # publishes an untrained version
@@ -43,7 +43,7 @@ def judged(world: BoxWorld, kind: str, **play: float) -> GateVerdict:
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_better_is_promoted(world: BoxWorld, kind: str) -> None:
-    """Densities of both versions are in the same unit, whatever the bounds are."""
+    """The densities of both versions have the same unit, for any bounds."""
     verdict = judged(world, kind)
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_BETTER, True), verdict.explanation
     assert 0 < verdict.difference.low < verdict.difference.mean < 1
@@ -52,7 +52,7 @@ def test_better_is_promoted(world: BoxWorld, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_worse_keeps_the_champion(world: BoxWorld, kind: str) -> None:
-    """What was learned from upside-down rewards is worse on the episodes that were kept apart."""
+    """A version learned from reversed rewards is worse on the episodes that were kept apart."""
     verdict = judged(world, kind, learned=-1.0)
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_WORSE, False), verdict.explanation
     assert verdict.difference.high < 0
@@ -61,7 +61,7 @@ def test_worse_keeps_the_champion(world: BoxWorld, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_wrong_densities_tell_nothing(world: BoxWorld, kind: str) -> None:
-    """Actions that were drawn with another deviation than the recorded one."""
+    """Actions were drawn with another deviation than the recorded one, so there is no verdict."""
     verdict = judged(world, kind, wider=1.6)
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_CANNOT_TELL, False)
     assert "are not those that the actions were drawn with" in verdict.explanation

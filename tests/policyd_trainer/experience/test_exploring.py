@@ -10,7 +10,7 @@ HALF = (HIGH - LOW) / 2
 
 
 def test_observations_that_are_alike_end_no_exploration(tmp_path: Path) -> None:
-    """Their features are 0 once they are scaled; the deviation must not depend on them."""
+    """Scaled, such observations have features of 0. The deviation must not depend on these."""
     with BoxWorld.at(tmp_path / "repository") as world:
         assert isinstance(world, BoxWorld)
         job = world.job()
@@ -22,4 +22,4 @@ def test_observations_that_are_alike_end_no_exploration(tmp_path: Path) -> None:
         mean, deviation = world.moments()
         assert world.champion() == 5
         assert deviation > 0.3 * HALF
-        assert mean > first  # where it wins more
+        assert mean > first  # where the reward is higher

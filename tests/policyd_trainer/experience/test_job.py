@@ -29,7 +29,7 @@ BEST = 0.99 * max(ARMS)
 
 
 class Killed(Exception):
-    """Stands for kill -9: the job ends at once, wherever it is."""
+    """Raised in place of kill -9: the job ends at once, wherever it is."""
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ class Killed(Exception):
 def test_a_bandit_is_learned_to_within_a_hundredth_of_its_optimum(
     world: World, algorithm: str, correction: str
 ) -> None:
-    """The expected reward of the last version is at least 99% of the best arm's."""
+    """The last version's expected reward is at least 99% of the best arm's."""
     job = world.job(algorithm=algorithm, own={"correction": correction}, learning_rate="0.02", n_epochs="4")
     for _ in range(60):
         world.play(64)
@@ -53,7 +53,7 @@ def test_a_bandit_is_learned_to_within_a_hundredth_of_its_optimum(
 
 
 def test_a_job_that_starts_again_learns_from_nothing_twice(world: World) -> None:
-    """It goes on behind the last version's position: the steps add up to what was played."""
+    """It resumes after the last version's position. The sum of the steps is what was played."""
     world.play(64)
     world.learn(world.job())
     world.play(64)
@@ -67,9 +67,9 @@ def test_a_job_that_starts_again_learns_from_nothing_twice(world: World) -> None
 
 @pytest.mark.parametrize("moment", range(2, 7))
 def test_a_killed_job_counts_each_episode_once(world: World, tmp_path: Path, moment: int) -> None:
-    """Killed at one report or another and started again.
+    """The job is killed at one report or another and started again.
 
-    The weights are those of a job that lived.
+    Its weights are those of a job without a kill.
     """
 
     def die(_: TrainingProgress) -> None:
@@ -91,9 +91,9 @@ def test_a_killed_job_counts_each_episode_once(world: World, tmp_path: Path, mom
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_a_killed_job_goes_on_with_the_same_weights(tmp_path: Path, algorithm: str) -> None:
-    """With a checkpoint the optimiser goes on, too.
+    """With a checkpoint the optimiser's state is kept, too.
 
-    Three batches give the same model, killed or not.
+    Three batches give the same model with and without a kill.
     """
     models = []
     for name, lives in (("whole", (3,)), ("killed", (1, 1, 1))):
@@ -107,7 +107,7 @@ def test_a_killed_job_goes_on_with_the_same_weights(tmp_path: Path, algorithm: s
 
 
 def test_the_operators_rollback_is_taken_up(world: World) -> None:
-    """The alias was moved: the job publishes nothing over it and learns on from that version."""
+    """If the alias was moved, the job publishes nothing over it and goes on from that version."""
     job = world.job()
     world.play(64)
     world.learn(job)
@@ -121,9 +121,9 @@ def test_the_operators_rollback_is_taken_up(world: World) -> None:
 
 
 def test_what_is_too_old_is_dropped_and_counted(world: World) -> None:
-    """Episodes by version 1, when the alias has named three since and a lag of 2 is allowed.
+    """Version 1's episodes are too old if the alias has named three since, with a lag of 2.
 
-    By length.
+    They are counted by length.
     """
     world.configure(max_version_lag=2)
     job = world.job()
@@ -138,7 +138,7 @@ def test_what_is_too_old_is_dropped_and_counted(world: World) -> None:
 
 
 def test_versions_that_nobody_acted_with_make_nothing_older(world: World) -> None:
-    """Without promotion five versions come and go: the champion's episodes are as new as ever."""
+    """Without promotion five versions are published, but the champion's episodes are no older."""
     world.configure(max_version_lag=2)
     job = world.job(promotion=Promotion(promote=False))
     for _ in range(5):
@@ -149,7 +149,7 @@ def test_versions_that_nobody_acted_with_make_nothing_older(world: World) -> Non
 
 
 def test_one_callers_share_is_the_policys_own_rule(world: World) -> None:
-    """Of 48 episodes by one caller beside 16 by another, a share of one half keeps 16."""
+    """Of 48 episodes by one caller and 16 by another, a share of one half keeps 16."""
     world.configure(max_caller_share=0.5)
     world.play(48, caller="flood")
     world.play(16, caller="honest")
@@ -158,7 +158,7 @@ def test_one_callers_share_is_the_policys_own_rule(world: World) -> None:
 
 
 def test_a_policy_that_may_not_be_learned_waits(world: World) -> None:
-    """In mode RECORD nothing is read; once the mode is LEARN the job goes on."""
+    """In mode RECORD nothing is read. With mode LEARN the job goes on."""
     world.configure(mode=pb.ExperienceConfig.RECORD)
     world.play(64)
     looks = []
@@ -177,7 +177,7 @@ def test_a_policy_that_may_not_be_learned_waits(world: World) -> None:
 
 
 def test_observations_that_were_forgotten_are_dropped(world: World) -> None:
-    """A job that lost its position does not learn from the zeros that are left of them."""
+    """A job that lost its position does not learn from the zeros that replace them."""
     world.play(64)
     job = world.learn(world.job())
     world.log.forget_observations(type(job.state.position)(), job.state.position)
@@ -191,7 +191,7 @@ def test_observations_that_were_forgotten_are_dropped(world: World) -> None:
 def test_a_job_with_an_end_says_how_far_it_is(world: World) -> None:
     """`max_steps` ends it with a result.
 
-    Without them there is neither a fraction nor an estimate.
+    Without it there is neither a fraction nor an estimate.
     """
     told = Told()
     world.play(192)
@@ -207,14 +207,14 @@ def test_a_job_with_an_end_says_how_far_it_is(world: World) -> None:
 
 
 def test_a_version_every_so_many_batches(world: World) -> None:
-    """publish_every bounds the age of what clients act with: four batches, two versions."""
+    """publish_every limits the age of what clients act with: four batches, two versions."""
     world.play(64 * 4)
     job = world.learn(world.job(own={"publish_every": 2}), 4)
     assert (job.state.batches, job.state.versions, world.champion()) == (4, 2, 3)
 
 
 def test_a_policy_without_a_version_or_spaces_is_refused(tmp_path: Path) -> None:
-    """There are no weights to begin with, and nothing says which would fit."""
+    """There are no weights to start from, and nothing says which would fit."""
     clock = LearningClock(Told(), None)
     repository = ModelRepository(tmp_path)
     job = ContinuousJob(
@@ -225,7 +225,7 @@ def test_a_policy_without_a_version_or_spaces_is_refused(tmp_path: Path) -> None
 
 
 def test_a_second_job_of_the_policy_is_refused(world: World) -> None:
-    """Two learners would take each other's versions for an operator's."""
+    """Two learners would mistake each other's promotions for an operator's."""
     with (
         locked(world.experience / "learned" / f".{POLICY}.lock"),
         pytest.raises(FailedPrecondition, match="another job learns bandit"),

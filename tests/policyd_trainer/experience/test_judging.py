@@ -37,7 +37,7 @@ SPACES = Spaces(
 
 
 class CartPoleWorld:
-    """Clients that play CartPole at random, and jobs whose trainer has it, too."""
+    """Clients that play CartPole at random, and jobs whose trainer has CartPole, too."""
 
     def __init__(self, root: Path) -> None:
         self.repository, self.experience = ModelRepository(root), root / "experience"
@@ -47,7 +47,7 @@ class CartPoleWorld:
         self.told = Told()
 
     def play(self, episodes: int) -> None:
-        """Both actions are as likely, as an untrained version has it, about."""
+        """Both actions have about the same probability, as in an untrained version."""
         env, rng = gym.make("CartPole-v1"), np.random.default_rng(0)
         for number in range(episodes):
             observation, _ = env.reset(seed=number)
@@ -64,7 +64,7 @@ class CartPoleWorld:
         env.close()
 
     def learn(self, batches: int, criterion: GateConfig.Criterion.ValueType, env_id: str) -> ContinuousJob:
-        """A job that has learned from so many batches."""
+        """A job that has learned from `batches` batches."""
         promotion = Promotion(promote=True, gate=Gate.of(GateConfig(criterion=criterion)))
         options = JobOptions(POLICY, promotion, QUICK, env_id=env_id, spaces=SPACES)
         job = ContinuousJob(
@@ -91,7 +91,7 @@ def world(tmp_path: Path) -> Iterator[CartPoleWorld]:
 def test_the_alias_follows_the_verdict(
     world: CartPoleWorld, criterion: GateConfig.Criterion.ValueType
 ) -> None:
-    """Each version has its evaluation and verdict; the champion is the last that was promoted."""
+    """Each version has its evaluation and verdict. The champion is the last one promoted."""
     world.play(20)
     job = world.learn(2, criterion, "CartPole-v1")
     champion = 1
@@ -110,6 +110,6 @@ def test_the_alias_follows_the_verdict(
 
 
 def test_an_environment_with_other_spaces_is_refused(world: CartPoleWorld) -> None:
-    """It could not play the policy at all."""
+    """Such an environment could not play the policy."""
     with pytest.raises(FailedPrecondition, match="Acrobot-v1 has other spaces than the policy cartpole"):
         world.learn(1, GateConfig.BETTER, "Acrobot-v1")

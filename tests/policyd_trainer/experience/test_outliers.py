@@ -14,14 +14,14 @@ HONEST = HONEST.astype(np.float32)
 
 
 def std_of(rows: np.ndarray) -> np.ndarray:
-    """As the scaling gets it."""
+    """The standard deviation that the scaling uses."""
     moments = RunningMoments.zeros(rows.shape[1:])
     moments.update(within_reach(rows))
     return moments.std
 
 
 def test_ordinary_observations_stay_as_they_are() -> None:
-    """Normals, flags that are seldom set, constants, and nothing."""
+    """Normal numbers, flags that are seldom set, constants and no rows are not changed."""
     flags = (RNG.random((2000, 1)) < 0.02).astype(np.float32)
     rows = np.concatenate((HONEST, flags, np.full_like(flags, 7e5)), axis=1)
     assert np.array_equal(within_reach(rows), rows)
@@ -32,7 +32,7 @@ def test_ordinary_observations_stay_as_they_are() -> None:
 @pytest.mark.parametrize("claim", [1e3, 1e30, -3e38])
 @pytest.mark.parametrize("both_sides", [False, True])
 def test_a_tenth_of_absurd_observations_is_bounded(claim: float, both_sides: bool) -> None:
-    """The deviation grows to at most 5 times what it is; the mean moves by less than 2 of it."""
+    """The deviation grows 5 times at most, and the mean moves by less than 2 deviations."""
     rows = HONEST.copy()
     rows[::10] = claim
     if both_sides:
@@ -43,7 +43,7 @@ def test_a_tenth_of_absurd_observations_is_bounded(claim: float, both_sides: boo
 
 
 def test_images_are_looked_at_in_part() -> None:
-    """Quantiles of some rows decide for all of them."""
+    """The quantiles of some rows decide for all."""
     rows = RNG.random((400, 6000)).astype(np.float32)
     rows[7] = 1e30
     assert within_reach(rows).max() < 10

@@ -16,9 +16,9 @@ from tests.policyd_trainer.experience.world import POLICY, World
 
 @pytest.fixture
 def learned(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Versions 2 to 9 by a job, on top of 1, which is no job's.
+    """Versions 2 to 9 are by a job; 1 is not.
 
-    All of them older than a minute, it seems.
+    They all appear to be older than a minute.
     """
     monkeypatch.setattr(pruning, "YOUNG", timedelta(0))
     job = world.job()
@@ -29,9 +29,9 @@ def learned(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_what_nobody_needs_is_removed(learned: World) -> None:
-    """Kept: what an alias names, the newest, what one of the last changes named.
+    """Kept are versions that an alias or a recent change names, and the newest ones.
 
-    And what no job learned.
+    Versions of no job are kept, too.
     """
     repository = learned.repository
     repository.set_alias(POLICY, "canary", 3, actor="operator", reason="")
@@ -43,10 +43,7 @@ def test_what_nobody_needs_is_removed(learned: World) -> None:
 
 
 def test_what_acted_in_an_episode_to_come_stays(learned: World) -> None:
-    """Sealed ones behind the learner's position.
-
-    And those that are open in the server's journal.
-    """
+    """The episode may be sealed and after the learner's position, or open in the journal."""
     recorder = Recorder(learned.experience)
     step = pb.RecordedStep(step=0, version=4)
     recorder.decide(pb.DecisionRecord(policy=POLICY, episode_id="open", step=step))
@@ -61,7 +58,7 @@ def test_what_acted_in_an_episode_to_come_stays(learned: World) -> None:
 
 
 def test_what_is_young_stays(learned: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server may be about to load it."""
+    """A young version stays, because a server may be about to load it."""
     monkeypatch.setattr(pruning, "YOUNG", timedelta(minutes=5))
     assert prune(learned.repository, learned.experience, POLICY, Position(99, 0), keep=1) == []
 

@@ -15,12 +15,12 @@ from policyd_trainer.experience.rules import PolicyRules, Rules, ages
 
 
 def test_a_policy_without_a_configuration_is_not_learned(tmp_path: Path) -> None:
-    """Nobody allowed it. The lag is 16 versions, and nobody's share is capped."""
+    """Nobody has allowed it. The lag is 16 versions, and no share is limited."""
     assert PolicyRules(tmp_path, "p").now == Rules(False, 16, 0, 0)
 
 
 def test_a_change_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration is read again once it is old."""
+    """The configuration is read again when it is old."""
     monkeypatch.setattr(rules, "SECONDS", 0.0)
     current = PolicyRules(tmp_path, "p")
     assert not current.now.may_learn
@@ -32,7 +32,7 @@ def test_a_change_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_age_counts_what_the_alias_named_since() -> None:
-    """The gate refused versions 2 and 4: version 1 is two champions old, not four versions."""
+    """The gate refused versions 2 and 4: version 1 is two champions old, and not four versions."""
     state = AliasState("p")
     for version in (1, 3, 5):
         state = with_set(state, "champion", version, actor="", reason="")

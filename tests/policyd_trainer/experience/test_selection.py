@@ -21,9 +21,9 @@ def candidate(caller: str, steps: int, subject: str = "s") -> Candidate:
     share=st.floats(0.05, 0.9),
 )
 def test_nobody_has_more_than_its_share(episodes: list[tuple[str, int]], share: float) -> None:
-    """Of the steps that others have, a caller keeps at most share / (1 - share).
+    """A caller keeps at most share / (1 - share) times the steps of all others.
 
-    What goes is counted.
+    What is dropped is counted.
     """
     dropped = Dropped()
     candidates = [candidate(caller, steps) for caller, steps in episodes]
@@ -40,7 +40,7 @@ def test_nobody_has_more_than_its_share(episodes: list[tuple[str, int]], share: 
 
 
 def test_a_flood_by_one_caller_is_cut() -> None:
-    """Of 900 steps by one caller a share of a tenth keeps 11 at most, beside the others' 100."""
+    """Of 900 steps by one caller, a share of a tenth keeps at most 11 beside the others' 100."""
     dropped = Dropped()
     candidates = [candidate("flood", 9) for _ in range(100)] + [candidate("honest", 10) for _ in range(10)]
     kept = within_shares(candidates, 0.1, 0, dropped)
@@ -50,7 +50,7 @@ def test_a_flood_by_one_caller_is_cut() -> None:
 
 
 def test_no_cap_drops_nothing() -> None:
-    """Shares of 0 and 1 are no caps."""
+    """Shares of 0 and 1 drop nothing."""
     dropped = Dropped()
     candidates = [candidate("a", 5), candidate("b", 500)]
     assert within_shares(candidates, 0, 1, dropped) == candidates

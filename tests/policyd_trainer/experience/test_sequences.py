@@ -24,7 +24,7 @@ def row(step: int) -> np.ndarray:
 
 
 def episode(reported: str, end: pb.End.ValueType, numbers: tuple[int, ...] | None = None) -> pb.Episode:
-    """Steps 0, 1, ...; `reported`: x for each that has an outcome, . for one that has none."""
+    """Steps 0, 1, ...; in `reported`, x is a step with an outcome and . one without."""
     made = pb.Episode(end=end, final_observation=row(99).tobytes() if end == pb.TRUNCATED else b"")
     for index, mark in enumerate(reported):
         number = index if numbers is None else numbers[index]
@@ -46,15 +46,15 @@ def episode(reported: str, end: pb.End.ValueType, numbers: tuple[int, ...] | Non
         ("xxx", pb.TERMINATED, 3, True, None),
         ("xxx", pb.TRUNCATED, 3, False, 99),
         ("xx.x", pb.TERMINATED, 2, False, 2),  # a hole: cut before it, bootstrapped from its observation
-        ("xxx", pb.ABANDONED, 2, False, 2),  # the last step's reward means nothing
-        ("xx.", pb.ABANDONED, 2, False, 2),  # fell silent after a decision
+        ("xxx", pb.ABANDONED, 2, False, 2),  # the last step's reward does not count
+        ("xx.", pb.ABANDONED, 2, False, 2),  # silent after a decision
         ("x", pb.TERMINATED, 1, True, None),  # a bandit
     ],
 )
 def test_the_longest_prefix(
     reported: str, end: pb.End.ValueType, length: int, terminated: bool, successor: int | None
 ) -> None:
-    """Its steps, whether it terminated, and the observation that follows it."""
+    """It has its steps, whether it terminated, and the observation after it."""
     sequence = sequence_of(episode(reported, end), ENCODER, CODEC)
     assert sequence is not None
     assert (len(sequence), sequence.terminated) == (length, terminated)
@@ -72,12 +72,12 @@ def test_the_longest_prefix(
     "made", [episode(".", pb.ABANDONED), episode("x", pb.ABANDONED), episode("", pb.TERMINATED)]
 )
 def test_an_episode_without_a_step_to_learn_from(made: pb.Episode) -> None:
-    """No outcome, or only the last one of a client that gave up."""
+    """It has no outcome, or only that of a client that gave up."""
     assert sequence_of(made, ENCODER, CODEC) is None
 
 
 def test_a_missing_decision_is_a_hole() -> None:
-    """Steps 0 and 2 were recorded.
+    """Only steps 0 and 2 were recorded.
 
     The successor of step 0 is unknown, so nothing can be learned.
     """
@@ -85,14 +85,14 @@ def test_a_missing_decision_is_a_hole() -> None:
 
 
 def test_an_observation_of_another_size_is_named() -> None:
-    """An episode of an earlier space of the same policy."""
+    """It comes from an earlier space of the same policy."""
     other = encoder_for(gym.spaces.Box(-1, 1, (3,)))
     with pytest.raises(ValueError, match="got 2 numbers, expected 3"):
         sequence_of(episode("x", pb.TERMINATED), other, CODEC)
 
 
 def test_an_observation_that_is_not_finite_is_named() -> None:
-    """What a client told of the end, in a log of a server that did not look."""
+    """It is a client's final observation in the log of a server that did not check it."""
     told = episode("x", pb.TRUNCATED)
     told.final_observation = np.array([0, np.inf], "<f4").tobytes()
     with pytest.raises(ValueError, match="NaN or infinity"):

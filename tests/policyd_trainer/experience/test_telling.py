@@ -11,12 +11,12 @@ from tests.policyd_trainer.experience.world import Told
 
 
 class Time:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time that was set."""
+        """The time of the clock."""
         return self.now
 
 
@@ -26,7 +26,7 @@ def time() -> Time:
 
 
 def test_reports_of_one_phase_are_not_too_many(time: Time) -> None:
-    """A hundred batches in a second are a few lines; another phase is told at once."""
+    """A hundred batches in a second give a few lines. Another phase is reported at once."""
     told = Told()
     clock = LearningClock(told, None, time)
     for step in range(100):
@@ -38,7 +38,7 @@ def test_reports_of_one_phase_are_not_too_many(time: Time) -> None:
 
 
 def test_it_says_that_it_waits_after_a_while(time: Time) -> None:
-    """Two seconds without a batch; a batch begins the two seconds anew."""
+    """It says so after two seconds without a batch, and each batch starts the two seconds again."""
     told = Told()
     clock = LearningClock(told, None, time)
     state = LearningState()
@@ -57,7 +57,7 @@ def test_it_says_that_it_waits_after_a_while(time: Time) -> None:
 
 
 def test_with_an_end_there_is_a_fraction_and_an_estimate(time: Time) -> None:
-    """Half of the steps in 10 s: half is done, and 10 s are left."""
+    """After half of the steps in 10 s, the fraction is a half, and 10 s are left."""
     told = Told()
     clock = LearningClock(told, 1000, time)
     clock.tell(LearningState())

@@ -27,9 +27,9 @@ from policyd_trainer.gate.judging import Promotion
 from policyd_trainer.runs.training import Stopped
 
 POLICY = "bandit"
-#: Rewards of the three arms, whatever is seen.
+#: Rewards of the three arms, for any observation.
 ARMS = (0.1, 0.9, 0.3)
-#: Three arms; two numbers are seen.
+#: Three arms; observations have two numbers.
 SPACES = training_pb2.Spaces(
     observation=artifact_pb2.Space(box=artifact_pb2.BoxSpace(shape=[2], dtype="float32", low=[-1], high=[1])),
     action=artifact_pb2.Space(discrete=artifact_pb2.DiscreteSpace(n=3)),
@@ -37,26 +37,26 @@ SPACES = training_pb2.Spaces(
 
 
 class Told:
-    """A reporter that keeps what it is told, and may say something in answer."""
+    """A reporter that keeps what it gets, and may call back."""
 
     def __init__(self, answer: Callable[[training_pb2.TrainingProgress], None] = lambda _: None) -> None:
         self.progresses: list[training_pb2.TrainingProgress] = []
         self._answer = answer
 
     def progress(self, progress: training_pb2.TrainingProgress) -> None:
-        """Keeps it."""
+        """Keeps the progress."""
         self.progresses.append(progress)
         self._answer(progress)
 
     def result(self, result: training_pb2.TrainingResult) -> None:
-        """Nothing: the job returns it."""
+        """Does nothing: the job returns the result."""
 
     def failure(self, failure: training_pb2.TrainingFailure) -> None:
-        """Nothing: the job raises it."""
+        """Does nothing: the job raises the failure."""
 
 
 class World:
-    """A repository, the log of what clients played, and jobs on them."""
+    """A repository, the log of what clients played, and jobs that learn from it."""
 
     spaces = SPACES
 
@@ -80,13 +80,13 @@ class World:
             world.log.close()
 
     def configure(self, **fields: object) -> None:
-        """Sets the policy's configuration; LEARN unless it says otherwise."""
+        """Sets the policy's configuration. The mode is LEARN unless `fields` has another."""
         config = pb.ExperienceConfig(**{"mode": pb.ExperienceConfig.LEARN, **fields})  # type: ignore[arg-type]
         request = pb.SetExperienceConfigRequest(policy=POLICY, config=config, actor="test")
         ExperienceConfigs(self.experience).change(request)
 
     def champion(self) -> int:
-        """What the alias names."""
+        """The version that the alias champion names."""
         return self.repository.aliases(POLICY).aliases["champion"]
 
     def probabilities(self) -> np.ndarray:
@@ -104,10 +104,10 @@ class World:
         reward: Callable[[str, int], float] = lambda _, arm: ARMS[arm],
         drawn: tuple[float, ...] | None = None,
     ) -> None:
-        """Clients act with the champion's probabilities, and report what the arms give.
+        """Clients act with the champion's probabilities, and report the arms' rewards.
 
-        `reward`: by an episode's name and its arm. `drawn`: what arms are drawn with instead of the
-        probabilities that are recorded.
+        `reward` computes it from an episode's name and its arm. `drawn` are the probabilities that
+        arms are drawn with, if other than the recorded ones.
         """
         probs = self.probabilities()
         for _ in range(episodes):
@@ -138,7 +138,7 @@ class World:
         own: dict[str, object] | None = None,
         **settings: str,
     ) -> ContinuousJob:
-        """A job that has not begun. `own`: fields of LearnConfig."""
+        """A job that has not begun. `own` are fields of LearnConfig."""
         config = LearnConfig.model_validate({"batch_steps": 64, "poll_seconds": 0.01, **(own or {})})
         options = JobOptions(
             POLICY,
@@ -149,12 +149,12 @@ class World:
             job_id="job" if run_dir else "",
             run_dir=run_dir,
         )
-        seconds = itertools.count()  # so that no report is left out
+        seconds = itertools.count()  # so that no report is skipped
         clock = LearningClock(reporter or Told(), config.max_steps, lambda: float(next(seconds)))
         return ContinuousJob(self.repository, Source(self.experience, POLICY), options, config, clock)
 
     def learn(self, job: ContinuousJob, batches: int = 1) -> ContinuousJob:
-        """Runs the job until it has learned from so many batches more."""
+        """Runs the job until it has learned from `batches` more batches."""
         started: list[int] = []
 
         def stop() -> bool:

@@ -44,7 +44,7 @@ def of_kind(actions: str, observations: str, **settings: str) -> TrainingConfig:
 
 
 def snapshot_of(config: TrainingConfig, info: EnvironmentInfo) -> Snapshot:
-    """Weights far from their start, and moments where they are configured.
+    """Weights far from their initial values, and moments if configured.
 
     So no output is near 0.
     """
@@ -68,7 +68,7 @@ def by_torch(spec: NetworkSpec, parameters: np.ndarray, rows: np.ndarray) -> tor
 
 
 def head_by_torch(info: EnvironmentInfo, outputs: torch.Tensor) -> list[torch.Tensor]:
-    """Probabilities by torch.distributions, and moments by the formulas of the docs."""
+    """Probabilities by torch.distributions, and moments by the formulas in the docs."""
     described = info.codec.describe_distribution()
     kind = described.WhichOneof("kind")
     if kind == "gaussian":
@@ -86,7 +86,7 @@ def head_by_torch(info: EnvironmentInfo, outputs: torch.Tensor) -> list[torch.Te
 
 
 def check_against_torch(config: TrainingConfig) -> None:
-    """The graph, the trainer's own numbers and torch agree at any batch size."""
+    """Checks that graph, trainer and torch agree at any batch size."""
     info = inspect(config)
     specs = network_specs(config, info.encoder.layout, info.codec.distribution)
     snapshot, rng = snapshot_of(config, info), np.random.default_rng(1)
@@ -121,7 +121,7 @@ def test_every_kind_of_space(actions: str, observations: str, scaled: str) -> No
 @pytest.mark.parametrize("squash", ["clip", "tanh"])
 @pytest.mark.parametrize("use_sde", ["true", "false"])
 def test_every_kind_of_gaussian(use_sde: str, squash: str, scaled: str) -> None:
-    """Clipped and squashed, with exploration that depends on the state or not."""
+    """Clipped and squashed ones agree, with state-dependent exploration or without."""
     config = of_kind("box", "vector", use_sde=use_sde, squash=squash, log_std_init="-0.7", **SETTINGS[scaled])
     check_against_torch(config)
 
@@ -129,7 +129,7 @@ def test_every_kind_of_gaussian(use_sde: str, squash: str, scaled: str) -> None:
 @pytest.mark.parametrize("channels_first", [True, False])
 @pytest.mark.parametrize("image", [(84, 84, 2), (61, 40, 3), (5, 7, 1)])
 def test_images_of_any_size(image: tuple[int, int, int], channels_first: bool) -> None:
-    """Several convolutions, pixels in either order, beside other columns."""
+    """Several convolutions and both orders of pixels agree, with other columns beside them."""
     pixels = Segment("image", math.prod(image), image=image, channels_first=channels_first, divisor=255.0)
     rows = RowLayout((Segment("numbers", 2), pixels, Segment("choice", 1, -1, 3)))
     spec = NetworkSpec(rows, MlpSpec(flattened(rows), (11,), 4, "tanh"))
@@ -145,7 +145,7 @@ def test_images_of_any_size(image: tuple[int, int, int], channels_first: bool) -
 
 
 def test_the_file_says_nothing_of_the_machine() -> None:
-    """The batch is free and named; outputs have the names that servers look for."""
+    """The batch has a name and any size. Outputs have the names that servers expect."""
     config = configuration()
     info = inspect(config)
     specs = network_specs(config, info.encoder.layout, info.codec.distribution)
@@ -158,7 +158,7 @@ def test_the_file_says_nothing_of_the_machine() -> None:
 
 
 def test_acting_is_the_models_mode() -> None:
-    """What acts in training chooses what the file's logits say."""
+    """The policy in training chooses the action that the file's logits give."""
     config = configuration()
     info = inspect(config)
     specs = network_specs(config, info.encoder.layout, info.codec.distribution)
@@ -170,9 +170,9 @@ def test_acting_is_the_models_mode() -> None:
 
 
 def test_a_difference_is_refused() -> None:
-    """Above 1e-5, relative to numbers above 1, there is no certificate.
+    """Above 1e-5 (relative for numbers above 1) there is no certificate.
 
-    Nor for NaN or another shape.
+    There is none for NaN or another shape either.
     """
     expected = [np.array([[0.5, 200.0]], np.float32)]
     difference = largest_difference(expected, expected)
@@ -184,7 +184,7 @@ def test_a_difference_is_refused() -> None:
 
 
 def test_weights_round_trip() -> None:
-    """What is dumped is loaded again, with and without a critic."""
+    """Dumped weights can be loaded, with and without a critic."""
     config = configuration()
     info = inspect(config)
     weights = initial_parameters(config, network_specs(config, info.encoder.size, info.codec.distribution))

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 
 def linear_policy(weights: list[float], outputs: int = 2) -> bytes:
-    """Logits of action 1 minus action 0: `weights` times the observation."""
+    """A policy whose logit difference, action 1 minus 0, is `weights` times the observation."""
     columns = np.zeros((len(weights), outputs), np.float32)
     columns[:, 1] = weights
     graph = helper.make_graph(
@@ -28,5 +28,5 @@ def linear_policy(weights: list[float], outputs: int = 2) -> bytes:
 
 
 GOOD = linear_policy([0.0, 30.0, 300.0, 100.0])  # balances: near 500 with greedy actions
-FAIR = linear_policy([0.0, 0.0, 10.0, 1.0])  # falls after a while
+FAIR = linear_policy([0.0, 0.0, 10.0, 1.0])  # falls after some time
 BAD = linear_policy([0.0, 0.0, -1.0, 0.0])  # falls at once

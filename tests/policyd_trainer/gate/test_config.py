@@ -8,7 +8,7 @@ from policyd_trainer.gate.config import Gate
 
 
 def test_defaults_fill_what_is_unset() -> None:
-    """An empty configuration is a whole one, and survives the way through the proto."""
+    """An empty configuration becomes a complete one, and the proto keeps it."""
     gate = Gate.of(GateConfig())
     assert (gate.criterion, gate.mode) == (GateConfig.BETTER, GateConfig.COMBINED)
     assert (gate.block_episodes, gate.max_episodes, gate.error_rate) == (20, 500, 0.05)
@@ -16,9 +16,9 @@ def test_defaults_fill_what_is_unset() -> None:
 
 
 def test_looks_rise_to_the_limit() -> None:
-    """From one block to max_episodes, each 1.5 times the one before.
+    """They go from one block to max_episodes, each 1.5 times the one before.
 
-    Their errors sum to the whole.
+    Their errors add up to the whole.
     """
     gate = Gate.of(GateConfig(block_episodes=10, max_episodes=40))
     assert gate.looks == (10, 15, 23, 35, 40)
@@ -40,7 +40,7 @@ def test_looks_rise_to_the_limit() -> None:
     ],
 )
 def test_bad_values_name_the_field(field: str, config: GateConfig) -> None:
-    """InvalidArgument with the path in the request."""
+    """The error is InvalidArgument with the path in the request."""
     with pytest.raises(errors.InvalidArgument) as refused:
         Gate.of(config)
     assert [v.field for v in refused.value.violations] == [f"spec.promotion.gate.{field}"]

@@ -25,14 +25,14 @@ NOT_WORSE = Gate.of(GateConfig(criterion=GateConfig.NOT_WORSE, margin=10))
     ],
 )
 def test_the_interval_decides(low: float, high: float, better: str, not_worse: str) -> None:
-    """By where it lies to 0 and to the margin."""
+    """Its position relative to 0 and to the margin decides."""
     interval = Interval((low + high) / 2, low, high)
     assert GateVerdict.Outcome.Name(decide(interval, BETTER)) == better
     assert GateVerdict.Outcome.Name(decide(interval, NOT_WORSE)) == not_worse
 
 
 def test_modes_are_told_apart() -> None:
-    """Greedy, sampled, or the mean of both per seed."""
+    """The difference is greedy, sampled, or the mean of both per seed."""
     one, two, zero = np.array([1.0, 2.0]), np.array([3.0, 6.0]), np.zeros(2)
     returns = Returns(one, zero, two, zero)
     assert returns.differences(GateConfig.GREEDY).tolist() == [1, 2]
@@ -41,7 +41,7 @@ def test_modes_are_told_apart() -> None:
 
 
 def _constant(challenger: float, champion: float, failing: int = -1) -> Play:
-    """Episodes that all return the same, but for one of the champion's."""
+    """Episodes that all return the same, except for one of the champion's."""
 
     def play(indices: range) -> Returns:
         ours, theirs = np.full(len(indices), challenger), np.full(len(indices), champion)
@@ -54,14 +54,14 @@ def _constant(challenger: float, champion: float, failing: int = -1) -> Play:
 @pytest.mark.parametrize(
     ("play", "gate", "episodes"),
     [
-        (_constant(500, 500), BETTER, 68),  # the first look with 59 episodes or more
-        (_constant(500, 500, failing=30), BETTER, 500),  # the champion can fail: there is something to find
+        (_constant(500, 500), BETTER, 68),  # the first look with at least 59 episodes
+        (_constant(500, 500, failing=30), BETTER, 500),  # the champion can fail, so more may be found
         (_constant(499, 499), BETTER, 500),  # a higher return is possible
         (_constant(500, 500), NOT_WORSE, 230),  # unseen failures cost less than the margin
     ],
 )
 def test_a_tie_at_the_best_possible_return_ends_early(play: Play, gate: Gate, episodes: int) -> None:
-    """Nothing is better than the best; elsewhere every episode is played that may still tell."""
+    """Nothing can be better then. Otherwise every episode that may still decide is played."""
     comparison = compare(play, gate, seed=0, resamples=2000, best_return=500.0)
     assert len(comparison.returns.champion_greedy) == episodes
     better = gate.criterion == GateConfig.BETTER
@@ -71,7 +71,7 @@ def test_a_tie_at_the_best_possible_return_ends_early(play: Play, gate: Gate, ep
 
 
 def test_every_episode_is_played_once() -> None:
-    """Blocks follow each other without gap, up to the limit."""
+    """Blocks follow each other without a gap, up to the limit."""
     asked: list[int] = []
 
     def play(indices: range) -> Returns:

@@ -30,16 +30,16 @@ TRIALS = 120
 
 @pytest.mark.parametrize("scenario", ERRORS, ids=[scenario.name for scenario in ERRORS])
 def test_false_promotions_are_rare(scenario: Scenario) -> None:
-    """Policies that are no better than the margin asks pass in under 5% of trials.
+    """Policies no better than the margin requires are promoted in under 5% of the trials.
 
-    All looks together.
+    That is over all looks.
     """
     shortened = replace(scenario, config={"max_episodes": 150, **scenario.config})
     assert trials(shortened, TRIALS, seed=SEED).promoted / TRIALS < 0.05
 
 
 def test_false_promotions_are_rare_in_a_real_environment() -> None:
-    """Acrobot's returns under random actions, of which most are the worst there is."""
+    """The returns are Acrobot's under random actions, most of which are the worst possible."""
     for scenario in of_environment("Acrobot-v1", seed=3, episodes=40):
         shortened = replace(scenario, config={"max_episodes": 100, **scenario.config})
         assert trials(shortened, TRIALS, seed=SEED).promoted / TRIALS < 0.05
@@ -55,7 +55,7 @@ def test_false_promotions_are_rare_in_a_real_environment() -> None:
     ids=["solved", "lander", "cartpole"],
 )
 def test_much_better_policies_are_promoted_soon(challenger: Draw, champion: Draw, within: int) -> None:
-    """Nearly always, and within few episodes; the other way round they are kept as soon."""
+    """That happens nearly always, and within few episodes. Much worse ones are kept as early."""
     tally = trials(Scenario("", challenger, champion), 40, seed=SEED)
     assert tally.outcomes[GateVerdict.OUTCOME_BETTER] == 40
     assert tally.median_episodes <= within
@@ -65,9 +65,9 @@ def test_much_better_policies_are_promoted_soon(challenger: Draw, champion: Draw
 
 
 def test_equal_policies_do_not_churn() -> None:
-    """Two policies without any difference are told apart in no trial.
+    """Two equal policies are told apart in no trial.
 
-    Nor is one that is the same.
+    The same holds for a policy and itself.
     """
     for draw in (normal(500, 1e-12), failing(0.2)):
         tally = trials(Scenario("", draw, draw, config={"max_episodes": 100}), 40, seed=SEED)
@@ -75,13 +75,13 @@ def test_equal_policies_do_not_churn() -> None:
 
 
 def test_an_equal_policy_is_not_worse() -> None:
-    """With a margin that matters, equality is shown and promotes."""
+    """With a real margin, equality is shown and promotes."""
     tally = trials(Scenario("", normal(200, 50), normal(200, 50), config=not_worse(25)), 40, seed=SEED)
     assert tally.promoted >= 38
 
 
 def test_a_perfect_policy_is_not_worse_within_230_episodes() -> None:
-    """What never failed may fail.
+    """A policy that never failed may still fail.
 
     The allowance 1 - 0.025 ** (1 / 230) of 500 is the first below 10.
     """

@@ -24,7 +24,7 @@ Champion = Callable[[bytes], ModelRepository]
 
 @pytest.fixture
 def champion(tmp_path: Path) -> Champion:
-    """A repository in which this model is the champion."""
+    """A repository whose champion is this model."""
     metadata = artifact_pb2.PolicyMetadata(
         policy="pole",
         observation_space=artifact_pb2.Space(box=artifact_pb2.BoxSpace(shape=[4], dtype="float32")),
@@ -56,7 +56,7 @@ def _challenger(model: bytes, greedy: float = 100.0) -> Challenger:
 def test_known_policies_are_told_apart(
     champion: Champion, challenger: bytes, champion_: bytes, outcome: GateVerdict.Outcome.ValueType
 ) -> None:
-    """The verdict has the numbers that it came from, and says what was measured."""
+    """The verdict has the numbers behind it, and says what was measured."""
     repository = champion(champion_)
     verdict = judge(repository, _challenger(challenger), PROMOTION)
     assert verdict.outcome == outcome
@@ -71,8 +71,8 @@ def test_known_policies_are_told_apart(
 
 
 def test_a_verdict_says_that_the_budget_was_too_small(champion: Champion) -> None:
-    """Where the budget and not the evidence ended the comparison, it says what to raise."""
-    budget = Budget(steps=5000.0, length=100.0)  # room for 10 or so of the 500 paired episodes
+    """If the budget ended the comparison, the verdict says what to raise."""
+    budget = Budget(steps=5000.0, length=100.0)  # room for about 10 of the 500 paired episodes
     challenger = replace(_challenger(FAIR), budget=budget)
     verdict = judge(champion(FAIR), challenger, Promotion(promote=True))
     assert verdict.outcome == GateVerdict.OUTCOME_CANNOT_TELL
@@ -81,7 +81,7 @@ def test_a_verdict_says_that_the_budget_was_too_small(champion: Champion) -> Non
 
 
 def test_the_same_policy_plays_the_same_episodes(champion: Champion) -> None:
-    """Common random numbers: every difference is 0, greedy and sampled."""
+    """With common random numbers every difference is 0, greedy and sampled."""
     verdict = judge(champion(FAIR), _challenger(FAIR), PROMOTION)
     for paired in (verdict.greedy, verdict.sampled):
         assert list(paired.challenger) == list(paired.champion)
@@ -89,7 +89,7 @@ def test_the_same_policy_plays_the_same_episodes(champion: Champion) -> None:
 
 
 def test_the_floor_comes_first(champion: Champion) -> None:
-    """Below it nothing is played, even for the first version."""
+    """Below the minimum return nothing is played, even for the first version."""
     floor = Promotion(promote=True, min_return=200.0)
     for repository in (champion(BAD), ModelRepository(Path("/nonexistent"))):
         verdict = judge(repository, _challenger(GOOD, greedy=199.0), floor)
@@ -99,14 +99,14 @@ def test_the_floor_comes_first(champion: Champion) -> None:
 
 
 def test_the_first_version_has_no_champion(tmp_path: Path) -> None:
-    """Only the floor counts."""
+    """Only the minimum return counts."""
     verdict = judge(ModelRepository(tmp_path), _challenger(BAD), Promotion(promote=True, min_return=100.0))
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_FIRST_VERSION, True)
     assert verdict.champion_version == 0
 
 
 def test_a_comparison_may_be_waived(champion: Champion) -> None:
-    """ALWAYS promotes the worst policy, and says that nothing was compared."""
+    """ALWAYS promotes even the worst policy, and says that nothing was compared."""
     promotion = Promotion(promote=True, gate=Gate.of(GateConfig(criterion=GateConfig.ALWAYS)))
     verdict = judge(champion(GOOD), _challenger(BAD), promotion)
     assert (verdict.outcome, verdict.promote, verdict.champion_version) == (
@@ -120,9 +120,9 @@ def test_a_comparison_may_be_waived(champion: Champion) -> None:
     "model", [b"no model", linear_policy([1.0] * 3), linear_policy([1.0] * 4, outputs=3)]
 )
 def test_what_cannot_be_compared_is_kept(champion: Champion, model: bytes) -> None:
-    """A champion that does not load or has other spaces is not replaced by itself.
+    """A champion that cannot be loaded or has other spaces is not replaced.
 
-    A person decides.
+    A person has to decide.
     """
     verdict = judge(champion(model), _challenger(GOOD), PROMOTION)
     assert (verdict.outcome, verdict.promote) == (GateVerdict.OUTCOME_NOT_COMPARABLE, False)
@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_kept(champion: Champion, model: bytes) -> No
 
 
 def test_a_damaged_champion_is_not_compared(champion: Champion) -> None:
-    """Its bytes are verified before they run."""
+    """The champion's bytes are verified before they run."""
     repository = champion(BAD)
     path = repository.root / "models/pole/1/model.onnx"
     path.chmod(0o644)

@@ -19,7 +19,7 @@ def _pendulum(squash: str) -> EnvironmentInfo:
 
 
 def _constant(mean: float, std: float) -> bytes:
-    """Pendulum's observations to the same moments, whatever they are."""
+    """A model that gives Pendulum's observations always the same moments."""
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["observations", "zeros"], ["nothing"]),
@@ -47,9 +47,9 @@ def _constant(mean: float, std: float) -> bytes:
 def test_continuous_actions_keep_their_meaning(
     squash: str, of_model: GaussianDistribution.Squash.ValueType, expected: float
 ) -> None:
-    """A mean of 0.5 is a torque of 0.5, or 2 tanh(0.5).
+    """A mean of 0.5 is a torque of 0.5, or of 2 tanh(0.5).
 
-    However the run's own policy stores actions.
+    That does not depend on how the run's own policy stores actions.
     """
     info = _pendulum(squash)
     described = Distribution(gaussian=GaussianDistribution(size=1, squash=of_model))
@@ -64,7 +64,7 @@ def test_continuous_actions_keep_their_meaning(
 
 
 def test_masked_actions_are_not_taken() -> None:
-    """Where the environment gives masks, neither the mode nor a sample takes a forbidden action."""
+    """If the environment has masks, neither the mode nor a sample is a masked action."""
     info = inspect(resolve_config("p", "CartPole-v1", "a2c", 0, {}))
     masked = EnvironmentInfo(**{**vars(info), "encoder": type(info.encoder)(info.encoder.described, 2)})
     described = Distribution(categorical=CategoricalDistribution(n=2))
@@ -75,7 +75,7 @@ def test_masked_actions_are_not_taken() -> None:
 
 
 def test_other_kinds_of_actions_are_not_compared() -> None:
-    """A policy for continuous actions cannot stand in where actions are discrete."""
+    """A policy for continuous actions is refused where actions are discrete."""
     info = inspect(resolve_config("p", "CartPole-v1", "a2c", 0, {}))
     for described in (
         Distribution(gaussian=GaussianDistribution(size=2)),

@@ -26,7 +26,7 @@ CALLS = {call.name: call for call in (IMPORT, FIRST_RESET, RESET, STEP)}
 
 
 def work() -> None:
-    """The run."""
+    """The work of the run."""
     BOARD.begin(as_json=True)
     trace_crashes()
     with Watchdog(1.0, "env"), CALLS[sys.argv[2]]:
@@ -35,5 +35,5 @@ def work() -> None:
 
 if __name__ == "__main__":
     pulse.MARGIN = 1.0
-    pulse.PATIENCE = dict.fromkeys(pulse.PATIENCE, math.inf)  # who is given more time is never lost
+    pulse.PATIENCE = dict.fromkeys(pulse.PATIENCE, math.inf)  # a process with unlimited time is never lost
     sys.exit(guarded(work))

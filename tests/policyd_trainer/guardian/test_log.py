@@ -8,7 +8,7 @@ from policyd_trainer.guardian.log import OLDER, BoundedLog
 
 
 def test_the_newest_part_is_kept(tmp_path: Path) -> None:
-    """Neither file is larger than allowed, and together they end with what was written last."""
+    """Neither file is larger than allowed, and together they end with the newest content."""
     path = tmp_path / "folder" / "worker.log"
     log = BoundedLog(path, largest=100)
     written = b"".join(b"line %d\n" % i for i in range(100))
@@ -22,7 +22,7 @@ def test_the_newest_part_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_piece_larger_than_the_file(tmp_path: Path) -> None:
-    """Is cut into files; a log that was there is gone on with."""
+    """It is split among files. An existing log is continued."""
     path = tmp_path / "worker.log"
     path.write_bytes(b"before ")
     log = BoundedLog(path, largest=10)

@@ -30,7 +30,7 @@ STILL = Path(__file__).with_name("still.py")
     ],
 )
 def test_a_process_that_stands_still_is_ended(way: str, call: str, told: str) -> None:
-    """The failure names what happened and the call; a traceback shows where it was.
+    """The failure names the reason and the call, and a traceback shows the place.
 
     A call that may start a simulator has more time, but not if a signal has stopped it.
     """
@@ -46,7 +46,7 @@ def test_a_process_that_stands_still_is_ended(way: str, call: str, told: str) ->
 
 
 def test_a_stopped_guardian_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment may stop its parent; the trainer continues it, and forgets it at its end."""
+    """An environment may stop its parent. The trainer continues the guardian until its end."""
     monkeypatch.setattr(keeping, "LOOK", 0.01)
     with subprocess.Popen(["sleep", "600"]) as process:
         process.send_signal(signal.SIGSTOP)

@@ -12,7 +12,7 @@ import pytest
 
 from policyd_trainer.guardian.tree import descendants, ends_by_itself
 
-# The first thread ends; another one of the same process goes on.
+# The first thread ends; another thread of the process goes on.
 WITHOUT_ITS_FIRST_THREAD = """
 import ctypes, os, threading
 
@@ -26,7 +26,7 @@ threading.Thread(target=go_on).start()
 ctypes.CDLL(None).syscall(60, 0)  # exit(2) of the one thread, not of the process
 """
 STAYS = "import threading; print('mine', flush=True); threading.Event().wait()"
-# Ends everything below it, as a guardian does, and says what it ended.
+# Ends everything below it, as a guardian does, and prints what it ended.
 GUARDIAN = """
 import os, subprocess, sys
 from policyd_trainer.guardian import tree
@@ -42,7 +42,7 @@ print(ended, left)
 
 @contextmanager
 def running(program: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that has said its first line."""
+    """A Python process that has printed its first line."""
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -51,15 +51,15 @@ def running(program: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def ended_by_a_guardian(*programs: str) -> str:
-    """What a guardian says of processes that it found."""
+    """What a guardian reports about processes that it found."""
     line = [sys.executable, "-c", GUARDIAN, *programs]
     return subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_a_process_that_is_ending_was_not_left_behind() -> None:
-    """It has no command line any more, and would be told as an unknown process.
+    """It has no command line any more, and would be reported as an unknown process.
 
-    One that has ended and is not reaped yet looks the same: no command line, and the kernel's flag.
+    An ended process that is not reaped yet looks the same: no command line, and the kernel's flag.
     """
     child = os.fork()
     if child == 0:
@@ -69,18 +69,18 @@ def test_a_process_that_is_ending_was_not_left_behind() -> None:
         assert ends_by_itself(child)
     finally:
         os.waitpid(child, 0)
-    assert ends_by_itself(child)  # now it is gone
+    assert ends_by_itself(child)  # it is gone now
 
 
 def test_a_process_that_runs_was_left_behind() -> None:
-    """Also where it has no command line to show: its state tells."""
+    """That holds also if it has no command line, because its state shows it."""
     with running(STAYS) as process:
         assert not ends_by_itself(process.pid)
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of exit(2) is x86_64's")
 def test_a_process_without_its_first_thread_is_found() -> None:
-    """It reads as a zombie to whoever looks at its state alone, and would live on for ever."""
+    """By its state alone it looks like a zombie, and would then live on for ever."""
     with running(WITHOUT_ITS_FIRST_THREAD) as process:
         assert process.pid in descendants(os.getpid())
         assert not ends_by_itself(process.pid)
@@ -88,7 +88,7 @@ def test_a_process_without_its_first_thread_is_found() -> None:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of exit(2) is x86_64's")
 def test_what_runs_is_ended_and_told() -> None:
-    """An ordinary process by its command line, one without a first thread by its number."""
+    """The report has an ordinary process by its command line, others by their number."""
     told = ended_by_a_guardian(STAYS, WITHOUT_ITS_FIRST_THREAD)
     assert "mine" in told
     assert "a process (pid " in told
@@ -96,7 +96,7 @@ def test_what_runs_is_ended_and_told() -> None:
 
 
 def test_pythons_own_process_is_ended_without_a_word() -> None:
-    """The resource tracker of `multiprocessing` ends after its owner."""
+    """The resource tracker of `multiprocessing` ends after its owner, and is not reported."""
     tracked = (
         "import os; from multiprocessing.resource_tracker import ensure_running; ensure_running(); "
         "print('tracked', flush=True); os.kill(os.getpid(), 9)"

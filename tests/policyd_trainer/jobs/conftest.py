@@ -21,12 +21,12 @@ from policyd_trainer.jobs.table import JobTable
 from tests.policyd_trainer.jobs.postgres import Postgres, postgres
 from tests.policyd_trainer.jobs.room import PUBLISHER, STAND_IN, OpenRoom, Room
 
-__all__ = ["postgres"]  # a fixture of other rooms too
+__all__ = ["postgres"]  # other folders use the fixture, too
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
+    """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
     postgres: Postgres = request.getfixturevalue("postgres")

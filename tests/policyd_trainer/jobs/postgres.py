@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-_USER = "postgres"  # Postgres does not run as root
+_USER = "postgres"  # Postgres refuses to run as root
 
 
 @dataclass(frozen=True)
 class Postgres:
     """A running server."""
 
-    url: str  # without a database's name
+    url: str  # without a database name
     data: Path
     binaries: Path
 
     def new_database(self, options: str = "") -> str:
-        """The URL of a new, empty database; `options` of CREATE DATABASE."""
+        """The URL of a new, empty database. `options` are those of CREATE DATABASE."""
         name = f"jobs_{uuid.uuid4().hex}"
         engine = sa.create_engine(f"{self.url}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -36,13 +36,13 @@ class Postgres:
         return f"{self.url}/{name}"
 
     def restart(self) -> None:
-        """Ends every connection at once, as after a power failure, and comes back."""
+        """Ends every connection at once, as after a power failure, and starts again."""
         command = [str(self.binaries / "pg_ctl"), "-D", str(self.data), "-w", "-m", "immediate", "restart"]
         subprocess.run(_as_user(command), check=True, stdout=subprocess.DEVNULL)
 
 
 def find_binaries() -> Path | None:
-    """Where initdb and pg_ctl are; None: nowhere."""
+    """The folder of initdb and pg_ctl; None if there is none."""
     if (found := shutil.which("initdb")) is not None:
         return Path(found).resolve().parent
     return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
@@ -82,7 +82,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Debian's Postgres, started here, on loopback, with a data folder of its own."""
+    """Debian's Postgres on loopback, with its own data folder."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no Postgres is installed (Debian: apt-get install postgresql)")

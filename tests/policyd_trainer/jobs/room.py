@@ -15,7 +15,7 @@ SPEC = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="a2c")
 
 
 class Room:
-    """A supervisor at work."""
+    """A running supervisor."""
 
     def __init__(self, store: JobStore, supervisor: Supervisor, runs: Path) -> None:
         self.store = store
@@ -27,7 +27,7 @@ class Room:
         return await self.supervisor.create(CreateTrainingJobRequest(spec=SPEC, **fields))
 
     async def until(self, job_id: str, holds: Callable[[TrainingJob], bool]) -> TrainingJob:
-        """Watches the job until something holds; its last state where that never comes."""
+        """Watches the job until a condition holds. Returns its last state in any case."""
         async for job in self.store.watch(job_id):
             if holds(job):
                 return job

@@ -13,13 +13,13 @@ from pathlib import Path
 
 
 def say(**event: object) -> None:
-    """One line of JSON, as a worker writes it."""
+    """Writes one line of JSON, like a worker."""
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
 
 def succeed() -> None:
-    """Progress, noise, a result."""
+    """Writes progress, other output and a result."""
     for step in range(1, 5):
         say(progress={"phase": "TRAINING", "fraction": step / 5, "env_steps": step, "elapsed": f"{step}s"})
     sys.stdout.write("an environment that prints\n")
@@ -27,7 +27,7 @@ def succeed() -> None:
 
 
 def die() -> None:
-    """A poison job: never any further than the first step."""
+    """Dies at the first step in each attempt."""
     say(progress={"phase": "TRAINING", "fraction": 0.1, "elapsed": "1s"})
     sys.stderr.write("about to die\n")
     sys.stderr.flush()
@@ -35,7 +35,7 @@ def die() -> None:
 
 
 def die_further() -> None:
-    """Gets 0.2 further in each attempt, then dies; its run folder remembers."""
+    """Gets 0.2 further in each attempt, then dies. Its run folder keeps how far it got."""
     memory = Path(sys.argv[2]) / "memory"
     done = int(memory.read_text()) + 1 if memory.exists() else 1
     memory.write_text(str(done))
@@ -47,14 +47,14 @@ def die_further() -> None:
 
 
 def refuse() -> None:
-    """Says why and exits with 1."""
+    """Reports a failure and exits with 1."""
     sys.stderr.write("the loss is nan\n")
     say(failure={"reason": "DIVERGED", "message": "the loss is not finite"})
     sys.exit(1)
 
 
 def hang() -> None:
-    """Ignores SIGTERM, has a child in its group that holds its standard output, and never ends."""
+    """Ignores SIGTERM, has a child that holds its standard output, and never ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     (Path(sys.argv[2]) / "child").write_text(str(child.pid))
@@ -64,7 +64,7 @@ def hang() -> None:
 
 
 def leave_child() -> None:
-    """Ends with a result, but leaves a child behind that holds its standard output."""
+    """Ends with a result, but leaves a child that holds its standard output."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     say(result={"policy": "cartpole", "version": 1})
 
@@ -77,15 +77,15 @@ def _start_daemon(**options: object) -> None:
 
 
 def daemon() -> None:
-    """Has a child in a session of its own, and never ends."""
+    """Has a child in another session, and never ends."""
     _start_daemon()
     time.sleep(1000)
 
 
 def leave_daemon() -> None:
-    """Leaves a child without the job's mark, in a session of its own.
+    """Leaves a child without the job's mark, in another session.
 
-    It holds standard output.
+    The child holds standard output.
     """
     _start_daemon(env={})
     while not (Path(sys.argv[2]) / "go").exists():
@@ -94,7 +94,7 @@ def leave_daemon() -> None:
 
 
 def chatter() -> None:
-    """Prints like a JSON logger: around the result, and half a line at the very end."""
+    """Prints like a JSON logger around the result, and half a line at the very end."""
     say(event="opened")
     say(result={"policy": "cartpole", "version": 1})
     say(event="closed", episodes=12)
@@ -103,7 +103,7 @@ def chatter() -> None:
 
 
 def checkpoint() -> None:
-    """Stops at SIGTERM as a worker does; the second attempt succeeds."""
+    """Stops at SIGTERM like a worker. The second attempt succeeds."""
     memory = Path(sys.argv[2]) / "memory"
     if memory.exists():
         say(result={"policy": "cartpole", "version": 1})

@@ -10,7 +10,7 @@ from policyd.repository import ModelRepository
 
 
 def say(**event: object) -> None:
-    """One line of JSON, as a worker writes it."""
+    """Writes one line of JSON, like a worker."""
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 

@@ -9,7 +9,7 @@ from policyd_trainer.jobs.limits import Limits, check_priority, steps_exceeded
 
 
 def test_what_is_unset_is_the_trainers() -> None:
-    """And nothing where the trainer has no limit."""
+    """Unset limits are the trainer's, or none if the trainer has none."""
     assert Limits().applied(JobLimits()) == JobLimits()
     applied = Limits(max_seconds=1.5, max_env_steps=9).applied(JobLimits())
     assert (applied.time_limit.ToMilliseconds(), applied.env_steps) == (1500, 9)
@@ -28,21 +28,21 @@ def test_what_is_unset_is_the_trainers() -> None:
     ],
 )
 def test_more_than_the_trainer_allows_is_refused(field: str, asked: JobLimits) -> None:
-    """The field is named."""
+    """The error names the field."""
     with pytest.raises(errors.InvalidArgument) as refused:
         Limits(max_seconds=60, max_env_steps=100).applied(asked)
     assert [v.field for v in refused.value.violations] == [field]
 
 
 def test_priorities_are_bounded() -> None:
-    """-100 to 100."""
+    """Priorities are from -100 to 100."""
     assert check_priority(-100) == -100
     with pytest.raises(errors.InvalidArgument, match="priority"):
         check_priority(101)
 
 
 def test_a_run_that_ends_within_its_limit_is_not_stopped() -> None:
-    """Whole rollouts may go over the total by a few steps."""
+    """Whole rollouts may exceed the total by a few steps."""
     limits = JobLimits(env_steps=1000)
     assert steps_exceeded(limits, TrainingProgress(env_steps=1010, total_env_steps=1000)) is None
     assert steps_exceeded(limits, TrainingProgress(env_steps=999, total_env_steps=5000)) is None

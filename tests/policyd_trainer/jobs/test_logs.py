@@ -23,7 +23,7 @@ async def _read(room: Room, job_id: str, *, follow: bool = False) -> bytes:
     ("behaviour", "written"), [("succeed", b"an environment that prints\n"), ("refuse", b"the loss is nan\n")]
 )
 def test_it_outlives_the_job(open_room: OpenRoom, behaviour: str, written: bytes) -> None:
-    """Both after a success and after a failure; following it ends with the job."""
+    """That holds after a success and after a failure. Following ends with the job."""
 
     async def test() -> None:
         async with open_room(behaviour) as room:
@@ -36,7 +36,7 @@ def test_it_outlives_the_job(open_room: OpenRoom, behaviour: str, written: bytes
 
 
 def test_nothing_is_said_twice_or_left_out_when_the_file_is_full(open_room: OpenRoom) -> None:
-    """A log that is followed goes on in the file that takes the place of a full one."""
+    """A followed log continues in the file that replaces a full one."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -58,7 +58,7 @@ def test_nothing_is_said_twice_or_left_out_when_the_file_is_full(open_room: Open
 
 
 def test_a_log_that_is_gone_is_said_to_be_gone(open_room: OpenRoom) -> None:
-    """NotFound for a job that nobody knows, and for a log that was removed after its time."""
+    """NotFound is raised for an unknown job, and for a log that was removed after its time."""
 
     async def test() -> None:
         async with open_room("succeed") as room:

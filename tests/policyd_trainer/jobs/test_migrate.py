@@ -10,9 +10,9 @@ from policyd_trainer.jobs.table import JobTable
 
 
 def test_migrations_lead_to_the_schema(engine: sa.Engine) -> None:
-    """After all of them, the database has what the code's table says, and nothing else.
+    """After all migrations the database is exactly as the code's table says.
 
-    Again is nothing.
+    A second run changes nothing.
     """
     migrate(engine)
     migrate(engine)
@@ -22,7 +22,7 @@ def test_migrations_lead_to_the_schema(engine: sa.Engine) -> None:
 
 
 def test_jobs_of_an_earlier_release_survive(engine: sa.Engine) -> None:
-    """A row of the first schema reads back with the defaults of what it did not have."""
+    """A row of the first schema can be read, with defaults for what it did not have."""
     migrate(engine, "0001")
     with engine.begin() as connection:
         connection.execute(

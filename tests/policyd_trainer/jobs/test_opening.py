@@ -45,7 +45,7 @@ def newer(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [garbage, torn, folder, newer])
 def test_damage_is_one_line(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    """Whatever it is that cannot be read."""
+    """The error is one line for every kind of damage."""
     path = tmp_path / "jobs.db"
     damage(path)
     engine = open_engine(f"sqlite:///{path}")
@@ -57,7 +57,7 @@ def test_damage_is_one_line(tmp_path: Path, damage: Callable[[Path], None]) -> N
 
 
 def test_one_damaged_row_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Its job is there as far as it can be read."""
+    """Its job is returned as far as it can be read."""
     path = tmp_path / "jobs.db"
     engine = open_engine(f"sqlite:///{path}")
     table = open_table(engine)

@@ -23,7 +23,7 @@ with owned(open_engine(sys.argv[1])):
 
 
 def test_a_second_owner_is_refused(engine: sa.Engine, jobs_url: str) -> None:
-    """Until the first is gone."""
+    """The second is refused until the first has ended."""
     second = open_engine(jobs_url)
     with owned(engine), pytest.raises(errors.FailedPrecondition, match="another trainer"), owned(second):
         pass
@@ -46,7 +46,7 @@ def test_the_lock_dies_with_its_owner(engine: sa.Engine, jobs_url: str) -> None:
 
 
 def test_a_lost_connection_is_a_lost_lock(postgres: Postgres) -> None:
-    """Somebody else may have it by now: the owner is told, and stops."""
+    """Another trainer may have the lock now, so the owner gets an error and stops."""
     engine = open_engine(postgres.new_database())
     with owned(engine) as confirm:
         confirm()
@@ -57,7 +57,7 @@ def test_a_lost_connection_is_a_lost_lock(postgres: Postgres) -> None:
 
 
 def test_a_database_that_does_not_answer_is_named() -> None:
-    """Without its password."""
+    """The error names it without its password."""
     engine = open_engine("postgresql://policyd:found-nowhere@127.0.0.1:1/jobs")
     with pytest.raises(errors.Unavailable, match="cannot be reached") as raised, owned(engine):
         pass
@@ -67,7 +67,7 @@ def test_a_database_that_does_not_answer_is_named() -> None:
 
 
 def test_a_database_of_any_encoding_will_do(postgres: Postgres) -> None:
-    """SQL_ASCII is what Postgres makes where there is no locale, as in many containers."""
+    """Postgres uses SQL_ASCII if there is no locale, as in many containers."""
     options = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
     engine = open_engine(postgres.new_database(options))
     with owned(engine), engine.connect() as connection:
@@ -77,7 +77,7 @@ def test_a_database_of_any_encoding_will_do(postgres: Postgres) -> None:
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/jobs", "sqlite://"])
 def test_other_databases_are_refused(url: str) -> None:
-    """The field is named."""
+    """The error names the field."""
     with pytest.raises(errors.InvalidArgument, match="jobs"):
         open_engine(url)
 
@@ -86,7 +86,7 @@ def test_other_databases_are_refused(url: str) -> None:
     "url", ["mysql://user:kept-quiet@host/jobs", "kept-quiet", "sqlite://user:kept-quiet@/"]
 )
 def test_a_refused_database_keeps_its_password(url: str) -> None:
-    """Errors reach logs."""
+    """Errors are logged, so they must not contain it."""
     with pytest.raises(errors.InvalidArgument) as raised:
         open_engine(url)
     assert "kept-quiet" not in raised.value.message

@@ -15,7 +15,7 @@ def _running(job: TrainingJob) -> bool:
 
 
 def test_they_go_after_their_time(open_room: OpenRoom) -> None:
-    """Not before it, not those of jobs that run, and not what belongs to no job."""
+    """Runs stay until then. So do those of running jobs, and files that belong to no job."""
 
     async def test() -> None:
         async with open_room("refuse") as room:
@@ -35,7 +35,7 @@ def test_they_go_after_their_time(open_room: OpenRoom) -> None:
 
 
 def test_without_a_folder_there_is_nothing_to_do(open_room: OpenRoom) -> None:
-    """A trainer that has run nothing yet."""
+    """A trainer that has run nothing yet has no folder of runs."""
 
     async def test() -> None:
         async with open_room("refuse") as room:

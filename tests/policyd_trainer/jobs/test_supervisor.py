@@ -53,7 +53,7 @@ def _running(job: TrainingJob) -> bool:
 
 
 def test_a_result_ends_the_job(open_room: OpenRoom) -> None:
-    """Progress is seen on the way, with an estimate; noise on standard output does no harm."""
+    """Progress with an estimate is visible. Other lines on standard output do no harm."""
 
     async def test() -> None:
         async with open_room("succeed") as room:
@@ -71,7 +71,7 @@ def test_a_result_ends_the_job(open_room: OpenRoom) -> None:
 
 
 def test_a_failure_ends_the_job_at_once(open_room: OpenRoom) -> None:
-    """A worker that says why is not started again; its log's end is kept."""
+    """A worker that reports a failure is not started again. The end of its log is kept."""
 
     async def test() -> None:
         async with open_room("refuse") as room:
@@ -84,9 +84,9 @@ def test_a_failure_ends_the_job_at_once(open_room: OpenRoom) -> None:
 
 
 def test_a_poison_job_stops_after_its_attempts(open_room: OpenRoom) -> None:
-    """Three workers that die at the same place are enough.
+    """Three workers that die at the same place end the job.
 
-    The failure says how, with the log's end.
+    The failure says how, with the end of the log.
     """
 
     async def test() -> None:
@@ -112,7 +112,7 @@ def test_a_worker_that_gets_further_is_started_again(open_room: OpenRoom) -> Non
 
 
 def test_cancel_ends_the_worker_and_its_children(open_room: OpenRoom) -> None:
-    """Also those that ignore SIGTERM, within 3 seconds."""
+    """Children that ignore SIGTERM end within 3 seconds, too."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -130,7 +130,7 @@ def test_cancel_ends_the_worker_and_its_children(open_room: OpenRoom) -> None:
 
 
 def test_a_cancelled_queued_job_never_runs(open_room: OpenRoom) -> None:
-    """It is cancelled at once, and the next one runs after the first is gone."""
+    """It is cancelled at once, and the next job runs after the first one."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -147,7 +147,7 @@ def test_a_cancelled_queued_job_never_runs(open_room: OpenRoom) -> None:
 
 
 def test_a_queued_job_knows_its_place(open_room: OpenRoom) -> None:
-    """Its place, by priority, and what runs; a watcher is told when the queue moves."""
+    """It has its place by priority, and the running jobs. Watchers get changes of the queue."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -175,7 +175,7 @@ def test_a_queued_job_knows_its_place(open_room: OpenRoom) -> None:
 def test_cancel_after_publishing_is_success(
     open_room: OpenRoom, repository: ModelRepository, cartpole: artifact_pb2.PolicyMetadata
 ) -> None:
-    """A job whose version is out is not cancelled.
+    """A job that has published cannot be cancelled.
 
     Its result says so, and that it was not promoted.
     """
@@ -197,7 +197,7 @@ def test_cancel_after_publishing_is_success(
 def test_cancel_racing_success_ends_in_one_state(
     open_room: OpenRoom, repository: ModelRepository, cartpole: artifact_pb2.PolicyMetadata
 ) -> None:
-    """Whenever the cancel comes: a cancelled job has no version, a succeeded one has its own."""
+    """At any time of the cancel: a cancelled job has no version, a succeeded job has its own."""
     (repository.root).mkdir()
     (repository.root / "metadata").write_bytes(cartpole.SerializeToString())
     delays = random.Random(7)
@@ -222,7 +222,7 @@ def test_cancel_racing_success_ends_in_one_state(
 
 
 def test_children_that_hold_the_output_do_not_hold_the_job(open_room: OpenRoom) -> None:
-    """A worker's end is the job's end, whatever it left behind."""
+    """When the worker ends the job ends, whatever the worker leaves behind."""
 
     async def test() -> None:
         async with open_room("leave_child") as room:
@@ -232,9 +232,9 @@ def test_children_that_hold_the_output_do_not_hold_the_job(open_room: OpenRoom) 
 
 
 def test_a_stopped_trainer_resumes(open_room: OpenRoom) -> None:
-    """Stopping lets the worker write its checkpoint.
+    """The worker writes its checkpoint when the trainer stops.
 
-    The next trainer goes on, and no attempt is lost.
+    The next trainer resumes it, and no attempt is lost.
     """
 
     async def test() -> None:
@@ -250,7 +250,7 @@ def test_a_stopped_trainer_resumes(open_room: OpenRoom) -> None:
 
 
 def test_a_job_keeps_its_origin(open_room: OpenRoom) -> None:
-    """The next trainer traces it, and its worker logs it, as of the call that asked for it."""
+    """The next trainer traces it, and its worker logs it, with the call that asked for it."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     spans: list[tuple[str, str]] = []
 
@@ -279,7 +279,7 @@ def test_a_job_keeps_its_origin(open_room: OpenRoom) -> None:
 
 
 def test_watchers_learn_that_the_trainer_stops(open_room: OpenRoom) -> None:
-    """A watch does not hang at shutdown."""
+    """A watch ends when the trainer stops."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -296,7 +296,7 @@ def test_watchers_learn_that_the_trainer_stops(open_room: OpenRoom) -> None:
 
 
 def test_a_killed_trainers_jobs_are_taken_up(open_room: OpenRoom, table: JobTable) -> None:
-    """What was running is queued again, what was being cancelled is cancelled."""
+    """Jobs that ran are queued again. Jobs that were being cancelled are cancelled."""
     running = table.create(SPEC, request_id="", max_queued=9).job_id
     cancelling = table.create(SPEC, request_id="", max_queued=9).job_id
     for _ in range(2):
@@ -313,7 +313,7 @@ def test_a_killed_trainers_jobs_are_taken_up(open_room: OpenRoom, table: JobTabl
 
 
 def test_a_trainer_that_always_dies_with_the_job_stops_trying(open_room: OpenRoom, table: JobTable) -> None:
-    """A job that takes the trainer down is a poison job too."""
+    """A job that always takes the trainer down fails after its attempts, too."""
     job_id = table.create(SPEC, request_id="", max_queued=9).job_id
     for _ in range(3):
         table.claim()
@@ -330,9 +330,9 @@ def test_a_trainer_that_always_dies_with_the_job_stops_trying(open_room: OpenRoo
 
 
 def test_orphans_are_found_by_the_mark_of_their_job(tmp_path: Path) -> None:
-    """Only processes that carry the job's mark are ended.
+    """Only processes with the job's mark are ended.
 
-    Those in a session of their own are among them.
+    Those in another session are ended, too.
     """
 
     async def test() -> None:
@@ -341,7 +341,7 @@ def test_orphans_are_found_by_the_mark_of_their_job(tmp_path: Path) -> None:
         worker = await LocalWorker.start(attempt)
         await anext(worker.events())
         daemon = int((tmp_path / "child").read_text())
-        os.kill(worker.pid, signal.SIGSTOP)  # a guardian that can do nothing any more
+        os.kill(worker.pid, signal.SIGSTOP)  # so that the guardian can do nothing
         assert await asyncio.to_thread(kill_orphans, "another") == 0
         assert await asyncio.to_thread(kill_orphans, "job") >= 1
         await asyncio.to_thread(_wait_for_end, daemon)
@@ -351,9 +351,9 @@ def test_orphans_are_found_by_the_mark_of_their_job(tmp_path: Path) -> None:
 
 
 def test_a_child_in_a_session_of_its_own_does_not_outlive_the_job(open_room: OpenRoom) -> None:
-    """It holds every descriptor of the worker and has forgotten the job's mark.
+    """The child holds every descriptor of the worker and has lost the job's mark.
 
-    The job's end is its end.
+    It is ended with the job.
     """
 
     async def test() -> None:
@@ -369,7 +369,7 @@ def test_a_child_in_a_session_of_its_own_does_not_outlive_the_job(open_room: Ope
 
 
 def test_json_after_the_result_is_no_event(open_room: OpenRoom) -> None:
-    """A line that a JSON logger prints at the very end changes nothing; it is in the log."""
+    """A line that a JSON logger prints at the very end changes nothing. It is in the log."""
 
     async def test() -> None:
         async with open_room("chatter") as room:
@@ -380,7 +380,7 @@ def test_json_after_the_result_is_no_event(open_room: OpenRoom) -> None:
 
 
 def test_a_killed_guardian_takes_the_worker_with_it(open_room: OpenRoom) -> None:
-    """The attempt counts as died, and what the worker had started is ended too."""
+    """The attempt counts as died. Processes that the worker started are ended, too."""
 
     async def test() -> None:
         async with open_room("daemon", Limits(max_attempts=1, stop_seconds=0)) as room:
@@ -398,7 +398,7 @@ def test_a_killed_guardian_takes_the_worker_with_it(open_room: OpenRoom) -> None
 
 
 def test_jobs_run_side_by_side(open_room: OpenRoom) -> None:
-    """As many as the limits say."""
+    """As many run as the limits allow."""
 
     async def test() -> None:
         async with open_room("hang", Limits(concurrency=2, stop_seconds=0)) as room:
@@ -411,7 +411,7 @@ def test_jobs_run_side_by_side(open_room: OpenRoom) -> None:
 
 
 def test_priority_goes_first(open_room: OpenRoom) -> None:
-    """Higher numbers before lower ones, equal ones in the order of their creation."""
+    """Higher numbers run first, equal ones in the order of their creation."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -430,7 +430,7 @@ def test_priority_goes_first(open_room: OpenRoom) -> None:
 
 
 def test_a_time_limit_ends_the_job(open_room: OpenRoom) -> None:
-    """Its worker is ended, and the failure says so; other jobs go on."""
+    """Its worker is ended, and the failure says so. Other jobs go on."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -443,7 +443,7 @@ def test_a_time_limit_ends_the_job(open_room: OpenRoom) -> None:
 
 
 def test_a_step_limit_ends_the_job(open_room: OpenRoom) -> None:
-    """When the worker says that it has taken as many."""
+    """The job ends when the worker reports that many steps."""
 
     async def test() -> None:
         async with open_room("hang") as room:

@@ -23,7 +23,7 @@ def _create(table: JobTable, request_id: str = "", spec: TrainingSpec = SPEC) ->
 
 
 def test_a_new_job_is_queued(table: JobTable) -> None:
-    """It reads back with its spec, state and time."""
+    """It can be read with its spec, state and time."""
     job = table.get(_create(table, "request"))
     assert (job.spec, job.state, job.request_id, job.attempts) == (SPEC, states.QUEUED, "request", 0)
     assert job.HasField("create_time")
@@ -32,7 +32,7 @@ def test_a_new_job_is_queued(table: JobTable) -> None:
 
 
 def test_a_request_id_makes_one_job(table: JobTable) -> None:
-    """The same id and spec answer the same job, another spec is refused, no id is always new."""
+    """The same id and spec return the same job. Another spec is refused. No id: a new job."""
     job_id = _create(table, "request")
     assert _create(table, "request") == job_id
     with pytest.raises(errors.AlreadyExists, match=job_id):
@@ -41,7 +41,7 @@ def test_a_request_id_makes_one_job(table: JobTable) -> None:
 
 
 def test_the_queue_is_bounded(table: JobTable) -> None:
-    """What does not fit is refused with a time to try again, but a known request is answered."""
+    """Beyond the bound a request is refused with a delay. A known request gets its job."""
     table.create(SPEC, request_id="a", max_queued=1)
     with pytest.raises(errors.Exhausted) as refused:
         table.create(SPEC, request_id="b", max_queued=1)
@@ -50,7 +50,7 @@ def test_the_queue_is_bounded(table: JobTable) -> None:
 
 
 def test_pages_are_newest_first(table: JobTable) -> None:
-    """Pages join without gap or repetition, also for one policy."""
+    """Pages follow each other without gap or repetition, also for one policy."""
     created = [_create(table, spec=TrainingSpec(policy=policy)) for policy in "ababa"]
     first, before = table.page(policy="", size=3, before=None)
     second, end = table.page(policy="", size=3, before=before)
@@ -61,7 +61,7 @@ def test_pages_are_newest_first(table: JobTable) -> None:
 
 
 def test_an_unknown_job_is_not_found(table: JobTable) -> None:
-    """Reading and cancelling name the job."""
+    """The errors for reading and cancelling name the job."""
     with pytest.raises(errors.NotFound, match="nobody"):
         table.get("nobody")
     with pytest.raises(errors.NotFound, match="nobody"):
@@ -69,7 +69,7 @@ def test_an_unknown_job_is_not_found(table: JobTable) -> None:
 
 
 def test_claims_are_first_in_first_out(table: JobTable) -> None:
-    """The oldest queued job runs first; a requeued one keeps its place."""
+    """The oldest queued job runs first. A requeued job keeps its place."""
     first, second = _create(table), _create(table)
     claimed = table.claim()
     assert claimed is not None
@@ -102,7 +102,7 @@ def test_only_legal_transitions_happen(table: JobTable) -> None:
             table.request_cancel(job)
         assert table.get(job).state == state
         if target == states.CANCELLED and state == states.QUEUED:
-            continue  # request_cancel does that
+            continue  # request_cancel does this
         legal = state in states.SOURCES[target]
         assert moves[target](job) is legal
         ended = table.get(job)
@@ -111,7 +111,7 @@ def test_only_legal_transitions_happen(table: JobTable) -> None:
 
 
 def test_terminal_states_stay(table: JobTable) -> None:
-    """A cancel that comes after the end changes nothing; one before it decides."""
+    """A cancel after the end changes nothing. A cancel before the end decides."""
     job = _create(table)
     table.claim()
     assert table.succeed(job, TrainingResult(version=1))
@@ -123,7 +123,7 @@ def test_terminal_states_stay(table: JobTable) -> None:
 
 
 def test_a_failure_is_kept_without_control_characters(table: JobTable) -> None:
-    """Colours, bells, marks that turn text, line ends: anybody may look at the text."""
+    """Colours, bells, direction marks and line ends are replaced, as people read the text."""
     job = _create(table)
     table.claim()
     hostile = "\x1b[31mred\x1b[0m \x07 \u202eturned\u2066 one\ntwo\r\x9b2J"
@@ -135,7 +135,7 @@ def test_a_failure_is_kept_without_control_characters(table: JobTable) -> None:
 
 
 def test_progress_makes_an_attempt_fruitful(table: JobTable) -> None:
-    """Attempts count as fruitless until one gets further than all before."""
+    """Attempts count as fruitless until one gets further than all before it."""
     job = _create(table)
     counts = []
     for fraction in (0.2, 0.2, 0.1, 0.5, 0.5):
@@ -151,7 +151,7 @@ def test_progress_makes_an_attempt_fruitful(table: JobTable) -> None:
 
 
 def test_a_job_without_an_end_takes_no_other_jobs_turn(table: JobTable) -> None:
-    """Each kind is claimed on its own and has a queue of its own."""
+    """Each kind is claimed separately and has a queue of its own."""
     endless = table.create(
         TrainingSpec(policy="cartpole", source=TrainingSpec.EXPERIENCE), request_id="", max_queued=100
     )
@@ -170,7 +170,7 @@ def test_a_job_without_an_end_takes_no_other_jobs_turn(table: JobTable) -> None:
 
 
 def test_a_batch_more_makes_an_attempt_fruitful(table: JobTable) -> None:
-    """A job without an end has no fraction: its batches say whether a worker got further."""
+    """A job without an end has no fraction, so its batches show progress."""
     job = table.create(
         TrainingSpec(policy="cartpole", source=TrainingSpec.EXPERIENCE), request_id="", max_queued=100
     ).job_id

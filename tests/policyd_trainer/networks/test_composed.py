@@ -61,13 +61,13 @@ def _parameters(spec: NetworkSpec) -> Any:
     ids=["choices", "masked", "log_std", "state_dependent"],
 )
 def test_closed_form_agrees_with_autograd(spec: NetworkSpec) -> None:
-    """Outputs and gradients of the composed network, in numpy and torch, are the module's."""
+    """Outputs and gradients in numpy and torch equal those of the torch module."""
     rows, parameters = _rows(spec.layout), _parameters(spec)
     module = AutogradNetwork(NetworkModule(spec).double(), torch.tensor(parameters))
     wanted = module.forward(torch.tensor(rows))
     direction = np.random.default_rng(2).normal(size=wanted.shape)
     if spec.applies_mask:
-        direction *= rows[:, -spec.layout.mask :]  # what a softmax leaves of the gradient
+        direction *= rows[:, -spec.layout.mask :]  # the part of the gradient that the softmax keeps
     gradient = module.backward(torch.tensor(direction)).numpy()
     for backend in (NumpyBackend(), TorchBackend("cpu")):
         network = ComposedNetwork(spec, backend.asarray(parameters.copy()), backend)
@@ -79,7 +79,7 @@ def test_closed_form_agrees_with_autograd(spec: NetworkSpec) -> None:
 
 
 def test_masked_logits_are_out_of_reach() -> None:
-    """Where the mask is 0 the logit is hugely negative, elsewhere the network's own."""
+    """If the mask is 0 the logit is -1e8, otherwise the network's own."""
     spec = _spec(MASKED)
     rows, parameters = _rows(MASKED).astype(np.float32), _parameters(spec).astype(np.float32)
     masked, mask = host_outputs(spec, parameters)(rows), rows[:, -5:] > 0.5
@@ -89,7 +89,7 @@ def test_masked_logits_are_out_of_reach() -> None:
 
 
 def test_images_are_convolved() -> None:
-    """An image's planes are what torch's own convolution makes of the pixels, in either order."""
+    """An image's planes equal those of torch's own convolution, for both orders of pixels."""
     spec = _spec(PIXELS)
     rows, parameters = _rows(PIXELS).astype(np.float32), _parameters(spec).astype(np.float32)
     outputs = numpy_outputs(spec, parameters)(rows)
@@ -109,7 +109,7 @@ def test_images_are_convolved() -> None:
 
 @pytest.mark.parametrize("side", [5, 7, 10, 11, 16, 20, 36, 61, 64, 84, 96, 210])
 def test_convolutions_fit_any_image(side: int) -> None:
-    """The layers of any size leave some pixels and few enough numbers."""
+    """For any size the layers leave some pixels and not too many numbers."""
     layers = convolutions((side, side + 3, 3))
     assert min(layers[-1].height, layers[-1].width) >= 1
     assert layers[-1].flattened <= 20_000

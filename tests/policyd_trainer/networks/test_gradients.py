@@ -34,7 +34,7 @@ specs = st.builds(
 @given(spec=specs, rows=st.integers(1, 7), seed=st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
 def test_closed_form_agrees_with_autograd(backend: Backend, spec: MlpSpec, rows: int, seed: int) -> None:
-    """Outputs and parameter gradients are autograd's, to 1e-12 in double precision."""
+    """Outputs and gradients equal autograd's, to 1e-12 in double precision."""
     rng = np.random.default_rng(seed)
     parameters = uniform_parameters(spec, rng).astype(np.float64)
     inputs, output_gradient = rng.normal(size=(rows, spec.inputs)), rng.normal(size=(rows, spec.outputs))
@@ -53,7 +53,7 @@ def test_closed_form_agrees_with_autograd(backend: Backend, spec: MlpSpec, rows:
 
 
 def test_autograd_parameters_are_views() -> None:
-    """A step on the flat vector is a step of the module: they share memory."""
+    """A step on the flat vector is a step of the module, because they share memory."""
     spec = MlpSpec(2, (3,), 1, "tanh")
     flat = torch.zeros(spec.size)
     network = AutogradNetwork(perceptron(spec), flat)
@@ -64,7 +64,7 @@ def test_autograd_parameters_are_views() -> None:
 
 
 def test_layout_is_torchs() -> None:
-    """The flat vector holds the layers in the order of torch's parameters()."""
+    """The flat vector has the layers in the order of torch's parameters()."""
     spec = MlpSpec(3, (4,), 2, "relu")
     module = perceptron(spec)
     flat = np.arange(spec.size, dtype=np.float32)
@@ -77,7 +77,7 @@ def test_layout_is_torchs() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_initial_weights(activation: Activation) -> None:
-    """`uniform` has torch.nn.Linear's bounds and spread.
+    """`uniform` has the bounds and the spread of torch.nn.Linear.
 
     `orthogonal` has orthogonal rows and zero biases.
     """

@@ -24,7 +24,7 @@ REFERENCES: dict[str, Callable[[torch.Tensor], torch.optim.Optimizer]] = {
 @pytest.mark.parametrize("backend", BACKENDS, ids=["numpy", "torch"])
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
 def test_steps_are_torchs(name: OptimizerName, backend: Backend) -> None:
-    """Twenty steps end where torch.optim's end."""
+    """Twenty steps give the same parameters as torch.optim's."""
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=50), rng.normal(size=(20, 50)) * 10.0 ** rng.integers(-6, 3, (20, 1))
     ours = backend.asarray(start.copy())
@@ -40,7 +40,7 @@ def test_steps_are_torchs(name: OptimizerName, backend: Backend) -> None:
 
 
 def test_a2c_epsilon_is_inside_the_root() -> None:
-    """By hand: v = 0.01 g^2; p = -lr g / sqrt(v + eps)."""
+    """By hand: v = 0.01 g^2 and p = -lr g / sqrt(v + eps)."""
     parameters = np.zeros(1)
     make_optimizer("rmsprop_a2c", np, parameters, 1e-2).step(parameters, np.array([2.0]), 0.1)
     np.testing.assert_allclose(parameters, [-0.1 * 2 / np.sqrt(0.04 + 0.01)])
@@ -49,7 +49,7 @@ def test_a2c_epsilon_is_inside_the_root() -> None:
 @pytest.mark.parametrize("backend", BACKENDS, ids=["numpy", "torch"])
 @pytest.mark.parametrize("limit", [None, 0.5, 100.0])
 def test_clipping_is_torchs(limit: float | None, backend: Backend) -> None:
-    """The scaled gradient and the norm are those of clip_grad_norm_."""
+    """The scaled gradient and the norm equal those of clip_grad_norm_."""
     gradient = np.random.default_rng(0).normal(size=30)
     reference = torch.zeros(30, dtype=torch.float64)
     reference.grad = torch.from_numpy(gradient.copy())
@@ -61,7 +61,7 @@ def test_clipping_is_torchs(limit: float | None, backend: Backend) -> None:
 
 
 def test_schedules() -> None:
-    """Each starts and ends where it should, and stays there outside the run."""
+    """Each starts and ends at its values, and stays there outside the run."""
     assert [scheduled("linear", 2.0, 0.0, p) for p in (-1, 0, 0.25, 1, 2)] == [2.0, 2.0, 1.5, 0.0, 0.0]
     assert scheduled("constant", 2.0, 0.0, 1.0) == 2.0
     np.testing.assert_allclose([scheduled("cosine", 2.0, 1.0, p) for p in (0, 0.5, 1)], [2.0, 1.5, 1.0])

@@ -17,7 +17,7 @@ ENVIRONMENTS = sorted({env_id for env_id, _ in (*TUNED, *TUNED_CONTINUOUS)} | {"
 @pytest.mark.parametrize("algorithm", presets.ALGORITHMS)
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_every_preset_is_valid(env_id: str, algorithm: str, preset: str) -> None:
-    """Every row makes a configuration that holds exactly the row's values."""
+    """Every row makes a configuration with exactly the row's values."""
     config = resolve_config("policy", env_id, algorithm, 0, {"preset": preset})
     for name, value in presets.find(env_id, algorithm, preset).items():
         wanted = tuple(value) if isinstance(value, list) else value
@@ -27,7 +27,7 @@ def test_every_preset_is_valid(env_id: str, algorithm: str, preset: str) -> None
 def test_auto_takes_the_environments_own_row() -> None:
     """A tuned environment gets its row, with discrete or continuous actions.
 
-    Any other the default.
+    Any other environment gets the default.
     """
     assert presets.find("CartPole-v1", "a2c") == TUNED["CartPole-v1", "a2c"].settings
     assert presets.find("Pendulum-v1", "a2c") == TUNED_CONTINUOUS["Pendulum-v1", "a2c"].settings
@@ -43,7 +43,7 @@ def test_a_named_preset_beats_the_environments_row() -> None:
 
 
 def test_every_row_says_where_it_came_from() -> None:
-    """A value that nobody can trace is not a preset."""
+    """The source of each value can be traced."""
     for row in (*TUNED.values(), *TUNED_CONTINUOUS.values(), *DEFAULT.values(), *COURSE.values()):
         assert len(row.source) > 10
 
@@ -52,7 +52,7 @@ def test_every_row_says_where_it_came_from() -> None:
     ("field", "algorithm", "name"), [("algorithm", "ppo", "auto"), ("settings[preset]", "a2c", "best")]
 )
 def test_what_is_not_there_is_named(field: str, algorithm: str, name: str) -> None:
-    """A wrong name is answered with the names that there are."""
+    """The error for a wrong name lists the right ones."""
     with pytest.raises(InvalidArgument) as raised:
         presets.find("CartPole-v1", algorithm, name)
     assert raised.value.violations[0].field == field

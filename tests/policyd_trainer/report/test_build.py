@@ -30,12 +30,12 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module `awkward` and its environments; the processes that draw import it too."""
+    """The module `awkward` can be imported, also by the processes that draw."""
     monkeypatch.syspath_prepend(TESTS)
 
 
 def _subject(env_id: str, verdict: GateVerdict | None = None, **settings: object) -> Subject:
-    """A policy that steps towards where the pole falls, or names the first of three."""
+    """A policy that steps in the direction of the falling pole, or names the first of three."""
     texts = {name: json.dumps(value) for name, value in settings.items()}
     config = resolve_config("pole", env_id, "a2c", 0, texts)
     model = FAIR if env_id == "CartPole-v1" else linear_policy([1.0] * 3, outputs=3)
@@ -71,7 +71,7 @@ def _compared() -> GateVerdict:
 
 @pytest.mark.parametrize("verdict", [None, GateVerdict(promote=True), _compared()])
 def test_every_picture_opens_and_stands_in_the_page(verdict: GateVerdict | None) -> None:
-    """The files are valid images, and report.html holds exactly them, with nothing to fetch."""
+    """The files are valid images. report.html has exactly these, and fetches nothing."""
     files = _report("CartPole-v1", verdict)
     assert set(files) == {"report.html", "learning_curve.png", "returns.png", "actions.png", "episode.gif"}
     html = files["report.html"].decode()
@@ -83,14 +83,14 @@ def test_every_picture_opens_and_stands_in_the_page(verdict: GateVerdict | None)
 
 
 def test_the_episode_moves() -> None:
-    """The animation has many frames, none larger than it should be."""
+    """The animation has many frames, none larger than allowed."""
     movie = Image.open(io.BytesIO(_report("CartPole-v1")["episode.gif"]))
     assert getattr(movie, "n_frames", 1) > 10
     assert max(movie.size) <= 320
 
 
 def test_the_verdict_is_told() -> None:
-    """The gate's explanation heads the page, escaped."""
+    """The gate's explanation is at the top of the page, escaped."""
     assert "The gate: worse by 5 &amp; more" in _report("CartPole-v1", _compared())["report.html"].decode()
 
 
@@ -106,7 +106,7 @@ def test_the_verdict_is_told() -> None:
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else "",
 )
 def test_what_cannot_be_drawn_is_said(kwargs: dict[str, str], missing: set[str], note: str) -> None:
-    """Whatever the environment does costs the pictures that need it, and the page says which."""
+    """A failing environment costs only the pictures that need it, and the page says which."""
     kind = "Ends" if "way" in kwargs else "Renders"
     files = _report(f"awkward:{kind}-v0", env_kwargs=kwargs)
     everything = {"report.html", "learning_curve.png", "returns.png", "actions.png", "episode.gif"}
@@ -120,21 +120,21 @@ def _slow(_: Subject) -> Part:
 
 
 def test_a_part_that_takes_too_long_is_given_up() -> None:
-    """The page is written without it."""
+    """The page is written without the part."""
     part = made("The animation", f"{__name__}:_slow", _subject("CartPole-v1"), seconds=0.5)
     assert part == Part(note="The animation is missing: it took longer than 0.5 s.")
 
 
 @pytest.mark.parametrize(("steps", "episodes"), [(100_000, 20), (4000, 5), (10, 1)])
 def test_what_is_played_again_counts_in_the_budget(steps: int, episodes: int) -> None:
-    """Two modes of 20 steps in a twentieth of the steps; one episode is always played."""
+    """Both modes play 20 steps in a twentieth of the steps, but at least one episode."""
     subject = _subject("CartPole-v1", total_timesteps=steps)
     subject.metadata.evaluation.greedy.mean_length = 20
     assert subject.replayed == episodes
 
 
 def test_the_page_says_which_version_it_is_about() -> None:
-    """Title and heading name the version, the digest is there, and the version before is a link."""
+    """Title and heading name the version, its digest is there, and there is a link to the last."""
     html = _report("CartPole-v1")["report.html"].decode()
     heading = "pole version 7: a2c on CartPole-v1"
     assert f"<title>{heading} (c0ffeec0ffee)</title>" in html
@@ -145,7 +145,7 @@ def test_the_page_says_which_version_it_is_about() -> None:
 
 
 def test_settings_of_its_own_come_before_the_folded_rest() -> None:
-    """A setting that differs from the preset shows both values; all others are inside `details`."""
+    """A setting that differs from the preset shows both values. All others are in `details`."""
     html = _report("CartPole-v1")["report.html"].decode()
     shown = html[html.index("<h2>Settings") : html.index("<details>")]
     assert "gamma" in shown

@@ -28,7 +28,7 @@ def run(repository: Path, *arguments: str) -> list[str]:
 
 
 def test_a_run_leaves_what_its_report_needs(tmp_path: Path) -> None:
-    """The command draws every picture from the published files; drawn once, it stays."""
+    """The command draws all pictures from the published files. A second call draws nothing."""
     assert CliRunner().invoke(train, run(tmp_path, "--no-report")).exit_code == 0
     arguments = ["--repository", str(tmp_path), "--policy", "p", "--version", "1"]
     done = CliRunner().invoke(report, arguments)
@@ -48,7 +48,7 @@ def test_a_run_leaves_what_its_report_needs(tmp_path: Path) -> None:
 
 
 def test_a_run_has_its_report_drawn_by_a_process_of_its_own(tmp_path: Path) -> None:
-    """`train` ends with its result; the report follows."""
+    """`train` ends with its result, and the report follows."""
     command = [sys.executable, "-m", "policyd_trainer", "train", *run(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     version = ModelRepository(tmp_path).read("p", 1)
@@ -59,13 +59,13 @@ def test_a_run_has_its_report_drawn_by_a_process_of_its_own(tmp_path: Path) -> N
 
 
 def test_there_is_no_report_of_nothing(tmp_path: Path) -> None:
-    """A version that is not there is named."""
+    """The error names the version that does not exist."""
     with pytest.raises(NotFound, match="no policy 'p'"):
         ensure_report(ModelRepository(tmp_path), "p", 1)
 
 
 def test_reports_link_to_each_other(tmp_path: Path) -> None:
-    """A report links to the version before it, which from then on links to it."""
+    """A report links to the version before it, whose report then links back."""
     for seed in ("0", "1"):
         assert CliRunner().invoke(train, run(tmp_path, "--no-report", "--seed", seed)).exit_code == 0
     repository = ModelRepository(tmp_path)

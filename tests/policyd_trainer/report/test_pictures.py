@@ -28,7 +28,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_actions_of_every_kind(kind: str) -> None:
-    """One picture of the page's width, whatever the number of elements and alternatives."""
+    """One picture has the page's width, for any number of elements and alternatives."""
     space, actions = KINDS[kind]
     picture = Image.open(io.BytesIO(pictures.actions(space, actions[:40], actions[40:])))
     assert picture.format == "PNG"
@@ -38,7 +38,7 @@ def test_actions_of_every_kind(kind: str) -> None:
 
 
 def test_the_accepted_loss_is_shown() -> None:
-    """A gate that accepts a margin has its line, so the picture differs from one without."""
+    """A gate with a margin has a line, so the picture differs from one without."""
     verdict = GateVerdict(champion_version=1)
     for pairs in (verdict.greedy, verdict.sampled):
         pairs.challenger.extend([1.0, 2.0])

@@ -11,7 +11,7 @@ from policyd_trainer.environments.make import inspect
 
 
 def test_a_job_outside_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to do; nothing starts a cluster by itself."""
+    """The error says what to do. Nothing starts a cluster by itself."""
     pytest.importorskip("ray", reason="the extra `ray` is not installed: rollouts on Ray were NOT tested")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     settings = {"n_envs": "4", "rollout_workers": "2", "rollout_backend": '"ray"'}
@@ -21,6 +21,6 @@ def test_a_job_outside_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_ray_needs_workers() -> None:
-    """The default is to collect in the learner's own process, which is on no other machine."""
+    """By default the learner's own process collects, and that cannot run on another machine."""
     with pytest.raises(errors.InvalidArgument, match="must be 1 or more with rollout_backend"):
         resolve_config("p", "CartPole-v1", "a2c", 0, {"rollout_backend": '"ray"'})

@@ -41,14 +41,14 @@ def started(**settings: str) -> TrainingLoop:
 
 
 def log_probs(loop: TrainingLoop, parameters: np.ndarray, rollout: Rollout) -> np.ndarray:
-    """Of a rollout's actions [T, N], by a policy with these parameters."""
+    """The log-probabilities [T, N] of a rollout's actions, for a policy with these parameters."""
     info = inspect(loop.config)
     spec = network_specs(loop.config, info.encoder.layout, info.codec.distribution).actor
     return log_probs_of(ActingPolicy(host_outputs(spec, parameters), info.codec.distribution), rollout)
 
 
 def test_each_rollout_is_by_the_policy_of_one_rollout_before() -> None:
-    """The first two are by the initial policy, the third by that of after the first update."""
+    """The first two are by the initial policy, the third by the one after the first update."""
     loop = started(normalize_observations="false")
     policies, rollouts = [loop.acting.parameters.copy()], []
     for rollout in loop.run():
@@ -65,7 +65,7 @@ def test_each_rollout_is_by_the_policy_of_one_rollout_before() -> None:
 
 
 def test_a_checkpoint_goes_on_exactly() -> None:
-    """The state has what was collected ahead: an interrupted run ends in the same weights."""
+    """The state has the rollout collected ahead: an interrupted run gives the same weights."""
     whole = started()
     for _ in whole.run():
         pass
@@ -81,7 +81,7 @@ def test_a_checkpoint_goes_on_exactly() -> None:
 
 
 def test_a_worker_that_dies_is_an_error() -> None:
-    """A killed worker ends the run, whether it collects or waits."""
+    """A killed worker ends the run, whether it was collecting or waiting."""
     loop = started()
     next(iter(loop.run()))
     multiprocessing.active_children()[0].kill()
@@ -99,6 +99,6 @@ def test_a_worker_that_dies_is_an_error() -> None:
     ],
 )
 def test_what_cannot_be_ahead(settings: dict[str, str], message: str) -> None:
-    """Settings that leave nobody to collect, or nothing to correct with, are refused by name."""
+    """Settings without workers, or without a correction, are refused by name."""
     with pytest.raises(InvalidArgument, match=message):
         configuration(**settings)

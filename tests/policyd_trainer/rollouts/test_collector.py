@@ -51,7 +51,7 @@ def collector(mode: str, steps: int, episodes: int | None = None, n_envs: int = 
 
 
 def valid_steps(rollout: Rollout) -> list[tuple[tuple[float, ...], float, bool, bool, tuple[float, ...]]]:
-    """(observation, reward, terminated, truncated, true successor) of the first environment."""
+    """The first environment's steps, as (observation, reward, terminated, truncated, successor)."""
     finals = {
         (int(t), int(n)): row
         for (t, n), row in zip(rollout.final_index, rollout.final_observations, strict=True)
@@ -71,13 +71,13 @@ def valid_steps(rollout: Rollout) -> list[tuple[tuple[float, ...], float, bool, 
 
 @pytest.mark.parametrize("mode", ["plain", "NextStep", "SameStep"])
 def test_every_transition_is_the_scripts(mode: str) -> None:
-    """Over five rollouts of four steps each valid step is one of the script's.
+    """Over five rollouts of four steps, each valid step is the script's.
 
-    In its order, and whole.
+    They are in the script's order and complete.
     """
     collect = collector(mode, steps=4)
     steps = [step for _ in range(5) for step in valid_steps(collect.collect(POLICY))]
-    first = int(steps[0][0][0])  # SyncVectorEnv resets once more than we ask
+    first = int(steps[0][0][0])  # SyncVectorEnv resets once more than we ask for
     expected = []
     for episode in range(first, first + 9):
         length = (3, 1, 4, 2)[episode % 4]
@@ -94,18 +94,18 @@ def test_every_transition_is_the_scripts(mode: str) -> None:
             )
     for taken, wanted in zip(steps, expected, strict=False):
         assert taken[:4] == wanted[:4]
-        if not taken[2]:  # what follows a termination is never looked at
+        if not taken[2]:  # what follows a termination does not count
             assert taken[4] == wanted[4]
     assert len(steps) == 20 if mode != "NextStep" else len(steps) < 20
 
 
 @pytest.mark.parametrize("mode", ["plain", "NextStep", "SameStep"])
 def test_whole_episodes(mode: str) -> None:
-    """With two episodes a rollout, every environment plays exactly two, from a reset.
+    """With two episodes per rollout, every environment plays exactly two, each from a reset.
 
-    No more count.
+    Other steps do not count.
     """
-    collect = collector(mode, steps=2, episodes=2)  # grows: the episodes are longer
+    collect = collector(mode, steps=2, episodes=2)  # grows, because the episodes are longer
     for _ in range(3):
         rollout = collect.collect(POLICY)
         assert rollout.dones.sum(axis=0).tolist() == [2, 2]
@@ -117,7 +117,7 @@ def test_whole_episodes(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["plain", "NextStep", "SameStep"])
 def test_targets_in_both_modes(mode: str) -> None:
-    """With a critic that says V(s) = step, targets bootstrap truncations and not terminations."""
+    """If the critic says V(s) = step, targets bootstrap truncations but not terminations."""
     config = configuration(n_envs="2", n_steps="6", gamma="0.5")
     loop = start(config, inspect(config))
     critic = loop.learner.critic
@@ -140,7 +140,7 @@ def test_targets_in_both_modes(mode: str) -> None:
 
 
 def test_episode_figures() -> None:
-    """Returns and lengths of episodes that cross rollouts are the script's."""
+    """Returns and lengths of episodes that span rollouts are the script's."""
     collect, tracker = collector("plain", steps=2, n_envs=1), EpisodeTracker(1)
     for _ in range(5):
         tracker.update(collect.collect(POLICY))
@@ -161,7 +161,7 @@ def test_episode_figures() -> None:
     ],
 )
 def test_misbehaving_environments(kind: str, message: str) -> None:
-    """An environment that raises, answers NaN or a wrong shape ends the run.
+    """An environment that raises, or returns NaN or a wrong shape, ends the run.
 
     The error says so.
     """
@@ -173,7 +173,7 @@ def test_misbehaving_environments(kind: str, message: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_an_episode_without_end(algorithm: str) -> None:
-    """An episode above the step limit is an error that names the settings to change."""
+    """An episode over the step limit is an error that names the settings to change."""
     settings = {
         "preset": "course",
         "env_kwargs": '{"kind": "endless"}',
@@ -186,7 +186,7 @@ def test_an_episode_without_end(algorithm: str) -> None:
 
 
 def test_snapshot_goes_on_exactly() -> None:
-    """A collector restored from a snapshot collects what the original collects."""
+    """A restored collector collects the same as the original."""
     original, copy = collector("plain", steps=5), collector("plain", steps=5)
     original.collect(POLICY)
     snapshot = original.snapshot()

@@ -9,7 +9,7 @@ from policyd_trainer.rollouts.episodes import KEPT, EpisodeLog, EpisodeTracker
 
 
 def _rollout(rewards: list[list[float]], dones: list[list[bool]], valid: list[list[bool]]) -> Rollout:
-    """A rollout [T, N] of which only what episodes are made of matters."""
+    """A rollout [T, N] with only the arrays that episodes depend on."""
     shape = np.shape(rewards)
     ended = np.array(dones)
     return Rollout(
@@ -25,7 +25,7 @@ def _rollout(rewards: list[list[float]], dones: list[list[bool]], valid: list[li
 
 
 def test_an_episode_stands_at_the_step_that_ended_it() -> None:
-    """Steps count over all environments and across rollouts; steps that were none do not count."""
+    """Steps count over all environments and rollouts. Steps that only reset do not count."""
     tracker = EpisodeTracker(2)
     tracker.update(_rollout([[1, 2], [1, 0]], [[False, False]] * 2, [[True, True], [True, False]]))
     tracker.update(_rollout([[1, 2], [1, 2]], [[True, False], [False, True]], [[True, True]] * 2))
@@ -35,7 +35,7 @@ def test_an_episode_stands_at_the_step_that_ended_it() -> None:
 
 
 def test_a_long_run_keeps_every_few() -> None:
-    """Whatever the number of episodes, at most KEPT are kept, evenly, from the first on."""
+    """For any number of episodes at most KEPT are kept, at equal distances, from the first."""
     log = EpisodeLog()
     for episode in range(5 * KEPT):
         log.add(episode, 10 * episode, float(episode))
@@ -45,6 +45,6 @@ def test_a_long_run_keeps_every_few() -> None:
 
 
 def test_the_log_is_read_as_it_was_written() -> None:
-    """JSON and back; a return that is no number is left out."""
+    """The log can be written and read as JSON. A return that is not finite is left out."""
     log = EpisodeLog(2, [1, 2, 3], [1.5, float("nan"), 2.5])
     assert EpisodeLog.from_json(log.to_json()) == EpisodeLog(2, [1, 3], [1.5, 2.5])

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def rollouts(env_id: str, monkeypatch: pytest.MonkeyPatch, *, fused: bool, **settings: str) -> list[Rollout]:
-    """Six rollouts of a policy that learns in between, the third one after a snapshot."""
+    """Six rollouts of a policy that learns in between. The third follows a snapshot."""
     base = {"n_envs": "5", "n_steps": "40", "total_timesteps": "1200", "preset": "default"}
     config = resolve_config("p", env_id, "a2c", 3, {**base, **settings})
     calls = []
@@ -50,7 +50,7 @@ def rollouts(env_id: str, monkeypatch: pytest.MonkeyPatch, *, fused: bool, **set
 @pytest.mark.parametrize("scaled", ["true", "false"])
 @pytest.mark.parametrize("limit", ["17", "null"])
 def test_the_same_rollouts(env_id: str, scaled: str, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every array of each rollout, with ends by the task and by the time limit, across rollouts."""
+    """Every array of each rollout is the same, with both kinds of ends, across rollouts."""
     settings = {"normalize_observations": scaled, "max_episode_steps": limit}
     ours = rollouts(env_id, monkeypatch, fused=True, **settings)
     plain = rollouts(env_id, monkeypatch, fused=False, **settings)
@@ -66,7 +66,7 @@ def test_the_same_rollouts(env_id: str, scaled: str, limit: str, monkeypatch: py
 
 
 def test_what_is_not_compiled() -> None:
-    """Other equations and other policies are stepped one by one: a subclass may change anything."""
+    """Other equations and policies are stepped one by one, as a subclass may change anything."""
 
     class Heavier(CartPole):
         """Somebody's own equations."""

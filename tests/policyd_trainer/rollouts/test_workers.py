@@ -46,18 +46,18 @@ def weights_and_state(config: TrainingConfig) -> tuple[np.ndarray, int, bytes | 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_same_weights_with_any_number_of_workers(algorithm: str) -> None:
-    """Training ends in the same weights with none, one or three workers."""
+    """Training with no, one or three workers gives the same weights."""
     expected, steps, _ = weights_and_state(configuration(algorithm, 0))
     for workers in (1, 3):
         weights, worker_steps, snapshot = weights_and_state(configuration(algorithm, workers))
-        np.testing.assert_allclose(weights, expected, atol=1e-6)  # matrix products of other heights
+        np.testing.assert_allclose(weights, expected, atol=1e-6)  # matrix products have other numbers of rows
         assert worker_steps == steps
         assert snapshot is not None
     assert not multiprocessing.active_children()
 
 
 def test_auto_takes_two_workers_where_there_are_processors() -> None:
-    """Two on two processors, for two environments or more; none on one processor."""
+    """It takes two on two processors with at least two environments, and none on one processor."""
     allowed = os.sched_getaffinity(0)
     two, alone = configuration("a2c", "auto"), configuration("a2c", "auto").model_copy(update={"n_envs": 1})
     assert workers_of(two) == (2 if usable_cpus() > 1 else 0)
@@ -70,7 +70,7 @@ def test_auto_takes_two_workers_where_there_are_processors() -> None:
 
 
 def test_a_snapshot_goes_on() -> None:
-    """Workers restored from a snapshot collect what the original ones collect."""
+    """Restored workers collect the same as the original ones."""
     config = configuration("a2c", 2)
     first, second = (start(config, inspect(config)) for _ in range(2))
     policy = first.acting.policy(None)
@@ -86,7 +86,7 @@ def test_a_snapshot_goes_on() -> None:
 
 
 def test_a_worker_needs_no_memory_that_it_may_write() -> None:
-    """Ray gives its actors what they are sent in memory that is read-only."""
+    """Ray gives its actors their arguments in read-only memory."""
     config = configuration("a2c", 1)
     info = inspect(config)
     specs = network_specs(config, info.encoder.layout, info.codec.distribution)
@@ -103,7 +103,7 @@ def test_a_worker_needs_no_memory_that_it_may_write() -> None:
 
 
 def test_workers_leave_signals_to_the_learner() -> None:
-    """SIGTERM to a worker, as to a whole process group, does not end it; its owner's close does."""
+    """SIGTERM, as to a whole process group, does not end a worker. Its owner's close does."""
     config = configuration("a2c", 2)
     loop = start(config, inspect(config))
     for process in multiprocessing.active_children():
@@ -114,7 +114,7 @@ def test_workers_leave_signals_to_the_learner() -> None:
 
 
 def test_a_worker_that_dies_is_an_error() -> None:
-    """A killed worker ends the run with an error instead of a wait without end."""
+    """A killed worker ends the run with an error, instead of an endless wait."""
     config = configuration("a2c", 2)
     loop = start(config, inspect(config))
     multiprocessing.active_children()[0].kill()

@@ -22,7 +22,7 @@ SMALL = {"total_timesteps": 600, "n_envs": 2, "n_steps": 16, "candidates": 1, "e
 def train(
     tmp_path: Path, name: str, env_kwargs: object = None, **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """The command as a person starts it, with progress for machines."""
+    """The command as a user starts it, with JSON progress."""
     given = {**SMALL, **settings, "env_kwargs": env_kwargs or {}}
     pairs = [part for key, value in given.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     line = [sys.executable, "-m", "policyd_trainer", "train", "--policy", "p", "--env", f"awkward:{name}-v0"]
@@ -37,7 +37,7 @@ def train(
 
 
 def events(output: str) -> list[WorkerEvent]:
-    """Every line is an event."""
+    """All lines, each of which must be an event."""
     return [json_format.Parse(line, WorkerEvent()) for line in output.splitlines() if line]
 
 
@@ -60,9 +60,9 @@ def published(tmp_path: Path) -> list[int]:
     ],
 )
 def test_an_end_of_the_process_is_no_success(tmp_path: Path, way: str, call: str, told: str) -> None:
-    """Whatever ends the process inside the environment.
+    """The environment ends the process in any way.
 
-    The exit code is not 0, and the call is named.
+    The exit code is not 0, and the failure names the call.
     """
     done = train(tmp_path, "Ends", {"way": way, "call": call})
     assert done.returncode != 0
@@ -72,7 +72,7 @@ def test_an_end_of_the_process_is_no_success(tmp_path: Path, way: str, call: str
     assert failure.reason in ("ENVIRONMENT_FAILED", "WORKER_DIED")
     assert published(tmp_path) == []
     if way == "segfault":
-        assert "awkward.py" in done.stderr  # faulthandler's trace
+        assert "awkward.py" in done.stderr  # faulthandler's traceback
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_end_of_the_process_is_no_success(tmp_path: Path, way: str, call: str
     ],
 )
 def test_a_death_in_a_rollout_worker_names_the_call(tmp_path: Path, way: str, call: str, told: str) -> None:
-    """As a death in the single process does."""
+    """The failure is the same as in a single process."""
     done = train(tmp_path, "Ends", {"way": way, "call": call}, rollout_workers=2)
     assert done.returncode != 0
     failure = events(done.stdout)[-1].failure
@@ -92,9 +92,9 @@ def test_a_death_in_a_rollout_worker_names_the_call(tmp_path: Path, way: str, ca
 
 
 def test_what_an_environment_prints_and_leaves_does_no_harm(tmp_path: Path) -> None:
-    """Its prints are on stderr, and nothing waits for its thread and its process.
+    """Its output is on stderr, and nothing waits for its thread and its process.
 
-    The process has a session of its own.
+    The process is in another session.
     """
     began = time.monotonic()
     done = train(tmp_path, "Talks", n_envs=1)
@@ -108,9 +108,9 @@ def test_what_an_environment_prints_and_leaves_does_no_harm(tmp_path: Path) -> N
 
 
 def test_settings_of_the_process_are_the_learners_own(tmp_path: Path) -> None:
-    """An environment's changes to the process change nothing.
+    """An environment's changes to the process have no effect on the learner.
 
-    Default type of torch, numpy errors, folder, closed streams.
+    They are torch's default type, numpy's error settings, folder and closed streams.
     """
     done = train(tmp_path, "Meddles")
     assert done.returncode == 0, done.stdout
@@ -121,7 +121,7 @@ def test_settings_of_the_process_are_the_learners_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["raise", "hang", "exit"])
 def test_a_close_that_fails_costs_nothing(tmp_path: Path, way: str) -> None:
-    """The log says so, and the version is published."""
+    """The log has the error, and the version is published."""
     done = train(tmp_path, "CloseFails", {"way": way}, step_timeout=1, n_envs=1)
     assert done.returncode == 0, done.stderr
     assert "closing an environment failed" in done.stderr
@@ -130,7 +130,7 @@ def test_a_close_that_fails_costs_nothing(tmp_path: Path, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["spin", "finalize"])
 def test_a_finalizer_that_does_not_end_costs_nothing(tmp_path: Path, way: str) -> None:
-    """The version is published; later environments with the same finalizer are not waited for."""
+    """The version is published. Later finalizers of the same kind are not waited for."""
     done = train(tmp_path, "FreedForEver", {"way": way}, step_timeout=1)
     assert done.returncode == 0, done.stderr
     assert "freeing an environment did not end" in done.stderr
@@ -140,7 +140,7 @@ def test_a_finalizer_that_does_not_end_costs_nothing(tmp_path: Path, way: str) -
 
 @pytest.mark.parametrize("way", ["path", "files", "fork"])
 def test_what_a_run_needs_is_put_back(tmp_path: Path, way: str) -> None:
-    """Modules are found, files can be written, and a copy of the process publishes nothing."""
+    """Modules are found, files can be written, and a forked copy publishes nothing."""
     done = train(tmp_path, "Changes", {"way": way})
     assert done.returncode == 0, done.stderr
     assert len([event for event in events(done.stdout) if event.HasField("result")]) == 1
@@ -158,7 +158,7 @@ def test_what_a_run_needs_is_put_back(tmp_path: Path, way: str) -> None:
     ],
 )
 def test_a_library_that_was_changed_is_named(tmp_path: Path, way: str, named: str) -> None:
-    """The failure in code of ours is the environment's, and says what it changed."""
+    """A failure in our code counts as the environment's, and says what was changed."""
     done = train(tmp_path, "Changes", {"way": way})
     assert done.returncode == 1, done.stderr
     failure = events(done.stdout)[-1].failure

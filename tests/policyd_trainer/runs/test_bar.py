@@ -9,7 +9,7 @@ from policyd_trainer.runs.bar import BarReporter
 
 
 def test_a_message_with_brackets_is_shown_as_it_is() -> None:
-    """What looks like the console's markup is neither swallowed nor an error of its own."""
+    """Text that looks like the console's markup is shown, and raises no error."""
     written = io.StringIO()
     message = "policy: got 'Q', expected a name like [a-z][a-z0-9]{0,62} [/red]"
     with BarReporter(Console(file=written, width=200)) as bar:

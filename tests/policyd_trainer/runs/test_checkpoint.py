@@ -52,7 +52,7 @@ def run_all(loop: TrainingLoop) -> list[np.ndarray]:
     ids=["a2c-numpy-env", "a2c-plain-env", "reinforce"],
 )
 def test_resumed_training_is_exact(tmp_path: Path, algorithm: str, settings: dict[str, str]) -> None:
-    """With a checkpoint at update k, the last weights are the uninterrupted run's, bit by bit."""
+    """From a checkpoint at update k, the last weights equal the uninterrupted run's, bit by bit."""
     config = resolve_config("p", "CartPole-v1", algorithm, 0, settings)
     expected = run_all(fresh(config))
     interrupted = fresh(config)
@@ -69,7 +69,7 @@ def test_resumed_training_is_exact(tmp_path: Path, algorithm: str, settings: dic
 
 
 def test_same_seed_same_weights() -> None:
-    """Two runs of one configuration end in the same weights; another seed in others."""
+    """Two runs of one configuration give the same weights. Another seed gives others."""
     config, other = (resolve_config("p", "CartPole-v1", "a2c", seed, A2C) for seed in (1, 2))
     first, second, third = (run_all(fresh(each))[0] for each in (config, config, other))
     np.testing.assert_array_equal(first, second)
@@ -77,7 +77,7 @@ def test_same_seed_same_weights() -> None:
 
 
 def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
-    """LunarLander (Box2D) goes on with environments started anew, twice the same way."""
+    """LunarLander (Box2D) resumes with new environments, twice in the same way."""
     settings = {**A2C, "total_timesteps": "600", "rollout_workers": "0"}
     config = resolve_config("p", "LunarLander-v3", "a2c", 0, settings)
     interrupted = fresh(config)
@@ -92,9 +92,9 @@ def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    """A checkpoint of other settings is not gone on from.
+    """A run does not resume from a checkpoint with other settings.
 
-    A broken one, or another release's, is ignored.
+    A broken one, or one of another release, is ignored.
     """
     config, other = (resolve_config("p", "CartPole-v1", "a2c", seed, A2C) for seed in (1, 2))
     assert checkpoint.load(tmp_path, config, fresh(config)) is None

@@ -49,7 +49,7 @@ def events(output: str) -> list[WorkerEvent]:
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
-    """Progress through every phase, then a promoted version that answers.
+    """There is progress in every phase, then a promoted version that can act.
 
     Its model describes itself.
     """
@@ -103,7 +103,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     ],
 )
 def test_failures_have_a_reason(tmp_path: Path, arguments: list[str], reason: str, message: str) -> None:
-    """Each kind of bad input ends with exit code 1 and one failure that names what is wrong."""
+    """Each kind of bad input gives exit code 1 and one failure that names what is wrong."""
     if "device=cuda" in arguments and _has_gpu():
         pytest.skip("there is a GPU here, so asking for one is no error")
     line = command(tmp_path, "--progress", "json", *arguments)
@@ -115,7 +115,7 @@ def test_failures_have_a_reason(tmp_path: Path, arguments: list[str], reason: st
 
 
 def test_a_failure_of_the_process(tmp_path: Path) -> None:
-    """Exit code 1, a failure as the last line of standard output, and no traceback."""
+    """There is exit code 1, a failure as the last line of standard output, and no traceback."""
     done = run(command(tmp_path, "--progress", "json", "--set", "gamma=2"))
     assert done.returncode == 1
     assert events(done.stdout)[-1].failure.reason == "INVALID_ARGUMENT"
@@ -123,7 +123,7 @@ def test_a_failure_of_the_process(tmp_path: Path) -> None:
 
 
 def test_a_floor_that_is_not_reached(tmp_path: Path) -> None:
-    """Below min_return the version is published, and not promoted."""
+    """Below min_return the version is published, but not promoted."""
     done = run(command(tmp_path, "--progress", "none", "--promote", "--min-return", "501"))
     assert done.returncode == 0, done.stderr
     assert "below the floor 501" in done.stdout
@@ -133,7 +133,7 @@ def test_a_floor_that_is_not_reached(tmp_path: Path) -> None:
 def test_sigterm_then_the_same_again(tmp_path: Path) -> None:
     """SIGTERM ends a run with 143 and a checkpoint.
 
-    The same command then goes on and publishes once.
+    The same command then resumes it and publishes once.
     """
     settings = [*SMALL, "total_timesteps=200000"]
     line = command(
@@ -157,13 +157,13 @@ def test_sigterm_then_the_same_again(tmp_path: Path) -> None:
 
 
 def _has_gpu() -> bool:
-    import torch  # noqa: PLC0415  seconds, and only this needs it
+    import torch  # noqa: PLC0415  the import takes seconds, and only this test needs it
 
     return torch.cuda.is_available()
 
 
 def test_a_run_with_workers_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Rollout workers and the process that scores candidates end with the run, without a word."""
+    """Rollout workers and the process that scores candidates end with the run, silently."""
     settings = [*SMALL, "rollout_workers=2", "score_beside=true"]
     done = run(command(tmp_path, "--progress", "none", settings=settings))
     assert done.returncode == 0, done.stderr

@@ -52,12 +52,12 @@ def command(folder: Path, env_id: str, **settings: object) -> list[str]:
 
 
 def events(output: str) -> list[WorkerEvent]:
-    """Every line is one."""
+    """All lines, each of which must be an event."""
     return [json_format.Parse(line, WorkerEvent()) for line in output.splitlines() if line]
 
 
 def test_the_probe_takes_the_faster_engine() -> None:
-    """Both learn for a moment and are closed; on a CPU and 8 environments numpy wins."""
+    """Both learn for a moment and are closed. On a CPU with 8 environments numpy is faster."""
     config = resolve_config("p", "CartPole-v1", "a2c", 0, {"n_envs": "8", "n_steps": "16"})
     info = inspect(config)
     candidates: dict[str, engine.Start] = {
@@ -73,7 +73,7 @@ def test_the_probe_takes_the_faster_engine() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
 def test_auto_is_the_cpu_where_there_is_no_gpu(tmp_path: Path) -> None:
-    """Nothing is measured, and nothing is written down."""
+    """Without a GPU nothing is measured or written down."""
     config = resolve_config("p", "CartPole-v1", "a2c", 0, {"device": "auto"})
     loop = engine.start_loop(config, inspect(config), tmp_path)
     assert type(loop).__name__ == "TrainingLoop"
@@ -82,7 +82,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(tmp_path: Path) -> None:
 
 
 def test_a_users_environment_on_the_device(tmp_path: Path) -> None:
-    """The example is learned from tensors and published for the environment that it stands for."""
+    """The example trains from tensors, and is published for the environment it replaces."""
     settings = {"device_env": "corridor.on_device:CorridorOnDevice", "total_timesteps": 2000}
     done = subprocess.run(
         command(tmp_path, "corridor:Corridor-v0", **settings),
@@ -99,7 +99,7 @@ def test_a_users_environment_on_the_device(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["seeds", "devices"])
 def test_a_killed_run_goes_on(tmp_path: Path, kind: str) -> None:
-    """Kill -9 of all its processes in the middle: the same command ends at the asked step."""
+    """After kill -9 of all its processes, the same command ends at the requested step."""
     line = command(tmp_path, "CartPole-v1", **{kind: 2}, total_timesteps=6_000)
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None

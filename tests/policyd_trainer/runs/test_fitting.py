@@ -31,7 +31,7 @@ assert tests.policyd_trainer.awkward.OneInstance.living == 0
     ],
 )
 def test_the_spaces_choose_the_preset(actions: str, observations: str, preset: str) -> None:
-    """Box actions, images and numbered states have presets; what the caller set stays as it is."""
+    """Box actions, images and numbered states have presets. The caller's settings stay."""
     arguments = json.dumps({"actions": actions, "observations": observations})
     settings = {"env_kwargs": arguments, "gamma": "0.5"}
     config = fitted(resolve_config("p", "Kinds-v0", "a2c", 3, settings), settings)
@@ -40,7 +40,7 @@ def test_the_spaces_choose_the_preset(actions: str, observations: str, preset: s
 
 
 def test_what_a_preset_adds_was_not_asked_for() -> None:
-    """The budget of judging may cut a preset's number of episodes, and not the caller's."""
+    """The evaluation budget may cut a preset's number of episodes, but not the caller's."""
     arguments = json.dumps({"actions": "discrete", "observations": "choice"})
     for more, asked in (({}, False), ({"evaluation_episodes": "1000"}, True)):
         settings = {"env_kwargs": arguments, **more}
@@ -51,7 +51,7 @@ def test_what_a_preset_adds_was_not_asked_for() -> None:
 
 
 def test_who_chose_a_preset_keeps_it() -> None:
-    """Only `auto` looks at the spaces, and only where there is no row of the environment's own."""
+    """Only `auto` inspects the spaces, and only if the environment has no row of its own."""
     settings = {"preset": "default"}
     config = resolve_config("p", "Pendulum-v1", "a2c", 0, settings)
     assert fitted(config, settings) is config

@@ -35,9 +35,9 @@ def imported_by(directory: Path, *arguments: str) -> set[str]:
 
 
 def test_a_run_without_images_imports_little(tmp_path: Path) -> None:
-    """On a CPU neither discrete nor continuous actions need torch.
+    """On a CPU, neither discrete nor continuous actions need torch.
 
-    Nothing is drawn before promotion.
+    Nothing is drawn before the promotion.
     """
     small = ["--set", "total_timesteps=2000", "--set", "evaluation_episodes=5", "--set", "device=cpu"]
     small += ["--set", "candidates=2", "--set", "selection_episodes=2", "--promote"]

@@ -22,7 +22,7 @@ HAVE_MLFLOW = importlib.util.find_spec("mlflow") is not None
 NEEDS_MLFLOW = pytest.mark.skipif(
     not HAVE_MLFLOW, reason="the extra `mlflow` is not installed: logging to MLflow was NOT tested"
 )
-QUIET = pytest.mark.filterwarnings("ignore")  # MLflow warns of its own use of SQLAlchemy
+QUIET = pytest.mark.filterwarnings("ignore")  # MLflow warns about its own use of SQLAlchemy
 CURVE = Curve([Point(k, 1000.0 + k, {"rollout/ep_rew_mean": 10.0 * k}) for k in range(3)])
 
 
@@ -38,7 +38,10 @@ def published(root: Path) -> tuple[TrainingConfig, ModelRepository, PublishedVer
 
 @pytest.mark.skipif(HAVE_MLFLOW, reason="MLflow is installed")
 def test_a_missing_package_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the variable set and no package the run is refused, and says what to install."""
+    """If the variable is set and the package missing, the run is refused.
+
+    The error says what to install.
+    """
     mlflow_log.require()
     monkeypatch.setenv(mlflow_log.VARIABLE, "http://127.0.0.1:5000")
     with pytest.raises(FailedPrecondition, match=r"policyd\[mlflow\]"):
@@ -46,7 +49,7 @@ def test_a_missing_package_is_said_before_the_run(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_happens_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the variable MLflow is not even imported."""
+    """Without the variable MLflow is not imported."""
     monkeypatch.delenv(mlflow_log.VARIABLE, raising=False)
     config, repository, version = published(tmp_path)
     before = set(sys.modules)
@@ -57,10 +60,10 @@ def test_nothing_happens_unless_asked(tmp_path: Path, monkeypatch: pytest.Monkey
 @NEEDS_MLFLOW
 @QUIET
 def test_a_run_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parameters, metrics, artifacts and the registered version are there, and not twice."""
+    """Parameters, metrics, artifacts and the registered version are there once."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv(mlflow_log.VARIABLE, uri)
-    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts of a store in a file
+    monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of a file store there
     config, repository, version = published(tmp_path)
     for _ in range(2):
         mlflow_log.log_run(config, CURVE, repository, version)
@@ -81,7 +84,7 @@ def test_a_run_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_store_that_is_down_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The version is published all the same, and the log says that MLflow does not have it."""
+    """The version is still published, and the log says that MLflow does not have it."""
     monkeypatch.setenv(mlflow_log.VARIABLE, "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     config, repository, version = published(tmp_path)

@@ -19,13 +19,14 @@ from tests.policyd_trainer import kinds
 
 pytestmark = pytest.mark.long
 
-#: What is rewarded does not depend on earlier steps, so nothing is gained by looking further.
+#: The reward does not depend on earlier steps, so a discount of 0 is best.
 BANDIT = {"gamma": "0", "gae_lambda": "0", "n_envs": "16", "n_steps": "8", "minibatch_size": "32"}
 STEPS = 10_000
 NORMALIZED = {"normalize_advantages": "true"}
 QUICK = {"total_timesteps": "16000", "n_envs": "8", "learning_rate": "2e-3"}
 LONGER = {"total_timesteps": "20000"}
-#: Two rewards in one number: without more entropy one branch may become sure of a wrong answer.
+#: The reward is a mean of two. Without more entropy, one branch may become certain of a wrong
+#: action.
 CURIOUS = {**LONGER, "ent_coef": "0.1"}
 
 NARROW = {"log_std_init": "-1"}
@@ -51,9 +52,9 @@ CASES: dict[str, tuple[str, str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_optimum_is_reached(case: str) -> None:
-    """After a short run greedy episodes have 94% of the largest return there is.
+    """After a short run, greedy episodes have 94% of the largest possible return.
 
-    Short: at most 20,000 steps.
+    A short run has at most 20,000 steps.
     """
     actions, observations, settings = CASES[case]
     arguments = {"actions": actions, "observations": observations, "masked": "masked" in settings}

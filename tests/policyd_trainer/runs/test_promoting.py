@@ -12,7 +12,7 @@ from policyd_trainer.runs.promoting import promote
 
 @pytest.fixture
 def repository(tmp_path: Path) -> ModelRepository:
-    """Version 1 is the champion."""
+    """A repository whose champion is version 1."""
     repository = ModelRepository(tmp_path)
     _publish(repository)
     repository.set_alias("pole", "champion", 1, actor="test", reason="")
@@ -37,7 +37,7 @@ def _never() -> GateVerdict:
 
 
 def test_the_measured_champion_is_replaced(repository: ModelRepository) -> None:
-    """The alias moves, and the history says why; again changes nothing."""
+    """The alias moves, and the history says why. A second promotion changes nothing."""
     published = _publish(repository)
     promoted = promote(repository, published, _better_than(1), _never)
     assert (promoted.promoted, promoted.generation) == (True, 2)
@@ -47,7 +47,7 @@ def test_the_measured_champion_is_replaced(repository: ModelRepository) -> None:
 
 
 def test_a_refusal_moves_nothing(repository: ModelRepository) -> None:
-    """The reason is the verdict's."""
+    """The reason is that of the verdict."""
     verdict = GateVerdict(alias="champion", champion_version=1, explanation="worse")
     promoted = promote(repository, _publish(repository), verdict, _never)
     assert (promoted.promoted, promoted.reason) == (False, "not promoted: worse")
@@ -56,9 +56,9 @@ def test_a_refusal_moves_nothing(repository: ModelRepository) -> None:
 
 @pytest.mark.parametrize("passes", [True, False])
 def test_another_champion_is_measured_again(repository: ModelRepository, passes: bool) -> None:
-    """If somebody promoted another meanwhile, the gate runs again.
+    """If another version was promoted meanwhile, the gate runs again.
 
-    That verdict counts and is kept.
+    The new verdict counts and is kept.
     """
     published, other = _publish(repository), _publish(repository)
     repository.set_alias("pole", "champion", other.version, actor="somebody", reason="")
@@ -72,7 +72,7 @@ def test_another_champion_is_measured_again(repository: ModelRepository, passes:
 
 
 def test_a_change_between_measuring_and_moving_is_seen(repository: ModelRepository) -> None:
-    """Also while the gate runs again: each round measures what is champion then."""
+    """That holds while the gate runs again, too: each round measures the current champion."""
     published, second, third = (_publish(repository) for _ in range(3))
     repository.set_alias("pole", "champion", second.version, actor="somebody", reason="")
     asked: list[int] = []
@@ -89,14 +89,14 @@ def test_a_change_between_measuring_and_moving_is_seen(repository: ModelReposito
 
 
 def test_another_alias_does_not_matter(repository: ModelRepository) -> None:
-    """Its changes raise the generation, but the champion is still the one that was measured."""
+    """Its changes raise the generation, but the champion is still the measured one."""
     published = _publish(repository)
     repository.set_alias("pole", "canary", published.version, actor="somebody", reason="")
     assert promote(repository, published, _better_than(1), _never).promoted
 
 
 def test_a_rollback_is_not_undone(repository: ModelRepository) -> None:
-    """A job that resumes after its promotion leaves alone what people did since."""
+    """A job that resumes after its promotion does not undo later changes by people."""
     published = _publish(repository)
     promote(repository, published, _better_than(1), _never)
     repository.rollback_alias("pole", "champion", actor="operator", reason="it falls")

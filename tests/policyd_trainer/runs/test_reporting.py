@@ -48,7 +48,7 @@ def curve_of_a_run() -> Curve:
 
 
 def test_clock() -> None:
-    """Reports of one phase are a quarter of a second apart, a new phase comes at once.
+    """Reports of a phase are a quarter of a second apart. A new phase is reported at once.
 
     The ETA fits.
     """
@@ -64,11 +64,11 @@ def test_clock() -> None:
     assert told[4]["envStepsPerSecond"] == pytest.approx(400.0)
     assert float(told[4]["eta"].rstrip("s")) == pytest.approx(1.5 + 0.6 * AFTERWARDS)
     assert told[4]["meanReturn"] == 1.5
-    assert told[5]["meanReturn"] == 1.5  # of the training that is over
+    assert told[5]["meanReturn"] == 1.5  # of the training, which is over
 
 
 def test_the_speed_is_the_loops() -> None:
-    """Time in which candidates are evaluated does not count."""
+    """Time for evaluating candidates does not count."""
     out, now = io.StringIO(), 0.0
     clock = Clock(JsonReporter(out), 1000, now=lambda: now)
     clock.tell(TrainingProgress.TRAINING, 0.0, 0, None)
@@ -82,7 +82,7 @@ def test_the_speed_is_the_loops() -> None:
 
 
 def test_the_eta_moves_without_a_step() -> None:
-    """It counts down while nothing is told, and grows again where it was too short."""
+    """It counts down without reports, and grows again if it was too short."""
     out, now = io.StringIO(), 0.0
     clock = Clock(JsonReporter(out), 1000, now=lambda: now)
     clock.tell(TrainingProgress.TRAINING, 0.0, 0, None)
@@ -103,7 +103,7 @@ def test_the_eta_moves_without_a_step() -> None:
 
 
 def test_a_silent_run_is_told_by_its_own_thread() -> None:
-    """Reports come although the main thread is busy, and end with the block."""
+    """Reports are written while the main thread is busy, and stop with the block."""
     heard = threading.Semaphore(0)
 
     class Heard(JsonReporter):
@@ -119,10 +119,10 @@ def test_a_silent_run_is_told_by_its_own_thread() -> None:
 
 
 def test_the_eta_covers_the_gate() -> None:
-    """What the comparison will play is part of what is left, before it and within it."""
+    """The comparison's episodes count in the remaining time, before it and during it."""
     budget = Budget(steps=10_000, planned=100, reserved=40, length=10.0)
     assert budget.expected == 100 * 10 + 40 * 10
-    budget.step(700)  # selection and evaluation took less than planned
+    budget.step(700)  # selection and evaluation took fewer steps than planned
     budget.begin_gate(4 * 20)
     assert budget.expected == 700 + 80 * 10
     budget.step(800)
@@ -131,7 +131,7 @@ def test_the_eta_covers_the_gate() -> None:
 
 
 def test_bar() -> None:
-    """The bar shows return, steps a second and ETA; below it stands the end in plain words."""
+    """The bar shows return, steps per second and ETA. Below it is the end in plain words."""
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with BarReporter(console) as bar:
         progress = TrainingProgress(
@@ -163,7 +163,7 @@ def test_bar() -> None:
 
 
 def test_event_file(tmp_path: Path) -> None:
-    """TensorBoard's own reader finds standard names, steps and times, of a resumed file too."""
+    """TensorBoard's reader finds standard names, steps and times, also after a resume."""
     points = curve_of_a_run().points
     path = tmp_path / "tensorboard" / "events.out.tfevents.test"
     EventFile(path, points[:2]).close()
@@ -178,7 +178,7 @@ def test_event_file(tmp_path: Path) -> None:
 
 
 def test_picture() -> None:
-    """A PNG is drawn from any curve, an empty one too."""
+    """A PNG is drawn from any curve, also from an empty one."""
     figures = artifact_pb2.ReturnFigures(episodes=2, mean=30.0, ci_low=20.0, ci_high=40.0)
     metadata = artifact_pb2.PolicyMetadata(
         policy="p", evaluation=artifact_pb2.Evaluation(greedy=figures, sampled=figures)

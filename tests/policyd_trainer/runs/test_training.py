@@ -20,16 +20,16 @@ from policyd_trainer.runs.training import Stopped, Training
 
 
 class Silent:
-    """Reports to nobody."""
+    """A reporter that does nothing."""
 
     def progress(self, progress: TrainingProgress) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def result(self, result: TrainingResult) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def failure(self, failure: TrainingFailure) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def configuration(**settings: str) -> TrainingConfig:
@@ -45,7 +45,7 @@ def training_of(config: TrainingConfig, run_dir: Path) -> Training:
 
 
 def test_candidates_and_curve(tmp_path: Path) -> None:
-    """Three candidates are offered, the last weights come back, the curve is complete."""
+    """Three candidates are offered, the last weights are returned, and the curve is complete."""
     training = training_of(configuration(), tmp_path)
     last = training.run()
     steps = sorted(snapshot.env_steps for _, snapshot in training.state.selection.ranked)
@@ -56,7 +56,7 @@ def test_candidates_and_curve(tmp_path: Path) -> None:
 
 
 def test_stop_writes_a_checkpoint_that_goes_on(tmp_path: Path) -> None:
-    """A stop at the fourth rollout is gone on from at the fourth rollout."""
+    """A run stopped at the fourth rollout resumes at the fourth rollout."""
     training = training_of(configuration(), tmp_path)
     asked = itertools.count(1)
     training.stop_requested = lambda: next(asked) == 4
@@ -69,7 +69,7 @@ def test_stop_writes_a_checkpoint_that_goes_on(tmp_path: Path) -> None:
 
 
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    """A run that diverges later leaves the checkpoint from before."""
+    """A run that diverges later keeps the checkpoint from before."""
     config = configuration(
         optimizer="sgd", learning_rate="1e25", max_grad_norm="null", checkpoint_seconds="1000", candidates="1"
     )

@@ -27,7 +27,7 @@ def configuration(seed: int, **settings: str) -> TrainingConfig:
 
 
 def published(root: Path, *, with_weights: bool = True) -> tuple[ModelRepository, TrainingLoop]:
-    """A repository with one version, and the loop whose weights it has."""
+    """A repository with one version, and the loop with its weights."""
     config = configuration(1)
     info = inspect(config)
     loop = start(config, info)
@@ -46,7 +46,7 @@ def published(root: Path, *, with_weights: bool = True) -> tuple[ModelRepository
 
 @pytest.mark.parametrize("source", ["1", "champion"])
 def test_weights_and_moments_come_over(tmp_path: Path, source: str) -> None:
-    """A run with init_from begins with the version's weights and moments, and names its parent."""
+    """A run with init_from starts with the version's weights and moments, and names its parent."""
     repository, parent = published(tmp_path)
     config = configuration(2, init_from=source)
     loop = start(config, inspect(config))
@@ -65,7 +65,7 @@ def test_weights_and_moments_come_over(tmp_path: Path, source: str) -> None:
 
 
 def test_without_init_from_nothing_changes(tmp_path: Path) -> None:
-    """A run from scratch has no lineage."""
+    """A run without init_from has no lineage."""
     repository, _ = published(tmp_path)
     config = configuration(2)
     assert warm_start(repository, config, start(config, inspect(config))) is None
@@ -82,7 +82,7 @@ def test_without_init_from_nothing_changes(tmp_path: Path) -> None:
 def test_wrong_sources(
     tmp_path: Path, settings: dict[str, str], error: type[Exception], message: str
 ) -> None:
-    """No such version, no such alias, and other networks are errors that say so."""
+    """An unknown version, an unknown alias and other networks each give an error that says so."""
     repository, _ = published(tmp_path)
     config = configuration(2, **settings)
     with pytest.raises(error, match=message):
@@ -90,7 +90,7 @@ def test_wrong_sources(
 
 
 def test_a_version_without_weights(tmp_path: Path) -> None:
-    """A version that was published without weights cannot be started from."""
+    """A version without weights cannot be the start of a run."""
     repository, _ = published(tmp_path, with_weights=False)
     config = configuration(2, init_from="1")
     with pytest.raises(FailedPrecondition, match="no weights"):

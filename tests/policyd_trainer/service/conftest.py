@@ -14,7 +14,7 @@ import pytest
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from tests.policyd_trainer.jobs.postgres import postgres
 
-__all__ = ["postgres"]  # a fixture of another room
+__all__ = ["postgres"]  # a fixture of another folder
 
 ROOT = Path(__file__).parents[3]
 Serve = Callable[..., AbstractContextManager[str]]
@@ -22,9 +22,9 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
-    """Starts the service; the context's value is its address.
+    """Starts the service and yields its address.
 
-    Ends at SIGTERM, or with `code` by itself.
+    At the end it gets SIGTERM, or has ended by itself with `code`.
     """
 
     @contextmanager
@@ -34,7 +34,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
         command += ["--repository", str(repository), "--port-file", str(port_file), *options]
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": f"{ROOT}/proto"})
         try:
-            yield port_file.read_text().strip()  # a FIFO: waits until the address is written
+            yield port_file.read_text().strip()  # a FIFO, so reading waits until the address is written
             if code == 0:
                 process.send_signal(signal.SIGTERM)
             assert process.wait(30) == code
@@ -47,7 +47,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
 
 @pytest.fixture(scope="module")
 def address(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with default options that the module's tests share."""
+    """A service with default options, shared by the module's tests."""
     with serve(tmp_path_factory.mktemp("repository")) as address:
         yield address
 

@@ -30,7 +30,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 
 def test_what_fits_is_accepted_and_what_does_not_is_named() -> None:
-    """The same errors as in the process itself, and one for what takes too much memory."""
+    """The errors are those of the process itself, and one for too much memory."""
 
     async def test() -> None:
         checker = Checker(seconds=60)
@@ -50,7 +50,7 @@ def test_what_fits_is_accepted_and_what_does_not_is_named() -> None:
 
 
 def test_a_check_ends_in_time_and_with_the_trainer() -> None:
-    """At its deadline, or at once when the trainer stops; others are refused from then on."""
+    """It ends at its deadline, or at once when the trainer stops. Later ones are refused."""
 
     async def test() -> None:
         slow = configuration(wrappers=wrapper("TimeLimit", max_episode_steps=5))
@@ -59,7 +59,7 @@ def test_a_check_ends_in_time_and_with_the_trainer() -> None:
             await hurried.check(*slow)
         checker = Checker(seconds=600)
         waiting = asyncio.create_task(checker.check(*slow))
-        for _ in range(10):  # the task begins
+        for _ in range(10):  # so that the task begins
             await asyncio.sleep(0)
         began = time.monotonic()
         checker.close()
@@ -82,7 +82,7 @@ def test_a_check_ends_in_time_and_with_the_trainer() -> None:
     ],
 )
 def test_ceilings(settings: dict[str, object], field: str) -> None:
-    """One job may not ask for more than the operator allows, nor for a window."""
+    """A job may not ask for more than the operator allows, nor for a window."""
     config, _ = configuration(**settings)
     with pytest.raises(InvalidArgument) as raised:
         Ceilings(max_env_steps=10**9).check(config)

@@ -9,9 +9,9 @@ from policyd_trainer.service.environments import AllowList
 
 
 def test_gymnasiums_own_environments_are_the_default() -> None:
-    """Those that Gymnasium brings, and no module's.
+    """They are those that Gymnasium brings, without those of other modules.
 
-    The shims that make any other environment are left out.
+    The shims that can make any other environment are left out.
     """
     AllowList().check("CartPole-v1")
     AllowList().check("LunarLander-v3")
@@ -21,7 +21,7 @@ def test_gymnasiums_own_environments_are_the_default() -> None:
 
 
 def test_patterns_allow_what_they_name() -> None:
-    """And nothing else; a check imports no module."""
+    """They allow nothing else, and a check imports no module."""
     allowed = AllowList(["mine.*:Corridor-v*", "Acrobot-v1"])
     allowed.check("mine.environments:Corridor-v3")
     allowed.check("Acrobot-v1")
@@ -32,7 +32,7 @@ def test_patterns_allow_what_they_name() -> None:
 
 
 def test_gymnasiums_own_beside_patterns() -> None:
-    """`gymnasium` on the list stands for its environments; without it patterns replace them."""
+    """`gymnasium` on the list means its environments. Without it, patterns replace them."""
     allowed = AllowList(["gymnasium", "mine:*"])
     for env_id in ("CartPole-v1", "mine:Corridor-v0"):
         allowed.check(env_id)
@@ -42,15 +42,15 @@ def test_gymnasiums_own_beside_patterns() -> None:
 
 @pytest.mark.parametrize("env_id", ["", "Nope-v0", "CartPole-v99", "CartPole", "Cart Pole!"])
 def test_unknown_names_are_invalid(env_id: str) -> None:
-    """The field is named, and what Gymnasium says about it."""
+    """The error names the field and has Gymnasium's message."""
     with pytest.raises(errors.InvalidArgument, match=r"spec\.env_id"):
         AllowList().check(env_id)
 
 
 def test_wrappers_need_leave_too() -> None:
-    """Gymnasium's that only change numbers have it.
+    """Gymnasium's wrappers that only change numbers are allowed.
 
-    One that writes files or runs other code is named.
+    A wrapper that writes files or runs other code is named.
     """
     AllowList().check_wrappers(["gymnasium.wrappers:FlattenObservation"])
     AllowList(["mine:*"]).check_wrappers(["mine:Seen", "gymnasium.wrappers:FrameStackObservation"])

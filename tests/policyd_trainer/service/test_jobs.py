@@ -63,7 +63,7 @@ def _watch(
 
 
 def test_from_a_request_to_a_version(stub: TrainingServiceStub, folder: Path) -> None:
-    """Phases in their order, one version, promoted; the same request again is the same job."""
+    """Phases come in order, one version is promoted, and a repeated request is the same job."""
     request = _request("pole", SMALL, "request-1")
     job = stub.CreateTrainingJob(request).job
     assert (job.state, job.request_id) == (pb.TrainingJob.QUEUED, "request-1")
@@ -71,7 +71,7 @@ def test_from_a_request_to_a_version(stub: TrainingServiceStub, folder: Path) ->
     ended = seen[-1]
     assert ended.state == pb.TrainingJob.SUCCEEDED, ended
     phases = [s.progress.phase for s in seen if s.HasField("progress")]
-    order = [1, 2, 3, 6, 4, 5]  # COMPARING came to the contract last
+    order = [1, 2, 3, 6, 4, 5]  # COMPARING was added to the contract last
     assert [order.index(phase) for phase in phases] == sorted(order.index(phase) for phase in phases)
     assert {1, 5} <= set(phases)
     assert (ended.progress.env_steps, ended.progress.total_env_steps) == (3000, 3000)
@@ -97,7 +97,7 @@ def _tells_all(job: pb.TrainingJob) -> bool:
 
 
 def test_cancel_ends_a_training(stub: TrainingServiceStub, folder: Path) -> None:
-    """A training tells its return and what is left.
+    """A training reports its return and the remaining time.
 
     Its cancel takes under 3 s and leaves no version.
     """
@@ -115,7 +115,7 @@ def test_cancel_ends_a_training(stub: TrainingServiceStub, folder: Path) -> None
 
 
 def test_a_stopped_trainer_goes_on_from_the_checkpoint(serve: Serve, tmp_path: Path) -> None:
-    """SIGTERM to the trainer stops its worker at a step; the next trainer goes on there."""
+    """SIGTERM to the trainer stops its worker at a step. The next trainer resumes there."""
     with serve(tmp_path) as address, grpc.insecure_channel(address) as channel:
         stub = TrainingServiceStub(channel)
         job_id = stub.CreateTrainingJob(_request("endless", LONG)).job.job_id
@@ -129,7 +129,7 @@ def test_a_stopped_trainer_goes_on_from_the_checkpoint(serve: Serve, tmp_path: P
 
 
 def test_a_trainer_that_lost_its_database_stops(postgres: Postgres, serve: Serve, tmp_path: Path) -> None:
-    """It ends with an error instead of working on what another trainer may own.
+    """It ends with an error, because another trainer may own the jobs.
 
     The next one goes on.
     """

@@ -25,7 +25,7 @@ SETTINGS = {
     "candidates": "1",
     "evaluation_episodes": "5",
 }
-REPORT_SECONDS = 120.0  # it is drawn after the job, by a process of its own
+REPORT_SECONDS = 120.0  # a process of its own draws it after the job
 
 
 def _ended(stub: TrainingServiceStub, seed: int) -> pb.TrainingJob:
@@ -53,7 +53,7 @@ def _await_report(repository: ModelRepository, version: int) -> PublishedVersion
 
 @pytest.mark.long
 def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: Path) -> None:
-    """Two jobs, the second judged against the champion of the first; logs and reports are there."""
+    """The second job is judged against the first one's champion. Logs and reports are there."""
     repository = ModelRepository(s3.location())
     places = ("--jobs", f"sqlite:///{tmp_path / 'jobs.db'}", "--runs", str(tmp_path / "runs"))
     with serve(repository.location, *places) as address, grpc.insecure_channel(address) as channel:
@@ -89,7 +89,7 @@ def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: 
 def test_what_cannot_be_in_object_storage_is_said(
     options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A usage error names the option that is needed."""
+    """A usage error names the missing option."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(serve_command, options)
     assert result.exit_code == 2

@@ -43,7 +43,7 @@ def _changed(**fields: object) -> pb.CreateTrainingJobRequest:
         ("settings[gamma]", _changed(settings={"gamma": "2"})),
         ("settings[gama]", _changed(settings={"gama": "0.9"})),
         ("spec.env_id", _changed(env_id="Nope-v0")),
-        ("spec.env_id", _changed(env_id="Taxi-v3")),  # Gymnasium has retired it
+        ("spec.env_id", _changed(env_id="Taxi-v3")),  # Gymnasium has removed it
         ("settings[env_kwargs]", _changed(settings={"env_kwargs": '{"nope": 1}'})),
         ("settings[init_from]", _changed(init_from="champion", settings={"init_from": "1"})),
         ("spec.promotion.gate.margin", _changed(promotion=pb.Promotion(gate=GateConfig(margin=-1)))),
@@ -57,14 +57,14 @@ def _changed(**fields: object) -> pb.CreateTrainingJobRequest:
 def test_bad_requests_name_the_field(
     stub: TrainingServiceStub, field: str, request_: pb.CreateTrainingJobRequest
 ) -> None:
-    """INVALID_ARGUMENT with the field's path."""
+    """The error is INVALID_ARGUMENT with the field's path."""
     error = _refused(lambda: stub.CreateTrainingJob(request_))
     assert isinstance(error, errors.InvalidArgument)
     assert [violation.field for violation in error.violations] == [field]
 
 
 def test_a_spec_can_be_checked_without_a_job(stub: TrainingServiceStub) -> None:
-    """The check refuses what creating refuses, answers every setting, and queues nothing."""
+    """The check refuses what creating refuses, returns every setting, and queues nothing."""
     before = len(stub.ListTrainingJobs(pb.ListTrainingJobsRequest()).jobs)
     checked = stub.CheckTrainingSpec(pb.CheckTrainingSpecRequest(spec=SPEC))
     assert checked.settings["total_timesteps"] == "1000"
@@ -89,7 +89,7 @@ def test_environments_need_permission(stub: TrainingServiceStub) -> None:
 
 
 def test_unknown_jobs_and_pages(stub: TrainingServiceStub) -> None:
-    """NOT_FOUND names the job, INVALID_ARGUMENT the page's field."""
+    """NOT_FOUND names the job, and INVALID_ARGUMENT the page's field."""
     calls: list[Callable[[], object]] = [
         lambda: stub.GetTrainingJob(pb.GetTrainingJobRequest(job_id="nobody")),
         lambda: stub.CancelTrainingJob(pb.CancelTrainingJobRequest(job_id="nobody")),
@@ -122,9 +122,9 @@ def test_health_and_reflection(address: str) -> None:
 
 
 def test_what_is_taken_is_said_in_one_line(serve: Serve, tmp_path: Path) -> None:
-    """A second trainer on the same jobs, a taken address, a bad database URL.
+    """That is a second trainer on the same jobs, an address in use, or a bad database URL.
 
-    A message and exit code 1.
+    There is one message and exit code 1.
     """
 
     def refused(*options: str, repository: Path) -> str:
@@ -153,6 +153,6 @@ def test_what_is_taken_is_said_in_one_line(serve: Serve, tmp_path: Path) -> None
 
 
 def test_the_service_starts_without_torch(tmp_path: Path) -> None:
-    """Validating and queueing need no torch: its import takes seconds and hundreds of megabytes."""
+    """Validating and queueing need no torch, whose import takes seconds and much memory."""
     code = "import sys, policyd_trainer.service.command; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

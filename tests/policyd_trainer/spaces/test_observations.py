@@ -36,7 +36,7 @@ REFUSED: list[tuple[spaces.Space[Any], str]] = [
 
 @pytest.mark.parametrize(("space", "name"), REFUSED)
 def test_other_spaces_are_refused_by_name(space: spaces.Space[Any], name: str) -> None:
-    """The error names the space, inside a Dict its member, and says what is supported."""
+    """The error names the space, in a Dict its member, and what is supported."""
     with pytest.raises(UnsupportedSpace) as refused:
         encoder_for(space)
     assert name in refused.value.message
@@ -59,9 +59,9 @@ def test_other_spaces_are_refused_by_name(space: spaces.Space[Any], name: str) -
     ],
 )
 def test_other_action_spaces_are_refused_by_name(space: spaces.Space[Any]) -> None:
-    """Graph, Sequence, Text, OneOf, composite and degenerate actions.
+    """Graph, Sequence, Text, OneOf, composite and degenerate actions are refused.
 
-    The name and what is supported.
+    The error names the space and what is supported.
     """
     with pytest.raises(
         UnsupportedSpace, match="expected Discrete with at least 2 actions, MultiDiscrete"
@@ -71,7 +71,7 @@ def test_other_action_spaces_are_refused_by_name(space: spaces.Space[Any]) -> No
 
 
 def test_rows_expand_as_gymnasium_flattens() -> None:
-    """Expanded features are gymnasium.spaces.flatten's: the same order, the same one-hots."""
+    """Expanded features equal gymnasium.spaces.flatten's, in the same order."""
     MIXED.seed(3)
     encoder = encoder_for(MIXED)
     for _ in range(20):
@@ -83,9 +83,9 @@ def test_rows_expand_as_gymnasium_flattens() -> None:
 
 
 def test_masks_stand_behind_the_row() -> None:
-    """An environment's mask, as an array or one array a branch, is kept with the row.
+    """An environment's mask, an array or one array per branch, is kept with the row.
 
-    No mask allows all.
+    Without a mask all actions are allowed.
     """
     encoder = encoder_for(spaces.Discrete(3), mask_width=5)
     assert encoder.encode(1, np.array([1, 0, 1, 1, 0])).tolist() == [1, 1, 0, 1, 1, 0]
@@ -109,9 +109,9 @@ def test_masks_stand_behind_the_row() -> None:
     ],
 )
 def test_images_are_recognised(shape: tuple[int, ...], dtype: Any, image: Any) -> None:
-    """Three dimensions with two long sides are an image, channels last or first.
+    """Three dimensions with two long sides are an image, channels first or last.
 
-    The rest are numbers.
+    Everything else is numbers.
     """
     segment = encoder_for(spaces.Box(0, 1, shape, np.dtype(dtype))).layout.segments[0]
     assert (segment.image if segment.kind == "image" else None) == image
@@ -132,7 +132,7 @@ PIXELS = spaces.Box(0, 255, (6, 5, 3), np.uint8)
     ],
 )
 def test_pixels_stay_bytes(space: spaces.Space[Any], dtype: type[np.generic]) -> None:
-    """Rows are bytes where a byte holds every number, masks included, and have the same numbers."""
+    """Rows are bytes if a byte can hold every number, masks included. The numbers are the same."""
     space.seed(0)
     encoder = encoder_for(space, mask_width=2, seen=space.sample())
     row = encoder.encode(one := space.sample(), np.array([0, 1]))
@@ -141,9 +141,9 @@ def test_pixels_stay_bytes(space: spaces.Space[Any], dtype: type[np.generic]) ->
 
 
 def test_pixels_of_another_type_than_the_spaces() -> None:
-    """An environment that answers fractions is taken at its word.
+    """If an environment returns fractions, its rows are floats.
 
-    Unless it begins with them later.
+    If it starts to return them later, that is an error.
     """
     blurred = np.full((6, 5, 3), 0.5)
     assert encoder_for(PIXELS, seen=blurred).encode(blurred).dtype == np.float32
@@ -156,7 +156,7 @@ def test_pixels_of_another_type_than_the_spaces() -> None:
 
 
 def test_choices_and_masks_are_not_normalised() -> None:
-    """Numbers have their own group, an image one a channel, the others none."""
+    """Each number has a group, an image one per channel, and choices and masks none."""
     mixed = spaces.Tuple(
         [spaces.Discrete(3), spaces.Box(0, 1, (2,)), spaces.Box(0, 255, (5, 5, 2), np.uint8)]
     )
@@ -166,7 +166,7 @@ def test_choices_and_masks_are_not_normalised() -> None:
 
 
 def test_boxes_are_played_within_their_bounds() -> None:
-    """Clipped or squashed, an action is one of its space, in its type and shape."""
+    """Clipped or squashed, an action is in its space, with its type and shape."""
     for space in (
         spaces.Box(-2, 2, (3,)),
         spaces.Box(0, 7, (2, 2), np.int32),
@@ -179,7 +179,7 @@ def test_boxes_are_played_within_their_bounds() -> None:
 
 
 def test_tanh_needs_bounds() -> None:
-    """An unbounded Box can be clipped, not squashed."""
+    """An unbounded Box can be clipped, but not squashed."""
     unbounded = spaces.Box(-np.inf, np.inf, (2,))
     u = np.array([[3.0, -7.0]], np.float32)
     np.testing.assert_array_equal(codec_for(unbounded).to_environment(u), u)

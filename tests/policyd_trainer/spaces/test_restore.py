@@ -29,11 +29,11 @@ from policyd_trainer.spaces.restore import action_space
     ids=str,
 )
 def test_a_described_space_is_restored(space: gym.Space[Any]) -> None:
-    """Kind, shape, type, bounds and starts are those of the space."""
+    """Kind, shape, type, bounds and starts are those of the original space."""
     assert action_space(describe(space)) == space
 
 
 def test_a_space_that_actions_do_not_have_is_refused() -> None:
-    """The message names the kind."""
+    """The error names the kind."""
     with pytest.raises(UnsupportedSpace, match="got no space"):
         action_space(artifact_pb2.Space())

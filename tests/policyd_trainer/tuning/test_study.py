@@ -26,9 +26,9 @@ def run(path: Path, *arguments: str) -> object:
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_study_finds_settings_and_goes_on_in_its_file(tmp_path: Path, algorithm: str) -> None:
-    """Two trials, then a second command for three: one more, and the best known.
+    """After two trials, a command for three runs one more and shows the best one known.
 
-    Then nothing is left.
+    The next command has nothing to do.
     """
     path = tmp_path / "studies" / "tuning.db"
     run(path, "--algorithm", algorithm, "--trials", "2")
@@ -45,9 +45,9 @@ def test_study_finds_settings_and_goes_on_in_its_file(tmp_path: Path, algorithm:
 
 
 def test_an_interrupted_study_goes_on(tmp_path: Path) -> None:
-    """SIGINT in a trial: exit code 130.
+    """SIGINT during a trial gives exit code 130.
 
-    The trial that was cut off does not count, and is made up for.
+    The interrupted trial does not count, and is run again.
     """
     path, env = tmp_path / "tuning.db", ["--env", "Misbehaving-v0", "--set"]
     run(path, *env, 'env_kwargs={"kind": "well"}', "--trials", "1")
@@ -64,7 +64,7 @@ def test_an_interrupted_study_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("algorithm", "env_id"), [("a2c", "BipedalWalker-v3"), ("reinforce", "Pendulum-v1")])
 def test_trials_take_the_preset_that_a_run_takes(tmp_path: Path, algorithm: str, env_id: str) -> None:
-    """Continuous actions without a row: the preset for those. The study says what was tried."""
+    """Continuous actions without a row use the preset for these. The study says what was tried."""
     path = tmp_path / "tuning.db"
     run(path, "--env", env_id, "--algorithm", algorithm, "--trials", "1")
     (trial,) = open_study(path, Task(env_id, algorithm, {})).trials
@@ -74,7 +74,7 @@ def test_trials_take_the_preset_that_a_run_takes(tmp_path: Path, algorithm: str,
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
 def test_everything_that_is_tried_is_a_valid_configuration(algorithm: str) -> None:
-    """Any point of the space resolves to a configuration of that algorithm."""
+    """Any point of the space gives a configuration of that algorithm."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     for _ in range(50):
         settings = suggest(study.ask(), algorithm)
@@ -82,7 +82,7 @@ def test_everything_that_is_tried_is_a_valid_configuration(algorithm: str) -> No
 
 
 def test_wrong_environment_is_one_readable_line(tmp_path: Path) -> None:
-    """An environment that is not there ends the command with its name and no traceback."""
+    """An unknown environment ends the command with its name and without a traceback."""
     arguments = ["--env", "NoSuchEnv-v0", "--study", str(tmp_path / "tuning.db"), "--trials", "1"]
     result = CliRunner().invoke(tune, arguments)
     assert result.exit_code == 1
@@ -91,7 +91,7 @@ def test_wrong_environment_is_one_readable_line(tmp_path: Path) -> None:
 
 
 def test_setting_without_a_value_is_refused(tmp_path: Path) -> None:
-    """`--set gamma` says what is wanted."""
+    """The error for `--set gamma` says what is expected."""
     arguments = ["--env", "CartPole-v1", "--study", str(tmp_path / "tuning.db"), "--set", "gamma"]
     result = CliRunner().invoke(tune, arguments)
     assert result.exit_code == 2

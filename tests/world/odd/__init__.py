@@ -16,7 +16,7 @@ from .endings import ENDINGS
 from .interfaces import AT_CLOSE, AT_RENDER, AT_RESET, ODD_ANSWERS, SPACES
 from .process import AT_A_STEP, AT_START, FREED
 
-LENGTH = 10  # steps of an episode
+LENGTH = 10  # steps per episode
 START = AT_START | SPACES
 STEP = AT_A_STEP | ENDINGS
 ANSWERS = ANSWERED | ODD_ANSWERS
@@ -49,7 +49,7 @@ class Odd(gym.Env[Any, Any]):
         return self._observe(), {}
 
     def step(self, action: Any) -> Any:
-        """Counts a right answer."""
+        """Rewards a right action."""
         reward = float(np.all(action == self.target))
         self.t += 1
         if self.habit == "changes its action" and isinstance(action, np.ndarray):
@@ -64,7 +64,7 @@ class Odd(gym.Env[Any, Any]):
         return AT_RENDER.get(self.habit, lambda: np.zeros((32, 32, 3), np.uint8))()
 
     def close(self) -> None:
-        """Nothing."""
+        """Does nothing."""
         AT_CLOSE.get(self.habit, lambda: None)()
 
     def __getattr__(self, name: str) -> Any:
@@ -77,7 +77,7 @@ class Odd(gym.Env[Any, Any]):
 
 
 def _nothing(_: object) -> None:
-    """As usual."""
+    """Does nothing unusual."""
 
 
 OTHERS = ("has every name", "changes its action")

@@ -19,7 +19,7 @@ Odd = Any  # the environment
 
 
 class Bare(BaseException):
-    """Not an Exception, and its text cannot be had."""
+    """A BaseException whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -29,7 +29,7 @@ class Bare(BaseException):
 
 
 class Mute(Exception):
-    """Its text cannot be had."""
+    """An Exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise SystemExit(0)
@@ -62,7 +62,7 @@ def _print_from_c(_: Odd) -> None:
 
 
 def _daemon_of_old(_: Odd) -> None:
-    """Forks twice, in a session of its own, with every descriptor closed."""
+    """Forks twice into a new session, with every descriptor closed."""
     if os.fork():
         return
     os.setsid()

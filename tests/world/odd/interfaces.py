@@ -19,7 +19,7 @@ Odd = Any  # the environment
 
 
 class Stubborn:
-    """A number that is none."""
+    """Looks like a number, but cannot be converted to one."""
 
     def __float__(self) -> float:
         raise Bare

@@ -50,7 +50,7 @@ def _lose_the_folder(_: Odd) -> None:
 
 def _close_standard_descriptors(_: Odd) -> None:
     for descriptor in (1, 2):
-        with open(os.devnull, "w") as nothing:  # noqa: PTH123  a descriptor is wanted
+        with open(os.devnull, "w") as nothing:  # noqa: PTH123  a descriptor is needed
             os.dup2(nothing.fileno(), descriptor)
         os.close(descriptor)
 
@@ -69,7 +69,7 @@ def _forget_the_environment(_: Odd) -> None:
 
 
 def _few_files(_: Odd) -> None:
-    opened = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  a number is wanted
+    opened = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  a count is needed
     resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 16, opened + 16))
 
 

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.long
 
 ENV_IDS = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1"]
 STEPS, SIDE_BY_SIDE = 100_000, 100
-# Gymnasium squares single numbers with pow(), numpy squares arrays by a product. One square in a
-# thousand differs in its last bit, which Acrobot, a chaotic system, makes larger over an episode.
-# So now and then the form goes on from the environments' own state.
-TOGETHER = 50  # steps
+# Gymnasium squares single numbers with pow(); numpy squares arrays by a product. One square in a
+# thousand differs in its last bit. Acrobot is chaotic, so the difference grows over an episode. The
+# form therefore continues from the environments' own state from time to time.
+TOGETHER = 50  # steps between two such corrections
 ROUNDING: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -45,9 +45,9 @@ def both(env_id: str) -> tuple[OrdinaryEnvironments, VectorEnvironments]:
 
 
 def actions_for(env_id: str, rng: np.random.Generator) -> np.ndarray:
-    """Random ones.
+    """Random actions.
 
-    In CartPole they push towards the falling pole often enough for long episodes.
+    In CartPole they often push towards the falling pole, for long episodes.
     """
     if env_id == "Pendulum-v1":
         return rng.normal(0, 1, (SIDE_BY_SIDE, 1)).astype(np.float32)
@@ -63,7 +63,7 @@ def balanced(observations: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def test_a_form_is_its_environment(env_id: str) -> None:
     """Observations, rewards, ends and last observations agree over 100,000 steps.
 
-    Resets included.
+    Resets are among them.
     """
     plain, vectors = both(env_id)
     rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def _assert_same(wanted: Step, got: Step) -> None:
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
 def test_torch_computes_the_same(env_id: str) -> None:
-    """One step of random states, in numpy and in torch."""
+    """One step of random states agrees in numpy and in torch."""
     form = FORMS[str(gym.spec(env_id).entry_point)]
     ours, theirs = form(np), form(torch)
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def test_torch_computes_the_same(env_id: str) -> None:
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
 def test_episodes_are_those_of_their_seeds(env_id: str) -> None:
-    """Episode i begins as anybody's `reset(seed=first + i)`."""
+    """Episode i begins like Gymnasium's `reset(seed=first + i)`."""
     config = configuration(env_id)
     environments = make_seeded(config, inspect(config), range(1000, 1008))
     assert isinstance(environments, VectorEnvironments)
@@ -130,7 +130,7 @@ def test_episodes_are_those_of_their_seeds(env_id: str) -> None:
 
 
 def test_a_snapshot_goes_on_with_the_same_steps() -> None:
-    """After restoring, steps and resets repeat."""
+    """After a restore, steps and resets are repeated exactly."""
     _, vectors = both("CartPole-v1")
     vectors.reset(0)
     saved = vectors.snapshot()
@@ -153,13 +153,13 @@ def test_a_snapshot_goes_on_with_the_same_steps() -> None:
     ],
 )
 def test_what_changes_an_environment_takes_its_form_away(settings: dict[str, str]) -> None:
-    """Arguments and wrappers are honoured: the environment itself is stepped."""
+    """Arguments and wrappers take effect, because the environment itself is stepped."""
     config = configuration("CartPole-v1", **settings)
     assert inspect(config).form is None
 
 
 def test_an_environment_of_ones_own_offers_a_form() -> None:
-    """The attribute `vector_form` of its class is found; a shorter time limit holds."""
+    """The class attribute `vector_form` is found, and a shorter time limit takes effect."""
 
     class Own(gym.Env[Any, Any]):
         vector_form = FORMS["gymnasium.envs.classic_control.cartpole:CartPoleEnv"]

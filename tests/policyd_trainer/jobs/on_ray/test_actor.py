@@ -35,9 +35,9 @@ async def told(ray_actor: JobActor) -> tuple[list[str], int]:
 
 
 def test_lines_are_kept_until_they_were_read(tmp_path: Path) -> None:
-    """A trainer that comes late gets the newest progress, the result and the ending.
+    """A trainer that connects later gets the newest progress, the result and the ending.
 
-    Noise is in the log.
+    Other output is in the log.
     """
     (tmp_path / SHARED).touch()
 
@@ -45,9 +45,9 @@ def test_lines_are_kept_until_they_were_read(tmp_path: Path) -> None:
         ray_actor = actor(tmp_path, "succeed")
         pid, ran = await ray_actor.begin()
         assert ran >= 5.0
-        assert await ray_actor.begin() >= (pid, ran)  # once
+        assert await ray_actor.begin() >= (pid, ran)  # it has begun only once
         await told(ray_actor)
-        lines, code = await told(ray_actor)  # another trainer
+        lines, code = await told(ray_actor)  # by another trainer
         assert code == 0
         assert [line.split('"')[1] for line in lines] == ["progress", "result", "ending"]
         assert '"fraction": 0.8' in lines[0]
@@ -57,7 +57,7 @@ def test_lines_are_kept_until_they_were_read(tmp_path: Path) -> None:
 
 
 def test_a_signal_reaches_the_guardian(tmp_path: Path) -> None:
-    """The worker and the child in a session of its own are ended, and the guardian says so."""
+    """The worker and its child in another session are ended, and the guardian reports that."""
     (tmp_path / SHARED).touch()
 
     async def test() -> None:
@@ -68,7 +68,7 @@ def test_a_signal_reaches_the_guardian(tmp_path: Path) -> None:
         await ray_actor.send_signal(signal.SIGUSR1)
         lines, _ = await told(ray_actor)
         assert "leftovers" in lines[-1]
-        signal.pidfd_send_signal(daemon, 0)  # raises where it has not been waited for, or is gone
+        signal.pidfd_send_signal(daemon, 0)  # raises if it has not been waited for, or is gone
         os.close(daemon)
 
     with pytest.raises(ProcessLookupError):
@@ -76,7 +76,7 @@ def test_a_signal_reaches_the_guardian(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_shared_is_a_failure(tmp_path: Path) -> None:
-    """A checkpoint that other machines cannot read would be worth nothing.
+    """Other machines could not read the checkpoint.
 
     The job says so at once.
     """
@@ -95,7 +95,7 @@ def test_a_folder_that_is_not_shared_is_a_failure(tmp_path: Path) -> None:
 def test_machines_that_share_no_folder_go_on_with_a_run(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt gets 0.2 further than what the one before left in object storage, then dies.
+    """Each attempt gets 0.2 further than the last in object storage, and then dies.
 
     The log of all attempts is there, and nothing is left on the machines.
     """
@@ -124,7 +124,7 @@ def test_machines_that_share_no_folder_go_on_with_a_run(
 
 
 def test_a_machine_without_access_is_a_failure(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job ends at once and says which machine may not read the store."""
+    """The job ends at once, and says which machine may not read the store."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
 
     async def test() -> None:

@@ -21,7 +21,7 @@ print(ray.is_initialized())
 
 
 def test_a_call_without_a_connection_starts_no_cluster() -> None:
-    """A bridge that has lost the head must not run jobs on the trainer's own machine."""
+    """Without that, a bridge that lost the head would run jobs on the trainer's own machine."""
     pytest.importorskip("ray")
     ran = subprocess.run(
         [sys.executable, "-c", CALL], env=_environment(), capture_output=True, text=True, check=True

@@ -21,7 +21,7 @@ def attempted(folder: Path, **fields: object) -> Attempted:
 
 
 def test_resources_become_ray_options() -> None:
-    """Each is passed on under Ray's name for it.
+    """Each resource is passed on under Ray's name.
 
     A job that asks for nothing reserves one processor.
     """
@@ -45,7 +45,7 @@ def test_impossible_resources_are_refused(field: str) -> None:
 
 
 def test_a_trainer_without_a_cluster_refuses_resources() -> None:
-    """They would have no effect, so the request is an error instead of a surprise."""
+    """They would have no effect, so the request is an error."""
     LocalLauncher().check(JobResources())
     with pytest.raises(InvalidArgument, match="--launcher ray"):
         LocalLauncher().check(JobResources(gpus=1))
@@ -60,7 +60,7 @@ def worker_of(tmp_path: Path) -> tuple[RayWorker, list[dict[str, object]]]:
 
 
 def test_a_new_bridge_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
-    """Lines that were seen are not wanted again, a line that comes twice counts once."""
+    """Lines that were seen are not sent again, and a line that comes twice counts once."""
 
     async def test() -> None:
         worker, orders = worker_of(tmp_path)
@@ -83,7 +83,7 @@ def test_a_new_bridge_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
 
 
 def test_a_cancel_before_the_start_is_remembered(tmp_path: Path) -> None:
-    """A worker that waits for room leaves the queue; one that starts at that moment is ended."""
+    """A waiting worker is removed from the queue. One that is just starting is ended."""
 
     async def test() -> None:
         worker, orders = worker_of(tmp_path)
@@ -96,7 +96,7 @@ def test_a_cancel_before_the_start_is_remembered(tmp_path: Path) -> None:
 
 
 def test_a_lost_worker_says_why(tmp_path: Path) -> None:
-    """Nothing waits for it any more, and no time is counted that it did not run."""
+    """No call waits for it any more, and its run time does not grow."""
 
     async def test() -> None:
         worker, _ = worker_of(tmp_path)
@@ -108,5 +108,5 @@ def test_a_lost_worker_says_why(tmp_path: Path) -> None:
 
 
 def test_each_attempt_has_an_actor_of_its_own(tmp_path: Path) -> None:
-    """An attempt never follows the actor of the one before."""
+    """An attempt never follows the actor of an earlier one."""
     assert actor_name(attempted(tmp_path)) == "cartpole-1.2"

@@ -18,7 +18,7 @@ from tests.s3 import S3Server
 
 
 class Place(ABC):
-    """Runs, and the files that workers leave in them."""
+    """A place of runs, and the files that workers leave there."""
 
     runs: Runs
 
@@ -28,26 +28,26 @@ class Place(ABC):
 
 
 class Folder(Place):
-    """On disk."""
+    """A place on disk."""
 
     def __init__(self, root: Path) -> None:
         self.runs, self._root = FolderRuns(root), root
 
     def write(self, name: str, content: bytes) -> None:
-        """See Place."""
+        """See `Place`."""
         path = self._root / "job" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
 class Objects(Place):
-    """In object storage."""
+    """A place in object storage."""
 
     def __init__(self, client: ObjectClient) -> None:
         self.runs, self._client = ObjectRuns(client), client
 
     def write(self, name: str, content: bytes) -> None:
-        """See Place."""
+        """See `Place`."""
         self._client.put(f"job/{name}", content)
 
 
@@ -62,12 +62,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def rest(reader: LogReader) -> bytes:
-    """All pieces that there are now."""
+    """All pieces that exist now."""
     return b"".join(iter(reader.next, b""))
 
 
 def test_a_log_is_followed_and_outlives_the_rest(place: Place) -> None:
-    """What was added is read once; only the log is kept, until the run is removed."""
+    """New content is read once. At the end only the log is kept, until the run is removed."""
     runs = place.runs
     assert (runs.job_ids(), runs.has_log("job"), runs.log_tail("job")) == ([], False, [])
     reader = runs.log("job")
@@ -89,14 +89,14 @@ def test_a_log_is_followed_and_outlives_the_rest(place: Place) -> None:
 
 
 def test_a_name_is_kept(place: Place) -> None:
-    """The first one counts, whoever asks."""
+    """The first name is kept for all callers."""
     assert place.runs.name_once("namespace", "first") == "first"
     assert place.runs.name_once("namespace", "second") == "first"
     assert place.runs.job_ids() == []
 
 
 def test_a_log_that_was_begun_anew_is_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full log became FILE.1 between two looks: nothing is said twice or left out."""
+    """The full log became FILE.1 between two reads: nothing is repeated or left out."""
     monkeypatch.setattr(module, "PIECE", 4)
     place = Objects(ObjectClient(MemoryStore(), "memory://test"))
     place.write("worker.log", b"first\n")
@@ -109,7 +109,7 @@ def test_a_log_that_was_begun_anew_is_read_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_urls_of_runs_keep_their_settings() -> None:
-    """The settings stay at the end."""
+    """The settings stay at the end of the URL."""
     url = "s3://bucket/prefix?endpoint=http://127.0.0.1:1"
     assert child(url, "runs") == "s3://bucket/prefix/runs?endpoint=http://127.0.0.1:1"
     assert child("gs://bucket/", "runs") == "gs://bucket/runs"
