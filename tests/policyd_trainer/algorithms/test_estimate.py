@@ -79,3 +79,18 @@ def test_actions_of_an_older_policy(gae_lambda: float) -> None:
     np.testing.assert_allclose(found.value_targets, expected + VALUES)
     newest, usual = corrected(config, experience, np.ones_like(REWARDS)), estimate(config, experience)
     np.testing.assert_allclose(newest.advantages, usual.advantages)
+
+
+@pytest.mark.parametrize("returns", ["episode", "reward_to_go"])
+def test_the_mean_baseline_counts_episodes_or_steps(returns: str) -> None:
+    """Returns of whole episodes are averaged over episodes, rewards to go over steps.
+
+    A long episode has one return: it must not count as often as it has steps.
+    """
+    settings = {"preset": "course", "baseline": "mean", "returns": returns, "gamma": str(GAMMA)}
+    config = resolve_config("p", "E", "reinforce", 0, settings)
+    plain = resolve_config("p", "E", "reinforce", 0, {**settings, "baseline": "none"})
+    experience = Experience(REWARDS, DONES, np.ones_like(REWARDS), None, None)
+    values = estimate(plain, experience).advantages  # [T, N], without a baseline
+    counted = values[DONES == 1.0] if returns == "episode" else values
+    np.testing.assert_allclose(estimate(config, experience).advantages, values - counted.mean())

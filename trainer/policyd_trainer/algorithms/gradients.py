@@ -66,14 +66,14 @@ def _ratios(xp: Any, log_probs: Array, batch: Batch) -> Array:
 
 
 def critic_loss(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
-    """The number vf_coef * scale * sum_b (target_b - V(s_b))^2, clipped if that is configured."""
+    """The number scale * sum_b (target_b - V(s_b))^2, clipped if that is configured."""
     values = critic.outputs(batch.observations)[:, 0]
     errors = value_loss(xp, values, batch.value_targets, batch.values, config.clip_range_vf)
-    return config.vf_coef * batch.scale * errors.sum()
+    return batch.scale * errors.sum()
 
 
 def critic_gradient(xp: Any, config: TrainingConfig, critic: Network, batch: Batch) -> Array:
-    """The gradient of critic_loss [P].
+    """The gradient of vf_coef * critic_loss [P].
 
     With critic_gradient `full` the gradient also goes through V(s') in the target r + gamma V(s'),
     as in the course. With delta = r + gamma V(s') - V(s): d delta^2 = 2 delta (gamma dV(s') -

@@ -121,28 +121,29 @@ class DeviceLearner:
         return -_summed(gains, batch.weights)
 
     def critic_loss(self, batch: DeviceBatch, scaling: Scaling | None) -> Tensor:
-        """The loss vf_coef sum_b (target_b - V(s_b))^2 [S], clipped if that is configured."""
+        """The loss sum_b (target_b - V(s_b))^2 [S], clipped if that is configured."""
         values = self.critic_values(batch.observations, scaling)
         errors = value_loss(torch, values, batch.value_targets, batch.values, self._config.clip_range_vf)
-        return self._config.vf_coef * _summed(errors, batch.weights)
+        return _summed(errors, batch.weights)
 
     def gradient(self, batch: DeviceBatch, scaling: Scaling | None, which: tuple[bool, bool]) -> Tensor:
-        """The gradient [S, P] of the mean losses of actor and critic over all processes' steps.
+        """The gradient [S, P] of the mean of actor loss + vf_coef critic loss over all steps.
 
         `which` says for each of the two whether it is computed; the result has no columns for the
         one left out. All numbers, and the number of steps as the last column, are in one flat
         tensor, so that the processes exchange one sum.
         """
-        losses = (self.actor_loss, self.critic_loss)
+        losses, coefficients = (self.actor_loss, self.critic_loss), (1.0, self._config.vf_coef)
         chosen = [index for index in (0, 1) if which[index]]
         leaves = [leaf for index in chosen for leaf in (self.actor, self.critic)[index].leaves]
         with torch.enable_grad():
-            total = torch.stack([losses[index](batch, scaling).sum() for index in chosen]).sum()
-            parts = torch.autograd.grad(total, leaves)
+            parts = [coefficients[index] * losses[index](batch, scaling).sum() for index in chosen]
+            total = torch.stack(parts).sum()
+            gradients = torch.autograd.grad(total, leaves)
         count = torch.full((self.members, 1), len(batch), dtype=total.dtype, device=total.device)
         if batch.weights is not None:
             count = batch.weights.sum(dim=1, keepdim=True)
-        flat = torch.cat([part.reshape(self.members, -1) for part in parts] + [count], dim=1)
+        flat = torch.cat([each.reshape(self.members, -1) for each in gradients] + [count], dim=1)
         flat = self._group.sum(flat)
         mean: Tensor = flat[:, :-1] / flat[:, -1:].clamp(min=1.0)
         return mean
