@@ -19,7 +19,7 @@ SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
 def generate(target: Path) -> None:
-    """Runs protoc over every .proto file into `target`."""
+    """Runs protoc over every .proto file, and writes the code into `target`."""
     well_known = resources.files("grpc_tools") / "_proto"
     arguments = [
         "protoc",
@@ -38,7 +38,7 @@ def generate(target: Path) -> None:
 
 
 def differing() -> list[str]:
-    """Files whose committed text is not what protoc writes now."""
+    """Returns the names of files whose committed text differs from what protoc writes now."""
     with tempfile.TemporaryDirectory() as scratch:
         generate(Path(scratch))
         fresh = {p.relative_to(scratch): p.read_text() for p in Path(scratch).rglob("*.py*")}
@@ -48,7 +48,7 @@ def differing() -> list[str]:
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command line. Returns its exit code."""
     if "--check" not in sys.argv:
         generate(ROOT)
         return 0

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ExperienceServiceStub:
-    """Every call may answer FAILED_PRECONDITION with the reason EXPERIENCE_OFF where the policy records nothing,
-    and UNAVAILABLE with RetryInfo while the recorder restarts.
+    """Every call may fail with FAILED_PRECONDITION and the reason EXPERIENCE_OFF if the policy does not
+    record, and with UNAVAILABLE and RetryInfo while the recorder restarts.
     """
 
     def __init__(self, channel):
@@ -69,31 +69,34 @@ class ExperienceServiceStub:
 
 
 class ExperienceServiceServicer:
-    """Every call may answer FAILED_PRECONDITION with the reason EXPERIENCE_OFF where the policy records nothing,
-    and UNAVAILABLE with RetryInfo while the recorder restarts.
+    """Every call may fail with FAILED_PRECONDITION and the reason EXPERIENCE_OFF if the policy does not
+    record, and with UNAVAILABLE and RetryInfo while the recorder restarts.
     """
 
     def ReportOutcomes(self, request, context):
-        """Reports rewards and ends. Idempotent by (policy, episode, agent, step, part): the same outcome again counts as
-        repeated. Outcomes may come in any order. OK means that what is counted as recorded survives a crash.
+        """Reports rewards and the ends of episodes. Outcomes may arrive in any order. On OK, the outcomes
+        that are counted as recorded survive a crash. The call is idempotent by (policy, episode,
+        agent, step, part): the same outcome again is counted as repeated.
 
-        INVALID_ARGUMENT: a malformed field, a reward outside the policy's range.
-        RESOURCE_EXHAUSTED: the disk is full or the recorder is too busy; RetryInfo says when to try again.
+        INVALID_ARGUMENT: a field is malformed, or a reward is outside the policy's range.
+        RESOURCE_EXHAUSTED: the disk is full or the recorder is too busy; RetryInfo says when to try
+        again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamEpisode(self, request_iterator, context):
-        """Acts and reports in one message, one round trip a step. Answers come in the order of the requests.
-        An answer goes out when the outcomes in its request are durable.
+        """Acts and reports in one message, with one round trip per step. Responses come in the order of
+        the requests. A response is sent when the outcomes in its request are durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExperience(self, request, context):
-        """What has been recorded, what is open, what was used and what was dropped. NOT_FOUND: no such policy.
+        """Returns what was recorded, what is open, what was learned from and what was dropped. NOT_FOUND:
+        no such policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,14 +111,14 @@ class ExperienceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEpisodes(self, request, context):
-        """Deletes episodes. When the call returns, no file holds them any more.
+        """Deletes episodes. When the call returns, no file of the server holds them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportEpisodes(self, request, context):
-        """The sealed episodes as files of one format, in chunks.
+        """Streams the sealed episodes as one file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,8 +166,8 @@ def add_ExperienceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExperienceService:
-    """Every call may answer FAILED_PRECONDITION with the reason EXPERIENCE_OFF where the policy records nothing,
-    and UNAVAILABLE with RetryInfo while the recorder restarts.
+    """Every call may fail with FAILED_PRECONDITION and the reason EXPERIENCE_OFF if the policy does not
+    record, and with UNAVAILABLE and RetryInfo while the recorder restarts.
     """
 
     @staticmethod

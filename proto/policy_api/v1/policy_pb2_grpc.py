@@ -26,12 +26,12 @@ if _version_not_supported:
 
 
 class PolicyServiceStub:
-    """Serves trained policies. One server serves many policies; each has immutable
-    versions 1, 2, 3, ... and aliases (names for versions, such as `champion`).
+    """Serves trained policies. One server serves many policies. Each has immutable versions 1, 2, 3,
+    ... and aliases (names for versions, such as `champion`).
 
-    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names
-    the field, what came and what was wanted; ErrorInfo.reason is a stable
-    identifier in domain "policyd"; RetryInfo says when to try again.
+    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names the field, what
+    came and what was expected; ErrorInfo.reason is a stable identifier in domain "policyd";
+    RetryInfo says when to try again.
     """
 
     def __init__(self, channel):
@@ -88,45 +88,45 @@ class PolicyServiceStub:
 
 
 class PolicyServiceServicer:
-    """Serves trained policies. One server serves many policies; each has immutable
-    versions 1, 2, 3, ... and aliases (names for versions, such as `champion`).
+    """Serves trained policies. One server serves many policies. Each has immutable versions 1, 2, 3,
+    ... and aliases (names for versions, such as `champion`).
 
-    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names
-    the field, what came and what was wanted; ErrorInfo.reason is a stable
-    identifier in domain "policyd"; RetryInfo says when to try again.
+    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names the field, what
+    came and what was expected; ErrorInfo.reason is a stable identifier in domain "policyd";
+    RetryInfo says when to try again.
     """
 
     def Act(self, request, context):
-        """Answers a batch of observations with actions.
+        """Returns actions for a batch of observations.
 
-        INVALID_ARGUMENT: wrong shape or byte count, NaN or infinity, a mask that allows
-        nothing, a malformed field. The violation names the field.
-        NOT_FOUND: no such policy, version or alias; the message lists those there are.
-        RESOURCE_EXHAUSTED: batch or message above the server's limit, or its queue is
-        full (then with RetryInfo).
+        INVALID_ARGUMENT: wrong shape or byte count, NaN or infinity, a mask that allows nothing, or a
+        malformed field. The violation names the field.
+        NOT_FOUND: no such policy, version or alias; the message lists the existing ones.
+        RESOURCE_EXHAUSTED: the batch or the message is above the server's limit, or its queue is full
+        (then with RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamAct(self, request_iterator, context):
-        """The same over one stream, for loops. Answers come in the order of the requests,
-        one each. The first error ends the stream with its status.
+        """The same over one stream, for loops. Each request gets one response, in the order of the
+        requests. The first error ends the stream with its status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """One policy: aliases, versions, and the metadata of each version.
-        NOT_FOUND: no such policy.
+        """Returns one policy: its aliases, its versions, and the metadata of each version. NOT_FOUND: no
+        such policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicies(self, request, context):
-        """Every policy in the repository, ordered by name.
+        """Returns every policy in the repository, ordered by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,12 +144,14 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportVersion(self, request_iterator, context):
-        """Publishes files as the policy's next version: first their list, then their bytes in its order.
-        The server checks digests and bounds, loads the model and computes with it, and then publishes.
-        The same model and metadata again answer the version that they were published as before.
+        """Publishes files as the policy's next version: first their list, then their bytes in the order
+        of the list. The server checks digests and limits, loads the model, computes with it, and then
+        publishes it. If the same model and metadata were published before, the response has that
+        version.
 
-        INVALID_ARGUMENT: no `model.onnx`, a name that is no plain file name, bytes that do not match a digest.
-        FAILED_PRECONDITION: the model does not load or does not answer as its metadata says.
+        INVALID_ARGUMENT: there is no `model.onnx`, a name is not a plain file name, or bytes do not
+        match a digest.
+        FAILED_PRECONDITION: the model does not load, or its outputs differ from its metadata.
         RESOURCE_EXHAUSTED: larger than the server's limit, or too many imports at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -157,21 +159,21 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetAlias(self, request, context):
-        """Points an alias at a version (promotes it). The version is loaded and verified
-        before the alias moves; this server serves it when the call returns, others
-        follow within their polling interval.
+        """Points an alias at a version (promotes it). The version is loaded and verified before the alias
+        changes. When the call returns, this server serves the version. Other servers follow within
+        their polling interval.
 
-        NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the
-        current one; read the policy again. FAILED_PRECONDITION: the version does
-        not load or its digest is wrong; the alias stays where it was.
+        NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read
+        the policy again. FAILED_PRECONDITION: the version does not load or its digest is wrong; the
+        alias does not change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackAlias(self, request, context):
-        """Points an alias back at what it named before, walking its history: rolling back
-        twice goes back two steps, it does not toggle.
+        """Points an alias back at the version before, along its history. Rolling back twice goes back two
+        steps; it does not toggle between two versions.
 
         FAILED_PRECONDITION: the history has no earlier version. Otherwise as SetAlias.
         """
@@ -180,7 +182,7 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetServerInfo(self, request, context):
-        """The server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED.
+        """Returns the server's release and its limits. Servers before 0.2.0 answer UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -243,12 +245,12 @@ def add_PolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyService:
-    """Serves trained policies. One server serves many policies; each has immutable
-    versions 1, 2, 3, ... and aliases (names for versions, such as `champion`).
+    """Serves trained policies. One server serves many policies. Each has immutable versions 1, 2, 3,
+    ... and aliases (names for versions, such as `champion`).
 
-    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names
-    the field, what came and what was wanted; ErrorInfo.reason is a stable
-    identifier in domain "policyd"; RetryInfo says when to try again.
+    Errors are gRPC statuses with google.rpc details: BadRequest.FieldViolation names the field, what
+    came and what was expected; ErrorInfo.reason is a stable identifier in domain "policyd";
+    RetryInfo says when to try again.
     """
 
     @staticmethod

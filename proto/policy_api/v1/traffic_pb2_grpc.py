@@ -77,43 +77,47 @@ class TrafficServiceServicer:
     """
 
     def SetTraffic(self, request, context):
-        """Makes an alias answer from several versions by share. The versions are loaded and verified before; this
-        server splits when the call returns, others follow within their polling interval.
+        """Gives versions shares of an alias. They are loaded and verified first. When the call returns,
+        this server uses the shares. Other servers follow within their polling interval.
 
-        INVALID_ARGUMENT: shares that are not above 0, add up to more than 1, or name the alias's own version.
-        FAILED_PRECONDITION: a version does not load or is damaged; a canary runs on the alias.
+        INVALID_ARGUMENT: shares are not above 0, add up to more than 1, or name the alias's own
+        version.
+        FAILED_PRECONDITION: a version does not load or is damaged, or a canary runs on the alias.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTraffic(self, request, context):
-        """The shares of every alias, the canary, and who changed them.
+        """Returns the shares of every alias, the canary, and who changed them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartCanary(self, request, context):
-        """Gives a version a small share of an alias, which rises by steps while a sequential test of the reported
-        returns does not say worse. The episodes are those that the policy records (experience.proto).
+        """Gives a version a small share of an alias. The share rises in steps while a sequential test of
+        the reported returns does not show that the version is worse. The episodes are those that the
+        policy records (experience.proto).
 
-        FAILED_PRECONDITION: a canary or shares are there already, the policy records nothing, or as SetTraffic.
+        FAILED_PRECONDITION: the alias has a canary or shares already, the policy does not record, or
+        as SetTraffic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelCanary(self, request, context):
-        """Takes the share back at once. FAILED_PRECONDITION: no canary runs.
+        """Ends the canary and takes its share away at once. FAILED_PRECONDITION: no canary runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetShadow(self, request, context):
-        """Lets a version compute beside an alias's own for a share of its requests. Clients never get its answers, and
-        requests do not wait for it. It replaces the alias's shadow of before; share 0 ends it.
+        """Lets a version also compute a share of the requests that the alias's own version answers.
+        Clients never get its results, and requests do not wait for it. It replaces the alias's earlier
+        shadow; a share of 0 ends the shadow.
 
         INVALID_ARGUMENT: the share is not from 0 to 1, or the version is the alias's own.
         FAILED_PRECONDITION: the version does not load, is damaged, or has other spaces.
@@ -123,7 +127,7 @@ class TrafficServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CompareVersions(self, request, context):
-        """How the policy's shadows compare with the versions that answered, as this server has computed since it
+        """Returns how the policy's shadows compare with the versions that answered, since this server
         started. FAILED_PRECONDITION: the policy never had a shadow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -131,8 +135,8 @@ class TrafficServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateVersion(self, request, context):
-        """Estimates a version's return from recorded episodes that other versions acted in.
-        FAILED_PRECONDITION: the policy records nothing.
+        """Estimates a version's return from recorded episodes in which other versions acted.
+        FAILED_PRECONDITION: the policy does not record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class TrainingServiceStub:
-    """Through the server, every call may also answer UNAVAILABLE with RetryInfo while the
-    trainer cannot be reached; acting goes on meanwhile.
+    """Through the server, every call may also fail with UNAVAILABLE and RetryInfo while the trainer
+    cannot be reached. Acting goes on meanwhile.
     """
 
     def __init__(self, channel):
@@ -74,17 +74,17 @@ class TrainingServiceStub:
 
 
 class TrainingServiceServicer:
-    """Through the server, every call may also answer UNAVAILABLE with RetryInfo while the
-    trainer cannot be reached; acting goes on meanwhile.
+    """Through the server, every call may also fail with UNAVAILABLE and RetryInfo while the trainer
+    cannot be reached. Acting goes on meanwhile.
     """
 
     def CreateTrainingJob(self, request, context):
-        """Queues a job. Idempotent by request_id.
+        """Creates a job and queues it. Idempotent by request_id.
 
-        INVALID_ARGUMENT: an unknown setting, a value out of range, a space that is not
-        supported; the violation names the field (`settings[gamma]`).
+        INVALID_ARGUMENT: an unknown setting, a value out of range, or a space that is not supported;
+        the violation names the field (`settings[gamma]`).
         PERMISSION_DENIED: the environment is not on the trainer's allow-list.
-        ALREADY_EXISTS: request_id is known with other content.
+        ALREADY_EXISTS: request_id was used with another content.
         RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -92,7 +92,7 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckTrainingSpec(self, request, context):
-        """Validates a spec as CreateTrainingJob does, and queues nothing.
+        """Validates a spec as CreateTrainingJob does, but queues nothing.
 
         INVALID_ARGUMENT and PERMISSION_DENIED: as CreateTrainingJob.
         """
@@ -101,40 +101,40 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingJob(self, request, context):
-        """NOT_FOUND: no such job.
+        """Returns one job. NOT_FOUND: no such job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingJobs(self, request, context):
-        """Newest first.
+        """Lists jobs, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingJob(self, request, context):
-        """The job now, then again at each change of state or progress; ends with status OK
-        after a terminal state was sent. NOT_FOUND: no such job.
+        """Sends the job now and at each change of its state or progress. Ends with status OK after it has
+        sent a terminal state. NOT_FOUND: no such job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTrainingJob(self, request, context):
-        """Asks for the end of a job and returns at once. A job in a terminal state stays as it
-        is and is returned. NOT_FOUND: no such job.
+        """Asks for the end of a job and returns at once. A job in a terminal state does not change.
+        NOT_FOUND: no such job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadTrainingJobLog(self, request, context):
-        """What the job's workers and its environment have written to standard output and standard error,
-        oldest first. Of a long log only the newest part is kept.
+        """Streams what the job's workers and its environment have written to standard output and standard
+        error, oldest first. Of a long log only the newest part is kept.
 
-        NOT_FOUND: no such job, or its log is gone.
+        NOT_FOUND: no such job, or its log was deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,8 +187,8 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService:
-    """Through the server, every call may also answer UNAVAILABLE with RetryInfo while the
-    trainer cannot be reached; acting goes on meanwhile.
+    """Through the server, every call may also fail with UNAVAILABLE and RetryInfo while the trainer
+    cannot be reached. Acting goes on meanwhile.
     """
 
     @staticmethod
