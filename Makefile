@@ -1,5 +1,5 @@
-# Everything a person or CI runs. `make help` lists the targets.
-# The newest Python that runs; PYTHON=/path/to/python takes another.
+# The commands that people and CI run. `make help` lists them.
+# The newest installed Python is used; PYTHON=/path/to/python chooses another one.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
             $$python -c 'import ensurepip' >/dev/null 2>&1 && echo $$python && break; done)
 VENV   ?= .venv
@@ -16,7 +16,8 @@ help:  ## list the targets
 
 install: $(VENV)/.installed  ## make .venv with everything, pinned by constraints.txt
 
-# The dependencies, then the project: built by what is pinned and installed then, so a recompilation asks no index.
+# First the dependencies, then the project. It is built with the packages that are pinned and
+# installed by then, so a recompilation needs no index.
 $(VENV)/.installed: pyproject.toml constraints.txt $(COMPILED)
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "policyd needs Python 3.11, 3.12 or 3.13: make install PYTHON=/path/to/python3" >&2; exit 1; }

@@ -1,8 +1,7 @@
-"""Prints the requirements of the project and of the extras named, one a line.
+"""Prints the requirements of the project and of the extras named, one per line.
 
-The project itself is not installed.
-
-An image installs them in a layer of their own, which stays cached while only the source changes.
+The project itself is not printed. An image installs the requirements in a layer of their own, which
+stays cached while only the source changes.
 """
 
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def requirements(pyproject: Path, extras: list[str]) -> list[str]:
-    """The project's dependencies, then those of each extra in turn."""
+    """Returns the project's dependencies, then those of each extra."""
     project = tomllib.loads(pyproject.read_text())["project"]
     optional = project["optional-dependencies"]
     return project["dependencies"] + [line for extra in extras for line in optional[extra]]

@@ -20,25 +20,25 @@ import yaml
 
 FOLDER = Path(__file__).parent
 RELEASES = ("1.31", "1.33", "1.35", "1.37")
-OPERATORS = ("ray.io/", "monitoring.coreos.com/")  # whose kinds have no schema here
+OPERATORS = ("ray.io/", "monitoring.coreos.com/")  # resources of operators, for which there is no schema here
 
 
 def kustomizations() -> list[Path]:
-    """The base and every overlay."""
+    """Returns the base and every overlay."""
     return sorted(file.parent for file in FOLDER.rglob("kustomization.yaml"))
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
-    """What would be applied."""
+    """Returns the resources that would be applied."""
     kubectl = Path(sys.executable).with_name("kubectl")
     done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False)
-    if done.returncode or done.stderr:  # a deprecated field is a line on stderr
+    if done.returncode or done.stderr:  # kubectl writes a line to stderr for a deprecated field
         raise SystemExit(f"{folder}: {done.stderr.strip()}")
     return list(yaml.safe_load_all(done.stdout))
 
 
 def problems(resource: dict[str, Any], release: str) -> Iterator[str]:
-    """What of a resource this release would refuse."""
+    """Yields what this release would refuse in a resource."""
     name = f"{resource['kind']} {resource['metadata']['name']}"
     parts = _pods(resource) if resource["apiVersion"].startswith(OPERATORS) else [resource]
     for part in parts:
@@ -51,7 +51,7 @@ def problems(resource: dict[str, Any], release: str) -> Iterator[str]:
 
 
 def _pods(resource: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pods that a RayCluster makes."""
+    """Returns the pods that a RayCluster creates."""
     spec = resource["spec"]
     groups = [spec[key] for key in ("headGroupSpec",) if key in spec] + spec.get("workerGroupSpecs", [])
     pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ray"}} for _ in groups]
@@ -59,7 +59,7 @@ def _pods(resource: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Everything, under every release."""
+    """Validates everything for every release."""
     found = 0
     for folder in kustomizations():
         resources = rendered(folder)

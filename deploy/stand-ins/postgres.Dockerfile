@@ -1,5 +1,5 @@
-# Debian's Postgres with what the profile uses of the official image, where no registry can be reached
-# (tests/e2e/containers).
+# Debian's Postgres with the features of the official image that the profile uses, for machines
+# that reach no image registry (tests/e2e/containers).
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 RUN apt-get update \

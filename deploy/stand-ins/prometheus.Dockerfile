@@ -1,4 +1,4 @@
-# Debian's Prometheus, where no image registry can be reached (tests/e2e/containers).
+# Debian's Prometheus, for machines that reach no image registry (tests/e2e/containers).
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 RUN apt-get update \
