@@ -59,7 +59,7 @@ def test_a_python_without_a_number_is_taken_too(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "python3"])
 def test_too_old_or_none_is_one_line(path: Path, name: str) -> None:
-    """It says which versions work and how to name one, without a traceback."""
+    """The message says which versions work and how to name one, without a traceback."""
     if name:
         _python(path, name, OLD)
     done = _install(path)

@@ -111,7 +111,7 @@ def test_the_wheel_holds_four_packages(wheel: Path) -> None:
 
 
 def test_the_sdist_holds_what_the_wheel_is_built_from(sdist: Path) -> None:
-    """It has the packages, .proto files and texts, without tests, images and benchmarks."""
+    """The sdist has the packages, .proto files and texts, without tests, images and benchmarks."""
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     packages = _tracked(*PACKAGES.values())

@@ -82,7 +82,10 @@ def test_the_job_begins_with_an_untrained_version(
 def test_the_bandit_is_learned_although_the_worker_is_killed(
     job: TrainingJob, stack: Stack, client: PolicyClient, repository: ModelRepository
 ) -> None:
-    """It comes within 1% of the optimum after two kill -9. No acknowledged outcome counts twice."""
+    """The reward comes within 1% of the optimum after two kill -9.
+
+    No acknowledged outcome counts twice.
+    """
     with Players(stack.server_address) as players:
         for _ in range(2):
             version = repository.aliases(POLICY).aliases["champion"]

@@ -183,7 +183,7 @@ def _check_programs(folder: Path, **variables: str) -> None:
 
 
 def test_the_wheel_is_what_is_checked(installed: Path, tmp_path: Path) -> None:
-    """It finds the wheel before the checkout, so the tests above check the wheel."""
+    """Python finds the wheel before the checkout, so the tests above check the wheel."""
     program = "import policyd; print(policyd.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", program],

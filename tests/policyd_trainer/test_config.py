@@ -66,7 +66,7 @@ def test_wrong_settings_are_named(name: str, value: str) -> None:
 def test_what_the_device_engine_does_not_learn_is_refused(
     field: str | None, settings: dict[str, str], engine: dict[str, str]
 ) -> None:
-    """It is refused before the run, with the name of the setting.
+    """The setting is refused by name before the run.
 
     None in the table means the setting that asks for the engine.
     """

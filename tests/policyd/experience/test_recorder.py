@@ -139,7 +139,7 @@ def test_a_final_observation_of_another_size_counts_as_missing(tmp_path: Path) -
 def test_too_many_open_episodes_are_dropped_unless_they_have_an_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that are silent longest go first. Those with acknowledged outcomes are sealed."""
+    """Episodes silent for longest go first. Episodes with acknowledged outcomes are sealed."""
     monkeypatch.setattr(recording, "MOST_OPEN", 10)
     recorder = Recorder(tmp_path)
     for number in range(10):

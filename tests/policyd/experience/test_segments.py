@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing_of_the_failed_commit(tmp_path: Path) -> None
 
 
 def test_an_overwritten_record_keeps_its_place(tmp_path: Path) -> None:
-    """Others stay, a writer appends after them, and another length is refused."""
+    """Other records stay, a writer appends after them, and another length is refused."""
     path = tmp_path / "a.log"
     offsets = _written(path)
     overwrite(path, read_one(path, offsets[2]), bytes(3000))

@@ -46,7 +46,7 @@ def test_a_copy_is_the_same_and_can_be_repeated(filled: ModelRepository, tmp_pat
 
 
 def test_shares_and_shadows_are_copied(filled: ModelRepository, tmp_path: Path) -> None:
-    """They are the same in the copy, also when they change and the copy is repeated."""
+    """A copy has the same shares and shadows, also if they change and the copy is repeated."""
     other = ModelRepository(tmp_path / "other")
     shares = [TrafficShare(version=2, share=0.25)]
     filled.change_traffic(

@@ -16,7 +16,7 @@ HTML = "<html><body><main><h1>Report</h1>\n</main>\n</body></html>"
 
 
 def canary(points: int, seconds: int = 1) -> Canary:
-    """A canary that was rolled back, with `looks` looks that had an interval, and one before."""
+    """A canary that was rolled back, with `points` looks that had an interval, and one before."""
     made = Canary(state=Canary.ROLLED_BACK, alias="champion", version=2, base_version=1, reason=ATTACK)
     made.actor, made.actor_reason = "ada", ATTACK
     made.start_time.seconds, made.end_time.seconds = seconds, seconds + 60
@@ -29,7 +29,7 @@ def canary(points: int, seconds: int = 1) -> Canary:
 
 
 def test_the_section_stands_at_the_end_and_once() -> None:
-    """It is in the main part. A second report of it replaces the first; another one follows it."""
+    """A canary's section is in <main>, is replaced if drawn again, and others follow it."""
     once = with_canary(HTML, canary(2))
     assert once.index("<h1>") < once.index("<section") < once.index("</main>")
     assert with_canary(once, canary(2)) == once

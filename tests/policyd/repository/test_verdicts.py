@@ -13,7 +13,7 @@ Publish = Callable[..., PublishedVersion]
 
 
 def test_a_version_that_was_never_judged_has_none(repository: ModelRepository, publish: Publish) -> None:
-    """It has no verdict, and an unknown version is not found."""
+    """A version that was not judged has no verdict, and an unknown version is not found."""
     publish()
     assert repository.verdict("cartpole", 1) is None
     with pytest.raises(errors.NotFound):

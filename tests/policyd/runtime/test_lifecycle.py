@@ -14,7 +14,7 @@ from policyd.runtime.lifecycle import STOP_SIGNALS, ignore_stop_signals, port_fi
 
 
 def test_the_port_file_is_there_while_the_service_is(tmp_path: Path) -> None:
-    """It has the address as a line, replaces an earlier one, and is removed with the service."""
+    """The file has the address, replaces an earlier one, and is removed with the service."""
     path = tmp_path / "port"
     path.write_text("127.0.0.1:1\n")
     with port_file(path, "127.0.0.1:50051"):

@@ -213,6 +213,6 @@ def test_numbers_alone_are_no_key() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_a_decision_that_is_cut_short_is_left_to_protobuf(cut: int) -> None:
-    """It raises no error, which would end the loop for all requests."""
+    """A decision that is cut short raises no error, which would end the loop for all."""
     whole = ActRequest(decisions=[Decision(episode_id="an episode")]).SerializeToString()
     assert key_behind(b"before" + whole[:-cut], 6) is None

@@ -76,7 +76,7 @@ def test_a_request_that_is_cut_short_is_left_to_protobuf(cut: int) -> None:
 
 
 def test_a_key_goes_where_every_server_sends_it() -> None:
-    """That holds also for keys and salts longer than one block of the hash."""
+    """C gives every key its version, also if keys and salts exceed one block of the hash."""
     for size in (1, 60, 127):
         for salt in ("s", "s" * 100, "s" * 300):
             split = Split(VERSIONS[0], ((0.4, VERSIONS[1]), (0.3, VERSIONS[2])), salt)

@@ -190,7 +190,7 @@ def test_pixels_are_the_same_question_as_floats(rows: int, seed: int, first_row:
 
 
 def test_pixels_without_a_seed_are_given_one() -> None:
-    """Such a request gets a seed, like other requests."""
+    """A request with pixels and no seed gets a seed, like other requests."""
     answers = Call().rows.answers([_pixels(1), _pixels(1)])
     first, second = (ActResponse.FromString(answer or b"").seed for answer in answers)
     assert first != second

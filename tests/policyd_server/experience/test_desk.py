@@ -44,7 +44,7 @@ def seal(desk: Desk, name: str) -> None:
 
 
 def test_observations_are_forgotten_once_they_were_learned_from(desk: Desk, tmp_path: Path) -> None:
-    """They are kept until then, or if the configuration does not say so. Later ones stay."""
+    """Observations stay until then, or if the configuration keeps them. Later ones stay."""
     seal(desk, "a")
     [first] = read_sealed(tmp_path / "episodes" / POLICY)
     write_learned(tmp_path, POLICY, Learned(first.after, 1, 1))

@@ -77,7 +77,7 @@ class Ends:
 
 @given(st.lists(steps, max_size=60))
 def test_all_is_read_in_order_and_both_writers_do_the_same(todo: list[tuple[str, int]]) -> None:
-    """It holds around the end of the memory, in a full ring, and after a recorder's end."""
+    """Records come in order at the memory's end, in a full ring, and after a recorder's end."""
     ends = [Ends(kind) for kind in KINDS]
     for name, size in todo:
         put = [each.step(name, size) for each in ends]

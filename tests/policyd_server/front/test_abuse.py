@@ -164,7 +164,7 @@ def test_continuation_flood() -> None:
 
 
 def test_headers_of_200_kilobytes() -> None:
-    """Such headers are refused, and nothing else happens."""
+    """Headers of 200 kB are refused, and nothing else happens."""
     with echoing() as served, ordinary_client(served, "headers of 200 kB"):
         with grpc.insecure_channel(served.address, [("grpc.max_metadata_size", 2**20)]) as channel:
             with pytest.raises(grpc.RpcError) as raised:
@@ -271,7 +271,7 @@ def test_a_peer_that_is_dead_is_noticed() -> None:
 
 
 def test_a_connection_of_age_gets_a_goodbye() -> None:
-    """It gets GOAWAY, and is closed when its calls have ended."""
+    """An old connection gets GOAWAY, and is closed when its calls have ended."""
     with echoing(max_age=0.5) as served:
         client = RawClient(served.port)
         kinds = [kind for kind, _, _, _ in client.frames()]
@@ -280,7 +280,7 @@ def test_a_connection_of_age_gets_a_goodbye() -> None:
 
 
 def test_1000_idle_connections() -> None:
-    """They cost a bounded amount of memory, and no time."""
+    """Idle connections cost a bounded amount of memory, and no time."""
     with echoing() as served:
         before = resident()
         with ordinary_client(served, "1,000 idle connections"):

@@ -96,7 +96,7 @@ def test_a_call_whose_time_is_over_ends(served: EchoFront, channel: grpc.Channel
 
 
 def test_other_methods_fail_where_nobody_is_behind(channel: grpc.Channel) -> None:
-    """They end with UNAVAILABLE instead of waiting."""
+    """Without a server behind the front, other methods end with UNAVAILABLE instead of waiting."""
     with pytest.raises(grpc.RpcError) as raised:
         caller(channel, "/test.Other/Method")(b"", timeout=20)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE

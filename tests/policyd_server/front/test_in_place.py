@@ -124,7 +124,7 @@ def test_what_is_known_is_answered_in_place(version: LoadedVersion) -> None:
 
 
 def test_many_at_once_each_get_their_own_answer(version: LoadedVersion) -> None:
-    """They are more than one turn takes, on one connection."""
+    """Each request gets its own response, if one connection has more than one turn can take."""
     with _serving(version) as (served, act):
         served.learn(_request(1))
         payloads = [_request(1, seed).SerializeToString() for seed in range(400)]
@@ -134,7 +134,10 @@ def test_many_at_once_each_get_their_own_answer(version: LoadedVersion) -> None:
 
 
 def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> None:
-    """That is what is new, large, not finite, or needs more. Requests beside it get responses."""
+    """The loop gets requests that are new, large, not finite, or need more.
+
+    Requests beside them get responses in place.
+    """
     with _serving(version) as (served, act):
         known = served.learn(_request(1))
         endless = _request(1)

@@ -34,7 +34,7 @@ def _raw(client: Client, data: bytes) -> bytes:
     ("path", "size"), [(ACT, 16 * 2**20 + 1), (INFER, 64 * 2**20 + 1), ("/v1/jobs", 2**20 + 1)]
 )
 def test_a_body_that_says_it_is_too_large(client: Client, path: str, size: int) -> None:
-    """Its length alone refuses it, before a byte has arrived."""
+    """The announced length alone refuses the body, before a byte has arrived."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
     )
@@ -88,7 +88,7 @@ def test_what_is_no_http(client: Client, data: bytes) -> None:
     "path", ["/v1/policies/%ff", "/v1/policies/..%2f..", "/v2/models/%00/infer", "/%2e%2e/"]
 )
 def test_odd_paths(client: Client, path: str) -> None:
-    """They are ordinary names, or no path."""
+    """Odd paths are ordinary names, or no path."""
     for verb in ("GET", "POST"):
         answer = client.ask(verb, path, "{}" if verb == "POST" else None)
         assert answer.status in (400, 404, 405)

@@ -86,7 +86,7 @@ def test_an_error_arrives_as_it_was_raised(
 
 
 def test_a_call_that_is_given_up(path: Path) -> None:
-    """Such a call leaves nothing waiting, and the others get responses."""
+    """A call that is given up leaves nothing waiting, and the others get responses."""
 
     async def use(connection: FrontConnection) -> None:
         given_up = asyncio.create_task(connection.call(ACT, [], asked(16_000), 60))

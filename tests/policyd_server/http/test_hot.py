@@ -85,7 +85,7 @@ def test_a_body_that_comes_in_parts(client: Client, raw: socket.socket, parts: i
 def test_the_connection_ends_when_it_should(
     client: Client, raw: socket.socket, more: list[str], version: str
 ) -> None:
-    """It ends after the response, if the client wants that or speaks HTTP/1.0."""
+    """The connection ends after the response, if the client wants that or speaks HTTP/1.0."""
     raw.sendall(head(client, ACT, len(BODY), *more, version=version) + BODY)
     [(status, _)] = answers(raw, 1)
     assert status == 200
@@ -109,7 +109,7 @@ def test_what_surrounds_a_route_surrounds_hot_ones(client: Client) -> None:
 
 
 def test_a_large_request_takes_the_long_way(client: Client) -> None:
-    """Its body is read in parts, and the response is complete."""
+    """The body of a large request is read in parts, and the response is complete."""
     body = {"observations": [[0.123456789012345, 0, 0, 0]] * 16_000}
     answer = client.post(ACT, body)
     assert answer.status == 200

@@ -20,7 +20,7 @@ from tests.policyd_server.process import TRANSPORTS, ServerProcess, needs_front
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_it_lives_with_the_server(folder: Path, tmp_path: Path, transport: str, workers: str) -> None:
-    """It responds over both transports and with several workers.
+    """The HTTP process responds over both transports and with several workers.
 
     If it is killed, it is started again on its port.
     """

@@ -19,7 +19,7 @@ POLICY = "cartpole"
 
 
 def test_the_last_canary_is_shown(tmp_path: Path) -> None:
-    """It has state, share, arms and interval, and none of an earlier canary or another policy."""
+    """The metrics have the last canary's state, share, arms and interval, and no other's."""
     repository = ModelRepository(tmp_path)
     for policy in (POLICY, "other"):
         described = artifacts.metadata(policy)

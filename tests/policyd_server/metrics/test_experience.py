@@ -50,7 +50,7 @@ def test_decisions_outcomes_and_returns_are_shown(
 
 
 def test_the_lag_is_the_age_of_the_oldest_episode_that_no_job_has_read(repository: ModelRepository) -> None:
-    """It is 0 without episodes, and if all are read."""
+    """The lag is 0 without episodes, and if all are read."""
     root = repository.root
     assert lag_seconds(root, "p") == 0
     log = SealedLog(root / "episodes" / "p")

@@ -206,7 +206,7 @@ def test_either_half_may_fail(tmp_path: Path, place: int) -> None:
 
 
 def test_a_version_goes_with_the_last_one_who_holds_it(tmp_path: Path) -> None:
-    """Its session is freed without garbage collection, after requests on both paths."""
+    """A released version frees its session without garbage collection, after both paths."""
     repository = ModelRepository(tmp_path)
     described = metadata("cartpole", (4,), 3)
     repository.publish("cartpole", {"model.onnx": model(described)}, metadata=described)

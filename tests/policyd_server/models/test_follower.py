@@ -200,7 +200,7 @@ def test_a_policy_that_was_made_again_is_served_as_it_is_now(repository: _Counti
 
 
 def test_a_policy_that_is_gone_is_released(repository: _CountingRepository) -> None:
-    """Its sessions and failures are dropped, and other policies stay."""
+    """The sessions and failures of a removed policy are dropped, and other policies stay."""
     _publish(repository)
     described = artifacts.metadata("other")
     repository.publish("other", {"model.onnx": artifacts.model(described, seed=0)}, metadata=described)

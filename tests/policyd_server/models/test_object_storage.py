@@ -47,7 +47,7 @@ def _await_version(server: ServerProcess, version: int) -> None:
 def test_promotions_are_followed_and_an_outage_is_survived(
     s3: S3Server, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
-    """It works when others publish and promote, when it promotes, and after a restart offline."""
+    """Promotions by others and by this server count, also after a restart without the store."""
     repository = ModelRepository(s3.location())
     _publish(repository, 1)
     where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"

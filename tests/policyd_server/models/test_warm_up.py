@@ -58,5 +58,5 @@ def test_calls_whose_time_grows_are_bounded(every: int) -> None:
 
 
 def test_a_quick_version_has_quick_calls_only() -> None:
-    """Its calls have as many rows as take at most a millisecond."""
+    """The calls of a fast version have as many rows as take at most a millisecond."""
     assert Machine(lambda rows: 1e-5 * rows, lambda call: False).measured() == (64, 64)

@@ -16,7 +16,7 @@ def _states(client: triton.InferenceServerClient, name: str) -> dict[str, str]:
 
 
 def test_the_index_says_what_is_in_memory(client: triton.InferenceServerClient) -> None:
-    """It has every version of every policy. The champion's version is READY."""
+    """The index has every version of every policy. The champion's version is READY."""
     assert _states(client, PLAIN)["1"] == "READY"
     assert set(_states(client, PLAIN)) == {"1", "2"}
 

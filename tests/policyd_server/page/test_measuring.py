@@ -62,7 +62,7 @@ def test_it_reads_what_the_page_shows(together: bool, monkeypatch: pytest.Monkey
 
 
 def test_it_says_why_it_reads_nothing() -> None:
-    """It says what went wrong, until a reading succeeds."""
+    """The reader of metrics says what went wrong, until a reading succeeds."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         meter = Meter(f"127.0.0.1:{closed.getsockname()[1]}")

@@ -52,7 +52,7 @@ def test_what_goes_out_is_printable() -> None:
 
 
 def test_bytes_that_do_not_parse_are_the_clients_mistake(start_server: StartServer) -> None:
-    """They give INVALID_ARGUMENT, and the next call succeeds."""
+    """Bytes that cannot be parsed give INVALID_ARGUMENT, and the next call succeeds."""
     server = start_server()
     check: Any = server.channel.unary_unary(CHECK)
     with pytest.raises(grpc.RpcError) as raised:

@@ -94,7 +94,7 @@ def test_what_has_no_room_is_left_out_and_counted(
 
 
 def test_a_process_that_ends_is_followed_by_another(repository: ModelRepository) -> None:
-    """It counts as a failure of the shadow. Later requests are computed again."""
+    """The end of the process is a failure of the shadow. Later requests are computed again."""
 
     async def scenario() -> pb.Comparison:
         async with feeding(repository) as (feed, answer):

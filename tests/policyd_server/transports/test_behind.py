@@ -91,7 +91,7 @@ def _behind(path: Path) -> Iterator[Callable[[], bool]]:
 
 
 def test_calls_that_come_before_it_listens_are_answered_by_it(tmp_path: Path) -> None:
-    """It is asked for once. The messages that came meanwhile have arrived whole."""
+    """The server behind is asked for once. The messages that came meanwhile have arrived whole."""
     came = threading.Event()
     with _behind(tmp_path / "rest.sock") as begin:
 
@@ -110,7 +110,7 @@ def test_calls_that_come_before_it_listens_are_answered_by_it(tmp_path: Path) ->
 
 
 def test_where_it_cannot_start_calls_fail_and_the_next_one_tries_again(tmp_path: Path) -> None:
-    """Those calls get UNAVAILABLE, as when it is missing. Then it starts."""
+    """Calls get UNAVAILABLE while the server behind cannot start. Then it starts."""
     outcomes = iter([False, True])
     with (
         _behind(tmp_path / "rest.sock") as begin,
@@ -145,7 +145,7 @@ def test_a_call_that_goes_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_it_starts_once(tmp_path: Path) -> None:
-    """It starts once, even if a call asks for it before the front knows that it listens."""
+    """The server starts once, even if a call asks before the front knows that it listens."""
 
     class Counted(GrpcioTransport):
         started = 0

@@ -169,7 +169,7 @@ def test_a_client_that_does_nothing_does_not_hold_the_end_up(
 def test_a_client_that_sends_on_and_on_does_not_hold_the_end_up(
     publish: Publish, start_server: StartServer
 ) -> None:
-    """Its stream ends between two requests, although the next one has arrived."""
+    """The client's stream ends between two requests, although the next one has arrived."""
     publish()
     server = start_server("--drain-seconds", "600")
     answers = server.policy.StreamAct(itertools.repeat(pb.StreamActRequest(request=ACT)))
@@ -267,7 +267,7 @@ def test_a_call_that_takes_too_long_ends_unavailable(publish: Publish, start_ser
 
 @pytest.mark.parametrize("transport", ["grpcio"])
 def test_grpcio_takes_no_compressed_message(publish: Publish, start_server: StartServer) -> None:
-    """Its core would inflate a message before it checks the size. The front has a bound."""
+    """The core of gRPC would inflate a message before the size is checked, which is bounded."""
     publish()
     server = start_server()
     with grpc.insecure_channel(server.address, compression=grpc.Compression.Gzip) as channel:

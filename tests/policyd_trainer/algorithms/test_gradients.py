@@ -112,7 +112,7 @@ def test_full_gradient(seed: int) -> None:
 
 
 def test_explained_variance() -> None:
-    """It is 1 for a perfect critic, 0 for a constant one, and NaN if targets are constant."""
+    """The figure is 1 for a perfect critic, 0 for a constant one, NaN for constant targets."""
     targets = np.array([1.0, 2.0, 4.0])
     assert explained_variance(targets, targets) == 1.0
     np.testing.assert_allclose(explained_variance(np.full(3, 7.0), targets), 0.0)

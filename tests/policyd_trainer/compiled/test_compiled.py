@@ -74,7 +74,7 @@ def test_a_perceptron_refuses_what_does_not_fit() -> None:
 
 
 def test_the_hyperbolic_tangent() -> None:
-    """It agrees within a few units of float32's last place, and NaN stays NaN."""
+    """The compiled tanh agrees within a few units of float32's last place, and NaN stays NaN."""
     fast = compiled.perceptron.Perceptron(MlpSpec(1, (1,), 1, "tanh"), np.array([1, 0, 1, 0], np.float32))
     points = np.concatenate((np.linspace(-20, 20, 100_001), np.logspace(-30, 1, 1000), [np.inf, -np.inf]))
     points = points.astype(np.float32)

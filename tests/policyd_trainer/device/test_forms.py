@@ -136,7 +136,7 @@ def test_a_state_goes_on_where_it_was() -> None:
 
 
 def test_ours_is_a_vector_environment() -> None:
-    """It has the interface that a user's own environment must have."""
+    """FormEnvironments has the interface that a user's own environment must have."""
     assert isinstance(environments("CartPole-v1", 2, torch.float32), VectorEnvironment)
 
 

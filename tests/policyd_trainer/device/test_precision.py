@@ -37,7 +37,7 @@ def test_a_product_has_the_stated_error(precision: Precision) -> None:
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bf16", True)])
 def test_tf32_is_allowed_where_it_is_asked_for(precision: Precision, allowed: bool) -> None:
-    """It is allowed in products and convolutions. Its effect can be tested only on a GPU."""
+    """tf32 is allowed in products and convolutions. Its effect can be tested only on a GPU."""
     set_products(precision)
     assert torch.backends.cuda.matmul.allow_tf32 is allowed
     assert torch.backends.cudnn.allow_tf32 is allowed

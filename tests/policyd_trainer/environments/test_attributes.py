@@ -130,7 +130,7 @@ def test_a_space_that_was_never_set_is_named() -> None:
 
 
 def test_a_name_or_arguments_that_are_wrong_are_the_callers() -> None:
-    """These errors differ from those of an environment that fails."""
+    """Errors for a wrong name or arguments differ from those of an environment that fails."""
     config = configured("Strict")
     with pytest.raises(InvalidArgument, match=r"env_kwargs.*unexpected keyword argument 'size'"):
         inspect(config.model_copy(update={"env_kwargs": {"size": 3}}))

@@ -114,7 +114,7 @@ def test_free_use_of_the_contract_works(name: str, algorithm: str) -> None:
 
 
 def test_seeds_fit_a_c_int() -> None:
-    """That holds for the largest seeds of a run, and for all seeds after a first one."""
+    """The largest seeds of a run, and all seeds after a first one, fit a C int."""
     runs = (0, 7, 2**31, 2**63 - 1)
     assert all(0 <= derived(seed, index) < 2**31 for seed in runs for index in range(100))
     assert all(first_seed(seed, purpose) + EPISODES <= 2**31 for seed in runs for purpose in "abcdefgh")

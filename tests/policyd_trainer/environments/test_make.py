@@ -58,7 +58,7 @@ def test_another_vector_environment_is_left_alone(env_id: str) -> None:
 
 
 def test_an_environments_own_vector_environment_is_taken() -> None:
-    """It is used if its copies have the spaces of the environment."""
+    """A vector environment is used if its copies have the spaces of the environment."""
     name = "Own-v0"
     plain: Any = CartPoleEnv
     vector: Any = CartPoleVectorEnv

@@ -57,9 +57,9 @@ def run(tmp_path: Path, told: Told, stop: Any = lambda: False, **settings: Any) 
 
 
 def test_judging_takes_fewer_steps_than_training(tmp_path: Path, counted: Any) -> None:
-    """That holds by default with many candidates, too.
+    """Evaluation takes fewer steps than training, by default with many candidates, too.
 
-    There are also no more environments at once than in training, besides the latter's.
+    At no time are there more environments for it than for training.
     """
     told = Told()
     run(tmp_path, told)

@@ -11,7 +11,7 @@ from policyd_trainer.evaluation.reservoir import Reservoir
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 30))
 def test_it_keeps_what_was_offered_once(sizes: list[int], capacity: int) -> None:
-    """It keeps as many rows as fit. Each was offered, and none is there twice."""
+    """The reservoir keeps as many rows as fit. Each was offered, and none is there twice."""
     reservoir = Reservoir(capacity, 0)
     rows = np.arange(sum(sizes), dtype=np.float32)[:, None]
     for block in np.split(rows, np.cumsum(sizes)[:-1]):

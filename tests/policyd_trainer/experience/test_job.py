@@ -53,7 +53,7 @@ def test_a_bandit_is_learned_to_within_a_hundredth_of_its_optimum(
 
 
 def test_a_job_that_starts_again_learns_from_nothing_twice(world: World) -> None:
-    """It resumes after the last version's position. The sum of the steps is what was played."""
+    """The job resumes after the last version's position. Its steps add up to those played."""
     world.play(64)
     world.learn(world.job())
     world.play(64)

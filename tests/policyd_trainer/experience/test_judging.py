@@ -110,6 +110,6 @@ def test_the_alias_follows_the_verdict(
 
 
 def test_an_environment_with_other_spaces_is_refused(world: CartPoleWorld) -> None:
-    """Such an environment could not play the policy."""
+    """An environment with other spaces could not play the policy, so it is refused."""
     with pytest.raises(FailedPrecondition, match="Acrobot-v1 has other spaces than the policy cartpole"):
         world.learn(1, GateConfig.BETTER, "Acrobot-v1")

@@ -54,7 +54,7 @@ def episode(reported: str, end: pb.End.ValueType, numbers: tuple[int, ...] | Non
 def test_the_longest_prefix(
     reported: str, end: pb.End.ValueType, length: int, terminated: bool, successor: int | None
 ) -> None:
-    """It has its steps, whether it terminated, and the observation after it."""
+    """A sequence has its steps, whether it terminated, and the observation after it."""
     sequence = sequence_of(episode(reported, end), ENCODER, CODEC)
     assert sequence is not None
     assert (len(sequence), sequence.terminated) == (length, terminated)
@@ -72,7 +72,7 @@ def test_the_longest_prefix(
     "made", [episode(".", pb.ABANDONED), episode("x", pb.ABANDONED), episode("", pb.TERMINATED)]
 )
 def test_an_episode_without_a_step_to_learn_from(made: pb.Episode) -> None:
-    """It has no outcome, or only that of a client that gave up."""
+    """An episode has no outcome, or only that of a client that gave up: it gives no sequence."""
     assert sequence_of(made, ENCODER, CODEC) is None
 
 
@@ -85,14 +85,14 @@ def test_a_missing_decision_is_a_hole() -> None:
 
 
 def test_an_observation_of_another_size_is_named() -> None:
-    """It comes from an earlier space of the same policy."""
+    """An observation from an earlier space of the same policy is an error that names it."""
     other = encoder_for(gym.spaces.Box(-1, 1, (3,)))
     with pytest.raises(ValueError, match="got 2 numbers, expected 3"):
         sequence_of(episode("x", pb.TERMINATED), other, CODEC)
 
 
 def test_an_observation_that_is_not_finite_is_named() -> None:
-    """It is a client's final observation in the log of a server that did not check it."""
+    """A server may have recorded a client's final observation unchecked; the error names it."""
     told = episode("x", pb.TRUNCATED)
     told.final_observation = np.array([0, np.inf], "<f4").tobytes()
     with pytest.raises(ValueError, match="NaN or infinity"):

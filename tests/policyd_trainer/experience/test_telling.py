@@ -38,7 +38,7 @@ def test_reports_of_one_phase_are_not_too_many(time: Time) -> None:
 
 
 def test_it_says_that_it_waits_after_a_while(time: Time) -> None:
-    """It says so after two seconds without a batch, and each batch starts the two seconds again."""
+    """The job reports WAITING after two seconds without a batch; each batch starts them again."""
     told = Told()
     clock = LearningClock(told, None, time)
     state = LearningState()

@@ -16,7 +16,7 @@ def test_defaults_fill_what_is_unset() -> None:
 
 
 def test_looks_rise_to_the_limit() -> None:
-    """They go from one block to max_episodes, each 1.5 times the one before.
+    """Looks go from one block to max_episodes, each 1.5 times the one before.
 
     Their errors add up to the whole.
     """

@@ -25,7 +25,7 @@ NOT_WORSE = Gate.of(GateConfig(criterion=GateConfig.NOT_WORSE, margin=10))
     ],
 )
 def test_the_interval_decides(low: float, high: float, better: str, not_worse: str) -> None:
-    """Its position relative to 0 and to the margin decides."""
+    """The interval's position relative to 0 and to the margin decides."""
     interval = Interval((low + high) / 2, low, high)
     assert GateVerdict.Outcome.Name(decide(interval, BETTER)) == better
     assert GateVerdict.Outcome.Name(decide(interval, NOT_WORSE)) == not_worse

@@ -55,7 +55,10 @@ def test_false_promotions_are_rare_in_a_real_environment() -> None:
     ids=["solved", "lander", "cartpole"],
 )
 def test_much_better_policies_are_promoted_soon(challenger: Draw, champion: Draw, within: int) -> None:
-    """That happens nearly always, and within few episodes. Much worse ones are kept as early."""
+    """Much better policies are promoted nearly always, within few episodes.
+
+    Much worse ones are refused as early.
+    """
     tally = trials(Scenario("", challenger, champion), 40, seed=SEED)
     assert tally.outcomes[GateVerdict.OUTCOME_BETTER] == 40
     assert tally.median_episodes <= within

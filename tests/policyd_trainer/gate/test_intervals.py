@@ -39,7 +39,7 @@ def test_a_few_wins_among_ties_prove_nothing() -> None:
 
 
 def test_the_bootstrap_agrees_with_students_t_on_normal_data() -> None:
-    """Its ends are within a few percent of the classical interval's."""
+    """The bootstrap's ends are within a few percent of the classical interval's."""
     differences = np.random.default_rng(5).normal(3, 2, 60)
     error = differences.std(ddof=1) / math.sqrt(60)
     low, high = studentised_bootstrap(differences, 0.025, np.random.default_rng(0), 20_000)

@@ -22,7 +22,7 @@ def test_the_newest_part_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_piece_larger_than_the_file(tmp_path: Path) -> None:
-    """It is split among files. An existing log is continued."""
+    """A piece larger than the file is split among files. An existing log is continued."""
     path = tmp_path / "worker.log"
     path.write_bytes(b"before ")
     log = BoundedLog(path, largest=10)

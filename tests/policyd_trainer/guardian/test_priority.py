@@ -22,7 +22,7 @@ pathlib.Path(sys.argv[1]).write_text(f"{os.nice(0)} {words[-1]}")
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="guardians are Linux's")
 def test_a_job_is_nice(tmp_path: Path) -> None:
-    """It lowers its own priority, and that of its session if the kernel has autogroups."""
+    """A job lowers its own priority, and its session's if the kernel has autogroups."""
     command = [sys.executable, "-c", TELL, str(tmp_path / "told")]
     guarded = guarded_command("a-job", tmp_path / "log", command)
     subprocess.run(guarded, check=False, start_new_session=True, capture_output=True, timeout=60)

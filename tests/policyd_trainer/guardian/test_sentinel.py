@@ -13,9 +13,9 @@ WATCHED = Path(__file__).with_name("watched.py")
 
 @pytest.mark.long
 def test_a_process_that_a_signal_stops_is_ended() -> None:
-    """Its standard error has the reason, the call and the place. The sentinel has ended, too.
+    """The process's standard error has the reason, the call and the place.
 
-    `run` waits for both, because they share standard error.
+    The sentinel has ended, too. `run` waits for both, because they share standard error.
     """
     done = subprocess.run(
         [sys.executable, str(WATCHED)], capture_output=True, text=True, check=False, timeout=100

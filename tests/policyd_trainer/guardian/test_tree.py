@@ -57,7 +57,7 @@ def ended_by_a_guardian(*programs: str) -> str:
 
 
 def test_a_process_that_is_ending_was_not_left_behind() -> None:
-    """It has no command line any more, and would be reported as an unknown process.
+    """A process that is ending has no command line, and would be reported as unknown.
 
     An ended process that is not reaped yet looks the same: no command line, and the kernel's flag.
     """
@@ -73,7 +73,7 @@ def test_a_process_that_is_ending_was_not_left_behind() -> None:
 
 
 def test_a_process_that_runs_was_left_behind() -> None:
-    """That holds also if it has no command line, because its state shows it."""
+    """A process that runs counts even without a command line, because its state shows it."""
     with running(STAYS) as process:
         assert not ends_by_itself(process.pid)
 

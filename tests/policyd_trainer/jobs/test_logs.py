@@ -23,7 +23,7 @@ async def _read(room: Room, job_id: str, *, follow: bool = False) -> bytes:
     ("behaviour", "written"), [("succeed", b"an environment that prints\n"), ("refuse", b"the loss is nan\n")]
 )
 def test_it_outlives_the_job(open_room: OpenRoom, behaviour: str, written: bytes) -> None:
-    """That holds after a success and after a failure. Following ends with the job."""
+    """A log outlives its job, after a success and after a failure. Following ends with the job."""
 
     async def test() -> None:
         async with open_room(behaviour) as room:

@@ -57,7 +57,7 @@ def test_damage_is_one_line(tmp_path: Path, damage: Callable[[Path], None]) -> N
 
 
 def test_one_damaged_row_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Its job is returned as far as it can be read."""
+    """The job in a damaged row is returned as far as it can be read."""
     path = tmp_path / "jobs.db"
     engine = open_engine(f"sqlite:///{path}")
     table = open_table(engine)

@@ -130,7 +130,7 @@ def test_cancel_ends_the_worker_and_its_children(open_room: OpenRoom) -> None:
 
 
 def test_a_cancelled_queued_job_never_runs(open_room: OpenRoom) -> None:
-    """It is cancelled at once, and the next job runs after the first one."""
+    """A queued job is cancelled at once, and the next job runs after the first one."""
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -147,7 +147,10 @@ def test_a_cancelled_queued_job_never_runs(open_room: OpenRoom) -> None:
 
 
 def test_a_queued_job_knows_its_place(open_room: OpenRoom) -> None:
-    """It has its place by priority, and the running jobs. Watchers get changes of the queue."""
+    """A queued job has its place by priority, and the running jobs.
+
+    Watchers get changes of the queue.
+    """
 
     async def test() -> None:
         async with open_room("hang") as room:
@@ -430,7 +433,7 @@ def test_priority_goes_first(open_room: OpenRoom) -> None:
 
 
 def test_a_time_limit_ends_the_job(open_room: OpenRoom) -> None:
-    """Its worker is ended, and the failure says so. Other jobs go on."""
+    """The job's worker is ended, and the failure says so. Other jobs go on."""
 
     async def test() -> None:
         async with open_room("hang") as room:

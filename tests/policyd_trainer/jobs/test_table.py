@@ -23,7 +23,7 @@ def _create(table: JobTable, request_id: str = "", spec: TrainingSpec = SPEC) ->
 
 
 def test_a_new_job_is_queued(table: JobTable) -> None:
-    """It can be read with its spec, state and time."""
+    """A new job can be read with its spec, state and time."""
     job = table.get(_create(table, "request"))
     assert (job.spec, job.state, job.request_id, job.attempts) == (SPEC, states.QUEUED, "request", 0)
     assert job.HasField("create_time")

@@ -57,7 +57,7 @@ def test_same_weights_with_any_number_of_workers(algorithm: str) -> None:
 
 
 def test_auto_takes_two_workers_where_there_are_processors() -> None:
-    """It takes two on two processors with at least two environments, and none on one processor."""
+    """`auto` takes two workers for two processors and environments, and none on one processor."""
     allowed = os.sched_getaffinity(0)
     two, alone = configuration("a2c", "auto"), configuration("a2c", "auto").model_copy(update={"n_envs": 1})
     assert workers_of(two) == (2 if usable_cpus() > 1 else 0)

@@ -92,7 +92,7 @@ def test_a_death_in_a_rollout_worker_names_the_call(tmp_path: Path, way: str, ca
 
 
 def test_what_an_environment_prints_and_leaves_does_no_harm(tmp_path: Path) -> None:
-    """Its output is on stderr, and nothing waits for its thread and its process.
+    """The environment's output is on stderr, and nothing waits for its thread and process.
 
     The process is in another session.
     """

@@ -61,7 +61,10 @@ def test_who_chose_a_preset_keeps_it() -> None:
 
 
 def test_where_only_one_can_live_one_learns() -> None:
-    """It collects as many steps as several would; who asked for several is told why not."""
+    """A single environment collects as many steps as several would.
+
+    A caller who set several gets the reason why not.
+    """
     config = fitted(plain := resolve_config("p", "OneInstance-v0", "a2c", 3, {}), {})
     assert (config.n_envs, config.n_steps) == (1, plain.n_envs * plain.n_steps)
     settings = {"n_envs": "2"}
@@ -71,7 +74,7 @@ def test_where_only_one_can_live_one_learns() -> None:
 
 
 def test_an_environment_that_cannot_be_made_again_has_failed() -> None:
-    """It is the environment's fault then, and not that of the caller's settings."""
+    """If a second environment cannot be made, the environment has failed, not the settings."""
     settings = {"n_envs": "2"}
     with pytest.raises(EnvironmentFailed, match=r"constructor.*the device is used up"):
         fitted(resolve_config("p", "OnlyOnce-v0", "a2c", 3, settings), settings)

@@ -72,7 +72,7 @@ def test_another_champion_is_measured_again(repository: ModelRepository, passes:
 
 
 def test_a_change_between_measuring_and_moving_is_seen(repository: ModelRepository) -> None:
-    """That holds while the gate runs again, too: each round measures the current champion."""
+    """Each round measures the current champion, also if that changes while the gate runs."""
     published, second, third = (_publish(repository) for _ in range(3))
     repository.set_alias("pole", "champion", second.version, actor="somebody", reason="")
     asked: list[int] = []
@@ -89,7 +89,7 @@ def test_a_change_between_measuring_and_moving_is_seen(repository: ModelReposito
 
 
 def test_another_alias_does_not_matter(repository: ModelRepository) -> None:
-    """Its changes raise the generation, but the champion is still the measured one."""
+    """Another alias raises the generation, but the champion is still the measured one."""
     published = _publish(repository)
     repository.set_alias("pole", "canary", published.version, actor="somebody", reason="")
     assert promote(repository, published, _better_than(1), _never).promoted

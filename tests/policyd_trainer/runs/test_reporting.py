@@ -82,7 +82,7 @@ def test_the_speed_is_the_loops() -> None:
 
 
 def test_the_eta_moves_without_a_step() -> None:
-    """It counts down without reports, and grows again if it was too short."""
+    """The ETA counts down without reports, and grows again if it was too short."""
     out, now = io.StringIO(), 0.0
     clock = Clock(JsonReporter(out), 1000, now=lambda: now)
     clock.tell(TrainingProgress.TRAINING, 0.0, 0, None)

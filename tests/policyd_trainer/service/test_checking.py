@@ -50,7 +50,7 @@ def test_what_fits_is_accepted_and_what_does_not_is_named() -> None:
 
 
 def test_a_check_ends_in_time_and_with_the_trainer() -> None:
-    """It ends at its deadline, or at once when the trainer stops. Later ones are refused."""
+    """A check ends at its deadline, or at once when the trainer stops. Later ones are refused."""
 
     async def test() -> None:
         slow = configuration(wrappers=wrapper("TimeLimit", max_episode_steps=5))

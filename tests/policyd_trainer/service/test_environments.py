@@ -9,7 +9,7 @@ from policyd_trainer.service.environments import AllowList
 
 
 def test_gymnasiums_own_environments_are_the_default() -> None:
-    """They are those that Gymnasium brings, without those of other modules.
+    """By default Gymnasium's own environments are allowed, without those of other modules.
 
     The shims that can make any other environment are left out.
     """
@@ -21,7 +21,7 @@ def test_gymnasiums_own_environments_are_the_default() -> None:
 
 
 def test_patterns_allow_what_they_name() -> None:
-    """They allow nothing else, and a check imports no module."""
+    """Patterns allow nothing else, and a check imports no module."""
     allowed = AllowList(["mine.*:Corridor-v*", "Acrobot-v1"])
     allowed.check("mine.environments:Corridor-v3")
     allowed.check("Acrobot-v1")

@@ -129,7 +129,7 @@ def test_a_stopped_trainer_goes_on_from_the_checkpoint(serve: Serve, tmp_path: P
 
 
 def test_a_trainer_that_lost_its_database_stops(postgres: Postgres, serve: Serve, tmp_path: Path) -> None:
-    """It ends with an error, because another trainer may own the jobs.
+    """The trainer ends with an error, because another trainer may own the jobs.
 
     The next one goes on.
     """

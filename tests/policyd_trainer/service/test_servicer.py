@@ -122,9 +122,9 @@ def test_health_and_reflection(address: str) -> None:
 
 
 def test_what_is_taken_is_said_in_one_line(serve: Serve, tmp_path: Path) -> None:
-    """That is a second trainer on the same jobs, an address in use, or a bad database URL.
+    """A second trainer, an address in use, or a bad database URL gives one message.
 
-    There is one message and exit code 1.
+    The exit code is 1.
     """
 
     def refused(*options: str, repository: Path) -> str:

@@ -65,7 +65,7 @@ def test_curves_have_a_legend_and_no_more_points_than_pixels() -> None:
 
 @pytest.mark.parametrize(("share", "width"), [(-1, 0), (0, 0), (0.25, 50), (1, 200), (7, 200)])
 def test_a_bar_is_as_long_as_its_share(share: float, width: float) -> None:
-    """It is never longer than its track."""
+    """A bar is never longer than its track."""
     boxes = list(ElementTree.fromstring(bar(share, "series-0", "a share")).iter("rect"))
     assert float(boxes[1].get("width", "")) == width
 
@@ -74,5 +74,5 @@ def test_a_bar_is_as_long_as_its_share(share: float, width: float) -> None:
     ("value", "text"), [(0.25, "0.25"), (500, "500"), (20_000, "20k"), (1.5e6, "1.5M"), (-2e9, "-2G")]
 )
 def test_numbers_are_short(value: float, text: str) -> None:
-    """They are written as on an axis."""
+    """Numbers are written as on an axis."""
     assert short(value) == text

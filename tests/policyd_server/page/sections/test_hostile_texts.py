@@ -131,7 +131,7 @@ def test_what_is_typed_comes_back_as_text(browser: Browser, path: str) -> None:
     ],
 )
 def test_odd_names_in_an_address(browser: Browser, path: str) -> None:
-    """They are texts in an error page or a form, and lead to no file."""
+    """Odd names are texts in an error page or a form, and lead to no file."""
     answer = browser.get(path)
     assert answer.status in (200, 303, 400, 404)
     if answer.headers.get("content-type", "").startswith("text/html"):

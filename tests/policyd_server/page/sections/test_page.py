@@ -135,7 +135,7 @@ def test_files_are_those_of_the_version(signed_in: Browser, name: str) -> None:
 
 @pytest.mark.parametrize("signed_in", ["looker"], indirect=True)
 def test_without_the_role_buttons_do_nothing(signed_in: Browser, repository: ModelRepository) -> None:
-    """They are disabled and say why. The service refuses the form as well."""
+    """The buttons are disabled and say why. The service refuses the form as well."""
     html = signed_in.get("/page/versions/cartpole").body.decode()
     assert re.search(r'<button[^>]* disabled title="This needs the role admin.">Promote', html)
     assert "/promote" not in html

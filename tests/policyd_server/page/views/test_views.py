@@ -122,7 +122,7 @@ def test_the_queue_is_in_its_order() -> None:
 
 
 def test_a_running_job_says_how_far_it_is() -> None:
-    """It shows steps, return and the trainer's estimate. Earlier phases are done."""
+    """A running job has its steps, return and the trainer's estimate. Earlier phases are done."""
     progress = TrainingProgress(
         phase=TrainingProgress.EXPORTING,
         env_steps=500,
@@ -207,7 +207,10 @@ def test_the_history_of_traffic_tells_of_shadows() -> None:
 
 
 def test_a_shadow_tells_how_it_compares() -> None:
-    """It has agreement, divergence, entropies, latencies and failures, after the first request."""
+    """A comparison has agreement, divergence, entropies, latencies and failures.
+
+    Before the first request it has none.
+    """
     found = Comparison(alias="champion", base_version=1, version=3, share=0.5, requests=2, rows=4)
     found.agreement, found.divergence, found.largest_divergence = 0.75, 0.012, 0.5
     found.failures, found.dropped, found.last_failure = 1, 7, "no distribution"

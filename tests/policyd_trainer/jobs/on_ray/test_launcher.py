@@ -45,7 +45,7 @@ def test_impossible_resources_are_refused(field: str) -> None:
 
 
 def test_a_trainer_without_a_cluster_refuses_resources() -> None:
-    """They would have no effect, so the request is an error."""
+    """Resources would have no effect without a cluster, so such a request is an error."""
     LocalLauncher().check(JobResources())
     with pytest.raises(InvalidArgument, match="--launcher ray"):
         LocalLauncher().check(JobResources(gpus=1))
