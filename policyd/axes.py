@@ -1,4 +1,4 @@
-"""Axes of drawings: numbers to places, and the round numbers that are shown beside them."""
+"""Axes of drawings: maps numbers to pixels, and finds the round numbers that are shown."""
 
 from __future__ import annotations
 

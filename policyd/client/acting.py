@@ -43,8 +43,8 @@ class Actions:
     log_probs: NDArray[np.float32]  # [batch], natural logarithm
     values: NDArray[np.float32] | None  # [batch]; None if the policy has no critic
     action_mean: NDArray[np.float32]  # Box: [batch, size]; otherwise [batch, 0]
-    action_std: NDArray[np.float32]  # likewise
-    gaussian_samples: NDArray[np.float32]  # likewise: the normal sample that became the action
+    action_std: NDArray[np.float32]  # Box: [batch, size]; otherwise [batch, 0]
+    gaussian_samples: NDArray[np.float32]  # the same shape; the normal sample that became the action
 
 
 class ActOptions(TypedDict, total=False):

@@ -1,7 +1,4 @@
-"""Episodes: acting, and reporting what came of it.
-
-So the policy can learn from the caller's world.
-"""
+"""Episodes: acting, and reporting the outcomes, so that the policy can learn from them."""
 
 from __future__ import annotations
 

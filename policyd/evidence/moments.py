@@ -1,4 +1,4 @@
-"""What is kept of the returns of one version: enough for intervals, in constant memory."""
+"""Statistics of one version's returns, from which intervals are computed. In constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The open episodes: decisions and outcomes meet here, in whatever order they come. No files.
+"""The open episodes: joins decisions with their outcomes, in whatever order they come. No files.
 
 An episode of one agent is keyed by (policy, episode_id, agent_id). It is sealed when its last step
 and every step before that have an outcome, or when it has been silent for too long. Named parts of

@@ -69,7 +69,7 @@ class Recorder:
     ) -> bool:
         """Takes a decision. False: it was not taken.
 
-        `payload`: the serialised record, if the caller has it. `now`: time.time(), likewise.
+        `payload`: the serialised record. `now`: time.time(). Both may be left out.
         """
         if self._is_full():
             self.lost[record.policy] += 1

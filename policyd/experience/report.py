@@ -1,4 +1,4 @@
-"""What became of the outcomes of one request, in the contract's words."""
+"""What happened to the outcomes of one request, as a message of the contract."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Copies a repository to another place.
 
-The same versions under the same numbers, their aliases, and what shares and shadows these. A canary
-that runs stays where its evidence is: it is no canary in the copy.
+The copy has the same versions under the same numbers, their aliases, and their shares and shadows.
+A running canary is marked as ended in the copy, because its evidence stays with the source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one look at a policy finds, damage included."""
+"""Everything that is found in a policy, including damage."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     models/<policy>/jobs/<digest of the job id>     the version's number and its metadata
 
-The decision stands before the version does. An attempt that finds one finishes that version.
+The decision is stored before the version. An attempt that finds a decision finishes that version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands in the model repository: versions, their files and verdicts, aliases, traffic.
+"""Reads the model repository: versions, their files and verdicts, aliases, traffic.
 
 `store.py` changes it. The format is here and in the modules of its parts; `Storage` says where the
 bytes are.

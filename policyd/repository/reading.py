@@ -1,4 +1,4 @@
-"""Reads files of a repository, whatever stands in their place.
+"""Reads files of a repository, whatever kind of entry is in their place.
 
 That may be a link that leads nowhere, a folder, a pipe, a device, or a file without end. Reading
 always ends and takes a bounded amount of memory. CorruptArtifact names the file.

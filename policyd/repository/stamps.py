@@ -1,4 +1,4 @@
-"""Cheap signs that something changed on disk: what a poller compares before it reads anything."""
+"""Cheap values that change when something changes on disk. A poller compares them first."""
 
 from __future__ import annotations
 

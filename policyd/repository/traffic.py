@@ -1,8 +1,7 @@
 """The traffic of one policy: which versions share an alias, and the canary.
 
-One JSON document a policy. It lies beside the alias state, in a document of its own, so that
-readers of older releases go on with the alias's own version. Changes are a compare-and-set on the
-generation.
+There is one JSON document per policy, separate from the alias state, so that readers of older
+releases go on with the alias's own version. Changes are a compare-and-set on the generation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a call comes from: over its own connection, or relayed by the front on this machine.
 
-The front has the client's connection, so it says whose it is in metadata. It drops such metadata of
-clients.
+The front has the client's connection, so it sends the client's address in metadata. It removes such
+metadata if a client sends it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Request ids, taken from `x-request-id` or made.
 
-They stand in every log line of a call and are passed on.
+They are in every log line of a call, and are passed on to the processes that it calls.
 """
 
 from __future__ import annotations

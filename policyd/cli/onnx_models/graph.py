@@ -1,8 +1,8 @@
-"""Another program's graph as artifacts have it.
+"""Converts another program's graph to the form that artifacts have.
 
-One input `observations` [batch, ...] of float32, and the outputs that `policyd.tensors` names. What
-was the graph's own gets a prefix, so that no name meets one of ours; nodes in front and behind make
-the difference.
+It has one input `observations` [batch, ...] of float32, and the outputs that `policyd.tensors`
+names. The graph's own names get a prefix, so that none equals one of ours. Nodes are added before
+and after it.
 """
 
 from __future__ import annotations

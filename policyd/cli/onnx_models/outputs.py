@@ -1,7 +1,4 @@
-"""What the outputs of another program's graph mean.
-
-By their names, their shapes, and what computes them.
-"""
+"""Finds out what the outputs of another program's graph mean, from names, shapes and nodes."""
 
 from __future__ import annotations
 

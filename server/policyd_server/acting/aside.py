@@ -1,6 +1,6 @@
 """Inference calls of slow policies, in a thread of their own.
 
-Everybody else is answered meanwhile.
+All other requests are answered meanwhile.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plain path in C: reading, drawing and writing without a Python object per row.
+"""Plain requests in C: reading, sampling and writing without a Python object per row.
 
 hatch_build.py compiles it where there is a C compiler. Without it the server gives the same
 answers, more slowly: everything goes through tickets and arrays.

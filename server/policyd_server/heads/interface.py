@@ -1,4 +1,4 @@
-"""What answering needs of a distribution."""
+"""The functions that answering needs from a distribution."""
 
 from __future__ import annotations
 

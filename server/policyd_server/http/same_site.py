@@ -1,9 +1,9 @@
 """Refuses what a browser sends on behalf of another web site.
 
-Without callers the server trusts whoever reaches its port. A browser on this machine reaches it
-too, and runs pages of strangers. So a request that changes something must not come from another
-site, and a server that listens on loopback answers only to the names of this machine (a stranger's
-name may resolve to 127.0.0.1).
+If no callers are configured, the server trusts everyone who can reach its port. A browser on this
+machine can reach it too, and runs pages of strangers. So a request that changes something must not
+come from another site. A server that listens on loopback answers only to the names of this machine,
+because a stranger's name may resolve to 127.0.0.1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What clients decide and report, how far the learner is behind, and what returns come of it."""
+"""Metrics of decisions and outcomes, of how far the learner is behind, and of returns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Bounds what requests cost that name versions and aliases which do not exist.
+"""Limits the cost of requests for versions and aliases that do not exist.
 
-In object storage each look for one is a few requests to the store. A client that goes on asking
-must not make a server go on looking.
+In object storage, each search takes a few requests to the store. A client that repeats its request
+must not make the server repeat the search.
 """
 
 from __future__ import annotations

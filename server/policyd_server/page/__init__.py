@@ -1,1 +1,1 @@
-"""The page: what people look at in a browser, rendered here, live by server-sent events."""
+"""The page for browsers: rendered by the server, with live parts by server-sent events."""

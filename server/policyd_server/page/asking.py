@@ -1,4 +1,4 @@
-"""What the page asks the services, as whoever looks at it."""
+"""The page's calls to the services, made as the user who looks at it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Takes canaries on by evidence, and takes shares from versions that fail.
+"""Promotes and ends canaries by evidence, and takes shares from versions that fail.
 
-Every worker of every server looks twice a second. What it does is a compare-and-set in the
-repository, so that two that do the same do it once, and whoever is left after a crash goes on.
+Every worker of every server does this, twice per second. Each action is a compare-and-set in the
+repository. So if two workers do the same, it is done once, and after a crash another worker
+continues.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the front's events come from, and which of them are answered on the way."""
+"""Waits for the front's events, and answers small plain requests at once."""
 
 from __future__ import annotations
 

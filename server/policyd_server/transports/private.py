@@ -1,7 +1,7 @@
 """The Unix socket on which a worker's grpc.aio serves other processes of its own server.
 
-Only the server's own user reaches the folder. So what comes there is believed about whom it relays:
-the front behind its connections, and the HTTP process (`policyd_server.http`).
+Only the server's own user can reach the folder. So calls on this socket are trusted to say for whom
+they are relayed. They come from the front and from the HTTP process (`policyd_server.http`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many workers fit, from what one takes with the repository's policies in memory."""
+"""How many workers fit into the memory, computed from one that has loaded all policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes on their way out: what writers of files write, in pieces of a bounded size."""
+"""Takes what writers of files write, and yields it in pieces of a bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experience: what was decided, what came of it, and what was learned from."""
+"""Experience: decisions, outcomes, and what was used for learning."""
 
 from __future__ import annotations
 
