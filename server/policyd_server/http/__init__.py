@@ -31,7 +31,7 @@ the threads that answer `Act`.
   it the header `Authorization` counts.
 - **Server-sent events**: `return await events.stream(gateway, source)`, where `source` is an
   asynchronous iterator of `Event`. It sees to slow readers, readers that are gone, heartbeats,
-  shutdown and the number of streams.
+  shutdown and the number of streams. Pages share their events: `page/live.py`.
 - **Bodies**: `await bodies.read(request, limit)` and `bodies.json_of(text)`. Never `request.body()`
   or `request.form()`, which have no bound.
 - Requests that change something and come from another web site are refused before any handler

@@ -25,7 +25,9 @@ MAX_STREAMS = 1024  # open at a time
 HEARTBEAT_SECONDS = 15.0  # of silence, before a comment is sent
 FIRST_SECONDS = 2.0  # for the first event; if it is an error, the response has the error's status
 RETRY_MILLISECONDS = 1000  # after this a browser connects again
-_HEADERS = {
+RETRY = f"retry: {RETRY_MILLISECONDS}\n\n".encode()  # what a stream begins with
+HEARTBEAT = b": still here\n\n"
+HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
     "x-accel-buffering": "no",  # so that a proxy does not collect events
@@ -49,14 +51,19 @@ class Event:
         return ("\n".join(lines) + "\n\n").encode()
 
 
+def check_room(gateway: Gateway) -> None:
+    """Raises Exhausted if too many streams are open."""
+    if gateway.streams >= MAX_STREAMS:
+        raise Exhausted(f"{MAX_STREAMS} event streams are open", retry_after=5.0, reason="TOO_MANY_STREAMS")
+
+
 async def stream(gateway: Gateway, source: AsyncIterator[Event]) -> Response:
     """Returns a response that sends the events of `source` and ends with it.
 
     An error before the first event is raised. A later error is sent as the event `error`, with the
     same JSON as any error, and ends the stream. Raises Exhausted if too many streams are open.
     """
-    if gateway.streams >= MAX_STREAMS:
-        raise Exhausted(f"{MAX_STREAMS} event streams are open", retry_after=5.0, reason="TOO_MANY_STREAMS")
+    check_room(gateway)
     first = asyncio.ensure_future(anext(source))
     await asyncio.wait([first], timeout=FIRST_SECONDS)
     if first.done() and (error := first.exception()) and not isinstance(error, StopAsyncIteration):
@@ -66,7 +73,7 @@ async def stream(gateway: Gateway, source: AsyncIterator[Event]) -> Response:
 
 class _EventStream(Response):
     def __init__(self, gateway: Gateway, source: AsyncIterator[Event], first: asyncio.Future[Event]) -> None:
-        super().__init__(headers=_HEADERS)
+        super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._gateway = gateway
         self._source = source
@@ -75,13 +82,13 @@ class _EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI
         """Sends until the source ends, the client disconnects, or the process ends."""
         self._gateway.streams += 1
-        gone = asyncio.ensure_future(_until_gone(receive))
+        gone = asyncio.ensure_future(until_gone(receive))
         stopping = asyncio.ensure_future(self._gateway.stopping.wait())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await _take(send, f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+            await take(send, RETRY)
             await self._send_events(send, {gone, stopping})
-            await _take(send, b"", more=False)
+            await take(send, b"", more=False)
         finally:
             self._gateway.streams -= 1
             for task in (gone, stopping, self._next):
@@ -98,7 +105,7 @@ class _EventStream(Response):
             if any(end.done() for end in ends):
                 return
             if not self._next.done():
-                await _take(send, b": still here\n\n")
+                await take(send, HEARTBEAT)
                 continue
             try:
                 event = self._next.result()
@@ -106,18 +113,19 @@ class _EventStream(Response):
                 return
             except PolicydError as error:
                 event = Event("error", errors.document(error))
-                await _take(send, event.encoded)
+                await take(send, event.encoded)
                 return
-            await _take(send, event.encoded)
+            await take(send, event.encoded)
             self._next = asyncio.ensure_future(anext(self._source))
 
 
-async def _take(send: Send, body: bytes, *, more: bool = True) -> None:
+async def take(send: Send, body: bytes, *, more: bool = True) -> None:
     """Sends a part and returns when the client takes more, or has disconnected."""
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Returns when the client has disconnected."""
     with suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -12,8 +12,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -30,6 +28,7 @@ from policyd_server.http.keeper import VARIABLE
 from policyd_server.http.link import WorkerChannels
 from policyd_server.http.quick import KnownHeaders
 from policyd_server.http.quick_protocol import QuickProtocol
+from policyd_server.http.server import SleepingServer
 from policyd_server.http.tls import FollowedContext
 from policyd_server.settings import Settings
 from policyd_server.transports import private
@@ -39,15 +38,6 @@ MAX_CONNECTIONS = 4096
 MAX_DRAIN_SECONDS = 3600.0
 #: Workers and gRPC clients on this machine come first, so that drawing a page delays no action.
 NICE = 5
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its handling of signals, because the owner ends this process."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to `serve`."""
-        yield
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
@@ -62,11 +52,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     if context is not None:
         tasks.append(asyncio.create_task(context.run()))
     assert settings.http is not None
-    server = _Server(_configuration(gateway, settings, context))
+    server = SleepingServer(_configuration(gateway, settings, context))
 
     def end() -> None:
         gateway.stopping.set()
-        server.should_exit = True
+        server.end()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
     try:

@@ -20,8 +20,8 @@ STALL_SECONDS = 30.0  # for the client to read some of the waiting bytes
 class BoundedProtocol(EndingProtocol):
     """One connection.
 
-    It gives the routes the client's certificate and a way to cut the connection off. It answers
-    small requests of hot routes itself.
+    It gives the routes the client's certificate, a way to cut the connection off, and whether the
+    client takes anything. It answers small requests of hot routes itself.
     """
 
     hot: HotRoutes
@@ -39,6 +39,7 @@ class BoundedProtocol(EndingProtocol):
             **self.app_state,
             "common_name": _common_name(transport.get_extra_info("peercert")),
             "abort": transport.abort,
+            "takes_nothing": lambda: self.flow.write_paused,
         }
         self._await_headers()
 

@@ -14,10 +14,10 @@ from policy_api.v1 import experience_pb2 as pb
 from policy_api.v1.traffic_pb2 import Traffic
 from policyd.errors import FailedPrecondition, InvalidArgument, Unavailable
 from policyd.repository.canary_section import picture
-from policyd_server.http import events
 from policyd_server.page import methods, rendering
 from policyd_server.page.asking import Services
-from policyd_server.page.live import Feeds, Parts
+from policyd_server.page.feed import Parts
+from policyd_server.page.live import Feeds
 from policyd_server.page.sections.forms import ACTOR, ChangeForm, Fields, generation_of, reason_of
 from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import canary, experience, shadow
@@ -53,7 +53,7 @@ def _looking(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
             part = rendering.fragment("experience_part.html", may=may, **await _values(services, request))
             return {"experience": part}
 
-        return await events.stream(gateway, feeds.follow(request, make))
+        return await feeds.stream(gateway, request, make)
 
     return [
         Route("/page/experience", shown(gateway, first)),

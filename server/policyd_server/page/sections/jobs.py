@@ -11,11 +11,11 @@ from starlette.routing import BaseRoute, Route
 
 from policy_api.v1 import training_pb2
 from policyd.errors import NotFound
-from policyd_server.http import events
 from policyd_server.page import methods, rendering
 from policyd_server.page.asking import Services
 from policyd_server.page.charts.curves import Series, curves
-from policyd_server.page.live import Feeds, Parts
+from policyd_server.page.feed import Parts
+from policyd_server.page.live import Feeds
 from policyd_server.page.remembering import CurveMemory
 from policyd_server.page.sections.forms import ChangeForm, Fields, reason_of
 from policyd_server.page.sections.frame import live, shown
@@ -65,14 +65,14 @@ def _looking(services: Services, feeds: Feeds, memory: CurveMemory) -> Sequence[
             may = rendering.abilities(gateway, request)
             return {"jobs": rendering.fragment("jobs_part.html", may=may, **await queue(request))}
 
-        return await events.stream(gateway, feeds.follow(request, make))
+        return await feeds.stream(gateway, request, make)
 
     async def stream_one(request: Request) -> Response:
         async def make() -> Parts:
             may = rendering.abilities(gateway, request)
             return {"job": rendering.fragment("job_part.html", may=may, **await one_job(request))}
 
-        return await events.stream(gateway, feeds.follow(request, make))
+        return await feeds.stream(gateway, request, make)
 
     return [
         Route("/page/jobs", shown(gateway, every)),

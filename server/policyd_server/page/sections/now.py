@@ -12,10 +12,10 @@ from starlette.routing import BaseRoute, Route
 
 from policy_api.v1.training_pb2 import TrainingJob
 from policyd.errors import PermissionDenied, Unavailable
-from policyd_server.http import events
 from policyd_server.page import rendering
 from policyd_server.page.asking import Services
-from policyd_server.page.live import Feeds, Parts
+from policyd_server.page.feed import Parts
+from policyd_server.page.live import Feeds
 from policyd_server.page.measuring import Meter
 from policyd_server.page.sections.frame import live, shown
 from policyd_server.page.views import jobs, now
@@ -45,7 +45,7 @@ def routes(services: Services, feeds: Feeds, meter: Meter) -> Sequence[BaseRoute
             may = rendering.abilities(gateway, request)
             return {"now": rendering.fragment("now_part.html", may=may, **made)}
 
-        return await events.stream(gateway, feeds.follow(request, make))
+        return await feeds.stream(gateway, request, make)
 
     return [
         Route("/page", shown(gateway, page)),

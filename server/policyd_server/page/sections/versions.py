@@ -11,12 +11,12 @@ from starlette.routing import BaseRoute, Route
 
 from policy_api.v1.policy_pb2 import Policy, PolicyVersion
 from policyd.errors import InvalidArgument, NotFound, PermissionDenied
-from policyd_server.http import events
 from policyd_server.page import rendering
 from policyd_server.page.asking import Services
 from policyd_server.page.charts.intervals import intervals
+from policyd_server.page.feed import Parts
 from policyd_server.page.learning import learning_curves
-from policyd_server.page.live import Feeds, Parts
+from policyd_server.page.live import Feeds
 from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import versions
 from policyd_server.page.views.now import problems
@@ -54,7 +54,7 @@ def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
             may = rendering.abilities(gateway, request)
             return {"versions": rendering.fragment("versions_part.html", may=may, **_table(policy))}
 
-        return await events.stream(gateway, feeds.follow(request, make))
+        return await feeds.stream(gateway, request, make)
 
     async def one(request: Request) -> Response:
         policy = await services.policy(request, request.path_params["policy"])
