@@ -35,7 +35,7 @@ class FieldViolation:
 
 
 class PolicydError(Exception):
-    """Root of the tree.
+    """The base class of every error here.
 
     `reason` is a stable upper-case identifier for machines; the message is one line for people.
     """

@@ -27,9 +27,9 @@ def given(environment: Any, observation: Any, info: Mapping[str, Any]) -> Any:
 
 
 def method_of(environment: Any) -> Any:
-    """The method `action_masks` of the environment, or of one inside its wrappers.
+    """Returns the method `action_masks` of the environment, or of one inside its wrappers.
 
-    None: it has none.
+    None: there is no such method.
     """
     inner = environment
     while inner is not None:

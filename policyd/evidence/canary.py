@@ -26,7 +26,7 @@ MISSING_MARGIN = 0.1
 class Steps:
     """How a canary's share of the traffic rises."""
 
-    first: float  # of the traffic
+    first: float  # first share of the traffic
     last: float
     episodes: int = 50  # compared episodes at each share before the next
     growth: float = 2.0

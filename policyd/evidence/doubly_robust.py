@@ -24,7 +24,10 @@ RIDGE = 1e-3  # relative to the features' mean square
 
 
 def doubly_robust(logs: Logs, folds: int = FOLDS) -> Floats:
-    """Values [N] whose mean estimates the target's mean return. Needs at least `folds` episodes."""
+    """Returns values [N] whose mean estimates the target's mean return.
+
+    Needs at least `folds` episodes.
+    """
     weights = logs.weights
     before = np.concatenate((np.ones((len(logs), 1)), weights[:, :-1]), axis=1)  # [N, T], rho_{t-1}
     target = _rewards_to_go(logs)
@@ -54,7 +57,10 @@ def _rewards_to_go(logs: Logs) -> Floats:
 
 
 def _fit(logs: Logs, target: Floats, before: Floats, chosen: np.ndarray) -> Floats:
-    """Ridge regression of the rewards to go on the features [F], weighted by clipped rho_{t-1}."""
+    """Returns the coefficients [F] of a ridge regression of the rewards to go on the features.
+
+    Its weights are rho_{t-1}, clipped.
+    """
     used = logs.valid[chosen]
     phi, goal = logs.features[chosen][used], target[chosen][used]  # [M, F], [M]
     weight = np.minimum(before[chosen][used], CLIP)[:, None]

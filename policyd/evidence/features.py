@@ -53,6 +53,6 @@ def normal_features(samples: Floats) -> Floats:
 
 
 def normal_means(mean: Floats, std: Floats) -> Floats:
-    """The mean of `normal_features` [M, 2 size] under normals [M, size]."""
+    """Returns the mean of `normal_features` [M, 2 size] under normals [M, size]."""
     found: Floats = np.concatenate((mean, mean**2 + std**2), axis=1)
     return found

@@ -35,9 +35,10 @@ class Interval:
 
 
 def student_score(z: Floats, freedom: Floats) -> Floats:
-    """The quantile of Student's t with `freedom` degrees at the level at which `z` is the normal's.
+    """Returns a quantile of Student's t with `freedom` degrees of freedom.
 
-    Fisher and Cornish's expansion (1960) in 1/freedom, three terms.
+    Its level is that at which `z` is the quantile of the normal distribution. Fisher and Cornish's
+    expansion (1960) in 1/freedom, three terms.
     """
     z2 = z * z
     first = z * (z2 + 1) / 4
@@ -59,7 +60,7 @@ def mixture_score(n: Floats, error_rate: float) -> Floats:
 
 
 def mean_interval(values: Floats) -> Interval:
-    """The 95% interval of the mean of `values` [n], n >= 2, for one look (Student)."""
+    """Returns the 95% interval of the mean of `values` [n], n >= 2, for one look (Student)."""
     return _around(values, float(student_score(np.array(_Z), np.array(len(values) - 1.0))))
 
 

@@ -44,7 +44,7 @@ class Logs:
 
     @cached_property
     def weights(self) -> Floats:
-        """rho_t = prod_{k <= t} pi_target / pi_recorded [N, T]."""
+        """The weights rho_t = prod_{k <= t} pi_target / pi_recorded [N, T]."""
         weights: Floats = np.exp(np.minimum(np.cumsum(self.log_ratios, axis=1), 600.0))
         return weights
 

@@ -50,10 +50,10 @@ class Evaluation:
     effective_sample_size: float
     largest_share: float  # the largest share of the sum of weights that one episode has
     mean_weight: float  # mean over the steps; 1 if the recorded probabilities are right
-    mean_weight_deviations: float  # from 1, in standard errors
+    mean_weight_deviations: float  # distance from 1, in standard errors
     mean_weight_unexplained: bool  # too far from 1 to be chance, even with unseen actions
     episode_weight: float  # mean weight of whole episodes; 1 if they show everything that the target does
-    episode_weight_deviations: float  # from 1, in standard errors
+    episode_weight_deviations: float  # distance from 1, in standard errors
 
     @property
     def trusted(self) -> bool:

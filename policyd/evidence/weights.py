@@ -38,7 +38,7 @@ class MeanWeight:
     """The mean of q / pi_recorded over all steps; 1 where the recorded probabilities are right."""
 
     mean: float
-    deviations: float  # from 1, in standard errors
+    deviations: float  # distance from 1, in standard errors
     unexplained: bool  # too far from 1, even if all unseen actions had extreme weights
 
 

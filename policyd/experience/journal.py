@@ -150,6 +150,6 @@ class Journal:
 
 
 def key_of(record: pb.DecisionRecord | pb.OutcomeRecord) -> EpisodeKey:
-    """The episode that a record belongs to."""
+    """Returns the episode that a record belongs to."""
     named = record.outcome if isinstance(record, pb.OutcomeRecord) else record
     return EpisodeKey(record.policy, named.episode_id, named.agent_id)

@@ -62,7 +62,7 @@ def check_file_names(names: Mapping[str, object]) -> None:
 
 
 def encode(version: int, digests: Mapping[str, str], metadata: PolicyMetadata, job_id: str) -> bytes:
-    """The bytes of metadata.json."""
+    """Returns the bytes of metadata.json."""
     body = {
         "format": FORMAT,
         "policy": metadata.policy,
@@ -77,7 +77,7 @@ def encode(version: int, digests: Mapping[str, str], metadata: PolicyMetadata, j
 
 
 def decode(policy: str, version: int, content: bytes) -> PublishedVersion:
-    """The description in a metadata.json.
+    """Returns the description in a metadata.json.
 
     Raises CorruptArtifact if it is damaged or of another version.
     """

@@ -122,7 +122,7 @@ class App:
 
     @property
     def address(self) -> str:
-        """Where it listens, once started."""
+        """The address on which it listens. Set when it has started."""
         return self._transport.address
 
     async def obey(self) -> None:

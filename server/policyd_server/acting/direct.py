@@ -85,11 +85,11 @@ class Refused:
     """For a unary call, or one refused before its message is read: an error ends the call."""
 
     def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface
-        """None: the call ends."""
+        """Returns None: the call ends."""
         return None
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class Unary(Refused):
@@ -99,7 +99,7 @@ class Unary(Refused):
     reader: PlainReader | None = None
 
     def read(self, payload: bytes) -> Asked | None:  # noqa: ARG002 -- the interface
-        """None: every request is decoded on its own."""
+        """Returns None: every request is decoded on its own."""
         return None
 
     def wrap(self, answer: bytes) -> bytes:

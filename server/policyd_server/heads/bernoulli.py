@@ -34,7 +34,7 @@ class BernoulliHead:
     def reweight(
         self, outputs: Sequence[Float32], rows: slice, temperature: float, mask: Bool | None
     ) -> None:
-        """p_j = m_j / (1 + exp(-z_j / T)), in float64, rounded to float32."""
+        """Computes p_j = m_j / (1 + exp(-z_j / T)), in float64, rounded to float32."""
         logits, probs = outputs
         scaled = logits[rows].astype(np.float64) / temperature
         weighted = np.exp(-np.logaddexp(0.0, -scaled))

@@ -25,7 +25,7 @@ MAX_ROWS = 64
 
 @dataclass(frozen=True)
 class Sample:
-    """Some rows of one answer."""
+    """Some rows of one response, with their observations."""
 
     observations: Float64  # [B, elements]
     log_probs: Float64  # [B]; empty if the actions were modes

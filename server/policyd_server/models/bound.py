@@ -41,7 +41,7 @@ class BoundCalls:
         self._calls: dict[tuple[int, int], Callable[[], None]] = {}
 
     def run(self, rows: int, start: int = 0) -> None:
-        """Computes rows `start` to `rows`."""
+        """Computes the rows from `start` up to, but not including, `rows`."""
         call = self._calls.get((start, rows))
         if call is None:
             call = self._calls[start, rows] = _call(self._session, self._bind(start, rows))

@@ -105,9 +105,9 @@ class Inference(Unary):
 
 
 class StreamInference:
-    """ModelStreamInfer: the same over one stream.
+    """ModelStreamInfer: as ModelInfer, over one stream.
 
-    An error is an answer too, and the stream goes on.
+    An error is sent as a response, and the stream goes on.
     """
 
     path = STREAM_PATH

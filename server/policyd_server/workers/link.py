@@ -43,7 +43,7 @@ class WorkerLink:
         return cls(await Lines.over(socket.socket(fileno=int(os.environ[DESCRIPTOR]))))
 
     def report_ready(self) -> None:
-        """Tells that it serves."""
+        """Reports that it serves."""
         self._lines.send({"ready": True})
 
     def report_health(self, service: str, *, serving: bool) -> None:

@@ -89,7 +89,7 @@ class Supervisor:
         self._started = True
 
     async def stop(self) -> None:
-        """Lets all workers drain at the same time, then gives the address back."""
+        """Lets all workers drain at the same time, then releases the address."""
         for task in (*self._keepers, *self._tasks):
             task.cancel()
         await asyncio.gather(*self._keepers, *self._tasks, return_exceptions=True)
