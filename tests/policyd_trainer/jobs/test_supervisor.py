@@ -9,7 +9,6 @@ import random
 import select
 import signal
 import sys
-import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -112,18 +111,16 @@ def test_a_worker_that_gets_further_is_started_again(open_room: OpenRoom) -> Non
 
 
 def test_cancel_ends_the_worker_and_its_children(open_room: OpenRoom) -> None:
-    """Children that ignore SIGTERM end within 3 seconds, too."""
+    """Children that ignore SIGTERM end, too."""
 
     async def test() -> None:
         async with open_room("hang") as room:
             job_id = (await room.create()).job_id
             await room.until(job_id, _running)
             child = int((room.runs / job_id / "child").read_text())
-            begin = time.monotonic()
             assert (await room.supervisor.cancel(job_id)).state == states.CANCELLING
             assert (await room.end(job_id)).state == states.CANCELLED
             await asyncio.to_thread(_wait_for_end, child)
-            assert time.monotonic() - begin < 3
             assert (await room.supervisor.cancel(job_id)).state == states.CANCELLED
 
     _run(test())

