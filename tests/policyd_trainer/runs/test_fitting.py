@@ -69,7 +69,7 @@ def test_where_only_one_can_live_one_learns() -> None:
     assert (config.n_envs, config.n_steps) == (1, plain.n_envs * plain.n_steps)
     settings = {"n_envs": "2"}
     asked = resolve_config("p", "OneInstance-v0", "a2c", 3, settings)
-    with pytest.raises(InvalidArgument, match=r"only one .* can live at a time .*port 5005 is taken"):
+    with pytest.raises(InvalidArgument, match=r"only one .* can exist at a time .*port 5005 is taken"):
         fitted(asked, settings)
 
 

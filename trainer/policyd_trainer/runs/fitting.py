@@ -42,7 +42,7 @@ def fitted(config: TrainingConfig, settings: Mapping[str, str], *, look: bool = 
 def _alone(config: TrainingConfig, settings: Mapping[str, str], why: str) -> dict[str, str]:
     """Settings for a single environment, with batches of the same size."""
     if "n_envs" in settings:
-        wanted = f"1: only one {config.env_id} can live at a time ({why})"
+        wanted = f"1: only one {config.env_id} can exist at a time ({why})"
         raise InvalidArgument.of("settings[n_envs]", got=config.n_envs, wanted=wanted)
     logger.info("one environment at a time, for a second one cannot be made: %s", why)
     return {"n_envs": "1", "n_steps": str(config.n_envs * config.n_steps), "candidates": "1"}
