@@ -118,6 +118,7 @@ class Stack:
     def close(self) -> None:
         """Stops the server, then the trainer. A running job goes on at the trainer's next start."""
         self._running.close()
+        self._trainer_socket = ""  # it is gone with its folder
 
     def _start(self, name: str, *arguments: str, **variables: str) -> ServiceProcess:
         command = (sys.executable, "-m", *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from policyd.repository import ModelRepository, PublishedVersion
 from policyd.repository.report import REPORT
 from policyd_trainer.service.command import serve as serve_command
 from tests.policyd_trainer.service.conftest import Serve
-from tests.s3 import SECRET_KEY, S3Server
+from tests.s3 import ENVIRONMENT, SECRET_KEY, S3Server
 
 SETTINGS = {
     "total_timesteps": "3000",
@@ -94,3 +95,18 @@ def test_what_cannot_be_in_object_storage_is_said(
     result = CliRunner().invoke(serve_command, options)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+def test_a_store_that_cannot_be_reached_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--launcher ray` the store is asked before the trainer starts: an error in one line."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("the extra ray is not installed")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    location = "s3://bucket/prefix?endpoint=http://127.0.0.1:1"
+    options = ["--repository", location, "--jobs", f"sqlite:///{tmp_path / 'jobs.db'}"]
+    result = CliRunner().invoke(serve_command, [*options, "--launcher", "ray"])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {location.replace('?', '/runs?')} cannot be reached")

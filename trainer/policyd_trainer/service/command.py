@@ -168,18 +168,18 @@ def serve(
         raise click.UsageError("--runs: without --launcher ray it must be a folder, on this machine's disk")
     limits = Limits(**{field.name: options.pop(field.name) for field in fields(Limits)})
     largest = {name: options.pop(name) for name in ("max_envs", "max_step_timeout")}
-    kept = open_runs(where.absolute() if isinstance(where, Path) else where)
-    settings = ServeSettings(
-        repository=repository,
-        runs=kept,
-        launcher=make_launcher(launcher, ray_address, kept),
-        jobs=jobs,
-        limits=limits,
-        ceilings=Ceilings(max_env_steps=limits.max_env_steps, **largest),
-        security=security_from(options),
-        **{name: value for name, value in options.items() if name not in Security.model_fields},
-    )
     try:
+        kept = open_runs(where.absolute() if isinstance(where, Path) else where)
+        settings = ServeSettings(
+            repository=repository,
+            runs=kept,
+            launcher=make_launcher(launcher, ray_address, kept),
+            jobs=jobs,
+            limits=limits,
+            ceilings=Ceilings(max_env_steps=limits.max_env_steps, **largest),
+            security=security_from(options),
+            **{name: value for name, value in options.items() if name not in Security.model_fields},
+        )
         asyncio.run(run_service(settings))
         ignore_stop_signals()
     except PolicydError as error:

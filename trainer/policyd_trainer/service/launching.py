@@ -20,6 +20,7 @@ def make_launcher(name: str, ray_address: str, runs: Runs) -> Launcher:
 
     Raises:
         UsageError: the extra `ray` is not installed.
+        Unavailable: the runs' object storage cannot be reached.
     """
     if name == "local":
         return LocalLauncher()
