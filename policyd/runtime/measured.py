@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from policyd.temporary import TemporaryFolder
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
@@ -46,8 +48,27 @@ def multiprocess_registry(address: str | None) -> Iterator[CollectorRegistry | N
     if address is None:
         yield None
         return
-    with _module().shared_registry() as registry:
-        yield registry
+    with TemporaryFolder("metrics") as folder:
+        os.environ[SHARED] = str(folder.path)
+        try:
+            yield _module().summed_registry()
+        finally:
+            del os.environ[SHARED]
+
+
+@contextmanager
+def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
+    """Serves the registry while the block runs. If an argument is None, does nothing.
+
+    Raises FailedPrecondition if the address is taken.
+    """
+    if address is None or registry is None:
+        yield
+        return
+    with metrics_endpoint(address) as endpoint:
+        assert endpoint is not None
+        with endpoint.serving(registry):
+            yield
 
 
 def forget_process(pid: int) -> None:

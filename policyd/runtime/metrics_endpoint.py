@@ -6,7 +6,6 @@ Metrics hold names, counts and times; never observations, tokens or settings.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
-from policyd.runtime.measured import SHARED, metrics_endpoint
-from policyd.temporary import TemporaryFolder
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,30 +78,11 @@ class _Handler(WSGIRequestHandler):
         """Logs nothing, because a reader comes every few seconds."""
 
 
-@contextmanager
-def serve_metrics(address: str | None, registry: CollectorRegistry | None) -> Iterator[None]:
-    """Serves the registry while the block runs. If an argument is None, does nothing.
-
-    Raises FailedPrecondition if the address is taken.
-    """
-    if address is None or registry is None:
-        yield
-        return
-    with metrics_endpoint(address) as endpoint:
-        assert endpoint is not None
-        with endpoint.serving(registry):
-            yield
-
-
-@contextmanager
-def shared_registry() -> Iterator[CollectorRegistry]:
-    """Yields a registry that adds up all processes started in the block."""
-    with TemporaryFolder("metrics") as folder:
-        os.environ[SHARED] = str(folder.path)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
-        yield registry
-        del os.environ[SHARED]
+def summed_registry() -> CollectorRegistry:
+    """A registry that adds up the processes that share the folder named by the environment."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
+    return registry
 
 
 def forget_process(pid: int) -> None:

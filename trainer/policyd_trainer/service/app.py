@@ -24,7 +24,7 @@ from policyd.runtime.audit import Audit
 from policyd.runtime.decoding import Decoding
 from policyd.runtime.interceptor import Interceptor
 from policyd.runtime.lifecycle import port_file, stop_signal
-from policyd.runtime.metrics_endpoint import serve_metrics
+from policyd.runtime.measured import serve_metrics
 from policyd.runtime.request_ids import RequestIds
 from policyd.runtime.security import Security
 from policyd.runtime.traces import tracing_to
