@@ -81,7 +81,7 @@ def set_config(session: Session, /, policy: str, reason: str, actor: str, **give
 def export(session: Session, policy: str, file: Path, kind: str | None, version: int | None) -> None:
     """Write the sealed episodes into FILE.
 
-    A Minari data set in a tar, or Parquet with one row per step.
+    The file is a Minari data set in a tar archive, or a Parquet table with one row per step.
     """
     kind = kind or ("parquet" if file.suffix == ".parquet" else "minari")
     partial = file.with_name(file.name + ".partial")

@@ -80,7 +80,7 @@ def _set(
 def compare(session: Session, policy: str) -> None:
     """Compare a policy's shadows with the versions that answered.
 
-    The newest first.
+    The newest comparison comes first.
     """
     with session.client() as client:
         found = client.compare_versions(policy)

@@ -779,7 +779,9 @@ class Comparison(_message.Message):
     every dimension.
     """
     divergence: _builtins.float
-    """Mean Kullback-Leibler divergence of the shadow's distribution from that of the version that answered, in nats."""
+    """Mean Kullback-Leibler divergence of the shadow's distribution from that of the version that
+    answered, in nats.
+    """
     largest_divergence: _builtins.float
     value_difference: _builtins.float
     """Mean absolute difference of the values; absent if one version has no critic."""

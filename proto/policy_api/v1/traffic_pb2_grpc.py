@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class TrafficServiceStub:
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again.
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
     """
 
     def __init__(self, channel):
@@ -73,7 +74,8 @@ class TrafficServiceStub:
 
 
 class TrafficServiceServicer:
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again.
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
     """
 
     def SetTraffic(self, request, context):
@@ -189,7 +191,8 @@ def add_TrafficServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrafficService:
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again.
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrafficServiceStub:
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again."""
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -72,7 +74,9 @@ class TrafficServiceStub:
 
 @_typing.type_check_only
 class TrafficServiceAsyncStub(TrafficServiceStub):
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again."""
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SetTraffic: _aio.UnaryUnaryMultiCallable[_traffic_pb2.SetTrafficRequest, _traffic_pb2.SetTrafficResponse]  # type: ignore[assignment]
@@ -113,7 +117,9 @@ class TrafficServiceAsyncStub(TrafficServiceStub):
     """
 
 class TrafficServiceServicer(metaclass=_abc_1.ABCMeta):
-    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it again."""
+    """NOT_FOUND: no such policy or version. ABORTED: expected_generation is not the current one; read it
+    again.
+    """
 
     @_abc_1.abstractmethod
     def SetTraffic(

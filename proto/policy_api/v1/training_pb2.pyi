@@ -966,7 +966,9 @@ class TrainingFailure(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     LOG_TAIL_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Stable identifier, upper-case: `DIVERGED`, `WORKER_DIED`, `TIME_LIMIT`, `ENV_STEP_LIMIT`, `INVALID_ARGUMENT`, ..."""
+    """Stable identifier, upper-case: `DIVERGED`, `WORKER_DIED`, `TIME_LIMIT`, `ENV_STEP_LIMIT`,
+    `INVALID_ARGUMENT`, ...
+    """
     message: _builtins.str
     """The failure as one line of text."""
     @_builtins.property
