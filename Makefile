@@ -31,6 +31,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(COMPILED)
 	  || { echo "Installing failed: is there a network, or a package index in PIP_INDEX_URL? 'make install' tries again." >&2; exit 1; }
 	@$(PY) -c 'import sys; from policyd_server import compiled; sys.exit(not compiled.AVAILABLE)' \
 	  || echo "Serving will be slower: server/policyd_server/compiled takes gcc and Python.h. Once they are there: make -B install" >&2
+	@# As pip does for packages that are not editable. Each start of a process would compile it all, where bytecode is not written.
+	@$(PY) -m compileall -q -j 0 policyd server trainer proto examples || true
 	@touch $@
 
 demo: install  ## learn CartPole, serve it and play it, in under a minute
