@@ -6,6 +6,8 @@ Metrics hold names, counts and times; never observations, tokens or settings.
 from __future__ import annotations
 
 import logging
+import os
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -46,14 +48,29 @@ class MetricsEndpoint:
     def serving(self, registry: CollectorRegistry) -> Iterator[None]:
         """Answers while the block runs."""
         self._server.set_app(make_wsgi_app(registry))
-        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        ending, end = os.pipe()
+        thread = threading.Thread(target=self._serve, args=[ending], daemon=True)
         thread.start()
         _LOG.info("metrics on http://%s/metrics", self.address)
         try:
             yield
         finally:
-            self._server.shutdown()
+            os.write(end, b"\0")  # closing it is not enough: other code of the process has copies of it
             thread.join()
+            os.close(end)
+            os.close(ending)
+
+    def _serve(self, ending: int) -> None:
+        """Answers until something comes through the pipe. Between requests it sleeps.
+
+        The library's own loop wakes up twice per second.
+        """
+        self._server.timeout = 0  # `handle_request` waits no longer for a request that is gone
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(ending, selectors.EVENT_READ)
+            waiting.register(self._server, selectors.EVENT_READ)
+            while all(key.fileobj is self._server for key, _ in waiting.select()):
+                self._server.handle_request()
 
     def close(self) -> None:
         """Releases the address."""

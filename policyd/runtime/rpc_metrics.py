@@ -43,12 +43,15 @@ class RpcMetrics(Interceptor):
         self._pending: dict[tuple[str, str], list[float]] = {}
         self._counters: list[Callable[[], Iterable[Tally]]] = []
         self._counted: dict[str, Tally] = {}
+        #: Called with the first call of a method and code since the last flush. From any thread.
+        self.noticed: Callable[[], None] = lambda: None
 
     def handled(self, method: str, code: str, seconds: float) -> None:
         """Counts one call of a method (full name). Any thread may call this."""
         pending = self._pending.get((method, code))
         if pending is None:
             pending = self._pending[method, code] = []
+            self.noticed()
         pending.append(seconds)
 
     def follow(self, counter: Callable[[], Iterable[Tally]]) -> None:

@@ -16,7 +16,8 @@ from policyd_server.transports import private
 if TYPE_CHECKING:
     from policyd_server.http.front_link import FrontConnection
 
-LOOK_SECONDS = 0.5  # between two checks of the folder
+LOOK_SECONDS = 5.0  # between looks at the folder while all workers can be called
+SEARCH_SECONDS = 0.05  # while one cannot
 PATIENCE_SECONDS = 2.0  # how long to wait for a first worker
 _READY = grpc.ChannelConnectivity.READY
 
@@ -35,17 +36,22 @@ class WorkerChannels:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
         ]
+        self._there: set[Path] = set()  # the sockets of the workers that live
+        # gRPC's core has threads that wake up ten times per second, so it starts when it is needed.
+        self._asked = False
         self._channels: dict[Path, grpc.aio.Channel] = {}
         self._fronts: dict[Path, FrontConnection] = {}
         self._turn = 0
         self._changed = asyncio.Event()
+        self._missed = asyncio.Event()  # set when a call finds a worker missing
 
     async def run(self) -> None:
         """Follows the workers for ever: new ones, and those that have ended."""
         while True:
-            there = private.everyone(self._folder)
-            for path in there - self._channels.keys():
-                self._channels[path] = self._opened(path)
+            self._there = there = private.everyone(self._folder)
+            if self._asked:
+                for path in there - self._channels.keys():
+                    self._channels[path] = self._opened(path)
             for path in self._channels.keys() - there:
                 await self._channels.pop(path).close()
             for channel in self._channels.values():
@@ -55,7 +61,23 @@ class WorkerChannels:
             if self._ready():
                 self._changed.set()
                 self._changed = asyncio.Event()
-            await asyncio.sleep(LOOK_SECONDS if self._ready() else LOOK_SECONDS / 10)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Returns when the workers have to be looked at again, at once if a call misses one."""
+        if not self._complete():
+            await asyncio.sleep(SEARCH_SECONDS)
+            return
+        self._missed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._missed.wait(), LOOK_SECONDS)
+
+    def _complete(self) -> bool:
+        """Whether all workers that are known can be called."""
+        fronts = [each for each in self._fronts.values() if each.open]
+        known = len(self._there)
+        called = known == len(self._ready()) or not self._asked
+        return known > 0 and called and (not self._fronted or len(fronts) == known)
 
     async def _follow_fronts(self) -> None:
         """Connects again to fronts whose connections have ended.
@@ -65,13 +87,16 @@ class WorkerChannels:
         from policyd_server.http.front_link import connect  # noqa: PLC0415 -- it is compiled with the front
 
         self._fronts = {path: each for path, each in self._fronts.items() if each.open}
-        for path in self._channels.keys() - self._fronts.keys():
+        for path in self._there - self._fronts.keys():
             with suppress(OSError):  # the worker is starting or ending
                 self._fronts[path] = await connect(private.front_of(path))
 
     async def channel(self) -> grpc.aio.Channel:
         """Returns the channel of the next worker. Unavailable: no worker serves."""
         ready = self._ready()
+        if not self._asked or len(ready) < len(self._channels):
+            self._asked = True
+            self._missed.set()
         if not ready:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -89,6 +114,8 @@ class WorkerChannels:
         A front answers hot methods itself, and sooner than the services behind it.
         """
         fronts = [each for each in self._fronts.values() if each.open]
+        if len(fronts) < len(self._fronts):
+            self._missed.set()
         if not fronts:
             return None
         self._turn += 1

@@ -7,7 +7,7 @@ metrics.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,6 +97,8 @@ class CallMetrics:
             multiprocess_mode="livemax",  # of several processes, the one with most drift
         )
         self._pending: dict[LoadedVersion, _Pending] = {}
+        #: Called with the first request of a version since the last flush. From any thread.
+        self.noticed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # a second thread answers for slow versions
         self._drift: dict[tuple[str, int], Drift] = {}
 
@@ -130,6 +132,7 @@ class CallMetrics:
         pending = self._pending.get(model)
         if pending is None:
             pending = self._pending[model] = _Pending()
+            self.noticed()
         return pending
 
     def _answered(self, pending: _Pending, ticket: Ticket, seconds: float) -> None:

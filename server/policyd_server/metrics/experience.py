@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter as Counts
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -19,6 +20,8 @@ from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.sender import DecisionSender
 from policyd_server.experience.wire import Method
 
+#: Seconds between two looks while no policy records and nobody reports.
+IDLE_SECONDS = 10.0
 #: Seconds between two readings of the counts.
 LOOK_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
@@ -72,10 +75,12 @@ class ExperienceMetrics:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+        self._reported = asyncio.Event()  # set by each report
         self._told: tuple[Counts[str], Counts[str]] = Counts(), Counts()
 
     def reported(self, policy: str, answer: pb.ReportOutcomesResponse) -> None:
         """Counts the outcomes of one report."""
+        self._reported.set()
         for result, count in (
             ("recorded", answer.recorded),
             ("repeated", answer.repeated),
@@ -93,14 +98,20 @@ class ExperienceMetrics:
         configs = ExperienceConfigs(root)
         while True:
             self._count(sender)
-            for policy in await asyncio.to_thread(_recorded, configs):
+            recorded = await asyncio.to_thread(_recorded, configs)
+            for policy in recorded:
                 try:
                     request = pb.GetExperienceRequest(policy=policy).SerializeToString()
                     found = pb.GetExperienceResponse.FromString(await recorder.call(Method.GET, "", request))
                     self._show(policy, found, await asyncio.to_thread(lag_seconds, root, policy))
                 except (PolicydError, OSError) as error:
                     _LOG.warning("the experience of %s cannot be measured: %s", policy, error)
-            await asyncio.sleep(LOOK_SECONDS)
+            self._reported.clear()
+            if recorded:
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._reported.wait(), IDLE_SECONDS)
 
     def _count(self, sender: DecisionSender) -> None:
         for counter, now, told in zip(

@@ -11,9 +11,14 @@ from policyd.runtime.certificate_expiry import ExpiryMetric
 from policyd.runtime.rpc_metrics import FLUSH_SECONDS, RpcMetrics
 from policyd_server.metrics.calls import CallMetrics
 from policyd_server.metrics.canaries import CanaryMetrics
+from policyd_server.metrics.doze import Doze
 from policyd_server.metrics.experience import ExperienceMetrics
 from policyd_server.metrics.shadows import ShadowMetrics
 from policyd_server.metrics.versions import VersionMetrics
+
+#: Between two flushes of an idle server. Calls that only the front counts, such as health checks,
+#: appear after this long.
+IDLE_SECONDS = 10.0
 
 
 class ServerMetrics:
@@ -31,10 +36,14 @@ class ServerMetrics:
         self._expiry = ExpiryMetric(certificate, self.registry) if certificate is not None else None
 
     async def run(self) -> None:
-        """Flushes for ever, once per second."""
+        """Flushes for ever: once per second while there are calls, else every `IDLE_SECONDS`."""
+        doze = Doze()
+        self.rpc.noticed = self.calls.noticed = doze.wake
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+            doze.begin()
             self.rpc.flush()
             self.calls.flush()
             if self._expiry is not None:
                 self._expiry.look()
+            if await doze.sleep(IDLE_SECONDS):
+                await asyncio.sleep(FLUSH_SECONDS)

@@ -13,6 +13,8 @@ from policyd.errors import PolicydError
 from policyd_server.shadow.feed import ShadowFeed
 from policyd_server.shadow.wire import Target
 
+#: Seconds between two looks while there is no shadow.
+IDLE_SECONDS = 10.0
 #: Seconds between two readings.
 LOOK_SECONDS = 2.0
 _FIGURES: dict[str, tuple[str, Callable[[pb.Comparison], float]]] = {
@@ -66,7 +68,7 @@ class ShadowMetrics:
                     continue
                 for comparison in found.comparisons:
                     self._show(comparison, feed)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if active or self._shown else IDLE_SECONDS)
 
     def _show(self, found: pb.Comparison, feed: ShadowFeed) -> None:
         start = found.start_time.ToNanoseconds()

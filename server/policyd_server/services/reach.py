@@ -15,7 +15,8 @@ from typing import Any
 from policyd.runtime import listen_address
 
 # Seconds between two attempts. Each wakes the process, which costs some milliseconds if it slept.
-RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 1.5, 30.0
+# A call that needs the address tries at once, whatever is left of the pause.
+RETRY_SECONDS, GROWTH, MAX_RETRY_SECONDS = 1.0, 4.0, 60.0
 CONNECT_SECONDS = 5.0  # for one attempt
 
 

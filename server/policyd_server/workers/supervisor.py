@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from policyd_server.workers.worker import Worker
 MAX_RESTART_DELAY = 30.0  # seconds
 KILL_MARGIN = 5.0  # a worker is killed this long after the drain
 BEAT_SECONDS = 1.0  # between heartbeats
+QUIET_SECONDS = 5.0  # between heartbeats while all workers serve and answer
 MISSED_BEATS = 10  # in a row; the worker hangs, and is replaced
 ANSWER_SECONDS = 8.0  # for a worker to do what another one asks, such as following a promotion
 
@@ -65,6 +67,8 @@ class Supervisor:
         self._shown: dict[str, bool] = {}
         self._ids = itertools.count(1)
         self._ready = asyncio.Event()  # set when all present workers serve
+        self._asked = asyncio.Event()  # set when a worker asks the others something
+        self._answered = asyncio.Event()  # set when all workers have answered their last heartbeat
         self._started = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -147,7 +151,11 @@ class Supervisor:
         """Handles a worker's messages until its connection ends."""
         async for line in worker.lines:
             if "pong" in line:
-                worker.unanswered = 0
+                responded, worker.unanswered = worker.responds, 0
+                if not responded:
+                    self._show_health()
+                if self._quiet:
+                    self._answered.set()
             elif "service" in line:
                 worker.health[line["service"]] = line["serving"]
                 self._show_health(line["service"])
@@ -167,15 +175,25 @@ class Supervisor:
         """Asks every worker for a sign of life, again and again.
 
         It counts its own beats instead of time. So after the machine was suspended, no worker has
-        missed any.
+        missed any. A beat that a worker does not answer is followed by the next one soon. So is a
+        question to all workers.
         """
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            self._answered.clear()
+            self._asked.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), BEAT_SECONDS)
+                await asyncio.wait_for(self._asked.wait(), QUIET_SECONDS - BEAT_SECONDS)
             for worker in self._workers:
                 if worker is not None:
                     self._look_at(worker)
             self._show_health()
             self._fit()
+
+    @property
+    def _quiet(self) -> bool:
+        """Whether all workers serve and have answered their last heartbeat."""
+        return all(worker is not None and worker.ready and not worker.unanswered for worker in self._workers)
 
     def _look_at(self, worker: Worker) -> None:
         """Kills a worker that hangs. `_keep` starts another one."""
@@ -213,6 +231,7 @@ class Supervisor:
 
     async def _ask_others(self, asking: Worker, line: Line) -> None:
         """Answers with the results of the others that serve, and with those that gave none."""
+        self._asked.set()
         number = next(self._ids)
         others = [w for w in self._workers if w is not None and w is not asking and w.ready]
         told = {w: w.tell(number, line["what"], line["of"]) for w in others if w.responds}
