@@ -26,6 +26,7 @@ class Reader:
 
     send: Send
     takes_nothing: Callable[[], bool]  # at the moment: what was sent before waits for it
+    since: int  # the look that had begun when the page asked for its events: it may be older than the page
     begun: bool = False  # whether its response has
     seen: int = 0  # the turn of the newest part that it was sent
 
@@ -49,14 +50,24 @@ class Feed:
     turn: int = 0
     readers: set[Reader] = field(default_factory=set)
     joining: int = 0  # requests that wait for a first look
+    looks: int = 0  # that have begun
+    look: int = 0  # that the parts come from
     looked: asyncio.Event = field(default_factory=asyncio.Event)  # for the first time
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)  # set when a page waits for a new look
     over: asyncio.Event = field(default_factory=asyncio.Event)
     error: PolicydError | None = None  # that has ended it
     told: float = field(default_factory=time.monotonic)  # when all readers were sent something
     cost: float = 0.0  # seconds of CPU time since the last look began
 
+    def begin(self) -> None:
+        """Begins a look."""
+        self.looks += 1
+        self.hurry.clear()
+        self.cost = 0.0
+
     def take(self, parts: Parts) -> None:
-        """Notes what is new."""
+        """Notes what is new since the look before."""
+        self.look = self.looks
         new = {name: html for name, html in parts.items() if self._html(name) != html}
         if new:
             self.turn += 1
@@ -72,7 +83,7 @@ class Feed:
 
     async def tell(self, reader: Reader) -> None:
         """Sends a reader what it has not seen, if it takes anything."""
-        if reader.seen < self.turn and reader.takes:
+        if self._is_behind(reader) and reader.takes:
             new = [event.encoded for turn, _, event in self.parts.values() if turn > reader.seen]
             reader.seen = self.turn
             await reader.take(b"".join(new))
@@ -83,7 +94,7 @@ class Feed:
         `seconds`: over which the groups of readers are spread.
         """
         silent = time.monotonic() - self.told > events.HEARTBEAT_SECONDS
-        behind = [reader for reader in self.readers if silent or reader.seen < self.turn]
+        behind = [reader for reader in self.readers if silent or self._is_behind(reader)]
         for begin in range(0, len(behind), GROUP):
             if begin:
                 await asyncio.sleep(seconds * GROUP / len(behind))
@@ -103,6 +114,10 @@ class Feed:
             yield
         finally:
             self.cost += time.thread_time() - begin
+
+    def _is_behind(self, reader: Reader) -> bool:
+        """Whether there is something newer than its page that the reader has not seen."""
+        return self.look > reader.since and reader.seen < self.turn
 
     def _html(self, name: str) -> str | None:
         return self.parts[name][1] if name in self.parts else None

@@ -28,6 +28,7 @@ from policyd_server.http.gateway import Gateway
 from policyd_server.page.feed import Feed, Parts, Reader
 
 INTERVAL, LONGEST_INTERVAL = 1.0, 5.0  # seconds between two looks
+HURRY_SECONDS = 0.2  # between two looks while new pages come
 #: Of a core, for all live parts together. Where they take more, they are made and sent less often.
 SHARE = 0.005
 UNREACHABLE = "The services cannot be reached at the moment. This page goes on trying."
@@ -54,6 +55,8 @@ class Feeds:
         place = f"{request.url.path}?{request.url.query}"
         join = partial(self._feed, (place, authorization_of(request), common_name_of(request)), make)
         feed = join()
+        since = feed.looks
+        feed.hurry.set()  # what was looked at before may be older than the page
         feed.joining += 1
         try:
             with suppress(TimeoutError):
@@ -63,7 +66,7 @@ class Feeds:
             feed.joining -= 1
         if feed.error is not None:
             raise feed.error
-        return _LiveResponse(gateway, join)
+        return _LiveResponse(gateway, join, feed, since)
 
     def _feed(self, key: _Key, make: Make) -> Feed:
         feed = self._feeds.get(key)
@@ -82,7 +85,8 @@ class Feeds:
         """Makes the parts again and again while somebody reads, until an error that stays."""
         try:
             while True:
-                began, feed.cost = time.monotonic(), 0.0
+                began = time.monotonic()
+                feed.begin()
                 try:
                     with feed.counting():
                         parts = {**await make(), "notice": ""}
@@ -90,7 +94,10 @@ class Feeds:
                 except Unavailable:
                     feed.take({"notice": UNREACHABLE})
                 await feed.tell_all(INTERVAL / 2)
-                await asyncio.sleep(max(0.0, began + self._interval(feed.cost) - time.monotonic()))
+                with suppress(TimeoutError):
+                    pause = began + self._interval(feed.cost) - time.monotonic()
+                    await asyncio.wait_for(feed.hurry.wait(), max(0.0, pause))
+                    await asyncio.sleep(max(0.0, began + HURRY_SECONDS - time.monotonic()))
                 if not feed.readers and not feed.joining:
                     return
         except PolicydError as error:
@@ -104,15 +111,19 @@ class Feeds:
 class _LiveResponse(Response):
     """Sends a feed's events until the feed, the reader or the process ends."""
 
-    def __init__(self, gateway: Gateway, join: Callable[[], Feed]) -> None:
+    def __init__(self, gateway: Gateway, join: Callable[[], Feed], asked: Feed, since: int) -> None:
+        """`since`: the looks that `asked` had begun before the page asked for its events."""
         super().__init__(headers=events.HEADERS)
         del self.headers["content-length"]
         self._gateway = gateway
         self._join = join
+        self._asked, self._since = asked, since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Leaves the sending to the feed."""
-        feed, reader = self._join(), Reader(send, scope["state"]["takes_nothing"])
+        feed = self._join()
+        since = self._since if feed is self._asked else 0  # that one has ended: this one is new
+        reader = Reader(send, scope["state"]["takes_nothing"], since)
         feed.readers.add(reader)  # before anything is awaited: a feed that nobody reads ends
         self._gateway.streams += 1
         ends = [

@@ -167,6 +167,28 @@ def test_every_group_of_readers_is_told(gateway: Gateway, monkeypatch: pytest.Mo
     _run(test)
 
 
+def test_a_new_page_gets_nothing_older_than_itself(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is loaded after a change is not set back by what was looked at before.
+
+    It does not have to wait for the next look of the pages that were open before.
+    """
+    monkeypatch.setattr(live, "INTERVAL", 3600.0)
+    monkeypatch.setattr(live, "LONGEST_INTERVAL", 3600.0)
+    monkeypatch.setattr(feed, "GROUP", 1000)
+
+    async def test() -> None:
+        feeds, source = Feeds(), Source()
+        async with opened(feeds, gateway, source) as old:
+            await old.shows(("now", "first"))
+            source.parts = {"now": "second"}
+            async with opened(feeds, gateway, source) as new:
+                await new.shows(("now", "second"))
+                assert ("now", "first") not in new.parts
+                await old.shows(("now", "second"))
+
+    _run(test)
+
+
 def test_callers_are_kept_apart(gateway: Gateway) -> None:
     """What one caller may see goes to nobody else."""
 
