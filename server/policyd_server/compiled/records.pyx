@@ -5,8 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free, realloc
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memcpy
-
-import time
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
 from policy_api.v1.experience_pb2 import DecisionRecord, RecordedStep
 from policy_api.v1.policy_pb2 import Decision
@@ -152,12 +151,12 @@ cdef class Records:
         cdef uint8_t* head
         cdef uint8_t* place
         cdef Py_ssize_t inner = step_size(step, name, self.version)
-        cdef uint64_t now
+        cdef timespec now
         cdef Py_ssize_t texts = PyBytes_GET_SIZE(self.policy) + PyBytes_GET_SIZE(caller)
         texts += name.episode_size + name.agent_size + name.subject_size
         if self.count == 0:
-            now = time.time_ns()
-            self.seconds, self.nanoseconds = now // 1_000_000_000, now % 1_000_000_000
+            clock_gettime(CLOCK_REALTIME, &now)
+            self.seconds, self.nanoseconds = now.tv_sec, now.tv_nsec
         self.reserve(texts + step.observation_size + MAX_NUMBERS)
         head = self.data + self.used
         place = text(head + 4, R_POLICY, <const uint8_t*>PyBytes_AS_STRING(self.policy), PyBytes_GET_SIZE(self.policy))

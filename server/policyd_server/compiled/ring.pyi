@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable
 from mmap import mmap
 
 class Ring:
@@ -13,20 +13,20 @@ class Ring:
     def is_empty(self) -> bool: ...
     def put(self, records: bytes) -> bool: ...
     def wants_bell(self) -> bool: ...
-    def send(self, records: bytes, count: int, policy: str) -> None:
+    def __call__(self, records: bytes, count: int, policy: str) -> None:
         """Puts and counts records if nothing else has to be done. Otherwise calls `otherwise`."""
     def quicken(
         self,
-        until: Mapping[str, float],
-        sent: MutableMapping[str, int],
+        until: dict[str, float],
+        sent: dict[str, int],
         otherwise: Callable[[bytes, int, str], None],
         bell: Callable[[], None],
     ) -> None:
-        """Sets what `send` needs. Called before the first `send`.
+        """Sets what a call needs. Called before the first one.
 
         Args:
             until: by policy: until when it is known to record, time.monotonic().
             sent: number of decisions that were put, by policy.
-            otherwise: gets the arguments of `send` if they cannot simply be put.
+            otherwise: gets the arguments of the call if the records cannot simply be put.
             bell: called when the recorder sleeps, and now and then, so that its end is noticed.
         """

@@ -1,7 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The worker's end of the memory that it shares with the recorder."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -13,12 +15,10 @@ cdef extern from * nogil:
     #define load_acquire(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
     #define store_release(place, number) __atomic_store_n((place), (number), __ATOMIC_RELEASE)
     #define exchanged(place, number) __atomic_exchange_n((place), (number), __ATOMIC_SEQ_CST)
-    #define fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
     """
     uint64_t load_acquire(const uint64_t* place)
     void store_release(uint64_t* place, uint64_t number)
     uint64_t exchanged(uint64_t* place, uint64_t number)
-    void fence()
 
 cdef uint64_t LAPS = layout.LAPS
 cdef Py_ssize_t HEAD = layout.HEAD, TAIL = layout.TAIL, END = layout.END, AWAKE = layout.AWAKE
@@ -28,15 +28,6 @@ cdef double BELL_SECONDS = layout.BELL_SECONDS
 
 cdef class Ring:
     """See ring.pyi."""
-
-    cdef uint8_t[::1] memory
-    cdef uint64_t capacity
-    cdef uint64_t* head
-    cdef uint64_t* tail
-    cdef uint64_t* end
-    cdef uint64_t* awake
-    cdef object until, sent, otherwise, bell
-    cdef double rung  # when the bell was last called
 
     def __init__(self, memory):
         self.memory = memory
@@ -53,36 +44,45 @@ cdef class Ring:
     def is_empty(self):
         return self.head[0] == load_acquire(self.tail)
 
-    def send(self, bytes records, count, str policy):
+    def __call__(self, bytes records, Py_ssize_t count, str policy):
+        self.send(<const uint8_t*>PyBytes_AS_STRING(records), PyBytes_GET_SIZE(records), count, policy)
+
+    cdef int send(self, const uint8_t* records, Py_ssize_t size, Py_ssize_t count, str policy) except -1:
         cdef double now = seconds_now()
-        cdef object until = self.until.get(policy)
-        if until is None or <double>until <= now or not self.add(records):
-            self.otherwise(records, count, policy)
-            return
-        self.sent[policy] = self.sent.get(policy, 0) + count
+        cdef PyObject* until = PyDict_GetItem(self.until, policy)
+        if until == NULL or <double><object>until <= now or not self.add(records, size):
+            self.otherwise(PyBytes_FromStringAndSize(<const char*>records, size), count, policy)
+            return 0
+        cdef PyObject* sent = PyDict_GetItem(self.sent, policy)
+        PyDict_SetItem(self.sent, policy, count if sent == NULL else <object>sent + count)
         if self.is_asleep() or now - self.rung > BELL_SECONDS:
             self.rung = now
             self.bell()
+        return 0
 
     def put(self, bytes records):
-        return self.add(records)
+        return self.add(<const uint8_t*>PyBytes_AS_STRING(records), PyBytes_GET_SIZE(records))
 
     def wants_bell(self):
         return self.is_asleep()
 
-    cdef bint add(self, bytes records) noexcept:
-        cdef uint64_t head = self.head[0], size = PyBytes_GET_SIZE(records), place
+    cdef bint add(self, const uint8_t* records, uint64_t size) noexcept:
+        cdef uint64_t head = self.head[0], place
         if not place_for(size, head, load_acquire(self.tail), self.capacity, &place):
             return False
         if place != head:
             store_release(self.end, head)
-        memcpy(&self.memory[0] + DATA + place, PyBytes_AS_STRING(records), size)
+        memcpy(&self.memory[0] + DATA + place, records, size)
         store_release(self.head, place + size)
         return True
 
     cdef bint is_asleep(self) noexcept:
-        """Whether the recorder sleeps. Otherwise it reads the head after these records were put."""
-        fence()
+        """Whether the recorder sleeps.
+
+        A recorder that falls asleep at this moment may still look awake, and may miss these records. It
+        reads them at the next decision, and within a second by itself. A fence would prevent that, but it
+        waits until the recorder's CPU has given up the cache lines that were just written.
+        """
         return not load_acquire(self.awake) and not exchanged(self.awake, 1)
 
 

@@ -27,6 +27,8 @@ cdef class Rows:
     cdef bytes policy
     cdef str policy_name
     cdef Records records  # of the decisions since `clear`
+    cdef const uint8_t* actions  # of the answer that was written last: int64, [rows]
+    cdef const uint8_t* log_probs  # float32, [rows]
 
     cdef void clear(self) noexcept
     cdef bint add(

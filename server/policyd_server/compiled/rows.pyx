@@ -182,10 +182,9 @@ cdef class Rows:
         return place == end
 
     cdef int record(self, const Request* asked, Py_ssize_t row, bytes caller) except -1:
-        """Writes a record for each row of an answered request."""
+        """Writes a record for each row of the request that was answered last."""
         cdef const uint8_t* place = <const uint8_t*>asked.names
-        cdef uint64_t seed_state = begin(asked.seed)
-        cdef Py_ssize_t index, n = self.probs.shape[1]
+        cdef Py_ssize_t index
         cdef Name name
         cdef Step step
         step.seed = asked.seed
@@ -195,8 +194,8 @@ cdef class Rows:
             place = read_names(place, <const uint8_t*>asked.end, DECISIONS, &name)
             step.observation = <const uint8_t*>&self.observations[row + index, 0]
             step.row = asked.first_row + index
-            step.action = decided(&self.probs[row + index, 0], n, seed_state, step.row, False)
-            step.log_prob = <float>log(self.probs[row + index, step.action])
+            memcpy(&step.action, self.actions + 8 * index, 8)
+            memcpy(&step.log_prob, self.log_probs + 4 * index, 4)
             if step.valued:
                 step.value = self.values[row + index]
             self.records.add(&name, &step, caller)
@@ -246,6 +245,7 @@ cdef class Rows:
         cdef Py_ssize_t index
         cdef int64_t action
         cdef float log_prob
+        self.actions, self.log_probs = actions, log_probs
         for index in range(asked.rows):
             action = decided(
                 &self.probs[row + index, 0], self.probs.shape[1], seed_state, asked.first_row + index, False

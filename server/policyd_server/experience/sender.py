@@ -45,7 +45,7 @@ class DecisionSender:
             memory = mmap.mmap(self._descriptor, os.fstat(self._descriptor).st_size)
             self._ring = quick = CompiledRing(memory)
             quick.quicken(is_recorded.until, self.sent, self.send, self._wake)
-            self.record = quick.send
+            self.record = quick
         else:
             self._ring, self.record = rings.Ring(self._descriptor), self.send
 

@@ -8,6 +8,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from policyd_server.acting.encode import PINNED, RESPONSE
 
+from policyd_server.compiled.ring cimport Ring
 from policyd_server.compiled.rows cimport Request, Rows
 from policyd_server.compiled.wire cimport put, put_number, varint_size
 from policyd_server.front.binding cimport FRONT_MESSAGE, Front, front_event
@@ -27,6 +28,8 @@ cdef class InPlace:
     cdef Recogniser recogniser
     cdef Py_ssize_t most_rows
     cdef object batcher, caller_of, ended
+    cdef bint records  # whether named decisions are recorded
+    cdef Ring ring  # where they go if nothing else has to be done with them
     cdef list gathered  # versions and their Rows in this turn
     cdef object version  # the last of them
     cdef Rows rows
@@ -38,6 +41,8 @@ cdef class InPlace:
         self.front = front
         self.recogniser = recogniser
         self.batcher = batcher
+        self.records = batcher.record is not None
+        self.ring = batcher.record if isinstance(batcher.record, Ring) else None
         self.most_rows = most_rows
         self.caller_of = caller_of
         self.ended = ended
@@ -94,7 +99,7 @@ cdef class InPlace:
             return False
         cdef Rows rows = self.rows
         _, start, count, numbers = <tuple>plain
-        if not rows.add(data, size, start, count, numbers, self.batcher.record is not None):
+        if not rows.add(data, size, start, count, numbers, self.records):
             return False
         cdef Request* asked = &rows.asked[rows.requests - 1]
         asked.call, asked.method = event.call, event.method
@@ -146,13 +151,20 @@ cdef class InPlace:
             rows.run(rows.rows)
             self.write(rows)
             if rows.records.count:
-                self.batcher.record(rows.records.taken(), rows.records.count, rows.policy_name)
+                self.hand_over(rows)
         except Exception:  # one request can fail all, so each begins again and is answered alone
             for place in range(rows.requests):
                 self.sizes[place] = 0
         self.send(rows, left)
         self.observe(version, rows, seconds_now() - begin)
         rows.clear()
+        return 0
+
+    cdef int hand_over(self, Rows rows) except -1:
+        """Records what was decided."""
+        if self.ring is not None:
+            return self.ring.send(rows.records.data, rows.records.used, rows.records.count, rows.policy_name)
+        self.batcher.record(rows.records.taken(), rows.records.count, rows.policy_name)
         return 0
 
     cdef int write(self, Rows rows) except -1:
