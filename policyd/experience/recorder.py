@@ -38,7 +38,9 @@ SEALED_AT_ONCE = 1_000
 
 
 #: The type of policyd_server.compiled.index.take.
-Index = Callable[[bytes, Book, Place, Callable[[str], bool], float], tuple[bytes, dict[str, int]]]
+Index = Callable[
+    [bytes | memoryview, Book, Place, Callable[[str], bool], float], tuple[bytes, dict[str, int]]
+]
 
 
 class Recorder:
@@ -79,7 +81,7 @@ class Recorder:
         at = time.time() if now is None else now
         return self.book.decide(key_of(record), record.step.step, place, record.subject, record.caller, at)
 
-    def take(self, body: bytes, index: Index, is_recorded: Callable[[str], bool]) -> None:
+    def take(self, body: bytes | memoryview, index: Index, is_recorded: Callable[[str], bool]) -> None:
         """Takes the decisions of one message together, with the same result as `decide` for each.
 
         `index` does it in compiled code. ValueError: the message is damaged, and nothing of it was

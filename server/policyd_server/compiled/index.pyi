@@ -3,7 +3,7 @@ from collections.abc import Callable
 from policyd.experience.book import Book, Place
 
 def take(
-    body: bytes, book: Book, begin: Place, is_recorded: Callable[[str], bool], now: float
+    body: bytes | memoryview, book: Book, begin: Place, is_recorded: Callable[[str], bool], now: float
 ) -> tuple[bytes, dict[str, int]]:
     """Adds the decisions of a message to the book, as Book.decide does with each.
 

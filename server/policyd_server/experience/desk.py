@@ -68,14 +68,14 @@ class Desk:
             Method.EVIDENCE: EvidenceDesk(self.recorder).answer,
         }
 
-    def decide(self, body: bytes) -> None:
+    def decide(self, body: bytes | memoryview) -> None:
         """Takes the decisions of one message. Those of policies that do not record are ignored."""
         if _INDEX is not None and not self.recorder.is_full:
             self.recorder.take(body, _INDEX, self._is_recorded)
             return
         recorded: dict[str, bool] = {}
         now = time.time()
-        for payload in split(body):
+        for payload in split(bytes(body)):
             record = pb.DecisionRecord.FromString(payload)
             policy = record.policy
             if policy not in recorded:

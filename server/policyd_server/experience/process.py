@@ -14,6 +14,7 @@ about, whichever workers they came by.
 from __future__ import annotations
 
 import logging
+import select
 import selectors
 import signal
 import socket
@@ -87,6 +88,8 @@ class RecorderProcess:
         self._all.register(self._decisions, selectors.EVENT_READ)
         self._listener.setblocking(False)
         self._calls.register(self._listener, selectors.EVENT_READ, None)
+        self._arrivals = select.poll()  # of connections: an accept that fails costs more than this
+        self._arrivals.register(self._listener, select.POLLIN)
         self._later: list[tuple[Connection, Frame]] = []  # calls for the next round
         self._ending = False
 
@@ -126,23 +129,25 @@ class RecorderProcess:
 
     def _read_all(self) -> list[tuple[Connection, Frame]]:
         """Applies the decisions that have arrived, and returns the calls."""
-        self._accept()
-        connections = self._connections(self._calls) + self._connections(self._decisions)
-        return [(each, frame) for each in connections for frame in self._read(each) if frame.kind == CALL]
+        if self._arrivals.poll(0):
+            self._accept()
+        ready = [key.data for key, _ in self._calls.select(0) + self._decisions.select(0)]
+        connections = [each for each in ready if each is not None]
+        frames = [(each, frame) for each in connections for frame in self._read(each) if frame.kind == CALL]
+        for ring in self._rings():
+            self._take(ring)
+        for connection in connections:
+            if connection.gone:
+                self._drop(connection)
+        return [(each, frame) for each, frame in frames if not each.gone]
 
     def _read(self, connection: Connection) -> list[Frame]:
-        """Applies the decisions that have arrived by one connection, and returns its messages."""
+        """Returns the messages that have arrived by one connection. One may bring a ring."""
         decided = connection.ring is not None
         frames = connection.read()
-        if connection.ring is not None:
-            if records := connection.ring.read():
-                self._decide(records)
-            if not decided:
-                self._calls.unregister(connection.end)
-                self._decisions.register(connection.end, selectors.EVENT_READ, connection)
-        if connection.gone:
-            self._drop(connection)
-            return []
+        if connection.ring is not None and not decided:
+            self._calls.unregister(connection.end)
+            self._decisions.register(connection.end, selectors.EVENT_READ, connection)
         return frames
 
     def _accept(self) -> None:
@@ -161,12 +166,17 @@ class RecorderProcess:
     def _rings(self) -> list[RingReader]:
         return [each.ring for each in self._connections(self._decisions) if each.ring is not None]
 
-    def _decide(self, records: bytes) -> None:
+    def _take(self, ring: RingReader) -> None:
+        """Applies the decisions that a worker has put into its memory."""
+        for records in ring.read():
+            self._decide(records)
+
+    def _decide(self, records: memoryview) -> None:
         """Takes decisions together, or one by one if one of them is damaged."""
         try:
             self._desk.decide(records)
         except Exception:  # noqa: BLE001 -- one bad message must not end the recorder
-            for record in split(records):
+            for record in split(bytes(records)):
                 self._decide_one(record)
 
     def _decide_one(self, record: bytes) -> None:
@@ -185,8 +195,9 @@ class RecorderProcess:
             replies = [(connection, _failed(frame, error)) for connection, frame in calls]
         for connection, reply in replies:
             connection.waiting += reply
-        for connection in {id(connection): connection for connection, _ in replies}.values():
-            self._flush(connection)
+        for connection in self._connections(self._calls):
+            if connection.waiting:
+                self._flush(connection)
         for ring in self._rings():
             ring.release()
 

@@ -51,9 +51,9 @@ class _End:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._map = mmap.mmap(descriptor, DATA)
-        self._numbers = memoryview(self._map).cast("Q")
-        self._capacity = os.fstat(descriptor).st_size - DATA
+        self._memory = memoryview(mmap.mmap(descriptor, 0))
+        self._numbers = self._memory[:DATA].cast("Q")
+        self._capacity = len(self._memory) - DATA
 
     def _get(self, at: int) -> int:
         return self._numbers[at // 8]
@@ -78,7 +78,7 @@ class Ring(_End):
             return False
         if place != head:
             self._set(END, head)
-        os.pwrite(self._descriptor, records, DATA + place)
+        self._memory[DATA + place : DATA + place + len(records)] = records
         self._set(HEAD, place + len(records))
         return True
 
@@ -100,12 +100,15 @@ class RingReader(_End):
         super().__init__(descriptor)
         self._at = self._get(TAIL)
 
-    def read(self) -> bytes:
-        """Returns the records that were put since the last call."""
+    def read(self) -> list[memoryview]:
+        """Returns the records that were put since the last call, in pieces.
+
+        The pieces are valid until `release` is called.
+        """
         begin, self._at = self._at, self._get(HEAD)
         if begin <= self._at:
-            return self._piece(begin, self._at)
-        return self._piece(begin, self._get(END)) + self._piece(0, self._at)
+            return self._pieces((begin, self._at))
+        return self._pieces((begin, self._get(END)), (0, self._at))
 
     def release(self) -> None:
         """Gives the room of what was read back to the worker.
@@ -120,10 +123,10 @@ class RingReader(_End):
         return self._get(HEAD) == self._at
 
     def close(self) -> None:
-        """Releases the memory."""
+        """Releases the memory once the last piece is dropped."""
         self._numbers.release()
-        self._map.close()
+        self._memory.release()
         os.close(self._descriptor)
 
-    def _piece(self, begin: int, end: int) -> bytes:
-        return os.pread(self._descriptor, end - begin, DATA + begin) if end > begin else b""
+    def _pieces(self, *places: tuple[int, int]) -> list[memoryview]:
+        return [self._memory[DATA + begin : DATA + end] for begin, end in places if begin < end]

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_api.v1 import experience_pb2 as pb
-from policyd.experience.book import Book, Place
+from policyd.experience.book import Book, EpisodeKey, Place
+from policyd.experience.journal import DECISION
 from policyd.experience.recorder import Recorder
 from policyd.experience.sealed import read_sealed
+from policyd.experience.segments import frame
 from policyd_server import compiled
 from policyd_server.experience.wire import joined
 from tests.policyd_server.compiled.needed import needs_compiler
@@ -96,6 +98,30 @@ def sealed(recorder: Recorder) -> list[pb.Episode]:
     for episode in episodes:
         episode.ClearField("seal_time")
     return episodes
+
+
+def test_many_episodes_at_once_are_kept_apart() -> None:
+    """More than it knows at a time, with names that begin alike, and some of them sealed."""
+    own, other = Book(), Book()
+    names = [f"{'e' * (number % 60)}{number}" for number in range(3000)]
+    for book in (own, other):
+        for name in names[::7]:
+            book.seal(EpisodeKey("a", name, ""))
+    decided = [
+        pb.DecisionRecord(policy="a", episode_id=name, step=pb.RecordedStep(step=step))
+        for step in range(3)
+        for name in names
+    ]
+    framed, counts = take(
+        joined(record.SerializeToString() for record in decided), own, Place(1, 7), recorded, 5.0
+    )
+    offset = 7
+    for record in decided:
+        key = EpisodeKey("a", record.episode_id, "")
+        other.decide(key, record.step.step, Place(1, offset), "", "", 5.0)
+        offset += len(frame(DECISION, record.SerializeToString()))
+    assert (own.episodes, own.sealed) == (other.episodes, other.sealed)
+    assert (len(framed), counts) == (offset - 7, {"a": len(decided)})
 
 
 @pytest.mark.parametrize("damaged", [b"\1\0\0", b"\5\0\0\0abc", b"\2\0\0\0\x0a\x05", b"\2\0\0\0\xff\xff"])

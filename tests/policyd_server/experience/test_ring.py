@@ -54,7 +54,7 @@ class Ends:
         if name == "put":
             return self._put(size)
         if name == "read":
-            assert self.recorder.read() == b"".join(self.waiting)
+            assert b"".join(self.recorder.read()) == b"".join(self.waiting)
             self.read += self.waiting
             self.waiting.clear()
         elif name == "release":

@@ -1,0 +1,47 @@
+"""The recorder answers all that its workers ask, however slowly they read."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from policy_api.v1 import experience_pb2 as pb
+from policyd_server.experience.process import RecorderProcess
+from policyd_server.experience.wire import CALL, REPLY, Frames, Method, encode
+
+CALLS = 5000
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[socket.socket]:
+    """A worker's connection for calls to a recorder that runs in a thread."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
+        listener.bind(path)
+        listener.listen()
+        process = RecorderProcess(tmp_path / "experience", listener)
+        thread = threading.Thread(target=process.run)
+        thread.start()
+        connection.settimeout(60)
+        connection.connect(path)
+        yield connection
+        connection.close()  # the recorder notices in its last round
+        process.end()
+        thread.join()
+
+
+def test_replies_that_the_socket_has_no_room_for_arrive_later(worker: socket.socket) -> None:
+    """The worker asks 5,000 times and only then begins to read; nothing more is asked meanwhile."""
+    request = b"\0" + pb.ReportOutcomesRequest(policy="robot").SerializeToString()
+    worker.sendall(b"".join(encode(CALL, request, number, Method.REPORT) for number in range(CALLS)))
+    frames, found, received = Frames(), [], 0
+    while len(found) < CALLS:
+        data = worker.recv(1 << 16)
+        received += len(data)
+        found += frames.feed(data)
+    assert [(frame.kind, frame.number) for frame in found] == [(REPLY, number) for number in range(CALLS)]
+    assert received > 2 * worker.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
