@@ -11,7 +11,7 @@ import pytest
 
 from policy_api.v1 import experience_pb2 as pb
 from policyd_server.experience.process import RecorderProcess
-from policyd_server.experience.wire import CALL, REPLY, Frames, Method, encode
+from policyd_server.experience.wire import CALL, REPLY, Frame, Frames, Method, encode
 
 CALLS = 5000
 
@@ -38,7 +38,8 @@ def test_replies_that_the_socket_has_no_room_for_arrive_later(worker: socket.soc
     """The worker asks 5,000 times and only then begins to read; nothing more is asked meanwhile."""
     request = b"\0" + pb.ReportOutcomesRequest(policy="robot").SerializeToString()
     worker.sendall(b"".join(encode(CALL, request, number, Method.REPORT) for number in range(CALLS)))
-    frames, found, received = Frames(), [], 0
+    frames, received = Frames(), 0
+    found: list[Frame] = []
     while len(found) < CALLS:
         data = worker.recv(1 << 16)
         received += len(data)
