@@ -23,6 +23,26 @@ from policyd_trainer.environments.watchdog import Watchdog
 from policyd_trainer.runs.checkpoint import FILE
 
 TESTS = Path(__file__).parents[1]
+#: Shares one core with two programs that are far more important, and steps until it has waited for
+#: that core twice as long as a step may take.
+STARVED = """
+import os, subprocess, sys, time
+from policyd_trainer.environments.calls import STEP
+from policyd_trainer.environments.watchdog import Watchdog
+from policyd_trainer.guardian.starvation import starved_seconds
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+os.nice(19)
+try:
+    with Watchdog(1.0, "Slow-v0"), STEP:
+        before = starved_seconds(os.getpid())
+        while starved_seconds(os.getpid()) < before + 2:
+            assert time.thread_time() < 5, "the kernel does not count how long threads wait"
+finally:
+    for each in busy:
+        each.kill()
+"""
 
 
 def configuration(kind: str, **settings: str) -> TrainingConfig:
@@ -80,3 +100,8 @@ def test_a_run_fails_and_keeps_its_checkpoint(tmp_path: Path, kind: str) -> None
     assert (done.returncode, failure.reason) == (1, "ENVIRONMENT_HANGS"), done.stderr
     assert "Misbehaving-v0 did not answer within 3 s" in failure.message
     assert (tmp_path / "run" / FILE).exists()
+
+
+def test_a_step_that_waits_for_a_core_does_not_hang() -> None:
+    """Time in which the machine was too busy to run the environment does not count as its own."""
+    subprocess.run([sys.executable, "-c", STARVED], check=True, timeout=240)

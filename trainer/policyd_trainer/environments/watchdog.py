@@ -1,11 +1,12 @@
 """Ends a call into an environment that does not come back.
 
-Python cannot time a call out from within. A thread looks at the clock of the running call; when
-that is overdue it sends the main thread a signal, whose handler raises there: out of loops, sleeps
-and waits. Code in C that never comes back to Python runs no handler; after as long again the
-process ends. Where such code holds Python's lock too, or where a signal has stopped the whole
-process, this thread cannot run. So it counts on the board, and the process's owner ends it when the
-count stays the same (`guardian.pulse`).
+Python cannot time a call out from within. A thread looks at the clock of the running call, without
+the time in which the machine was too busy to run it. When the call is overdue, the thread sends the
+main thread a signal, whose handler raises there: out of loops, sleeps and waits. Code in C that
+never comes back to Python runs no handler; after as long again the process ends. Where such code
+holds Python's lock too, or where a signal has stopped the whole process, this thread cannot run. So
+it counts on the board, and the process's owner ends it when the count stays the same
+(`guardian.pulse`).
 
 A finalizer (`__del__`) of an environment runs outside of any call, whenever the environment is
 freed. The thread looks for one on the main thread's stack. The same signal ends it; Python ignores
@@ -28,6 +29,7 @@ from typing import NamedTuple
 
 from policyd_trainer.environments.calls import RUNNING, Overdue
 from policyd_trainer.guardian.board import BOARD
+from policyd_trainer.guardian.starvation import starved_seconds
 
 SIGNAL = signal.SIGUSR1
 _LONGEST_PAUSE = 1.0  # seconds between two checks
@@ -48,10 +50,12 @@ class Watchdog:
         self, seconds: float, env_id: str, last_words: Callable[[str], object] = logger.critical
     ) -> None:
         self._seconds, self._last_words = seconds, last_words
+        self._pause = min(seconds / 4, _LONGEST_PAUSE)
         self._reason = (
             f"{env_id} did not answer within {seconds:g} s; where that is no fault, raise step_timeout"
         )
         self._over = threading.Event()
+        self._starved = _Starved()
         self._freeing = _Freeing()
         self._thread = threading.Thread(target=self._watch, name="environment-watchdog", daemon=True)
 
@@ -69,16 +73,24 @@ class Watchdog:
         signal.signal(SIGNAL, self._before)
 
     def _watch(self) -> None:
-        pause = min(self._seconds / 4, _LONGEST_PAUSE)
-        while not self._over.wait(pause):
+        while not self._over.wait(self._pause):
             BOARD.count()
             began = RUNNING.began
+            self._starved.look(began)
             if self._overdue(began):
                 self._signal()
-                if not self._over.wait(self._seconds) and RUNNING.began == began:
+                if self._goes_on(began):
                     self._end()
             elif began is None:
                 self._watch_freeing()
+
+    def _goes_on(self, began: float | None) -> bool:
+        """Whether the call is still running after as long again as a step may take."""
+        before, starved = time.monotonic(), starved_seconds(os.getpid())
+        while RUNNING.began == began and not self._over.wait(self._pause):
+            if time.monotonic() - before - (starved_seconds(os.getpid()) - starved) >= self._seconds:
+                return RUNNING.began == began
+        return False
 
     def _watch_freeing(self) -> None:
         """Interrupts a finalizer that takes too long. If that does not help, ends the process."""
@@ -96,7 +108,9 @@ class Watchdog:
         signal.pthread_kill(main, SIGNAL)
 
     def _overdue(self, began: float | None) -> bool:
-        return began is not None and time.monotonic() - began >= self._seconds * RUNNING.patience
+        if began is None:
+            return False
+        return time.monotonic() - began - self._starved.of(began) >= self._seconds * RUNNING.patience
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal's signature
         if self._overdue(RUNNING.began):  # the call may just have returned
@@ -111,6 +125,27 @@ class Watchdog:
         self._last_words(self._reason)
         BOARD.report(1)
         os._exit(1)
+
+
+class _Starved:
+    """How long no core was free for the main thread during the running call."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None  # of the call that was running at the last look
+        self._total = 0.0  # seconds that the main thread has starved so far, in all calls
+        self._seconds = 0.0  # seconds of that in the call
+
+    def look(self, began: float | None) -> None:
+        """Takes in what passed since the last look. `began` identifies the running call."""
+        before, self._total = self._total, starved_seconds(os.getpid())
+        if began != self._began:
+            self._began, self._seconds = began, 0.0
+        else:
+            self._seconds += self._total - before
+
+    def of(self, began: float) -> float:
+        """The seconds in the call that began then."""
+        return self._seconds if began == self._began else 0.0
 
 
 class _Freeing:

@@ -15,6 +15,7 @@ from ctypes import Array, c_ubyte
 from pathlib import Path
 
 from policyd_trainer.guardian.board import call_in, counted, limit_of
+from policyd_trainer.guardian.starvation import starved_seconds
 from policyd_trainer.guardian.tree import stat
 
 # The running call may take so many times `step_timeout` before the watchdog interrupts it; all
@@ -32,7 +33,8 @@ class Pulse:
         """`pid` is the process that counts on the board."""
         self._board, self._pid = board, pid
         self._count = counted(board)
-        self._silent = 0.0  # seconds since the count changed
+        self._silent = 0.0  # seconds since the count changed in which the process could have run
+        self._starved = starved_seconds(pid)
         self._looked = time.monotonic()
 
     def is_lost(self) -> bool:
@@ -42,6 +44,8 @@ class Pulse:
         """
         now, count = time.monotonic(), counted(self._board)
         passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
+        before, self._starved = self._starved, starved_seconds(self._pid)
+        passed = max(0.0, passed - max(0.0, self._starved - before))
         self._silent = self._silent + passed if count == self._count else 0.0
         self._count = count
         limit = limit_of(self._board)
