@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-import tests.policyd_trainer.awkward  # registers environments, as the next one does
-import tests.policyd_trainer.kinds
+import tests.policyd_trainer.kinds  # registers the environments
 from policyd.errors import InvalidArgument
 from policyd_trainer.config import resolve_config
 from policyd_trainer.environments.errors import EnvironmentFailed
@@ -15,7 +15,13 @@ from policyd_trainer.evaluation.budget import Budget
 from policyd_trainer.runs.fitting import fitted
 
 assert tests.policyd_trainer.kinds.LENGTH
-assert tests.policyd_trainer.awkward.OneInstance.living == 0
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def awkward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module `awkward` can be imported by its name."""
+    monkeypatch.syspath_prepend(TESTS)
 
 
 @pytest.mark.parametrize(
@@ -60,21 +66,23 @@ def test_who_chose_a_preset_keeps_it() -> None:
     assert known.use_sde
 
 
+@pytest.mark.usefixtures("awkward")
 def test_where_only_one_can_live_one_learns() -> None:
     """A single environment collects as many steps as several would.
 
     A caller who set several gets the reason why not.
     """
-    config = fitted(plain := resolve_config("p", "OneInstance-v0", "a2c", 3, {}), {})
+    config = fitted(plain := resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, {}), {})
     assert (config.n_envs, config.n_steps) == (1, plain.n_envs * plain.n_steps)
     settings = {"n_envs": "2"}
-    asked = resolve_config("p", "OneInstance-v0", "a2c", 3, settings)
+    asked = resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, settings)
     with pytest.raises(InvalidArgument, match=r"only one .* can exist at a time .*port 5005 is taken"):
         fitted(asked, settings)
 
 
+@pytest.mark.usefixtures("awkward")
 def test_an_environment_that_cannot_be_made_again_has_failed() -> None:
     """If a second environment cannot be made, the environment has failed, not the settings."""
     settings = {"n_envs": "2"}
     with pytest.raises(EnvironmentFailed, match=r"constructor.*the device is used up"):
-        fitted(resolve_config("p", "OnlyOnce-v0", "a2c", 3, settings), settings)
+        fitted(resolve_config("p", "awkward:OnlyOnce-v0", "a2c", 3, settings), settings)
