@@ -62,7 +62,7 @@ def test_a_retrain_is_watched_to_its_end(site: Site, open_page: OpenPage) -> Non
     settings = page.get_by_label("Settings")
     settings.fill("gama=0.9")
     page.get_by_text("gama:").wait_for()
-    settings.fill("total_timesteps=400000\nevaluation_episodes=5\ncandidates=1")
+    settings.fill("total_timesteps=4000000\nevaluation_episodes=5\ncandidates=1")
     page.locator("[data-problem=settings]", has_text="gama").wait_for(state="detached")
     page.get_by_label("Why").fill("to see it learn")
     page.get_by_role("button", name="Start the training").click()
