@@ -41,9 +41,8 @@ demo: install  ## learn CartPole, serve it and play it, in under a minute
 up: install  ## start trainer and server for use, until Ctrl-C
 	@$(PY) -m examples.stack
 
-# Tests wait for processes and deadlines half of their time: twice as many as there are cores run at once.
 test: install  ## the tests, but for the long ones (set-up included)
-	$(PY) -m pytest -n 4 --dist worksteal -m "not long" $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not long" $(PYTEST_ARGS)
 
 test-long: install  ## the long tests: grpcio, attacks on the front, wheels, fuzzing, crashes, learning to an optimum
 	$(PY) -m pytest -n 2 --dist worksteal -m long $(PYTEST_ARGS)

@@ -72,7 +72,7 @@ def test_from_a_request_to_a_version(stub: TrainingServiceStub, folder: Path) ->
     phases = [s.progress.phase for s in seen if s.HasField("progress")]
     order = [1, 2, 3, 6, 4, 5]  # COMPARING was added to the contract last
     assert [order.index(phase) for phase in phases] == sorted(order.index(phase) for phase in phases)
-    assert {1, 5} <= set(phases)
+    assert phases[-1] == 5  # a watcher that is slow misses earlier ones
     assert (ended.progress.env_steps, ended.progress.total_env_steps) == (3000, 3000)
     result = ended.result
     assert (result.version, result.promoted, result.generation) == (1, True, 1)
