@@ -145,7 +145,7 @@ def test_two_readers_share_what_is_made(gateway: Gateway) -> None:
 
 
 def test_every_group_of_readers_is_told(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many groups there are, and whoever leaves between two of them."""
+    """All groups get each change, also when a reader of one of them has left."""
     monkeypatch.setattr(feed, "GROUP", 2)
 
     async def test() -> None:
@@ -163,6 +163,8 @@ def test_every_group_of_readers_is_told(gateway: Gateway, monkeypatch: pytest.Mo
             source.parts = {"now": "third"}
             for page in (one, two, three, four):
                 await page.shows(("now", "third"))
+                assert page.parts[-1] == ("now", "third")
+            assert ("now", "third") not in leaves.parts
 
     _run(test)
 
@@ -263,12 +265,13 @@ def test_an_error_at_first_is_raised(gateway: Gateway) -> None:
 
 
 def test_a_long_silence_is_broken(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comment comes where nothing changes, so that nothing between takes the reader for dead."""
+    """The server sends a comment while nothing changes, so that no proxy closes the connection."""
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.0)
 
     async def test() -> None:
         async with opened(Feeds(), gateway, Source()) as page:
             await page.until(lambda: ": still here" in page.text)
+            assert len(dict(page.parts)) == len(page.parts)  # nothing changed, so no part came twice
 
     _run(test)
 

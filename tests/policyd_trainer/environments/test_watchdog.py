@@ -39,6 +39,7 @@ try:
         before = starved_seconds(os.getpid())
         while starved_seconds(os.getpid()) < before + 2:
             assert time.thread_time() < 5, "the kernel does not count how long threads wait"
+    print("the step ended")
 finally:
     for each in busy:
         each.kill()
@@ -104,4 +105,7 @@ def test_a_run_fails_and_keeps_its_checkpoint(tmp_path: Path, kind: str) -> None
 
 def test_a_step_that_waits_for_a_core_does_not_hang() -> None:
     """Time in which the machine was too busy to run the environment does not count as its own."""
-    subprocess.run([sys.executable, "-c", STARVED], check=True, timeout=240)
+    told = subprocess.run(
+        [sys.executable, "-c", STARVED], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert (told.returncode, told.stdout) == (0, "the step ended\n"), told.stderr
