@@ -86,9 +86,9 @@ class Watchdog:
 
     def _goes_on(self, began: float | None) -> bool:
         """Whether the call is still running after as long again as a step may take."""
-        before, starved = time.monotonic(), starved_seconds(os.getpid())
+        before = _clock()
         while RUNNING.began == began and not self._over.wait(self._pause):
-            if time.monotonic() - before - (starved_seconds(os.getpid()) - starved) >= self._seconds:
+            if _clock() - before >= self._seconds:
                 return RUNNING.began == began
         return False
 
@@ -127,12 +127,21 @@ class Watchdog:
         os._exit(1)
 
 
+def _clock() -> float:
+    """Seconds, without those in which the main thread was ready to run and no core was free."""
+    return time.monotonic() - starved_seconds(os.getpid())
+
+
 class _Starved:
-    """How long no core was free for the main thread during the running call."""
+    """How long no core was free for the main thread during the running call.
+
+    A call takes the time when it begins without a look at the kernel's count, which costs too much
+    for each step. So what passed between the look before the call and its beginning counts, too.
+    """
 
     def __init__(self) -> None:
         self._began: float | None = None  # of the call that was running at the last look
-        self._total = 0.0  # seconds that the main thread has starved so far, in all calls
+        self._total = starved_seconds(os.getpid())  # seconds of the main thread so far, in all calls
         self._seconds = 0.0  # seconds of that in the call
 
     def look(self, began: float | None) -> None:
@@ -140,8 +149,7 @@ class _Starved:
         before, self._total = self._total, starved_seconds(os.getpid())
         if began != self._began:
             self._began, self._seconds = began, 0.0
-        else:
-            self._seconds += self._total - before
+        self._seconds += self._total - before
 
     def of(self, began: float) -> float:
         """The seconds in the call that began then."""
@@ -164,9 +172,9 @@ class _Freeing:
         """For how many seconds the same finalizer has been running; 0: none is, or a new one."""
         running = _finalizer(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001
         if running is None or running != self._running:
-            self._running, self._since = running, time.monotonic()
+            self._running, self._since = running, _clock()
             return 0.0
-        return time.monotonic() - self._since
+        return _clock() - self._since
 
     @property
     def hung_before(self) -> bool:
