@@ -94,7 +94,7 @@ cdef bint place_for(
     place[0] = head
     if head < tail:
         return size < tail - head
-    if size < tail and (head >= capacity // LAPS or not fits):
+    if 0 < size < tail and (head >= capacity // LAPS or not fits):
         place[0] = 0
         return True
     return fits

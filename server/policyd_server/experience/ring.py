@@ -36,12 +36,13 @@ def create(capacity: int = CAPACITY) -> int:
 def place_for(size: int, head: int, tail: int, capacity: int) -> int:
     """Returns where `size` bytes go. -1: there is no room.
 
-    At least one byte stays free before the tail. Otherwise a full ring would look empty.
+    At least one byte stays free before the tail. Otherwise a full ring would look empty. Where
+    nothing is put, nothing moves: an empty ring whose head had gone to 0 would not look empty.
     """
     if head < tail:
         return head if size < tail - head else -1
     fits = size < capacity - head
-    if size < tail and (head >= capacity // LAPS or not fits):
+    if 0 < size < tail and (head >= capacity // LAPS or not fits):
         return 0
     return head if fits else -1
 
