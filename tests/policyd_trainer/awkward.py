@@ -288,8 +288,10 @@ class OneInstance(Naming):
 
     living = 0
 
-    def __init__(self, render_mode: str | None = None) -> None:
+    def __init__(self, render_mode: str | None = None, *, names_by_number: bool = False) -> None:
         super().__init__(render_mode)
+        if names_by_number:
+            self.action_space = spaces.Box(0.0, 2.0, (), np.float32)
         if OneInstance.living:
             raise RuntimeError("port 5005 is taken: another instance is running")
         OneInstance.living += 1

@@ -67,12 +67,15 @@ def test_who_chose_a_preset_keeps_it() -> None:
 
 
 @pytest.mark.usefixtures("awkward")
-def test_where_only_one_can_live_one_learns() -> None:
-    """A single environment collects as many steps as several would.
+@pytest.mark.parametrize(("names_by_number", "preset"), [(False, "default"), (True, "continuous")])
+def test_where_only_one_can_live_one_learns(names_by_number: bool, preset: str) -> None:
+    """A single environment collects as many steps as several would by the preset that fits.
 
     A caller who set several gets the reason why not.
     """
-    config = fitted(plain := resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, {}), {})
+    given = {"env_kwargs": json.dumps({"names_by_number": names_by_number})}
+    config = fitted(resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, given), given)
+    plain = resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, {"preset": preset})
     assert (config.n_envs, config.n_steps) == (1, plain.n_envs * plain.n_steps)
     settings = {"n_envs": "2"}
     asked = resolve_config("p", "awkward:OneInstance-v0", "a2c", 3, settings)

@@ -33,10 +33,13 @@ def fitted(config: TrainingConfig, settings: Mapping[str, str], *, look: bool = 
     name = kind_of(EnvironmentInfo.of(config, seen))
     chosen = dict(settings) if name == "default" else {**settings, "preset": name}
     if seen.only_one:
-        chosen = {**_alone(config, settings, seen.only_one), **chosen}
-    if chosen == dict(settings):
-        return config
-    return resolve_config(config.policy, config.env_id, config.algorithm, config.seed, chosen)
+        chosen = {**_alone(_with(config, chosen), settings, seen.only_one), **chosen}
+    return config if chosen == dict(settings) else _with(config, chosen)
+
+
+def _with(config: TrainingConfig, settings: Mapping[str, str]) -> TrainingConfig:
+    """The same run with these settings."""
+    return resolve_config(config.policy, config.env_id, config.algorithm, config.seed, settings)
 
 
 def _alone(config: TrainingConfig, settings: Mapping[str, str], why: str) -> dict[str, str]:
