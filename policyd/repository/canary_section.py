@@ -14,8 +14,8 @@ from policy_api.v1.traffic_pb2 import Canary, CanaryArm, CanaryPoint
 from policyd.axes import Scale, short
 from policyd.counted import counted
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640, 380, 70, 14, 30, 232
-SHARE_TOP, SHARE_FLOOR = 274, 328  # vertical range of the picture's lower part, which shows the share
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 640, 404, 70, 14, 30, 232
+SHARE_TOP, SHARE_FLOOR = 290, 352  # vertical range of the picture's lower part, which shows the share
 _VERDICTS = {Canary.PROMOTED: "yes", Canary.ROLLED_BACK: "no"}
 # Attributes instead of styles, because the page that also shows the picture forbids inline styles.
 _BAND = 'fill="#3b82c4" fill-opacity=".28"'
@@ -74,7 +74,7 @@ def picture(canary: Canary) -> str:
         *_returns(known, across, Scale.over([*ends, 0.0], FLOOR, TOP)),
         *_shares(list(canary.points), across),
         _text(LEFT - 62, TOP - 14, f"{label}, with its intervals"),
-        _text(LEFT - 62, SHARE_TOP - 14, f"Share of version {canary.version}"),
+        _text(LEFT - 62, SHARE_TOP - 20, f"Share of version {canary.version}"),
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "compared episodes of the canary", "middle"),
     ]
     return (

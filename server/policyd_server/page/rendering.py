@@ -64,7 +64,7 @@ _ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     finalize=lambda value: readable(value) if type(value) is str else value,  # Markup is our own HTML
 )
-_ENVIRONMENT.globals.update(words=words, bar=bar, sections=SECTIONS, version=__version__)
+_ENVIRONMENT.globals.update(words=words, bar=bar, sections=SECTIONS, program_version=__version__)
 
 
 def fragment(name: str, **values: Any) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from policyd import Credentials, PolicyClient
 from policyd.repository import ModelRepository
+from policyd.version import __version__
+from policyd_server.page.rendering import SECTIONS
 from tests.policyd_server.page.conftest import ATTACK, Browser, Elements
 from tests.policyd_server.process import ServerProcess
 
@@ -92,6 +94,14 @@ def test_no_text_is_markup(signed_in: Browser, path: str) -> None:
     assert [names for tag, names in elements.seen if tag == "script"] == [{"src", "defer"}]
     assert not [tag for tag, names in elements.seen if tag == "img" and "onerror" in names]
     assert not any(name.startswith("on") or name == "style" for _, names in elements.seen for name in names)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_hides_nothing_of_its_frame(signed_in: Browser, path: str) -> None:
+    """What a page shows has names of its own: the program's version and the sections stay."""
+    html = signed_in.get(path).body.decode()
+    assert f"<footer>policyd {__version__}</footer>" in html
+    assert all(f">{name}</a>" in html for _, name in SECTIONS)
 
 
 def test_what_attacks_is_there_as_text(signed_in: Browser) -> None:
