@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmarks.serving import chart, processes, report
-from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, available
+from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, left_out
 from benchmarks.serving.measure import CELLS, Plan, run
 from benchmarks.serving.results import Cell, label
 
@@ -37,7 +37,7 @@ class CellType(click.ParamType[Cell]):
     "--only",
     multiple=True,
     type=click.Choice(list(CONTESTANTS)),
-    help="Repeatable. Default: all; the image only where an engine has it.",
+    help="Repeatable. Default: all that this machine can run. The image needs a container engine.",
 )
 @click.option(
     "--cell",
@@ -71,9 +71,10 @@ def main(
     swaps: int,
     output: Path,
 ) -> None:
-    """Measures policyd on both transports, servers in C (the limit), Triton and MLServer."""
+    """Measures policyd, also out of its image, servers in C (the limit), Triton and MLServer."""
+    absent = {} if only else left_out()
     plan = Plan(
-        contestants=only or available(),
+        contestants=only or tuple(name for name in CONTESTANTS if name not in absent),
         cells=cells,
         runs=runs,
         seconds=seconds,
@@ -81,7 +82,10 @@ def main(
         images=IMAGES not in without,
         actors=ACTORS not in without,
         swap_rounds=swaps,
+        left_out="; ".join(f"{name} ({why})" for name, why in absent.items()),
     )
+    if plan.left_out:
+        print(f"left out: {plan.left_out}", flush=True)
     processes.stop_in_order()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder:
         results = run(plan, Path(folder))

@@ -15,13 +15,13 @@ import onnxruntime
 
 from benchmarks.serving import container, limit, peers, processes
 from benchmarks.serving.policy import observations
-from benchmarks.serving.processes import Running
+from benchmarks.serving.processes import START_SECONDS, Running
 from benchmarks.serving.protocols import ACT, ECHO, INFER, InvalidAnswer, Protocol
 from benchmarks.serving.secured import Secrets, Secured, with_roles, with_tls
+from benchmarks.serving.targets import IMAGE, IMAGE_ON_HOST
 
 CHECKOUT = Path(__file__).parents[2]
-START_SECONDS = 90.0
-IMAGE = "policyd image"
+IMAGES = {IMAGE: False, IMAGE_ON_HOST: True}  # whether it uses the machine's network
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ours(*flags: str, secured: Secured | None = None) -> Callable[[Path, Workpla
         command += ["--repository", str(place.repository), "--port-file", str(port_file), *flags]
         running = processes.start([command], log=folder / "log", env=environment, cwd=CHECKOUT)
         running.authority, running.token = None if secrets is None else secrets.authority, token
-        running.address = _read_address(port_file, running, folder)
+        running.address = processes.read_address(port_file, running)
         return running
 
     return start
@@ -74,10 +74,14 @@ def _in_c(*, policy: bool, processes_of_it: int = 1) -> Callable[[Path, Workplac
         if processes_of_it == 2:
             command.append("two")
         running = processes.start([command], log=folder / "log", cwd=CHECKOUT)
-        running.address = _read_address(port_file, running, folder)
+        running.address = processes.read_address(port_file, running)
         return running
 
     return start
+
+
+def _image(*, host_network: bool) -> Callable[[Path, Workplace], Running]:
+    return lambda folder, place: container.start(folder, place.repository, host_network=host_network)
 
 
 CONTESTANTS = {
@@ -98,7 +102,7 @@ CONTESTANTS = {
             ACT,
             ours("--transport", "front", "--workers", "1", secured=with_roles),
         ),
-        Contestant(IMAGE, "ours", ACT, lambda folder, place: container.start(folder, place.repository)),
+        *(Contestant(name, "ours", ACT, _image(host_network=own)) for name, own in IMAGES.items()),
         Contestant("C + ONNX Runtime", "limit", ACT, _in_c(policy=True)),
         Contestant("C + ONNX Runtime x2", "limit", ACT, _in_c(policy=True, processes_of_it=2)),
         Contestant("C echo", "limit", ECHO, _in_c(policy=False)),
@@ -133,13 +137,14 @@ def ready(contestant: Contestant, running: Running, place: Workplace, batches: l
             return {batch: _checked(contestant.protocol, running, place, batch) for batch in batches}
         except grpc.RpcError as error:
             if running.exited() or time.monotonic() > deadline:
-                raise InvalidAnswer(f"{contestant.name}: {error}\n{_tail(running)}") from None
+                raise InvalidAnswer(f"{contestant.name}: {error}\n{running.log_tail()}") from None
             time.sleep(0.2)  # servers of others have no event to wait for
 
 
-def available() -> tuple[str, ...]:
-    """The contestants that this machine can run. The image needs a container engine."""
-    return tuple(name for name in CONTESTANTS if name != IMAGE or container.is_there())
+def left_out() -> dict[str, str]:
+    """The contestants that this machine cannot run, and why. The image needs a container engine."""
+    reason = container.missing()
+    return dict.fromkeys(IMAGES, reason) if reason else {}
 
 
 def _checked(protocol: Protocol, running: Running, place: Workplace, batch: int) -> int:
@@ -169,17 +174,3 @@ def own_session(model: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options)
-
-
-def _read_address(file: Path, running: Running, folder: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while not file.exists() or not file.read_text().strip():
-        if running.exited() or time.monotonic() > deadline:
-            running.stop()
-            raise InvalidAnswer(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
-        time.sleep(0.05)
-    return file.read_text().strip()
-
-
-def _tail(running: Running) -> str:
-    return Path(running.log.name).read_text()[-2000:]

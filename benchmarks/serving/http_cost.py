@@ -22,10 +22,10 @@ from typing import Any
 import click
 
 from benchmarks.serving import h2load, peers, processes
-from benchmarks.serving.contestants import START_SECONDS, Contestant, Workplace, expected_by, ours, ready
+from benchmarks.serving.contestants import Contestant, Workplace, expected_by, ours, ready
 from benchmarks.serving.h2load import Load
 from benchmarks.serving.policy import OBSERVATION_SIZE, POLICY, observations, publish
-from benchmarks.serving.processes import Running
+from benchmarks.serving.processes import START_SECONDS, Running
 from benchmarks.serving.protocols import ACT, InvalidAnswer
 from policyd.repository.records import MODEL
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
 import random
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
 
 import grpc
 
-from benchmarks.serving import actor, h2load, images, processes, streaming, swaps
+from benchmarks.serving import actor, environment, h2load, images, processes, streaming, swaps
 from benchmarks.serving.contestants import (
     CHECKOUT,
     CONTESTANTS,
     Contestant,
     Workplace,
-    available,
     expected_by,
     ours,
     own_session,
@@ -48,7 +44,7 @@ CELLS = (Cell(1, 1), Cell(1, 8), Cell(1, 32), Cell(64, 32), Cell(1024, 8), Cell(
 class Plan:
     """What to measure: `runs` rounds, where each cell takes `seconds`."""
 
-    contestants: tuple[str, ...] = field(default_factory=available)
+    contestants: tuple[str, ...] = tuple(CONTESTANTS)
     cells: tuple[Cell, ...] = CELLS
     runs: int = 8
     seconds: float = 0.5
@@ -56,6 +52,7 @@ class Plan:
     images: bool = True
     actors: bool = True
     swap_rounds: int = 0
+    left_out: str = ""  # contestants that this machine cannot run, and why
 
     @property
     def batches(self) -> list[int]:
@@ -74,13 +71,16 @@ class Server:
     @property
     def is_plain(self) -> bool:
         """Whether it takes calls without TLS, and promotions."""
-        return self.running.authority is None and not self.running.roots
+        return self.running.authority is None
 
 
 def run(plan: Plan, folder: Path) -> Results:
     """Starts everything, measures round by round, stops everything."""
     h2load.install()
-    results = Results(environment=_environment(plan))
+    results = Results(environment=environment.described(CHECKOUT))
+    results.environment["plan"] = f"{plan.runs} rounds, {plan.seconds:g} s a cell"
+    if plan.left_out:
+        results.environment["left out"] = plan.left_out
     results.kinds = {name: CONTESTANTS[name].kind for name in plan.contestants}
     models = publish(folder / "repository")
     model = models.read_model(POLICY, 1)
@@ -88,7 +88,10 @@ def run(plan: Plan, folder: Path) -> Results:
         folder, folder / "repository", models.root / models.read(POLICY, 1).path / MODEL, expected_by(model)
     )
     session = own_session(model)
-    with _standing(plan, place) as servers, _images(plan, place, results) as measure_images:
+    with (
+        _standing(plan, place) as servers,
+        _images(plan, place, results) as measure_images,
+    ):
         for number in range(plan.runs):
             _onnxruntime(session, plan, results)
             for cell in plan.cells:
@@ -233,26 +236,3 @@ def _onnxruntime(session: Any, plan: Plan, results: Results) -> None:
             session.run(None, rows)
             times.append(time.perf_counter() - started)
         results.onnxruntime_ms.setdefault(batch, []).append(statistics.median(times) * 1e3)
-
-
-def _environment(plan: Plan) -> dict[str, object]:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    packages = ("grpcio", "onnxruntime", "numpy", "protobuf")
-    return {
-        "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} cores, {_cpu_model()}, Linux {platform.release()}",
-        "python": platform.python_version(),
-        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
-        "plan": f"{plan.runs} rounds, {plan.seconds:g} s a cell",
-        "load average at the start": os.getloadavg(),
-    }
-
-
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,10 @@ from types import FrameType
 from typing import IO
 
 from benchmarks.serving import launch
+from benchmarks.serving.protocols import InvalidAnswer
 
 TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 
 
@@ -34,6 +37,7 @@ class Running:
     authority: Path | None = None  # certificate of its authority, if it uses TLS
     token: str = ""  # token that callers need
     roots: list[int] = field(default_factory=list)  # processes that others started for it
+    ends: list[Callable[[], object]] = field(default_factory=list)  # called first by `stop`
     _peaks: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -74,8 +78,14 @@ class Running:
         """Whether a process has ended by itself."""
         return any(process.poll() is not None for process in self.processes)
 
+    def log_tail(self) -> str:
+        """The end of what the processes have printed."""
+        return Path(self.log.name).read_text()[-2000:]
+
     def stop(self) -> None:
         """Sends SIGTERM, waits, then sends SIGKILL to what is left of each session."""
+        for end in self.ends:
+            end()
         for process in self.processes:
             process.terminate()
         for process in self.processes:
@@ -105,6 +115,21 @@ def start(commands: list[list[str]], *, log: Path, env: dict[str, str] | None = 
         ],
         stream,
     )
+
+
+def read_address(file: Path, running: Running) -> str:
+    """The address that a server writes into a file when it is ready.
+
+    Raises:
+        InvalidAnswer: the server ended, or was not ready in time. It is stopped.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not file.exists() or not file.read_text().strip():
+        if running.exited() or time.monotonic() > deadline:
+            running.stop()
+            raise InvalidAnswer(f"the server did not start: {running.log_tail()}")
+        time.sleep(0.05)  # another process writes the file
+    return file.read_text().strip()
 
 
 def stop_in_order() -> None:

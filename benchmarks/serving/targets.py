@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from benchmarks.serving import actor, images
 from benchmarks.serving.results import SWAPS, Cell, Measurement, Results, label, median, p99, rate
 
-FRONT, GRPCIO, IMAGE = "policyd front", "policyd grpcio", "policyd image"
+FRONT, GRPCIO = "policyd front", "policyd grpcio"
+IMAGE, IMAGE_ON_HOST = "policyd image", "policyd image, host network"
 TLS, ROLES = "policyd front TLS", "policyd front TLS, roles"
 FRONT_X2, C_X2 = "policyd front x2", "C + ONNX Runtime x2"
 C, C_ECHO = "C + ONNX Runtime", "C echo"
@@ -52,7 +53,7 @@ def targets(results: Results) -> list[Target]:
 
 def _against_triton(results: Results) -> Iterator[Target]:
     peer = "Triton dynamic batching"
-    for ours in filter(results.kinds.__contains__, (FRONT, IMAGE)):
+    for ours in filter(results.kinds.__contains__, (FRONT, IMAGE, IMAGE_ON_HOST)):
         short = ours.removeprefix("policyd ")
         for cell, bound in ((Cell(1, 8), 4.0), (Cell(1, 32), 4.0), (Cell(64, 32), 3.0)):
             value = results.ratio(ours, peer, cell, rate)

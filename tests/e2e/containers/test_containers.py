@@ -56,7 +56,7 @@ def policyctl(compose: Compose) -> Policyctl:
 
 
 def test_images_are_small_and_containers_have_no_privileges(compose: Compose) -> None:
-    """The server has no torch.
+    """The server has no torch, and it has the compiled front.
 
     Both containers run as 10001, with a read-only root and without capabilities.
     """
@@ -74,6 +74,8 @@ def test_images_are_small_and_containers_have_no_privileges(compose: Compose) ->
         assert "Read-only file system" in said
     probe = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('policyd_trainer'))"
     assert compose("exec", "-T", "server", "python", "-c", probe).split() == [b"None", b"None"]
+    probe = "from policyd_server import front; print(front.AVAILABLE)"  # then it is the default
+    assert compose("exec", "-T", "server", "python", "-c", probe).split() == [b"True"]
 
 
 def test_the_stack_becomes_healthy_and_learns(compose: Compose, policyctl: Policyctl) -> None:
