@@ -14,7 +14,7 @@ from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, left_out
 from benchmarks.serving.measure import CELLS, Plan, run
 from benchmarks.serving.results import Cell, label
 
-STREAMS, IMAGES, ACTORS = "streams", "images", "actors"
+STREAMS, IMAGES, ACTORS, TRAINING = "streams", "images", "actors", "training"
 _CELL = re.compile(r"b(\d+) c=(\d+)(?: m=(\d+))?")
 
 
@@ -52,8 +52,9 @@ class CellType(click.ParamType[Cell]):
 @click.option(
     "--without",
     multiple=True,
-    type=click.Choice([STREAMS, IMAGES, ACTORS]),
-    help="Leaves out bidirectional streams, a policy for images, an actor's loop. Repeatable.",
+    type=click.Choice([STREAMS, IMAGES, ACTORS, TRAINING]),
+    help="Leaves out bidirectional streams, a policy for images, an actor's loop, latency beside a "
+    "training job. Repeatable.",
 )
 @click.option("--swaps", type=click.IntRange(0), default=0, help="Rounds of 20 swaps under load.")
 @click.option(
@@ -81,6 +82,7 @@ def main(
         streams=() if STREAMS in without else (1, 32),
         images=IMAGES not in without,
         actors=ACTORS not in without,
+        training=TRAINING not in without,
         swap_rounds=swaps,
         left_out="; ".join(f"{name} ({why})" for name, why in absent.items()),
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from benchmarks.serving import actor, environment, h2load, images, processes, streaming, swaps
+from benchmarks.serving import actor, environment, h2load, images, processes, streaming, swaps, training
 from benchmarks.serving.contestants import (
     CHECKOUT,
     CONTESTANTS,
@@ -51,6 +51,7 @@ class Plan:
     streams: tuple[int, ...] = (1, 32)  # requests in flight
     images: bool = True
     actors: bool = True
+    training: bool = True
     swap_rounds: int = 0
     left_out: str = ""  # contestants that this machine cannot run, and why
 
@@ -91,6 +92,7 @@ def run(plan: Plan, folder: Path) -> Results:
     with (
         _standing(plan, place) as servers,
         _images(plan, place, results) as measure_images,
+        _training(plan, place, results) as measure_training,
     ):
         for number in range(plan.runs):
             _onnxruntime(session, plan, results)
@@ -101,6 +103,7 @@ def run(plan: Plan, folder: Path) -> Results:
             _streams(servers, number, plan, results)
             _actors(servers, number, plan, results)
             measure_images(number)
+            measure_training(servers, number)
             print(f"round {number + 1} of {plan.runs} done", flush=True)
         for number in range(plan.swap_rounds):
             _swaps(servers, number, results)
@@ -147,6 +150,29 @@ def _images(plan: Plan, place: Workplace, results: Results) -> Iterator[Callable
         yield measure
     finally:
         running.stop()
+
+
+@contextmanager
+def _training(
+    plan: Plan, place: Workplace, results: Results
+) -> Iterator[Callable[[list[Server], int], None]]:
+    """Yields the measurement of one round beside a training job."""
+    if not plan.training:
+        yield lambda _servers, _number: None
+        return
+    trainer = training.start_trainer(place.folder / "trainer")
+
+    def measure(servers: list[Server], number: int) -> None:
+        for server in servers:
+            if server.contestant.name == FRONT:
+                with _noting(results, FRONT, number, training.PART):
+                    size = server.answer_bytes[1]
+                    results.training += training.measure(server.running, trainer, size, number, plan.seconds)
+
+    try:
+        yield measure
+    finally:
+        trainer.stop()
 
 
 @contextmanager

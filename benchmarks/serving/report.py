@@ -24,6 +24,8 @@ def markdown(results: Results) -> str:
         parts.append(_actors(results))
     if results.images:
         parts.append(_images(results))
+    if results.training:
+        parts.append(_training(results))
     if results.swaps:
         parts.append(_swaps(results))
     parts.append(_memory(results))
@@ -119,6 +121,20 @@ def _images(results: Results) -> str:
         served, alone = [m.p50_ms for m in rounds], [m.in_process_ms for m in rounds]
         rows.append([f"{name}, b{batch}", _times(served), _times(alone)])
     return _table(["84x84x4 uint8 image policy", "p50 ms served, median (min to max)", "in process"], rows)
+
+
+def _training(results: Results) -> str:
+    rows = []
+    for connections in sorted({m.connections for m in results.training}):
+        rounds = [m for m in results.training if m.connections == connections]
+        values = [
+            [getattr(m, name) for m in rounds]
+            for name in ("p50_ms", "p50_beside_ms", "p99_ms", "p99_beside_ms")
+        ]
+        ratio = median(m.p99_beside_ms / m.p99_ms for m in rounds)
+        rows.append([f"b1 c={connections}", *map(_times, values), f"{ratio:.2f}"])
+    header = ["policyd front beside a training job", "p50 ms without", "beside", "p99 ms without", "beside"]
+    return _table([*header, "ratio of p99"], rows)
 
 
 def _swaps(results: Results) -> str:

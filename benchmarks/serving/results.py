@@ -65,6 +65,18 @@ class ActorMeasurement:
 
 
 @dataclass(frozen=True)
+class TrainingMeasurement:
+    """Latency under load, without and beside a training job of the same machine."""
+
+    connections: int
+    round: int
+    p50_ms: float
+    p99_ms: float
+    p50_beside_ms: float
+    p99_beside_ms: float
+
+
+@dataclass(frozen=True)
 class SwapMeasurement:
     """Latency under load, without and with swaps of the version."""
 
@@ -96,6 +108,7 @@ class Results:
     streams: list[StreamMeasurement] = field(default_factory=list)
     images: list[ImageMeasurement] = field(default_factory=list)
     actors: list[ActorMeasurement] = field(default_factory=list)
+    training: list[TrainingMeasurement] = field(default_factory=list)
     swaps: list[SwapMeasurement] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     memory: dict[str, list[int]] = field(default_factory=dict)  # peak bytes of each process

@@ -7,7 +7,15 @@ import pytest
 from benchmarks.serving.h2load import parse
 from benchmarks.serving.protocols import InvalidAnswer
 from benchmarks.serving.report import markdown
-from benchmarks.serving.results import Cell, Failure, Measurement, Results, SwapMeasurement, rate
+from benchmarks.serving.results import (
+    Cell,
+    Failure,
+    Measurement,
+    Results,
+    SwapMeasurement,
+    TrainingMeasurement,
+    rate,
+)
 from benchmarks.serving.targets import targets
 
 H2LOAD = """
@@ -83,3 +91,15 @@ def test_the_tables_say_what_failed() -> None:
     assert "| Triton dynamic batching | 100 (100 to 100), 1 failed |" in text
     assert "| Triton dynamic batching | b1 c=32 | 2 | nothing came within 0.5 s |" in text
     assert "| 4.00 without 1 that failed | at least 4 | not measured |" in text
+
+
+def test_latency_beside_a_training_job_is_compared_within_each_round() -> None:
+    """The ratio is that of the p99s of one round."""
+    results = Results()
+    results.training = [
+        TrainingMeasurement(8, number, 1, base, 1, 2 * base) for number, base in enumerate((1, 9))
+    ]
+    assert "| b1 c=8 | 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 5.000 (1.000 to 9.000) |" in (
+        text := markdown(results)
+    )
+    assert "| 10.000 (2.000 to 18.000) | 2.00 |" in text
