@@ -42,7 +42,7 @@ def test_the_spaces_choose_the_preset(actions: str, observations: str, preset: s
     settings = {"env_kwargs": arguments, "gamma": "0.5"}
     config = fitted(resolve_config("p", "Kinds-v0", "a2c", 3, settings), settings)
     assert (config.preset, config.gamma, config.seed) == (preset, 0.5, 3)
-    assert config.use_sde == (preset == "continuous")
+    assert (config.clip_range is not None) == (preset == "continuous")
 
 
 def test_what_a_preset_adds_was_not_asked_for() -> None:

@@ -30,6 +30,7 @@ LONGER = {"total_timesteps": "20000"}
 CURIOUS = {**LONGER, "ent_coef": "0.1"}
 
 NARROW = {"log_std_init": "-1"}
+EXPLORED = {"use_sde": "true"}
 CASES: dict[str, tuple[str, str, dict[str, str]]] = {
     **{
         f"discrete-{shown}": ("discrete", shown, {})
@@ -41,8 +42,9 @@ CASES: dict[str, tuple[str, str, dict[str, str]]] = {
     "branches-mixed": ("branches", "mixed", {**CURIOUS, **NORMALIZED}),
     "clipped": ("box", "vector", {"use_sde": "false", **NARROW}),
     "squashed": ("box", "vector", {"use_sde": "false", "squash": "tanh", **NARROW}),
-    "explored": ("box", "vector", {}),
-    "explored-squashed": ("box", "vector", {"squash": "tanh", "log_std_init": "-2.5", **NORMALIZED}),
+    "box": ("box", "vector", {}),
+    "explored": ("box", "vector", {**EXPLORED, "log_std_init": "-2"}),
+    "explored-squashed": ("box", "vector", {**EXPLORED, "squash": "tanh", "log_std_init": "-2.5"}),
     "whole": ("whole", "dict", {"use_sde": "false", **NARROW}),
     "masked-discrete": ("discrete", "choice", {"masked": "true"}),
     "masked-branches": ("branches", "choice", {"masked": "true"}),

@@ -62,14 +62,19 @@ def test_an_interrupted_study_goes_on(tmp_path: Path) -> None:
     assert [trial.state.name for trial in trials if trial.state.name == "FAIL"] == ["FAIL"]
 
 
-@pytest.mark.parametrize(("algorithm", "env_id"), [("a2c", "BipedalWalker-v3"), ("reinforce", "Pendulum-v1")])
-def test_trials_take_the_preset_that_a_run_takes(tmp_path: Path, algorithm: str, env_id: str) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "env_id", "name", "value"),
+    [("a2c", "BipedalWalker-v3", "clip_range", "0.2"), ("reinforce", "Pendulum-v1", "use_sde", "true")],
+)
+def test_trials_take_the_preset_that_a_run_takes(
+    tmp_path: Path, algorithm: str, env_id: str, name: str, value: str
+) -> None:
     """Continuous actions without a row use the preset for these. The study says what was tried."""
     path = tmp_path / "tuning.db"
     run(path, "--env", env_id, "--algorithm", algorithm, "--trials", "1")
     (trial,) = open_study(path, Task(env_id, algorithm, {})).trials
     settings = trial.user_attrs["settings"]
-    assert (settings["preset"], settings["use_sde"]) == ('"continuous"', "true")
+    assert (settings["preset"], settings[name]) == ('"continuous"', value)
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "reinforce"])
