@@ -5,6 +5,7 @@ Light on purpose: the service validates requests with it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from policyd.errors import InvalidArgument, PolicydError
 from policyd.experience import CLIENTS
 from policyd.gym_spaces import LARGEST_CHOICE
 from policyd_trainer.config import TrainingConfig, resolve_config
+from policyd_trainer.presets.spaces import STATE_DEPENDENT_A2C
 from policyd_trainer.spaces.actions import ActionCodec, codec_for
 from policyd_trainer.spaces.boxes import BoxCodec, GaussianOptions
 from policyd_trainer.spaces.observations import ObservationEncoder, encoder_of
@@ -30,6 +32,8 @@ EPOCHS = "4"
 #: and that noise would be 0 too: nothing new would be tried. See
 #: docs/notes/learning-from-clients.md.
 BOX_ACTIONS: Mapping[str, str] = {"use_sde": "false", "log_std_init": "-0.5", "minibatch_size": "512"}
+#: The rates of A2C here. Those of the preset `continuous` are for ten passes over each batch.
+BOX_RATES: Mapping[str, str] = {name: json.dumps(value) for name, value in STATE_DEPENDENT_A2C.items()}
 #: Most numbers of one observation and of one action.
 LARGEST = {"observation": 2**22, "action": 2**12}
 
@@ -74,11 +78,13 @@ def first_config(
         kind, merged = "continuous", {**_box_actions(settings), **merged}
     if asked.encoder.layout.has_images:
         kind = "images"
+    elif kind == "continuous" and name == "a2c":
+        merged = {**BOX_RATES, **merged}
     return resolve_config(policy, environment, name, seed, {"preset": kind, **merged})
 
 
 def _box_actions(settings: Mapping[str, str]) -> Mapping[str, str]:
-    """Defaults for Box actions. With gSDE the preset's own log_std_init stays."""
+    """Defaults for Box actions. With gSDE its own log_std_init stays."""
     if settings.get("use_sde", "false") == "false":
         return BOX_ACTIONS
     return {name: text for name, text in BOX_ACTIONS.items() if name != "log_std_init"}
