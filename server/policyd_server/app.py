@@ -14,8 +14,9 @@ from policyd.runtime.decoding import Decoding
 from policyd.runtime.origin import Origin
 from policyd.runtime.traces import tracing_to
 from policyd_server.acting.actor import Actor
-from policyd_server.acting.batcher import Batcher, CallObserver, LoopBatcher, Record
+from policyd_server.acting.batcher import Batcher, CallObserver
 from policyd_server.acting.direct import DirectAct, DirectMethod
+from policyd_server.acting.loop_batcher import LoopBatcher
 from policyd_server.acting.stream import DirectStreamAct
 from policyd_server.experience.keeper import VARIABLE as RECORDER_SOCKET
 from policyd_server.experience.link import RecorderLink
@@ -170,10 +171,11 @@ class App:
         listing = PolicyListing(self.follower, resolver)
         promotion = Promotion(self.follower, resolver, listing, self._refresh_all)
         observer = self.metrics.calls if self.metrics is not None else None
-        batcher = LoopBatcher(asyncio.get_running_loop(), self._batcher(observer))
+        loop = asyncio.get_running_loop()
+        batcher = LoopBatcher(loop, self._batcher(observer), in_place=not settings.fronted)
         actor = Actor(resolver, batcher, settings.max_batch_rows, self._decisions)
         transfers = Transfers(self.follower, resolver, settings.max_import_bytes)
-        policy = PolicyService(actor, listing, promotion, transfers, settings.pin_seconds)
+        policy = PolicyService(actor, batcher, listing, promotion, transfers, settings.pin_seconds)
         forwarder = TrainingForwarder(self._channel, self._to_trainer)
         registry = Registry(self.follower, resolver, listing, self._refresh_all)
         inference = InferenceService(actor, listing, registry, self.health, self._figures_of_others)
@@ -193,19 +195,17 @@ class App:
             return self._grpcio(handlers, wraps)
         from policyd_server.transports.front import FrontTransport  # noqa: PLC0415 -- where it is compiled
 
-        loop = asyncio.get_running_loop()
         stream = DirectStreamAct(actor, settings.pin_seconds, loop)
         direct: list[DirectMethod] = [DirectAct(actor), stream, *inference.direct, DirectCheck(self.health)]
-        record = self._decisions.record
-        own = self._batcher(observer, record), self._batcher(observer, record)
+        own = self._batcher(observer), self._batcher(observer)
         traced = self._tracing.ended if self._tracing is not None else None
         transport = FrontTransport(handlers, wraps, direct, own, settings, traced)
         if self.metrics is not None:
             self.metrics.rpc.follow(transport.tallies)
         return transport
 
-    def _batcher(self, observer: CallObserver | None, record: Record | None = None) -> Batcher:
-        return Batcher(self._settings.max_queue_rows, observer, record, self._shadows)
+    def _batcher(self, observer: CallObserver | None) -> Batcher:
+        return Batcher(self._settings.max_queue_rows, observer, self._decisions.record, self._shadows)
 
     def _wraps(self, *, relayed: bool) -> list[Wrap]:
         """Returns the wrappers around every method.

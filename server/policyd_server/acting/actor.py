@@ -10,9 +10,9 @@ from functools import partial
 from policy_api.v1.policy_pb2 import ActRequest
 from policyd.errors import InvalidArgument, PolicydError, UnusableOutput
 from policyd.runtime.guard import current_caller
-from policyd_server.acting.batcher import LoopBatcher
 from policyd_server.acting.decode import parse, ticket_for
 from policyd_server.acting.encode import answer_for, wants_raw
+from policyd_server.acting.loop_batcher import LoopBatcher
 from policyd_server.acting.plain import PlainReader, key_of, names_of
 from policyd_server.acting.ticket import Decision, Ticket
 from policyd_server.experience import decisions
@@ -50,7 +50,9 @@ class Actor:
         Returns the serialised ActResponse.
         """
         request = parse(payload, ActRequest)
-        return await self.act_with(await self.model_for(request), request)
+        model = await self.model_for(request)
+        self.reader.remember(payload, request)
+        return await self.act_with(model, request)
 
     async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
         """Returns the serialised ActResponse of `model`, whatever version the request names."""

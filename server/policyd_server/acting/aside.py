@@ -7,26 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
 
-from policyd_server.acting.batcher import Asked, Batcher
+from policyd_server.acting.batcher import Batcher, PlainCall
 from policyd_server.acting.ticket import Ticket
-from policyd_server.models.version import LoadedVersion
-
-
-class PlainCall(NamedTuple):
-    """A plain request for a slow version."""
-
-    asked: Asked
-    caller: bytes  # the name of the caller
-    wanted: Callable[[], bool]  # whether somebody still waits for the response
-    done: Callable[[bytes | None], None]  # gets the ActResponse; None: the request has to queue
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return self.asked[0].rows
 
 
 class SlowCalls:
@@ -82,7 +65,7 @@ class SlowCalls:
                 calls = self._take_plain() if plain_next else []
                 slices = [] if plain_next else queue.take()
             if plain_next:
-                self._answer(calls)
+                self._batcher.answer_plain(calls, aside=True)
             else:
                 self._batcher.answer(slices)
             plain_next = not plain_next
@@ -106,17 +89,3 @@ class SlowCalls:
                 taken.append(call)
         self._plain = left
         return taken
-
-    def _answer(self, calls: list[PlainCall]) -> None:
-        if not calls:
-            return
-        model: LoadedVersion = calls[0].asked[0].model
-        asked = [call.asked for call in calls]
-        try:
-            answers = self._batcher.together(
-                model, asked, aside=True, caller_of=lambda place: calls[place].caller
-            )
-        except Exception:  # noqa: BLE001 -- one request can fail all, so each queues and is answered alone
-            answers = [None] * len(calls)
-        for call, answer in zip(calls, answers, strict=True):
-            call.done(answer)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from asyncio import AbstractEventLoop
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from policyd_server.acting import call
 from policyd_server.acting.plain import Plain
@@ -21,6 +20,20 @@ Asked = tuple[Plain, bytes]  # a plain request: what was recognised, and its byt
 # A function that gets the records of decisions, their number and their policy.
 Record = Callable[[bytes, int, str], None]
 CallerOf = Callable[[int], bytes]  # from a request's index to the name of its caller
+
+
+class PlainCall(NamedTuple):
+    """A plain request that waits."""
+
+    asked: Asked
+    caller: bytes  # the name of the caller
+    wanted: Callable[[], bool]  # whether somebody still waits for the response
+    done: Callable[[bytes | None], None]  # gets the ActResponse; None: the request has to queue as a ticket
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.asked[0].rows
 
 
 class CallObserver(Protocol):
@@ -52,7 +65,7 @@ class Shadowing(Protocol):
 
 
 class Batcher:
-    """A queue, and the inference calls for its requests. All is done in one thread."""
+    """The requests that wait, and the inference calls for them. All is done in one thread."""
 
     def __init__(
         self,
@@ -63,9 +76,14 @@ class Batcher:
     ) -> None:
         """`record`: gets the records of plain requests with names; None: such requests queue."""
         self.queue = FairQueue(max_rows)
+        self._large: deque[PlainCall] = deque()
         self.observer = observer
         self.record = record
         self._shadows = shadows
+
+    def __bool__(self) -> bool:
+        """Whether requests wait."""
+        return bool(self._large or self.queue)
 
     def is_shadowed(self, model: LoadedVersion) -> bool:
         """Whether the version's results are compared with those of another one."""
@@ -75,6 +93,11 @@ class Batcher:
         """Queues a request. Exhausted: the queue is full."""
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
+
+    def push_plain(self, large: PlainCall) -> None:
+        """Queues a large plain request. Exhausted: the queue is full."""
+        self.queue.hold(large.rows)
+        self._large.append(large)
 
     def together(
         self,
@@ -103,9 +126,39 @@ class Batcher:
             self._shadows.answered_plain(model, asked, answers)
         return answers
 
-    def step(self) -> None:
-        """Makes one inference call for the requests that wait now."""
-        self.answer(self.queue.take())
+    def step(self, *, alone: bool = False) -> None:
+        """Answers one large plain request, and makes one inference call for the queue.
+
+        `alone`: no other request has arrived.
+        """
+        self.answer_large(alone=alone)
+        if self.queue:
+            self.answer(self.queue.take())
+
+    def answer_large(self, *, alone: bool) -> None:
+        """Answers the large plain request that has waited longest, if there is one."""
+        while self._large:
+            large = self._large.popleft()
+            self.queue.release(large.rows)
+            if large.wanted():
+                self.answer_plain([large], alone=alone and not self)
+                return
+
+    def answer_plain(self, calls: Sequence[PlainCall], *, alone: bool = False, aside: bool = False) -> None:
+        """Answers plain requests for one version. It calls their `done` in the calling thread."""
+        if not calls:
+            return
+        asked = [each.asked for each in calls]
+        model = asked[0][0].model
+        answers: list[bytes | None]
+        try:
+            answers = self.together(
+                model, asked, alone=alone, aside=aside, caller_of=lambda place: calls[place].caller
+            )
+        except Exception:  # noqa: BLE001 -- one request can fail all, so each queues and is answered alone
+            answers = [None] * len(calls)
+        for each, answer in zip(calls, answers, strict=True):
+            each.done(answer)
 
     def answer(self, slices: Sequence[Slice]) -> None:
         """Makes one inference call for rows of one version.
@@ -135,55 +188,3 @@ def _tell(observer: CallObserver, asked: list[Asked], answers: list[bytes | None
     observer.answered_at_once(
         plain.model, len(answered), sum([plain.rows for plain, _ in answered]), sample, seconds
     )
-
-
-class LoopBatcher:
-    """A batcher on an event loop.
-
-    Each inference call answers what handlers have queued before it. Between two calls the loop
-    receives requests, so nobody waits longer than one call to get into the queue. Calls of a slow
-    version run in another thread, one at a time, and the loop goes on receiving.
-    """
-
-    def __init__(self, loop: AbstractEventLoop, batcher: Batcher) -> None:
-        self._loop = loop
-        self._batcher = batcher
-        self._scheduled = False
-        self._aside: asyncio.Task[None] | None = None
-
-    def submit(self, ticket: Ticket) -> None:
-        """Queues a request. `ticket.done` is called when it has ended.
-
-        Raises Exhausted if the queue is full.
-        """
-        self._batcher.push(ticket)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._step)
-
-    def _step(self) -> None:
-        slices = self._batcher.queue.take()
-        if slices and slices[0].ticket.model.slow:
-            self._aside = self._loop.create_task(self._answer_aside(slices))
-            return
-        self._batcher.answer(slices)
-        self._go_on()
-
-    async def _answer_aside(self, slices: list[Slice]) -> None:
-        """Computes in another thread, then calls the tickets' `done` on the event loop."""
-        tickets = [(piece.ticket, piece.ticket.done) for piece in slices]
-        ended: list[Ticket] = []
-        for ticket, _ in tickets:
-            ticket.done = ended.append
-        await asyncio.to_thread(self._batcher.answer, slices)
-        for ticket, done in tickets:
-            ticket.done = done
-        for ticket in ended:
-            ticket.end()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._batcher.queue:
-            self._loop.call_soon(self._step)
-        else:
-            self._scheduled = False

@@ -93,6 +93,7 @@ class ActStream:
         message = parse(payload, StreamActRequest)
         model = self._pinned_by(message) or await self._actor.model_for(message.request)
         request = self._take(message, model)
+        self._actor.reader.remember(_bytes_of(payload, message), request)
         return self.wrap(await self._actor.act_with(model, request))
 
     def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface

@@ -54,7 +54,7 @@ class LoadedVersion:
     slow: bool = False  # its inference calls run on a separate thread
     call_rows: int = MAX_CALL_ROWS  # largest inference call, in rows
     pixels: int = 0  # bytes of one observation if requests have it as uint8 and it is large; else 0
-    bound: BoundRows | None = None  # for plain requests; used only by the front's thread
+    bound: BoundRows | None = None  # for plain requests; used only by the front's thread, or by the loop
     aside: BoundRows | None = None  # for a slow version; used only by the thread for slow calls
 
     @property

@@ -16,6 +16,8 @@ from policyd.runtime import rpc
 from policyd.runtime.guard import current_caller
 from policyd.version import __version__
 from policyd_server.acting.actor import Actor
+from policyd_server.acting.direct import Conversation, DirectAct
+from policyd_server.acting.loop_batcher import LoopBatcher
 from policyd_server.acting.stream import ActStream
 from policyd_server.models.listing import PolicyListing, described
 from policyd_server.models.promotion import Promotion
@@ -31,12 +33,15 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     def __init__(
         self,
         actor: Actor,
+        batcher: LoopBatcher,
         listing: PolicyListing,
         promotion: Promotion,
         transfers: Transfers,
         pin_seconds: float,
     ) -> None:
         self._actor = actor
+        self._act = DirectAct(actor)
+        self._batcher = batcher
         self._pin_seconds = pin_seconds
         self._listing = listing
         self._promotion = promotion
@@ -45,7 +50,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     @rpc.unary
     async def Act(self, request: bytes, context: Context) -> bytes:  # type: ignore[override]  # bytes, because the hot path decodes by itself
         """Answers a batch of observations."""
-        return await self._actor.act(request)
+        return await self._answer(self._act, request)
 
     @rpc.stream
     async def StreamAct(  # type: ignore[override]  # as above
@@ -58,9 +63,15 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         stream = ActStream(self._actor, self._pin_seconds, asyncio.get_running_loop())
         try:
             async for request in request_iterator:
-                yield await stream.answer(request)
+                yield await self._answer(stream, request)
         finally:
             stream.close()
+
+    async def _answer(self, talk: Conversation, message: bytes) -> bytes:
+        """Returns the response. A plain request is recognised by its first bytes."""
+        asked = talk.read(message)
+        answer = None if asked is None else await self._batcher.plain(asked)
+        return await talk.answer(message) if answer is None else talk.wrap(answer)
 
     @rpc.unary
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:

@@ -24,8 +24,8 @@ from policyd_server.transports.arrivals import arrivals
 from policyd_server.transports.draining import shutting_down
 from policyd_server.transports.loading import LoadingCalls
 from policyd_server.transports.queued import QueuedCalls
+from policyd_server.transports.queued_plain import Came, QueuedPlain
 from policyd_server.transports.replies import Call, Replies
-from policyd_server.transports.slow_plain import Came, SlowPlain
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,13 +52,11 @@ class FrontLoop:
         self._unary = [None if method.streams else method.open() for method in methods]
         self._batcher = batcher
         self._queued = QueuedCalls(batcher, slow, replies, self._fail)
-        self._slow_plain = SlowPlain(front, slow, replies)
+        self._queued_plain = QueuedPlain(front, batcher, slow, replies)
         self._replies = replies
         self._needed = needed
         self._admission = Admission(front, methods, replies, limits)
         self._streams: dict[int, Call[Conversation]] = {}
-        # Large plain requests, by the call's number.
-        self._large: dict[int, tuple[Came, Asked]] = {}
         self._loading = LoadingCalls(asyncio.get_running_loop(), replies, self._fail)
         self._arrivals = arrivals(front, methods, self._streams, batcher, replies, self._admission)
         self._draining = self._closed = False
@@ -81,9 +79,10 @@ class FrontLoop:
         while not self._closed:
             events = self._arrivals.wait(0 if busy else 100 if self._draining else -1)
             self._take_all(events)
-            for call, payload in self._slow_plain.returned():
+            for call, payload in self._queued_plain.returned():
                 self._begin(call, payload)
-            busy = self._step(alone=len(events) == 1)
+            self._batcher.step(alone=len(events) == 1)
+            busy = bool(self._batcher)
             if self._draining:
                 self._note_end()
 
@@ -108,10 +107,8 @@ class FrontLoop:
                 continue
             model, rows = asked[0].model, asked[0].rows
             came, all_asked = gathered.get(model) or gathered.setdefault(model, ([], []))
-            if model.slow and not _is_quick(model, rows, all_asked):
+            if rows > SMALL_ROWS or (model.slow and not _is_quick(model, rows, all_asked)):
                 self._push_plain((call, payload), asked)
-            elif rows > SMALL_ROWS:
-                self._wait_for_turn((call, payload), asked)
             else:
                 came.append((call, payload))
                 all_asked.append(asked)
@@ -131,24 +128,7 @@ class FrontLoop:
             self._streams[number] = call
         return call
 
-    def _step(self, *, alone: bool) -> bool:
-        """Answers one large plain request, and makes one inference call for the queue.
-
-        Returns whether more requests wait. `alone`: the last request arrived alone.
-        """
-        queue = self._batcher.queue
-        if self._large:
-            came, asked = self._large.pop(next(iter(self._large)))
-            queue.release(asked[0].rows)
-            alone = alone and not (self._large or queue)
-            self._answer_plain(asked[0].model, [came], [asked], alone=alone)
-        if queue:
-            self._batcher.step()
-        return bool(self._large or queue)
-
-    def _answer_plain(
-        self, model: LoadedVersion, came: list[Came], asked: list[Asked], *, alone: bool = False
-    ) -> None:
+    def _answer_plain(self, model: LoadedVersion, came: list[Came], asked: list[Asked]) -> None:
         """Answers requests for one version. A request that is not plain after all is decoded."""
 
         def caller_of(place: int) -> bytes:
@@ -156,7 +136,7 @@ class FrontLoop:
             return self._admission.caller_name(call.number, call.method)
 
         try:
-            answers = self._batcher.together(model, asked, alone=alone, caller_of=caller_of)
+            answers = self._batcher.together(model, asked, caller_of=caller_of)
         except Exception:  # noqa: BLE001 -- one request can fail all, so each begins again and is answered alone
             answers = [None] * len(asked)
         for (call, payload), answer in zip(came, answers, strict=True):
@@ -164,18 +144,6 @@ class FrontLoop:
                 self._begin(call, payload)
             else:
                 self._replies.answer(call, call.talk.wrap(answer))
-
-    def _wait_for_turn(self, came: Came, asked: Asked) -> None:
-        """Queues a large request. Large ones are answered one by one.
-
-        Small ones that arrive meanwhile are answered first.
-        """
-        try:
-            self._batcher.queue.hold(asked[0].rows)
-        except PolicydError as error:
-            self._fail(came[0], error)
-        else:
-            self._large[came[0].number] = came, asked
 
     def _begin(self, call: Call[Conversation], payload: bytes) -> None:
         """Answers a message, queues it, passes it to the event loop, or fails it."""
@@ -195,10 +163,10 @@ class FrontLoop:
             self._fail(call, error)
 
     def _push_plain(self, came: Came, asked: Asked) -> None:
-        """Passes a plain request to the thread of slow calls."""
+        """Queues a large plain request, or one for a slow version."""
         call = came[0]
         try:
-            self._slow_plain.push(came, asked, self._admission.caller_name(call.number, call.method))
+            self._queued_plain.push(came, asked, self._admission.caller_name(call.number, call.method))
         except PolicydError as error:
             self._fail(call, error)
 
@@ -231,9 +199,7 @@ class FrontLoop:
     def _forget(self, number: int) -> None:
         """Forgets a call that nobody waits for any more."""
         self._queued.forget(number)
-        self._slow_plain.forget(number)
-        if (large := self._large.pop(number, None)) is not None:
-            self._batcher.queue.release(large[1][0].rows)
+        self._queued_plain.forget(number)
         self._loading.forget(number)
         self._close_stream(number, "CANCELLED")
 

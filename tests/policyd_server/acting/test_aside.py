@@ -9,8 +9,8 @@ import pytest
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse, FloatArray
 from policyd.errors import Exhausted
 from policyd.repository import ModelRepository
-from policyd_server.acting.aside import PlainCall, SlowCalls
-from policyd_server.acting.batcher import Batcher
+from policyd_server.acting.aside import SlowCalls
+from policyd_server.acting.batcher import Batcher, PlainCall
 from policyd_server.acting.plain import Plain
 from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion, load_version

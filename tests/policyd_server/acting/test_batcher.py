@@ -13,7 +13,8 @@ from policy_api.v1.policy_pb2 import ActRequest, ActResponse, BoolArray, FloatAr
 from policyd import sampling
 from policyd.errors import Exhausted
 from policyd_server.acting.actor import Actor
-from policyd_server.acting.batcher import Batcher, LoopBatcher
+from policyd_server.acting.batcher import Batcher
+from policyd_server.acting.loop_batcher import LoopBatcher
 from policyd_server.acting.queue import FairQueue
 from policyd_server.acting.ticket import Ticket
 from policyd_server.models.follower import Follower
@@ -71,7 +72,7 @@ def _check(request: ActRequest, model: LoadedVersion, answer: ActResponse) -> No
 def _actor(max_rows: int) -> Actor:
     """A batcher without a repository: the tests name the version themselves."""
     resolver = VersionResolver(Follower(None, LoadedVersions(0)))  # type: ignore[arg-type]  # is never called
-    batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows))
+    batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows), in_place=True)
     return Actor(resolver, batcher, max_rows=10_000)
 
 

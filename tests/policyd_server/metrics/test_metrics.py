@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from policy_api.v1.policy_pb2 import ActRequest, FloatArray
 from policyd.repository import ModelRepository
+from tests.policyd_server.compiled.needed import needs_compiler
 from tests.policyd_server.process import Publish, ServerProcess, StartServer
 
 ACT = {"grpc_service": "policy_api.v1.PolicyService", "grpc_method": "Act"}
@@ -77,6 +78,17 @@ def test_calls_are_counted(start_server: StartServer, publish: Publish, flags: t
     sampled = [value(server, "policyd_sampled_actions_total", action=str(a), **VERSION) for a in (0, 1)]
     assert sum(sampled) == value(server, "policyd_entropy_nats_count", **VERSION)
     assert str(SECRET) not in server.log
+
+
+@needs_compiler
+def test_plain_requests_do_not_queue(start_server: StartServer, publish: Publish) -> None:
+    """Only the first one does, because its header is not known yet."""
+    publish()
+    server = start_server("--metrics", "127.0.0.1:0")
+    for _ in range(10):
+        act(server, 1)
+    await_value(server, 10, "policyd_policy_requests_total", **VERSION)
+    assert value(server, "policyd_queue_seconds_count") == 1
 
 
 def test_versions_and_failures_are_told(
