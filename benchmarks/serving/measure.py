@@ -7,8 +7,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
@@ -19,17 +19,15 @@ from benchmarks.serving import actor, environment, h2load, images, processes, st
 from benchmarks.serving.contestants import (
     CHECKOUT,
     CONTESTANTS,
-    Contestant,
     Workplace,
     expected_by,
     ours,
     own_session,
-    ready,
 )
 from benchmarks.serving.policy import POLICY, observations, publish
-from benchmarks.serving.processes import Running
 from benchmarks.serving.protocols import InvalidAnswer
 from benchmarks.serving.results import SWAPS, Cell, Failure, Measurement, Results, StreamMeasurement, label
+from benchmarks.serving.servers import Server, standing
 from benchmarks.serving.targets import FRONT
 from policyd.errors import PolicydError
 from policyd.repository import ModelRepository
@@ -61,20 +59,6 @@ class Plan:
         return sorted({1, *(cell.batch for cell in self.cells)})
 
 
-@dataclass
-class Server:
-    """A contestant that is running, and the size of its responses."""
-
-    contestant: Contestant
-    running: Running
-    answer_bytes: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it takes calls without TLS, and promotions."""
-        return self.running.authority is None
-
-
 def run(plan: Plan, folder: Path) -> Results:
     """Starts everything, measures round by round, stops everything."""
     h2load.install()
@@ -90,7 +74,7 @@ def run(plan: Plan, folder: Path) -> Results:
     )
     session = own_session(model)
     with (
-        _standing(plan, place) as servers,
+        standing(plan.contestants, plan.batches, place) as servers,
         _images(plan, place, results) as measure_images,
         _training(plan, place, results) as measure_training,
     ):
@@ -99,6 +83,7 @@ def run(plan: Plan, folder: Path) -> Results:
             for cell in plan.cells:
                 for server in random.sample(servers, len(servers)):
                     with _noting(results, server.contestant.name, number, label(cell)):
+                        server.restart_if_ended()
                         results.cells.append(_cell(server, cell, number, plan.seconds))
             _streams(servers, number, plan, results)
             _actors(servers, number, plan, results)
@@ -110,20 +95,10 @@ def run(plan: Plan, folder: Path) -> Results:
         for server in servers:
             results.memory[server.contestant.name] = sorted(server.running.peak_memory().values())
     results.environment["load average at the end"] = os.getloadavg()
+    if ended := {s.contestant.name: s.restarts for s in servers if s.restarts}:
+        counts = (f"{name} ({count} times)" for name, count in ended.items())
+        results.environment["ended by itself and was started again"] = ", ".join(counts)
     return results
-
-
-@contextmanager
-def _standing(plan: Plan, place: Workplace) -> Iterator[list[Server]]:
-    with ExitStack() as stack:
-        servers = []
-        for index, name in enumerate(plan.contestants):
-            contestant = CONTESTANTS[name]
-            print(f"starting {name}", flush=True)
-            running = contestant.start(place.folder / str(index), place)
-            stack.callback(running.stop)
-            servers.append(Server(contestant, running, ready(contestant, running, place, plan.batches)))
-        yield servers
 
 
 @contextmanager
@@ -225,6 +200,7 @@ def _streams(servers: list[Server], number: int, plan: Plan, results: Results) -
             if not _has_stream(server):
                 continue
             with _noting(results, contestant.name, number, f"stream, {in_flight} in flight"):
+                server.restart_if_ended()
                 rate = streaming.answers_per_second(
                     server.running.address, contestant.protocol, in_flight=in_flight, seconds=plan.seconds
                 )
