@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from policyd import errors
-from policyd.repository import ModelRepository
+from policyd.repository import ModelRepository, last_answers
 from policyd.repository import cached as module
 from policyd.repository.cached import CachedStorage
 from tests.policyd.repository.conftest import cartpole_metadata
@@ -44,7 +44,7 @@ def test_a_store_that_is_away_is_answered_for(
 
     A process that just started can read it, too.
     """
-    monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(last_answers, "AWAY_SECONDS", 0.0)
     own = _server_side(origin, proxy, tmp_path)
     assert own.read_model("cartpole", 2) == b"two"
     aliases, seen = own.aliases("cartpole"), own.inspect("cartpole")
@@ -71,7 +71,7 @@ def test_what_was_read_while_the_store_was_away_is_read_again(
 
     If the stamp stayed the same once the store is back, it would never read again.
     """
-    monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(last_answers, "AWAY_SECONDS", 0.0)
     monkeypatch.setattr(module, "LISTING_SECONDS", -1.0)
     own = _server_side(origin, proxy, tmp_path)
     assert own.stamps()
