@@ -15,21 +15,21 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from policy_api.v1 import experience_pb2 as pb
-from policyd.errors import Exhausted
 from policyd.experience import facts
 from policyd.experience.book import Book, EpisodeKey, OpenEpisode, Place, Verdict, sealed_episode
+from policyd.experience.deletion import delete_episodes, erase_sealed
+from policyd.experience.disk_space import DiskSpace
 from policyd.experience.facts import EpisodeFacts
 from policyd.experience.journal import Journal, key_of
 from policyd.experience.recovery import recovered
 from policyd.experience.report import Report, description
-from policyd.experience.sealed import SealedLog, episodes_of
+from policyd.experience.sealed import SealedLog
 from policyd.repository.durable import locked, make_directory
 
-#: Seconds until a full disk is tried again. Clients are told to wait as long.
-FULL_SECONDS, RETRY_AFTER = 1.0, 5.0
 #: At most this many episodes are open, of all policies together. Each takes 1 kB of memory, and
 #: more with its steps.
 MOST_OPEN = 1_000_000
@@ -61,7 +61,7 @@ class Recorder:
         self.lost: Counter[str] = Counter()  # decisions that did not fit on a full disk, by policy
         # decisions dropped because too many episodes were open, by policy
         self.overflowed: Counter[str] = Counter()
-        self._full_until = 0.0  # time.monotonic(); 0: the disk has room
+        self._disk = DiskSpace(root, self._journal.has_room)
         self._unsealed = False  # whether complete episodes wait for room on the disk
         self.book = recovered(self._journal, self.log)
         self._seal_recovered()
@@ -73,7 +73,7 @@ class Recorder:
 
         `payload`: the serialised record. `now`: time.time(). Both may be left out.
         """
-        if self._is_full():
+        if self._disk.is_full():
             self.lost[record.policy] += 1
             return False
         self._queued[record.policy] += 1
@@ -96,8 +96,8 @@ class Recorder:
 
         Exhausted: the disk is full.
         """
-        if self._is_full():
-            raise self._full("there is no room")
+        if self._disk.is_full():
+            raise self._disk.error("there is no room")
         report, now = Report(), time.time()
         for index, outcome in enumerate(outcomes):
             key = EpisodeKey(policy, outcome.episode_id, outcome.agent_id)
@@ -121,10 +121,10 @@ class Recorder:
         try:
             self._journal.commit(durable=bool(self._changed))
         except OSError as error:
-            self._full_until = time.monotonic() + FULL_SECONDS
+            self._disk.note_full()
             self.lost.update(self._queued)
             self._start_over()
-            raise self._full(error.strerror or "it failed") from error
+            raise self._disk.error(error.strerror or "it failed") from error
         complete = [self.book.episodes[key] for key in self._changed if self._is_complete(key)]
         self._changed.clear()
         self._queued.clear()
@@ -145,7 +145,7 @@ class Recorder:
 
     def seal_complete(self) -> None:
         """Seals the complete episodes for which a full disk had no room."""
-        if self._unsealed and not self._is_full():
+        if self._unsealed and not self._disk.is_full():
             self._unsealed = False
             self.seal([episode for episode in self.book.episodes.values() if episode.complete])
 
@@ -158,7 +158,7 @@ class Recorder:
         try:
             self.log(policy).commit()
         except OSError:
-            self._full_until = time.monotonic() + FULL_SECONDS
+            self._disk.note_full()
             self._unsealed = True
             return False
         for episode in episodes:
@@ -167,45 +167,16 @@ class Recorder:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk was full when it was last tried."""
-        return self._is_full()
-
-    def _is_full(self) -> bool:
         """Whether the disk was full when it was last tried; tries again every FULL_SECONDS."""
-        if not self._full_until:
-            return False
-        if time.monotonic() < self._full_until:
-            return True
-        self._full_until = 0.0 if self._journal.has_room() else time.monotonic() + FULL_SECONDS
-        return bool(self._full_until)
-
-    def _full(self, problem: str) -> Exhausted:
-        message = f"the experience of {self.root} cannot be written: {problem}"
-        return Exhausted(message, reason="DISK_FULL", retry_after=RETRY_AFTER)
+        return self._disk.is_full()
 
     def delete(self, policy: str, matches: Callable[[EpisodeFacts], bool]) -> int:
         """Deletes the policy's episodes, open and sealed, for which `matches` is true.
 
         Returns how many. After that, no file holds their bytes.
         """
-        self._journal.commit(durable=True)
-        opened = [
-            episode.key
-            for episode in self.book.episodes.values()
-            if episode.key.policy == policy
-            and matches(EpisodeFacts(episode.key.episode_id, episode.subject, episode.changed))
-        ]
-        for key in opened:
-            self.book.forget(key)
-        self._journal.erase(
-            lambda record: (
-                record.policy == policy and (key_of(record) in opened or matches(facts.facts_of(record)))
-            )
-        )
-        sealed = self.log(policy).delete(
-            lambda e: matches(EpisodeFacts(e.episode_id, e.subject, facts.seconds(e.seal_time)))
-        )
-        return len(opened) + sealed
+        log = self.log(policy)
+        return delete_episodes(policy, matches, book=self.book, journal=self._journal, log=log)
 
     def expire(self, policy: str, max_age: float) -> int:
         """Deletes segments of sealed episodes that were last written to over `max_age` seconds ago.
@@ -213,16 +184,8 @@ class Recorder:
         Returns how many. It also deletes their episodes from the journal. Otherwise a recorder that
         starts would take them for open episodes and seal them again.
         """
-        return self.log(policy).expire(max_age, self._erase_sealed)
-
-    def _erase_sealed(self, segment: Path) -> None:
-        """Deletes the episodes of a sealed segment from the journal."""
-        if segment.stat().st_mtime < self._journal.begun:
-            return
-        keys = {EpisodeKey(each.policy, each.episode_id, each.agent_id) for each in episodes_of(segment)}
-        # open again: an episode with the same id began after the old id was forgotten
-        keys.difference_update(self.book.episodes)
-        self._journal.erase(lambda record: key_of(record) in keys)
+        erase = partial(erase_sealed, book=self.book, journal=self._journal)
+        return self.log(policy).expire(max_age, erase)
 
     def seal_silent(self, policy: str, silence: float) -> int:
         """Seals the policy's episodes in which nothing happened for `silence` seconds.

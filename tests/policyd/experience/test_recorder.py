@@ -1,54 +1,18 @@
-"""Decisions and outcomes become sealed episodes in any order, and whenever the recorder dies."""
+"""Decisions and outcomes become sealed episodes, in any order."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import random
-import resource
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from policy_api.v1 import experience_pb2 as pb
-from policyd.errors import Exhausted
-from policyd.experience import book
 from policyd.experience import recorder as recording
 from policyd.experience.book import EpisodeKey
 from policyd.experience.recorder import Recorder
 from policyd.experience.sealed import Position, read_sealed
-
-POLICY = "cartpole"
-
-
-def decision(step: int, episode: str = "e", version: int = 1, agent: str = "") -> pb.DecisionRecord:
-    """A decision of one step."""
-    recorded = pb.RecordedStep(step=step, version=version, observation=bytes([step] * 16), log_prob=-0.5)
-    recorded.decide_time.GetCurrentTime()
-    return pb.DecisionRecord(policy=POLICY, episode_id=episode, agent_id=agent, subject="s", step=recorded)
-
-
-def outcome(
-    step: int, end: pb.End.ValueType = pb.GOES_ON, *, reward: float = 1.0, part: str = "", agent: str = ""
-) -> pb.Outcome:
-    """The outcome of one step of episode `e`."""
-    final = b"f" * 16 if end == pb.TRUNCATED else b""
-    return pb.Outcome(
-        episode_id="e", agent_id=agent, step=step, reward=reward, end=end, part=part, final_observation=final
-    )
-
-
-def sealed(root: Path) -> list[pb.Episode]:
-    """The sealed episodes as a learner reads them, without the times."""
-    episodes = [each.episode for each in read_sealed(root / "episodes" / POLICY)]
-    for episode in episodes:
-        episode.ClearField("seal_time")
-        for step in episode.steps:
-            step.ClearField("decide_time")
-    return episodes
+from tests.policyd.experience.records import POLICY, decision, outcome, sealed
 
 
 def test_every_order_of_the_outcomes_gives_the_same_episode(tmp_path: Path) -> None:
@@ -192,84 +156,6 @@ def test_a_repeated_decision_replaces_the_first_until_it_has_an_outcome(tmp_path
     recorder.close()
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_nothing_acknowledged_is_lost_at_any_byte(tmp_path: Path, seed: int) -> None:
-    """The journal is cut at any byte after the last commit, as after a crash."""
-    random_numbers = random.Random(seed)
-    recorder = Recorder(tmp_path)
-    journal = tmp_path / "journal" / "00000001.log"
-    acknowledged: list[int] = []
-    for step in range(20):
-        recorder.decide(decision(step))
-        recorder.commit()
-        recorder.report(POLICY, "", [outcome(step)])
-        if random_numbers.random() < 0.3:
-            recorder.commit()
-            size = journal.stat().st_size
-            acknowledged.append(step)
-            recorder.report(POLICY, "", [outcome(step, part="more")])  # queued, but never acknowledged
-            data = journal.read_bytes()
-            recorder.close()
-            later = journal.read_bytes()[size:]
-            journal.write_bytes(data[:size] + later[: random_numbers.randrange(len(later) + 1)])
-            recorder = Recorder(tmp_path)
-    again = recorder.report(POLICY, "", [outcome(step) for step in acknowledged]).message()
-    assert again.repeated == len(acknowledged)
-    recorder.close()
-
-
-def test_an_episode_sealed_before_the_crash_is_not_sealed_again(tmp_path: Path) -> None:
-    """The journal still has the records, but the log of sealed episodes decides."""
-    recorder = Recorder(tmp_path)
-    recorder.decide(decision(0))
-    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
-    recorder.commit()
-    recorder.close()
-    recorder = Recorder(tmp_path)
-    assert len(sealed(tmp_path)) == 1
-    assert recorder.report(POLICY, "", [outcome(0)]).message().too_late == 1
-    recorder.close()
-
-
-def test_no_episode_is_sealed_again_however_many_the_journal_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A recorder that starts compares with the whole log, not only with the newest names."""
-    monkeypatch.setattr(book, "REMEMBERED", 3)
-    recorder = Recorder(tmp_path)
-    for name in "abcdefgh":
-        recorder.decide(decision(0, name))
-        ended = outcome(0, pb.TERMINATED)
-        ended.episode_id = name
-        recorder.report(POLICY, "", [ended])
-        recorder.commit()
-    recorder.close()
-    Recorder(tmp_path).close()
-    assert [episode.episode_id for episode in sealed(tmp_path)] == list("abcdefgh")
-
-
-def test_an_episode_that_retention_deleted_is_not_sealed_again(tmp_path: Path) -> None:
-    """An open episode keeps the journal's records longer. Retention deletes those, too."""
-    recorder = Recorder(tmp_path)
-    for name in "eo":
-        recorder.decide(decision(0, name))
-    recorder.report(POLICY, "", [outcome(0, pb.TERMINATED)])
-    recorder.commit()
-    os.utime(tmp_path / "episodes" / POLICY / "00000001.log", (time.time() - 100,) * 2)
-    recorder.log(POLICY)._begun = 0.0  # so that it counts as old
-    assert recorder.expire(POLICY, 60) == 1
-    recorder.close()
-    recorder = Recorder(tmp_path)
-    assert sealed(tmp_path) == []
-    assert [key.episode_id for key in recorder.book.episodes] == ["o"]
-    assert recorder.report(POLICY, "", [outcome(0)]).message().unknown_count == 1
-    last = pb.Outcome(episode_id="o", step=0, end=pb.TERMINATED)
-    assert recorder.report(POLICY, "", [last]).message().recorded == 1
-    recorder.commit()
-    assert [episode.episode_id for episode in sealed(tmp_path)] == ["o"]
-    recorder.close()
-
-
 def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
     """Positions stay valid while episodes are appended and deleted."""
     recorder = Recorder(tmp_path)
@@ -285,67 +171,4 @@ def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
     assert recorder.log(POLICY).delete(lambda episode: episode.episode_id in ("e1", "e4")) == 2
     assert list(read_sealed(tmp_path / "episodes" / POLICY, position)) == []
     assert [episode.episode_id for episode in sealed(tmp_path)] == ["e0", "e2", "e3"]
-    recorder.close()
-
-
-@contextmanager
-def full_disk(root: Path) -> Iterator[None]:
-    """Limits file sizes of this process to the journal's size."""
-    size = sum(path.stat().st_size for path in (root / "journal").glob("*.log"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_refuses_reports_and_loses_nothing_that_was_durable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Decisions are counted as lost meanwhile. When there is room, the episode goes on."""
-    monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
-    recorder = Recorder(tmp_path)
-    recorder.decide(decision(0))
-    recorder.commit()
-    with full_disk(tmp_path):
-        recorder.decide(decision(1))
-        with pytest.raises(Exhausted) as caught:
-            recorder.commit()
-        assert (caught.value.reason, caught.value.retry_after) == ("DISK_FULL", recording.RETRY_AFTER)
-        with pytest.raises(Exhausted):
-            recorder.report(POLICY, "", [outcome(0)])
-        assert not recorder.decide(decision(1))
-    assert recorder.lost[POLICY] == 2
-    assert recorder.decide(decision(1))
-    assert recorder.report(POLICY, "", [outcome(0), outcome(1, pb.TERMINATED)]).message().recorded == 2
-    recorder.commit()
-    assert [step.step for step in sealed(tmp_path)[0].steps] == [0, 1]
-    recorder.close()
-
-
-def test_an_episode_that_a_full_disk_kept_open_is_sealed_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The outcome is durable in the journal. The log gets the episode when there is room."""
-    monkeypatch.setattr(recording, "FULL_SECONDS", 0.0)
-    recorder = Recorder(tmp_path)
-    for step in range(20):
-        recorder.decide(decision(step))
-    recorder.commit()
-    recorder.log(POLICY)
-    recorder.report(POLICY, "", [outcome(step) for step in range(19)])
-    recorder.commit()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    recorder.report(POLICY, "", [outcome(19, pb.TERMINATED)])
-    recorder._journal.commit(durable=True)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
-    try:
-        recorder.commit()
-        assert sealed(tmp_path) == []
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    recorder.seal_complete()
-    recorder.seal_complete()
-    assert [len(episode.steps) for episode in sealed(tmp_path)] == [20]
     recorder.close()
