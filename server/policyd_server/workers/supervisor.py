@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import signal
-import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from policyd.errors import FailedPrecondition
-from policyd.runtime import listen_address
 from policyd.runtime.cpus import memory_limit, usable_cpus
 from policyd.runtime.measured import forget_process
 from policyd.runtime.memory import own_bytes
-from policyd_server.transports import sockets
 from policyd_server.workers import sizing
-from policyd_server.workers.lines import Line
-from policyd_server.workers.link import SETTLE
+from policyd_server.workers.questions import Questions
+from policyd_server.workers.reservation import Reservation
+from policyd_server.workers.shared_health import SharedHealth
 from policyd_server.workers.worker import Worker
 
 MAX_RESTART_DELAY = 30.0  # seconds
@@ -28,7 +24,6 @@ KILL_MARGIN = 5.0  # a worker is killed this long after the drain
 BEAT_SECONDS = 1.0  # between heartbeats
 QUIET_SECONDS = 5.0  # between heartbeats while all workers serve and answer
 MISSED_BEATS = 10  # in a row; the worker hangs, and is replaced
-ANSWER_SECONDS = 8.0  # for a worker to do what another one asks, such as following a promotion
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,27 +45,26 @@ class Supervisor:
 
         `beside`: bytes that other processes of the server take.
         """
-        addresses = listen_address.each(listen)
-        self._reserved = [_reserve(address) for address in addresses]
-        self.address = ",".join(map(sockets.told, addresses, self._reserved))
-        unix = [one for one in self._reserved if one.family == socket.AF_UNIX]
-        self._inherited = [one.fileno() for one in unix]
-        tcp = [one for one in listen_address.each(self.address) if listen_address.unix_path(one) is None]
-        theirs = [*tcp, *(f"{sockets.INHERITED}{number}" for number in self._inherited)]
-        self._arguments = [*arguments, "--listen", ",".join(theirs)]
+        self._reservation = Reservation(listen)
+        self._arguments = [*arguments, "--listen", self._reservation.listen]
         self._count = count
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._beside = beside
         self._workers: list[Worker | None] = []
         self._keepers: list[asyncio.Task[None]] = []
-        self._shown: dict[str, bool] = {}
-        self._ids = itertools.count(1)
+        self._health = SharedHealth(self._workers)
+        self._questions = Questions(self._workers)
         self._ready = asyncio.Event()  # set when all present workers serve
         self._asked = asyncio.Event()  # set when a worker asks the others something
         self._answered = asyncio.Event()  # set when all workers have answered their last heartbeat
         self._started = False
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def address(self) -> str:
+        """The addresses of the server, with their real ports."""
+        return self._reservation.address
 
     @property
     def workers(self) -> int:
@@ -89,7 +83,7 @@ class Supervisor:
             fitting = sizing.fitting(usable_cpus(), memory_limit(), taken, self._beside)
             _LOG.info("a worker takes %d MiB: %d fit", taken // sizing.MIB, fitting)
             await self._add(fitting - 1)
-        await self._settle()  # whoever asks after the announcement must get the right answer
+        await self._questions.settle()  # whoever asks after the announcement must get the right answer
         self._started = True
 
     async def stop(self) -> None:
@@ -99,17 +93,7 @@ class Supervisor:
         await asyncio.gather(*self._keepers, *self._tasks, return_exceptions=True)
         running = [worker for worker in self._workers if worker is not None]
         await asyncio.gather(*(worker.stop(self._drain_seconds + KILL_MARGIN) for worker in running))
-        for reserved in self._reserved:
-            reserved.close()
-        for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
-            await asyncio.to_thread(Path(path).unlink, missing_ok=True)
-
-    async def _settle(self) -> None:
-        """Returns when every worker shows the health that it was told."""
-        number = next(self._ids)
-        told = [w.tell(number, SETTLE, "") for w in self._workers if w is not None and w.ready]
-        if told:
-            await asyncio.wait(told, timeout=ANSWER_SECONDS)
+        await self._reservation.release()
 
     async def _add(self, count: int) -> None:
         """Starts `count` more workers and waits for them."""
@@ -134,7 +118,7 @@ class Supervisor:
         """
         delay = 1.0
         while True:
-            self._workers[place] = worker = await Worker.start(self._arguments, self._inherited)
+            self._workers[place] = worker = await Worker.start(self._arguments, self._reservation.inherited)
             await self._listen_to(worker)
             code = await worker.process.wait()
             worker.gone()
@@ -143,7 +127,7 @@ class Supervisor:
                 worker.failure = worker.failure or _ending(code)
                 return
             _LOG.error("worker %d %s; another starts in %g s", worker.process.pid, _ending(code), delay)
-            self._show_health()
+            self._health.show()
             await asyncio.sleep(delay)
             delay = 1.0 if worker.served else min(2 * delay, MAX_RESTART_DELAY)
 
@@ -153,20 +137,21 @@ class Supervisor:
             if "pong" in line:
                 responded, worker.unanswered = worker.responds, 0
                 if not responded:
-                    self._show_health()
+                    self._health.show()
                 if self._quiet:
                     self._answered.set()
             elif "service" in line:
                 worker.health[line["service"]] = line["serving"]
-                self._show_health(line["service"])
+                self._health.show(line["service"])
             elif "ready" in line:
                 worker.ready = worker.served = True
-                self._tell_health(worker)
+                self._health.tell(worker)
                 self._note_ready()
             elif "failed" in line:
                 worker.failure = line["failed"]
             elif "ask" in line:
-                self._run(self._ask_others(worker, line))
+                self._asked.set()
+                self._run(self._questions.ask_others(worker, line))
             else:
                 worker.finished(line["done"], line["result"])
         worker.ready = False
@@ -187,7 +172,7 @@ class Supervisor:
             for worker in self._workers:
                 if worker is not None:
                     self._look_at(worker)
-            self._show_health()
+            self._health.show()
             self._fit()
 
     @property
@@ -227,38 +212,7 @@ class Supervisor:
     def _note_ready(self) -> None:
         if all(worker is not None and worker.ready for worker in self._workers):
             self._ready.set()
-            self._show_health()
-
-    async def _ask_others(self, asking: Worker, line: Line) -> None:
-        """Answers with the results of the others that serve, and with those that gave none."""
-        self._asked.set()
-        number = next(self._ids)
-        others = [w for w in self._workers if w is not None and w is not asking and w.ready]
-        told = {w: w.tell(number, line["what"], line["of"]) for w in others if w.responds}
-        if told:
-            await asyncio.wait(told.values(), timeout=ANSWER_SECONDS)
-        results = [[w.process.pid, done.result()] for w, done in told.items() if done.done()]
-        answered = {pid for pid, _ in results}
-        silent = [w.process.pid for w in others if w.process.pid not in answered]
-        asking.lines.send({"answered": line["ask"], "results": results, "silent": silent})
-
-    def _show_health(self, *services: str) -> None:
-        """Tells every worker the health of the whole server.
-
-        A service is serving only if all workers say so.
-        """
-        for service in services or {name for w in self._workers if w is not None for name in w.health}:
-            serving = all(w is not None and w.serves(service) for w in self._workers)
-            if self._shown.get(service) is not serving:
-                self._shown[service] = serving
-                for worker in self._workers:
-                    if worker is not None:
-                        worker.lines.send({"service": service, "serving": serving})
-
-    def _tell_health(self, worker: Worker) -> None:
-        """Sends the status of every service to a new worker."""
-        for service, serving in self._shown.items():
-            worker.lines.send({"service": service, "serving": serving})
+            self._health.show()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -271,27 +225,3 @@ def _ending(code: int) -> str:
     if code == -signal.SIGKILL:
         return "was killed (SIGKILL: it hung, or the machine or container ran out of memory)"
     return f"ended with {f'code {code}' if code >= 0 else signal.Signals(-code).name}"
-
-
-def _reserve(listen: str) -> socket.socket:
-    """Returns a bound socket that never listens, and so reserves the port.
-
-    For a Unix address it listens, for all workers. Raises FailedPrecondition if the address is
-    taken.
-    """
-    if listen_address.unix_path(listen) is not None:
-        return sockets.bound(listen, shared=False)
-    host, port = listen_address.host_of(listen), int(listen.rpartition(":")[2])
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:  # without SO_REUSEPORT, it fails if another server listens
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            address = probe.getsockname()
-        reserved = socket.socket(family, kind)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind(address)
-    except OSError as error:
-        message = f"cannot listen on {listen}: {error.strerror}"
-        raise FailedPrecondition(message, reason="ADDRESS_TAKEN") from error
-    return reserved
