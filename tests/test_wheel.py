@@ -104,7 +104,7 @@ def test_the_wheel_holds_four_packages(wheel: Path) -> None:
         f"{package}/{Path(name).relative_to(folder)}"
         for package, folder in PACKAGES.items()
         for name in _tracked(folder)
-        if "/front/core/" not in name and "/wire/core/" not in name  # C sources; the wheel has their library
+        if "/core/" not in name  # C sources; the wheel has their library
     }
     assert {name for name in names if not name.startswith(info)} == wanted
     assert "policyd/py.typed" in names
