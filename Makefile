@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PYTEST_ARGS ?=
-COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] trainer/policyd_trainer/compiled/core/* server/policyd_server/front/core/* policyd/client/wire/*.pyx policyd/client/wire/core/*)
+COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] trainer/policyd_trainer/compiled/core/* server/policyd_server/front/core/* policyd/client/wire/*.p[yx][xd] policyd/client/wire/core/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-long check proto map bench soak live-crash live-soak fuzz browser stores ray e2e wheels bench-serving bench-training bench-gate bench-evidence bench-live bench-gpu clean world

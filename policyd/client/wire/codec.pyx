@@ -6,6 +6,8 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from policyd.client.wire.protobuf cimport bytes_of, number_of, span, varint, varint_size
+
 import numpy
 
 cdef object ARRAY = numpy.ndarray
@@ -23,15 +25,6 @@ cdef enum:
     DETERMINISTIC = 0x38, RAW = 0x0A, PIN = 0x10, UNPIN = 0x18
 
 
-cdef inline uint8_t* varint(uint8_t* at, uint64_t number) noexcept:
-    while number >= 128:
-        at[0] = <uint8_t>(number | 128)
-        number >>= 7
-        at += 1
-    at[0] = <uint8_t>number
-    return at + 1
-
-
 cdef uint8_t* name(uint8_t* at, uint8_t tag, str value) except NULL:
     cdef Py_ssize_t size
     cdef const char* encoded = PyUnicode_AsUTF8AndSize(value, &size)
@@ -41,14 +34,6 @@ cdef uint8_t* name(uint8_t* at, uint8_t tag, str value) except NULL:
     at = varint(at + 1, size)
     memcpy(at, encoded, size)
     return at + size
-
-
-cdef Py_ssize_t varint_size(uint64_t number) noexcept:
-    cdef Py_ssize_t size = 1
-    while number >= 128:
-        number >>= 7
-        size += 1
-    return size
 
 
 def encode(observations, dict options):
@@ -129,39 +114,6 @@ cdef bytes whole(uint8_t* head, Py_ssize_t head_size, bytes raw, Py_ssize_t size
         at += size
     memcpy(at, tail, tail_size)
     return made
-
-
-cdef struct span:
-    const uint8_t* at
-    const uint8_t* end
-
-
-cdef bint number_of(span* rest, uint64_t* number) noexcept:
-    """Reads a varint. False: there is none."""
-    cdef int shift = 0
-    cdef uint8_t byte
-    number[0] = 0
-    while rest.at < rest.end and shift < 64:
-        byte = rest.at[0]
-        rest.at += 1
-        if shift == 63 and byte > 1:
-            return False
-        number[0] |= <uint64_t>(byte & 127) << shift
-        if byte < 128:
-            return True
-        shift += 7
-    return False
-
-
-cdef bint bytes_of(span* rest, span* found) noexcept:
-    """Reads bytes with their length in front. False: some are missing."""
-    cdef uint64_t size
-    if not number_of(rest, &size) or size > <uint64_t>(rest.end - rest.at):
-        return False
-    found.at = rest.at
-    found.end = rest.at + size
-    rest.at = found.end
-    return True
 
 
 cdef bint raw_of(span* array) noexcept:
