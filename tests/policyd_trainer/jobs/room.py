@@ -1,11 +1,15 @@
 """A supervisor at work, as the tests of this folder use it."""
 
-from collections.abc import Callable
+import asyncio
+import os
+import select
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob, TrainingSpec
+from policyd_trainer.jobs import states
 from policyd_trainer.jobs.store import JobStore
 from policyd_trainer.jobs.supervisor import Supervisor
 
@@ -39,3 +43,23 @@ class Room:
 
 
 OpenRoom = Callable[..., AbstractAsyncContextManager[Room]]
+
+
+def run(test: Coroutine[None, None, None]) -> None:
+    """Runs an asynchronous test."""
+    asyncio.run(test)
+
+
+def wait_for_end(pid: int) -> None:
+    """Returns when a process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([descriptor], [], [])
+    os.close(descriptor)
+
+
+def is_running(job: TrainingJob) -> bool:
+    """Whether a worker of the job has reported progress."""
+    return job.state == states.RUNNING and job.HasField("progress")

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from policy_api.v1.training_pb2 import TrainingJob
-from policyd_trainer.jobs import states
 from policyd_trainer.jobs.retention import Retention
-from tests.policyd_trainer.jobs.room import OpenRoom
-
-
-def _running(job: TrainingJob) -> bool:
-    return job.state == states.RUNNING and job.HasField("progress")
+from tests.policyd_trainer.jobs.room import OpenRoom, is_running
 
 
 def test_they_go_after_their_time(open_room: OpenRoom) -> None:
@@ -25,7 +19,7 @@ def test_they_go_after_their_time(open_room: OpenRoom) -> None:
             assert (room.runs / failed / "worker.log").exists()
         async with open_room("hang") as room:
             running = (await room.create()).job_id
-            await room.until(running, _running)
+            await room.until(running, is_running)
             assert await Retention(room.store, room.supervisor.runs, days=0).sweep() == 1
             assert {folder.name for folder in room.runs.iterdir()} == {running, "somebody's"}
             await room.supervisor.cancel(running)

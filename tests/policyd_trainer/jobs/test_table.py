@@ -140,13 +140,13 @@ def test_progress_makes_an_attempt_fruitful(table: JobTable) -> None:
     counts = []
     for fraction in (0.2, 0.2, 0.1, 0.5, 0.5):
         table.claim()
-        table.progressed(job, TrainingProgress(fraction=fraction))
-        counts.append(table.bookkeeping(job).fruitless_attempts)
+        table.accounts.progressed(job, TrainingProgress(fraction=fraction))
+        counts.append(table.accounts.of(job).fruitless_attempts)
         table.requeue(job)
     assert counts == [1, 2, 3, 1, 2]
     table.claim()
     table.requeue(job, uncounted=True)
-    assert table.bookkeeping(job).fruitless_attempts == 2
+    assert table.accounts.of(job).fruitless_attempts == 2
     assert table.get(job).progress.fraction == 0.5
 
 
@@ -177,7 +177,7 @@ def test_a_batch_more_makes_an_attempt_fruitful(table: JobTable) -> None:
     counts = []
     for batches in (1, 1, 1, 2, 2):
         table.claim(continuous=True)
-        table.progressed(job, TrainingProgress(learning=LearningProgress(batches=batches)))
-        counts.append(table.bookkeeping(job).fruitless_attempts)
+        table.accounts.progressed(job, TrainingProgress(learning=LearningProgress(batches=batches)))
+        counts.append(table.accounts.of(job).fruitless_attempts)
         table.requeue(job)
     assert counts == [1, 2, 3, 1, 2]

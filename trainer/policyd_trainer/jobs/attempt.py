@@ -89,7 +89,7 @@ class Attempt:
             starting.cancel()
             if self._deadline is not None:
                 self._deadline.cancel()
-        await self._store.read(table.ran, job_id, self._unaccounted())
+        await self._store.read(table.accounts.ran, job_id, self._unaccounted())
         return self._ended(last, code, worker.lost)
 
     async def release(self) -> None:
@@ -122,7 +122,7 @@ class Attempt:
 
     async def _report(self, progress: TrainingProgress) -> None:
         job_id, table = self._job.job_id, self._store.table
-        await self._store.change(job_id, table.progressed, job_id, progress, self._unaccounted())
+        await self._store.change(job_id, table.accounts.progressed, job_id, progress, self._unaccounted())
         if (failure := steps_exceeded(self._job.limits, progress)) is not None:
             self._exceed(failure)
 
@@ -135,8 +135,8 @@ class Attempt:
         ran = await worker.started()
         now = time.monotonic()
         if worker.pid is not None:
-            await self._store.change(job_id, table.worker_started, job_id, worker.pid)
-        accounted = (await self._store.read(table.bookkeeping, job_id)).run_seconds
+            await self._store.change(job_id, table.accounts.worker_started, job_id, worker.pid)
+        accounted = (await self._store.read(table.accounts.of, job_id)).run_seconds
         self._accounted = now - max(0.0, ran - accounted)
         if (limit := seconds_of(self._job.limits)) is not None:
             left = max(0.0, limit - ran)

@@ -58,7 +58,7 @@ class Settlement:
             failure.CopyFrom(last.failure)
             failure.log_tail[:] = last.failure.log_tail or tail
             return await change(job_id, table.fail, job_id, failure)
-        books = await self._store.read(table.bookkeeping, job_id)
+        books = await self._store.read(table.accounts.of, job_id)
         if uncounted or books.fruitless_attempts < self._max_attempts:
             return await change(job_id, table.requeue, job_id, uncounted=uncounted)
         job = await self._store.read(table.get, job_id)

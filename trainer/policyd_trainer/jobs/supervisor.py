@@ -207,7 +207,7 @@ class Supervisor:
         run_dir = self._runs.of(job.job_id)
         command = self._command(job, repository=self._repository.location, run_dir=run_dir)
         table = self._store.table
-        books = await self._store.read(table.bookkeeping, job.job_id)
+        books = await self._store.read(table.accounts.of, job.job_id)
         origin = await self._store.read(table.origin, job.job_id)
         return Attempted(job, command, run_dir, books.run_seconds, origin)
 

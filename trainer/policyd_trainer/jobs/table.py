@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,30 +19,16 @@ from policy_api.v1.training_pb2 import (
     JobResources,
     TrainingFailure,
     TrainingJob,
-    TrainingProgress,
     TrainingResult,
     TrainingSpec,
 )
 from policyd.errors import AlreadyExists, Exhausted, NotFound
-from policyd_trainer.jobs import states
+from policyd_trainer.jobs import queue, states
+from policyd_trainer.jobs.accounts import WorkerAccounts
 from policyd_trainer.jobs.origin import NOWHERE, Origin
-from policyd_trainer.jobs.records import columns, harmless, to_job, to_json
+from policyd_trainer.jobs.records import columns, harmless, to_job
 from policyd_trainer.jobs.schema import jobs, migrate
 from policyd_trainer.jobs.states import is_continuous
-
-# How much further a worker must get for its attempt to count as fruitful: a share of the whole job,
-# or batches if the job has no end.
-_PROGRESS = 0.01
-_IN_TURN = (jobs.c.priority.desc(), jobs.c.number)  # the order of the queue
-
-
-@dataclass(frozen=True)
-class Bookkeeping:
-    """What the table keeps about one job's workers."""
-
-    worker_group: int | None  # process id of the last worker's guardian, on its machine
-    fruitless_attempts: int  # started since a worker last got further than any before it
-    run_seconds: float  # over all workers
 
 
 class JobTable:
@@ -51,6 +37,7 @@ class JobTable:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         migrate(engine)
+        self.accounts = WorkerAccounts(engine)
 
     def create(
         self,
@@ -134,8 +121,7 @@ class JobTable:
 
         `continuous`: whether to choose among the jobs that learn from experience, or the others.
         """
-        first = sa.select(jobs).where(jobs.c.state == states.QUEUED, jobs.c.continuous == int(continuous))
-        for job in self._select(first.order_by(*_IN_TURN).limit(1)):
+        for job in self._select(queue.first(continuous=continuous)):
             started = {
                 "start_time": sa.func.coalesce(jobs.c.start_time, time.time()),
                 "attempts": jobs.c.attempts + 1,
@@ -145,18 +131,6 @@ class JobTable:
                 return self.get(job.job_id)
         return None
 
-    def worker_started(self, job_id: str, group: int) -> None:
-        """Stores the process id of the guardian of the job's worker."""
-        with self._engine.begin() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(worker_group=group))
-
-    def bookkeeping(self, job_id: str) -> Bookkeeping:
-        """What only the supervisor needs to know about a job."""
-        query = sa.select(jobs.c.worker_group, jobs.c.fruitless_attempts, jobs.c.run_seconds)
-        with self._engine.connect() as connection:
-            row = connection.execute(query.where(jobs.c.job_id == job_id)).one()
-        return Bookkeeping(*row)
-
     def origin(self, job_id: str) -> Origin:
         """The call that asked for a job."""
         query = sa.select(jobs.c.call_id, jobs.c.traceparent, jobs.c.requested_by).where(
@@ -164,28 +138,6 @@ class JobTable:
         )
         with self._engine.connect() as connection:
             return Origin(*connection.execute(query).one())
-
-    def progressed(self, job_id: str, progress: TrainingProgress, ran: float = 0.0) -> None:
-        """Stores progress, and the seconds that the worker ran since the last call.
-
-        If an attempt gets further than any before it, the count of fruitless attempts starts again.
-        """
-        reached = max(progress.fraction, float(progress.learning.batches))
-        further = jobs.c.furthest + _PROGRESS < reached
-        values = {
-            "progress": to_json(progress),
-            "run_seconds": jobs.c.run_seconds + ran,
-            "fruitless_attempts": sa.case((further, 1), else_=jobs.c.fruitless_attempts),
-            "furthest": sa.case((further, reached), else_=jobs.c.furthest),
-        }
-        with self._engine.begin() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(values))
-
-    def ran(self, job_id: str, seconds: float) -> None:
-        """Adds to the time that the job's workers have run."""
-        added = {"run_seconds": jobs.c.run_seconds + seconds}
-        with self._engine.begin() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(added))
 
     def requeue(self, job_id: str, *, uncounted: bool = False) -> bool:
         """Moves RUNNING to QUEUED: another attempt follows.
@@ -239,31 +191,9 @@ class JobTable:
             return connection.execute(query.values({"state": target} | values)).rowcount == 1
 
     def _placed(self, found: list[TrainingJob]) -> list[TrainingJob]:
-        """The jobs, where each queued one has its place and the jobs that it waits for.
-
-        Jobs without an end have a queue of their own.
-        """
-        if not any(job.state == states.QUEUED for job in found):
-            return found
-        for continuous in (False, True):
-            queued = [
-                job for job in found if job.state == states.QUEUED and is_continuous(job.spec) == continuous
-            ]
-            if queued:
-                self._place(queued, sa.select(jobs.c.job_id).where(jobs.c.continuous == int(continuous)))
+        """The jobs, each queued one with its place."""
+        queue.set_places(self._engine, found)
         return found
-
-    def _place(self, queued: list[TrainingJob], queue: sa.Select[Any]) -> None:
-        """Sets the places of jobs in one queue. `queue` selects the ids of all its jobs."""
-        waiting = queue.where(jobs.c.state == states.QUEUED).order_by(*_IN_TURN)
-        running = queue.where(jobs.c.state.in_((states.RUNNING, states.CANCELLING)))
-        with self._engine.connect() as connection:
-            ordered = connection.execute(waiting).scalars().all()
-            busy = connection.execute(running.order_by(jobs.c.number)).scalars().all()
-        places = {job_id: place for place, job_id in enumerate(ordered, start=1)}
-        for job in queued:
-            job.queue_place = places.get(job.job_id, 0)
-            job.waits_for.extend(busy)
 
     def _by_request(self, request_id: str) -> TrainingJob | None:
         if not request_id:
