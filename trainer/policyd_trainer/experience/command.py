@@ -29,16 +29,11 @@ from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.guardian.board import BOARD
-from policyd_trainer.runs.command import (
-    STOPPED,
-    parse_settings,
-    promotion_of,
-    reporter_of,
-    stop_signal,
-    watchdog_of,
-)
 from policyd_trainer.runs.ending import leave, own_stream, trace_crashes
+from policyd_trainer.runs.failures import watchdog_of
+from policyd_trainer.runs.options import parse_settings, promotion_of, reporter_of
 from policyd_trainer.runs.reporting import Reporter
+from policyd_trainer.runs.stopping import STOPPED, stop_signal
 from policyd_trainer.runs.training import Stopped
 
 logger = logging.getLogger(__name__)
