@@ -9,7 +9,8 @@ from policy_api.v1 import experience_pb2
 from policyd.client import calls, transfers
 from policyd.client.async_connection import AsyncConnection
 from policyd.client.connection import Connection
-from policyd.client.episodes import AsyncEpisode, Episode, new_state
+from policyd.client.episode_state import new_state
+from policyd.client.episodes import AsyncEpisode, Episode
 
 
 class ExperienceCalls:
