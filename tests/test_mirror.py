@@ -17,6 +17,7 @@ SOURCES = {"policyd": ROOT, "policyd_server": ROOT / "server", "policyd_trainer"
 EXCEPTIONS = {
     "policyd_server/front/fuzz": "a harness in C for the sources in front/core, which is no package",
     "policyd/client/wire/fuzz": "a harness in C for the sources in wire/core, which is no package",
+    "policyd_trainer/awkward": "environments that the trainer's tests train on",
     "policyd_server/compiled/fuzz": "a harness for the modules of compiled, which runs under sanitizers",
 }
 

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif("POLICYD_RAY" not in os.environ, reason="starts Ray clusters: make ray"),
 ]
 
-AWKWARD = Path(__file__).parents[2] / "policyd_trainer"  # the folder of awkward.py
+AWKWARD = Path(__file__).parents[2] / "policyd_trainer"  # the folder of `awkward`
 UPDATES = 12
 
 

@@ -72,7 +72,7 @@ def test_an_end_of_the_process_is_no_success(tmp_path: Path, way: str, call: str
     assert failure.reason in ("ENVIRONMENT_FAILED", "WORKER_DIED")
     assert published(tmp_path) == []
     if way == "segfault":
-        assert "awkward.py" in done.stderr  # faulthandler's traceback
+        assert "awkward/endings.py" in done.stderr  # faulthandler's traceback
 
 
 @pytest.mark.parametrize(
