@@ -49,7 +49,7 @@ class AzuriteServer:
     def stop(self) -> None:
         """Ends the process."""
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def _make_container(self) -> None:
         deadline = time.monotonic() + START_LIMIT
@@ -72,7 +72,7 @@ class AzuriteServer:
         signed = f"PUT{empty}x-ms-date:{date}\nx-ms-version:{_VERSION}\n/{ACCOUNT}{path}\nrestype:container"
         digest = hmac.new(base64.b64decode(KEY), signed.encode(), hashlib.sha256).digest()
         headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("PUT", f"{path}?restype=container", b"", headers)
             response = connection.getresponse()

@@ -44,7 +44,7 @@ class Collector(TraceServiceServicer):
             return [s for s in self.spans if s[0] == service and s[1].endswith(name)]
 
         with self._came:
-            assert self._came.wait_for(found, 30), self.spans
+            assert self._came.wait_for(found, 60), self.spans
             return found()[0]
 
 

@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
 }
 START_LIMIT = 90.0  # seconds; the machine is shared
+GRACE = 10.0  # seconds; after it the process is killed
 BUCKET = "policyd"
 
 
@@ -67,10 +68,10 @@ class S3Server:
         """Ends the process. Its content stays on disk."""
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
     def _await_answer(self) -> None:
         """Waits until a bucket can be written: the server's parts find each other one by one."""

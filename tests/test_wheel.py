@@ -160,7 +160,7 @@ def _running(folder: Path, *command: str | Path) -> Iterator[str]:
         yield port_file.read_text().strip()
     finally:
         process.terminate()
-        code = process.wait(30)
+        code = process.wait(60)
     assert code == 0, log.read_text()
 
 

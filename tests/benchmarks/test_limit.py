@@ -35,7 +35,7 @@ def test_the_limit_draws_the_same_actions(tmp_path: Path, rows: int) -> None:
                 time.sleep(0.01)  # another process writes the file: there is no event to wait for
             request = ActRequest(observations=FloatArray(raw=observations(rows).tobytes()), seed=7)
             with grpc.insecure_channel(port_file.read_text()) as channel:
-                answer = PolicyServiceStub(channel).Act(request, timeout=20)
+                answer = PolicyServiceStub(channel).Act(request, timeout=60)
         finally:
             server.kill()
     probs = np.frombuffer(answer.action_probs.raw, "<f4").reshape(rows, -1)

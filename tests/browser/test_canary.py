@@ -37,7 +37,7 @@ def _clients(address: str) -> Iterator[None]:
                         observations=policy_pb2.FloatArray(raw=bytes(16)),
                         decisions=[policy_pb2.Decision(episode_id=episode)],
                     )
-                    version = stub.Act(request, timeout=30).version
+                    version = stub.Act(request, timeout=60).version
                     reward = rng.normal(WORSE * (version == 2), 1)
                     end = experience_pb2.TERMINATED
                     outcome = experience_pb2.Outcome(episode_id=episode, reward=reward, end=end)

@@ -20,7 +20,7 @@ OBSERVATION = pb.FloatArray(values=[0.1, 0.2, 0.3, 0.4])
 
 def _refusal(call: Callable[..., Any], request: Any) -> PolicydError:
     with pytest.raises(grpc.RpcError) as raised:
-        call(request, timeout=10)
+        call(request, timeout=60)
     return status.from_rpc_error(raised.value)
 
 
@@ -31,16 +31,16 @@ def test_a_promotion_serves_when_the_call_returns(publish: Publish, start_server
     server = start_server("--poll-interval", "3600")
     for version in (1, 2, 3):
         request = pb.SetAliasRequest(policy="cartpole", version=version, actor="me", reason="better")
-        answer = server.policy.SetAlias(request, timeout=10)
+        answer = server.policy.SetAlias(request, timeout=60)
         assert (answer.alias.version, answer.alias.serving_version, answer.generation) == (version,) * 3
-        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == version
+        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=60).version == version
     for generation, version in ((4, 2), (5, 1)):
-        rolled = server.policy.RollbackAlias(pb.RollbackAliasRequest(policy="cartpole"), timeout=10)
+        rolled = server.policy.RollbackAlias(pb.RollbackAliasRequest(policy="cartpole"), timeout=60)
         assert (rolled.alias.version, rolled.generation) == (version, generation)
-        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == version
+        assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=60).version == version
     error = _refusal(server.policy.RollbackAlias, pb.RollbackAliasRequest(policy="cartpole"))
     assert isinstance(error, FailedPrecondition)
-    history = server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy.aliases[0].history
+    history = server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=60).policy.aliases[0].history
     assert [change.version for change in history] == [1, 2, 3, 2, 1]
     assert (history[0].actor, history[0].reason) == ("me", "better")
 
@@ -52,10 +52,10 @@ def test_who_asks_before_the_next_poll_is_told_what_serves(
     server = start_server("--poll-interval", "3600")
 
     def one() -> pb.Policy:
-        return server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=10).policy
+        return server.policy.GetPolicy(pb.GetPolicyRequest(), timeout=60).policy
 
     def all_of_them() -> pb.Policy:
-        [policy] = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
+        [policy] = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=60).policies
         return policy
 
     for version, ask in enumerate((all_of_them, one, one, all_of_them), start=1):
@@ -97,7 +97,7 @@ def test_a_damaged_version_is_not_promoted(
     assert isinstance(error, FailedPrecondition)
     assert error.reason == "CORRUPT_ARTIFACT"
     assert repository.aliases("cartpole").aliases == {"champion": 1}
-    assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=10).version == 1
+    assert server.policy.Act(pb.ActRequest(observations=OBSERVATION), timeout=60).version == 1
 
 
 def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server: StartServer) -> None:
@@ -105,14 +105,14 @@ def test_every_policy_is_listed_with_its_versions(publish: Publish, start_server
     first, second = publish("a"), publish("a", promote=False)
     publish("b", observation_shape=(2, 3), n=3)
     server = start_server()
-    policies = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
+    policies = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=60).policies
     assert [policy.name for policy in policies] == ["a", "b"]
     assert [(v.version, v.digest, v.loaded) for v in policies[0].versions] == [
         (1, first.digest, True),
         (2, second.digest, False),
     ]
     assert policies[0].versions[0].metadata.algorithm == "a2c"
-    assert policies[0] == server.policy.GetPolicy(pb.GetPolicyRequest(policy="a"), timeout=10).policy
+    assert policies[0] == server.policy.GetPolicy(pb.GetPolicyRequest(policy="a"), timeout=60).policy
     assert isinstance(_refusal(server.policy.GetPolicy, pb.GetPolicyRequest(policy="c")), NotFound)
 
 
@@ -137,7 +137,7 @@ def test_a_version_tells_its_verdict(
     repository.add_verdict("cartpole", 2, GateVerdict(outcome=GateVerdict.OUTCOME_CANNOT_TELL))
     repository.add_verdict("cartpole", 2, judged)
     server = start_server()
-    policy = server.policy.GetPolicy(pb.GetPolicyRequest(policy="cartpole"), timeout=20).policy
+    policy = server.policy.GetPolicy(pb.GetPolicyRequest(policy="cartpole"), timeout=60).policy
     versions = {version.version: version for version in policy.versions}
     assert not versions[1].HasField("verdict")
     for returns in (judged.greedy.challenger, judged.greedy.champion):

@@ -29,14 +29,14 @@ def test_a_caller_writes_no_line_and_no_megabytes(
     long = pb.SetAliasRequest(policy="cartpole", alias="spare", version=1, reason=FORGED + "x" * 2_000_000)
     for _ in range(20):
         with pytest.raises(grpc.RpcError) as refused:
-            server.policy.SetAlias(long, timeout=30)
+            server.policy.SetAlias(long, timeout=60)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     shown = (("authorization", f"Bearer {TOKEN}"),)
     with pytest.raises(grpc.RpcError) as refused:
-        server.policy.SetAlias(long, timeout=30, metadata=shown)
+        server.policy.SetAlias(long, timeout=60, metadata=shown)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     short = pb.SetAliasRequest(policy="cartpole", alias="spare", version=1, reason=FORGED)
-    server.policy.SetAlias(short, timeout=30, metadata=shown)
+    server.policy.SetAlias(short, timeout=60, metadata=shown)
     server.stop()
     lines = server.log.splitlines()
     assert len([line for line in lines if "refused" in line]) == REFUSALS_LOGGED

@@ -66,7 +66,7 @@ def test_each_answer_is_that_of_our_own_client(
     ]
 
     def ours(seed: int) -> ActResponse:
-        answer: ActResponse = server.policy.Act(_request(seed), timeout=30)
+        answer: ActResponse = server.policy.Act(_request(seed), timeout=60)
         return answer
 
     assert told[:2] == [("one", 0, ours(7)), ("unknown", 5, ActResponse())]

@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from policyd.runtime.status import from_rpc_error
 from tests.contract.conftest import ServerProcess, StartServer
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import TRANSPORTS
+from tests.waiting import until
 
 
 class World:
@@ -49,11 +49,11 @@ class World:
         """Sets the policy's mode, and a reward range of -1 to 1."""
         config = pb.ExperienceConfig(mode=mode, reward_low=-1, reward_high=1)
         request = pb.SetExperienceConfigRequest(policy=self.policy, config=config, actor="test")
-        self.experience.SetExperienceConfig(request, timeout=30)
+        self.experience.SetExperienceConfig(request, timeout=60)
 
     def act(self, episode: str, step: int, **more: object) -> policy_pb2.ActResponse:
         """Asks for one action."""
-        return self.server.policy.Act(self.named(episode, step, **more), timeout=30)
+        return self.server.policy.Act(self.named(episode, step, **more), timeout=60)
 
     def named(self, episode: str, step: int, **more: object) -> policy_pb2.ActRequest:
         """The request for one action."""
@@ -68,7 +68,7 @@ class World:
     def report(self, *outcomes: pb.Outcome) -> pb.ReportOutcomesResponse:
         """Reports outcomes."""
         request = pb.ReportOutcomesRequest(policy=self.policy, outcomes=outcomes)
-        return self.experience.ReportOutcomes(request, timeout=30)
+        return self.experience.ReportOutcomes(request, timeout=60)
 
     def sealed(self) -> list[pb.Episode]:
         """The sealed episodes, as a learner reads them."""
@@ -149,7 +149,7 @@ def test_a_report_by_another_connection_finds_its_decision(
         with grpc.insecure_channel(world.server.address, options) as channel:
             outcomes = [outcome(f"e{number}", 0, pb.TERMINATED)]
             request = pb.ReportOutcomesRequest(policy=world.policy, outcomes=outcomes)
-            answer = ExperienceServiceStub(channel).ReportOutcomes(request, timeout=30)
+            answer = ExperienceServiceStub(channel).ReportOutcomes(request, timeout=60)
         assert (answer.recorded, answer.unknown_count) == (1, 0)
     assert len(world.sealed()) == 60
 
@@ -162,7 +162,7 @@ def test_acting_and_reporting_in_one_message(world: World) -> None:
         yield pb.StreamEpisodeRequest(outcomes=[outcome("s", 0)], request=world.named("s", 1))
         yield pb.StreamEpisodeRequest(outcomes=[outcome("s", 1, pb.TERMINATED)])
 
-    answers = list(world.experience.StreamEpisode(messages(), timeout=30))
+    answers = list(world.experience.StreamEpisode(messages(), timeout=60))
     assert [answer.report.recorded for answer in answers] == [0, 1, 1]
     assert [bool(answer.response.batch_size) for answer in answers] == [True, True, False]
     assert [len(episode.steps) for episode in world.sealed()] == [2]
@@ -222,10 +222,10 @@ def test_a_wrong_name_is_refused(world: World, change: dict[str, object], field:
         else:
             request.deterministic = bool(value)
     if not field:
-        assert world.server.policy.Act(request, timeout=30).batch_size == 1
+        assert world.server.policy.Act(request, timeout=60).batch_size == 1
         return
     with pytest.raises(grpc.RpcError) as caught:
-        world.server.policy.Act(request, timeout=30)
+        world.server.policy.Act(request, timeout=60)
     error = from_rpc_error(caught.value)
     assert isinstance(error, InvalidArgument)
     assert error.violations[0].field == field
@@ -260,16 +260,17 @@ def test_a_killed_recorder_comes_back_with_everything_acknowledged(world: World)
 
 def _until_answered(world: World, step: int) -> None:
     """Repeats a report that is known, as a client does while the recorder is away."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def is_answered() -> bool:
         try:
             assert world.report(outcome("e", step)).repeated == 1
-            return
         except grpc.RpcError as error:
             if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
                 raise
-            time.sleep(0.05)  # RetryInfo says a second; the test need not wait as long
-    raise AssertionError("the recorder did not come back")
+            return False  # RetryInfo says a second; the test need not wait as long
+        return True
+
+    until(is_answered, lambda: "the recorder did not come back")
 
 
 def test_a_full_disk_stops_reports_and_not_acting(world: World) -> None:
@@ -296,7 +297,7 @@ def test_a_full_disk_stops_reports_and_not_acting(world: World) -> None:
     assert world.report(outcome("e", 1, pb.TERMINATED)).recorded == 1
     [episode] = world.sealed()
     assert [step.step for step in episode.steps] == [0, 1]
-    found = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=30)
+    found = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=60)
     assert [(each.reason, each.steps > 0) for each in found.dropped] == [("DISK_FULL", True)]
 
 
@@ -304,7 +305,7 @@ def test_what_jobs_learned_and_dropped_is_told(world: World) -> None:
     """GetExperience has the learner's figures: used, dropped by reason, and the lengths."""
     dropped = pb.DroppedEpisodes(reason="TOO_OLD", episodes=2, steps=7, lengths=[0, 1, 1])
     write_learned(world.root, world.policy, Learned(Position(1, 50), 30, 900, (dropped,)))
-    found = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=30)
+    found = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=60)
     assert (found.used_episodes, found.used_steps) == (30, 900)
     assert list(found.dropped) == [dropped]
 
@@ -316,7 +317,7 @@ def test_deleted_episodes_are_gone_from_every_file(world: World) -> None:
         world.act(episode, 0)
     world.report(outcome("sealed", 0, pb.TERMINATED))
     request = pb.DeleteEpisodesRequest(policy=world.policy, subject=world.subject, reason="asked to")
-    assert world.experience.DeleteEpisodes(request, timeout=30).episodes == 2
+    assert world.experience.DeleteEpisodes(request, timeout=60).episodes == 2
     files = list(world.root.rglob("*.log"))
     assert files
     for gone in (observation(7777), world.subject.encode()):
@@ -329,7 +330,7 @@ def test_counts(world: World) -> None:
     for episode in ("a", "b"):
         world.act(episode, 0)
     world.report(outcome("a", 0, pb.TERMINATED, reward=0.5))
-    answer = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=30)
+    answer = world.experience.GetExperience(pb.GetExperienceRequest(policy=world.policy), timeout=60)
     assert (answer.open_episodes, answer.open_steps, answer.generation) == (1, 1, 1)
     [count] = answer.by_version
     assert (count.key, count.decisions, count.sealed_episodes, count.mean_return) == ("1", 1, 1, 0.5)

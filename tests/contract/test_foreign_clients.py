@@ -57,7 +57,7 @@ def test_curl_asks_in_plain_text(start_server: StartServer, publish: Publish, tm
     messages, headers = _curl(url, REQUEST.SerializeToString(), tmp_path, "--http2-prior-knowledge")
     assert headers["grpc-status"] == "0"
     assert [ActResponse.FromString(message) for message in messages] == [
-        server.policy.Act(REQUEST, timeout=10)
+        server.policy.Act(REQUEST, timeout=60)
     ]
 
 

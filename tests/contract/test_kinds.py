@@ -45,7 +45,7 @@ def test_every_kind_of_action(repository: ModelRepository, start_server: StartSe
 
     def ask(policy: str) -> pb.ActResponse:
         observations = pb.FloatArray(raw=rows.tobytes())
-        return server.policy.Act(pb.ActRequest(policy=policy, observations=observations, seed=5), timeout=10)
+        return server.policy.Act(pb.ActRequest(policy=policy, observations=observations, seed=5), timeout=60)
 
     answer = ask("multi_discrete")
     actions = np.frombuffer(answer.actions.raw, np.int64).reshape(30, 3)
@@ -83,7 +83,7 @@ def test_typed_observations_are_the_same_question(
     assert len(typed.typed_observations) == 3 * (6 * 5 * 3 + 8)
     flat = np.stack([spaces.flatten(parts, sample) for sample in samples])
     floats = pb.ActRequest(observations=pb.FloatArray(raw=flat.tobytes()), seed=3)
-    assert server.policy.Act(typed, timeout=10) == server.policy.Act(floats, timeout=10)
+    assert server.policy.Act(typed, timeout=60) == server.policy.Act(floats, timeout=60)
 
 
 def test_pixels_are_answered_alike_however_they_come(
@@ -97,9 +97,9 @@ def test_pixels_are_answered_alike_however_they_come(
         numbers = PIXELS[:rows].astype(np.float32).tobytes()
         floats = pb.ActRequest(policy="camera", observations=pb.FloatArray(raw=numbers), seed=3)
         asked = [pixels, pixels, floats, floats, pixels]
-        answers = [server.policy.Act(request, timeout=10) for request in asked]
+        answers = [server.policy.Act(request, timeout=60) for request in asked]
         streamed = server.policy.StreamAct(
-            (pb.StreamActRequest(request=request) for request in asked), timeout=20
+            (pb.StreamActRequest(request=request) for request in asked), timeout=60
         )
         answers += [message.response for message in streamed]
         assert len(answers) == 2 * len(asked)
@@ -158,7 +158,7 @@ def test_answers_of_the_first_release(
     server = start_server()
     request = pb.ActRequest.FromString((RECORDED / f"{name}.request.binpb").read_bytes())
     recorded = pb.ActResponse.FromString((RECORDED / f"{name}.answer.binpb").read_bytes())
-    answer = server.policy.Act(request, timeout=10)
+    answer = server.policy.Act(request, timeout=60)
     assert [field.name for field, _ in answer.ListFields()] == [
         field.name for field, _ in recorded.ListFields()
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from policyd.runtime.tls import channel_credentials
 from tests.conftest import Authority
 from tests.contract.conftest import ServerProcess
 from tests.policyd_server import artifacts
+from tests.waiting import until
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -120,13 +120,13 @@ def end_of(channel: Any, method: str, bearer: str | None = None) -> grpc.StatusC
     metadata = () if bearer is None else (("authorization", f"Bearer {bearer}"),)
     try:
         if method.endswith(("StreamAct", "ServerReflectionInfo")):
-            next(iter(channel.stream_stream(method)(iter([b""]), metadata=metadata, timeout=20)), None)
+            next(iter(channel.stream_stream(method)(iter([b""]), metadata=metadata, timeout=60)), None)
         elif method.endswith("ImportVersion"):
-            channel.stream_unary(method)(iter([b""]), metadata=metadata, timeout=20)
+            channel.stream_unary(method)(iter([b""]), metadata=metadata, timeout=60)
         elif method.endswith(("WatchTrainingJob", "ReadTrainingJobLog", "ExportVersion")):
-            next(iter(channel.unary_stream(method)(b"", metadata=metadata, timeout=20)), None)
+            next(iter(channel.unary_stream(method)(b"", metadata=metadata, timeout=60)), None)
         else:
-            channel.unary_unary(method)(b"", metadata=metadata, timeout=20)
+            channel.unary_unary(method)(b"", metadata=metadata, timeout=60)
     except grpc.RpcError as error:
         code: grpc.StatusCode = error.code()
         return code
@@ -201,13 +201,12 @@ def test_the_history_and_the_audit_log_know_who_promoted(server: ServerProcess) 
 
 def await_record(server: ServerProcess, *parts: str) -> None:
     """Waits for a record of the audit log, which is written after the client has its response."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def is_there() -> bool:
         lines = [line for line in server.log.splitlines() if '"policyd.audit"' in line]
-        if any(all(part in line for part in parts) for line in lines):
-            return
-        time.sleep(0.05)  # another process writes the file: there is no event to wait for
-    raise AssertionError(f"no record with {parts}: {server.log}")
+        return any(all(part in line for part in parts) for line in lines)
+
+    until(is_there, lambda: f"no record with {parts}: {server.log}")
 
 
 @pytest.mark.parametrize("flags", [[], ["--callers", "callers.yaml"]])

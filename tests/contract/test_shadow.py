@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +19,9 @@ from policyd.errors import Conflict, FailedPrecondition, InvalidArgument
 from policyd.repository import ModelRepository
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import TRANSPORTS, ServerProcess
+from tests.waiting import until
 
 POLICY = "cartpole"
-PATIENCE = 60.0
 OTHER, FRAGILE, OTHER_SPACES = 2, 3, 4
 
 
@@ -66,13 +65,14 @@ def client(server: ServerProcess) -> Iterator[PolicyClient]:
 
 def _until(client: PolicyClient, holds: Callable[[Comparison], bool]) -> Comparison:
     """Waits until the newest comparison is as expected, and returns it."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        found = client.compare_versions(POLICY)
-        if found and holds(found[0]):
-            return found[0]
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)  # another process changes it: there is no event to wait for
+    found: list[Comparison] = []
+
+    def as_expected() -> bool:
+        found[:] = client.compare_versions(POLICY)
+        return bool(found) and holds(found[0])
+
+    until(as_expected, lambda: found)
+    return found[0]
 
 
 def test_a_shadow_computes_what_was_answered(server: ServerProcess, client: PolicyClient) -> None:
@@ -153,24 +153,19 @@ def test_metrics_show_it(server: ServerProcess, client: PolicyClient) -> None:
         found = re.search(pattern % (name, role), _metrics(server))
         return float(found[1]) if found else math.nan
 
-    deadline = time.monotonic() + PATIENCE
-    while sample("rows") != 9:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # metrics are updated every two seconds
+    until(lambda: sample("rows") == 9)
     assert sample("share") == 1.0
     assert sample("agreement") in (0.0, 1.0)
     assert sample("divergence_nats") > 0
     assert sample("latency_seconds", ',role="shadow"') > 0
     client.set_shadow(POLICY, 0, 0.0)
-    while sample("share") != 0.0:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # as above
+    until(lambda: sample("share") == 0.0)
 
 
 def _metrics(server: ServerProcess) -> str:
     port = re.search(r"metrics on [^ ]*:(\d+)", server.log)
     assert port is not None, server.log
-    with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=20) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=60) as response:
         text: str = response.read().decode()
     return text
 

@@ -46,7 +46,7 @@ def test_answers_come_in_order(publish: Publish, start_server: StartServer) -> N
     answers = list(server.policy.StreamAct(messages, timeout=60))
     assert len(answers) == 1000
     for i in range(0, 1000, 100):
-        assert answers[i].response == server.policy.Act(requests[i], timeout=10)
+        assert answers[i].response == server.policy.Act(requests[i], timeout=60)
         assert not answers[i].pinned
 
 
@@ -63,7 +63,7 @@ def test_a_pin_keeps_its_version_through_promotions(publish: Publish, start_serv
     sent.send(pin_version=True)
     first = next(answers)
     assert (first.response.version, first.pinned) == (1, True)
-    server.policy.SetAlias(pb.SetAliasRequest(version=2), timeout=10)
+    server.policy.SetAlias(pb.SetAliasRequest(version=2), timeout=60)
     sent.send()
     second = next(answers)
     assert (second.response.version, second.pinned) == (1, True)

@@ -119,14 +119,14 @@ def test_an_episode_never_mixes_versions(servers: list[ServerProcess], clients: 
             request = policy_pb2.ActRequest(
                 policy=POLICY, decisions=[decision], observations=policy_pb2.FloatArray(raw=STATE.tobytes())
             )
-            versions.add(servers[0].policy.Act(request, timeout=30).version)
+            versions.add(servers[0].policy.Act(request, timeout=60).version)
             stream = servers[0].policy.StreamAct(
-                iter([policy_pb2.StreamActRequest(request=request)]), timeout=30
+                iter([policy_pb2.StreamActRequest(request=request)]), timeout=60
             )
             versions.add(next(iter(stream)).response.version)
             del request.decisions[:]
             request.traffic_key = episode
-            versions.add(servers[0].policy.Act(request, timeout=30).version)
+            versions.add(servers[0].policy.Act(request, timeout=60).version)
         assert len(versions) == 1
         seen |= versions
     assert seen == {1, 2}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,10 +19,10 @@ from policyd.errors import FailedPrecondition
 from policyd.repository import ModelRepository
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import ServerProcess
+from tests.waiting import until
 
 POLICY = "cartpole"
 STATE = np.zeros((1, 4), "<f4")
-PATIENCE = 90.0  # seconds; machines are shared
 CLIENTS = 3
 
 
@@ -75,7 +74,7 @@ def world(server: ServerProcess, worth: float) -> Iterator[Counter[int]]:
                     decisions=[policy_pb2.Decision(episode_id=episode)],
                 )
                 try:
-                    version = server.policy.Act(request, timeout=20).version
+                    version = server.policy.Act(request, timeout=60).version
                     end = experience_pb2.ABANDONED if rng.random() < 0.1 else experience_pb2.TERMINATED
                     reward = rng.normal(worth * (version == 2), 1)
                     outcome = experience_pb2.Outcome(episode_id=episode, reward=reward, end=end)
@@ -95,13 +94,6 @@ def world(server: ServerProcess, worth: float) -> Iterator[Counter[int]]:
             thread.join()
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # another process changes it: there is no event to wait for
-
-
 def _record(client: PolicyClient) -> None:
     config = experience_pb2.ExperienceConfig(mode=experience_pb2.ExperienceConfig.RECORD)
     config.silence.FromSeconds(2)
@@ -115,7 +107,7 @@ def _canary(client: PolicyClient) -> traffic_pb2.Canary:
 def _only_the_champion_answers(begun: Counter[int]) -> bool:
     """Checks that the champion gets the next hundred episodes, and all that begin meanwhile."""
     before = begun.copy()
-    _until(lambda: begun[1] > before[1] + 100)
+    until(lambda: begun[1] > before[1] + 100)
     return begun[2] == before[2]
 
 
@@ -135,8 +127,8 @@ def test_a_worse_version_loses_its_share(
                 client.start_canary(POLICY, 2)
             with pytest.raises(FailedPrecondition, match="cancel it first"):
                 client.set_traffic(POLICY, [])
-            _until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
-            _until(lambda: _only_the_champion_answers(begun))
+            until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
+            until(lambda: _only_the_champion_answers(begun))
         found = client.get_traffic(POLICY)
         assert found.canary.state == traffic_pb2.Canary.ROLLED_BACK
         assert "mean return differs by -" in found.canary.reason
@@ -161,13 +153,13 @@ def test_a_better_version_is_promoted_across_a_restart(start: Callable[[], Serve
         config = traffic_pb2.CanaryConfig(share=0.1, up_to=0.5, step_episodes=5)
         client.start_canary(POLICY, 2, config)
         with world(server, worth=0):
-            _until(lambda: _canary(client).share > 0.1)
+            until(lambda: _canary(client).share > 0.1)
         before = _canary(client)
         assert before.state == traffic_pb2.Canary.RUNNING
     assert server.stop() == 0
     server = start()
     with PolicyClient(server.address, timeout=60) as client, world(server, worth=2):
-        _until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
+        until(lambda: _canary(client).state != traffic_pb2.Canary.RUNNING)
         found = client.get_traffic(POLICY)
         assert found.canary.state == traffic_pb2.Canary.PROMOTED
         assert found.canary.start_time == before.start_time
@@ -190,4 +182,4 @@ def test_a_canary_is_cancelled_at_any_moment(start: Callable[[], ServerProcess])
             client.cancel_canary(POLICY)
         client.start_canary(POLICY, 2, traffic_pb2.CanaryConfig(share=1.0))
         client.set_alias(POLICY, 2)
-        _until(lambda: _canary(client).state == traffic_pb2.Canary.PROMOTED)
+        until(lambda: _canary(client).state == traffic_pb2.Canary.PROMOTED)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from policy_api.v1.training_pb2 import (
 )
 from policy_api.v1.training_pb2_grpc import TrainingServiceStub
 from tests.collector import Collector, collecting
+from tests.waiting import until
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -83,7 +83,7 @@ def train(stub: TrainingServiceStub, metadata: Metadata = (), limits: JobLimits 
     spec = TrainingSpec(policy="cartpole", env_id="CartPole-v1", algorithm="reinforce")
     spec.settings.update(total_timesteps="50000000" if limits else "1000", evaluation_episodes="2")
     request = CreateTrainingJobRequest(spec=spec, limits=limits)
-    created = stub.CreateTrainingJob(request, timeout=20, metadata=metadata).job
+    created = stub.CreateTrainingJob(request, timeout=60, metadata=metadata).job
     watched = list(stub.WatchTrainingJob(WatchTrainingJobRequest(job_id=created.job_id), timeout=100))
     return watched[-1].job
 
@@ -95,10 +95,10 @@ def await_sample(folder: Path, wanted: str) -> None:
     """
     found = re.search(r"metrics on (http://\S+)", (folder / "trainer.log").read_text())
     assert found is not None
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(found[1], timeout=10) as answer:
-            if wanted in answer.read().decode():
-                return
-        time.sleep(0.2)  # this polls over HTTP: there is no event to wait for
-    raise AssertionError(f"no {wanted}")
+    page = found[1]
+
+    def is_there() -> bool:
+        with urllib.request.urlopen(page, timeout=60) as answer:
+            return wanted in answer.read().decode()
+
+    until(is_there, lambda: f"no {wanted}")

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from examples.stack import processes
 from examples.stack.processes import ProcessFailure, ServiceProcess
+from tests.waiting import until
 
 LISTENS = """
 import pathlib, signal, sys
@@ -90,7 +90,4 @@ def test_a_service_dies_with_its_starter(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert _alive(pid)
         parent.kill()
-    deadline = time.monotonic() + 10
-    while _alive(pid) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert not _alive(pid)
+    until(lambda: not _alive(pid))

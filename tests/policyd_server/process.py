@@ -59,14 +59,14 @@ class ServerProcess:
         self.channel.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         """Sends SIGKILL, as the test wants."""
         self.killed = True
         self.channel.close()
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def _await_address(self) -> str:
         deadline = time.monotonic() + START_LIMIT

@@ -46,10 +46,10 @@ def test_health_and_reflection(publish: Publish, start_server: StartServer) -> N
     health = health_pb2_grpc.HealthStub(server.channel)
     wanted = {"": 1, "policy_api.v1.PolicyService": 1, "policy_api.v1.TrainingService": 2}
     for service, serving in wanted.items():
-        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
         assert answer.status == serving, service
     with pytest.raises(grpc.RpcError) as raised:
-        health.Check(health_pb2.HealthCheckRequest(service="nothing"), timeout=10)
+        health.Check(health_pb2.HealthCheckRequest(service="nothing"), timeout=60)
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
     reflection = ProtoReflectionDescriptorDatabase(server.channel)
     assert {"policy_api.v1.PolicyService", "policy_api.v1.TrainingService", "grpc.health.v1.Health"} <= set(
@@ -64,12 +64,12 @@ def test_sigterm_drains(publish: Publish, start_server: StartServer) -> None:
     """Watchers of health get NOT_SERVING and their calls end. The exit code is 0."""
     publish()
     server = start_server()
-    watched = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+    watched = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
     assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
     server.process.send_signal(signal.SIGTERM)
     assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert list(watched) == []
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
 
 
 WRONG_SETTINGS = [("--poll-interval", "-1"), ("--max-batch-rows", "0"), ("--listen", "nowhere")]

@@ -57,7 +57,7 @@ def _call(link: TrainerLink, address: str) -> grpc.StatusCode:
         async with link.channel(address, []) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             try:
-                await stub.Check(health_pb2.HealthCheckRequest(), timeout=10, metadata=link.metadata())
+                await stub.Check(health_pb2.HealthCheckRequest(), timeout=60, metadata=link.metadata())
             except grpc.aio.AioRpcError as error:
                 return error.code()
         return grpc.StatusCode.OK

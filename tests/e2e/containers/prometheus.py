@@ -27,7 +27,7 @@ def value(address: str, expression: str) -> float | None:
     """
     query = urllib.parse.urlencode({"query": expression})
     try:
-        with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=60) as answer:
             result = json.load(answer)["data"]["result"]
     except OSError:
         return None

@@ -95,13 +95,13 @@ def test_page_and_protocols_answer_over_http(compose: Compose) -> None:
 
     def ask(path: str, body: Any = None) -> tuple[str, bytes]:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{at}{path}", data, timeout=30) as response:
+        with urllib.request.urlopen(f"{at}{path}", data, timeout=60) as response:
             return response.headers["content-type"], response.read()
 
     kind, page = ask("/page")
     assert kind.startswith("text/html")
     assert b"cartpole" in page
-    with urllib.request.urlopen(f"{at}/page/live/now", timeout=30) as events:
+    with urllib.request.urlopen(f"{at}/page/live/now", timeout=60) as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         told = [next(line for line in events if line.startswith(b"data: ")) for _ in range(2)]
     assert any(b"cartpole" in part for part in told)

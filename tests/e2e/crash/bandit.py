@@ -69,7 +69,7 @@ class Players:
             observations=policy_pb2.FloatArray(raw=bytes(4 * 2 * ROWS)),
             decisions=[policy_pb2.Decision(episode_id=name, step=0) for name in names],
         )
-        answer = self._call(lambda channel: PolicyServiceStub(channel).Act(request, timeout=10))
+        answer = self._call(lambda channel: PolicyServiceStub(channel).Act(request, timeout=60))
         if answer is None:
             return
         rewards = ARMS[np.frombuffer(answer.actions.raw, "<i8")]
@@ -78,7 +78,7 @@ class Players:
             for name, reward in zip(names, rewards, strict=True)
         ]
         report = experience_pb2.ReportOutcomesRequest(policy=POLICY, outcomes=outcomes)
-        told = self._call(lambda channel: ExperienceServiceStub(channel).ReportOutcomes(report, timeout=10))
+        told = self._call(lambda channel: ExperienceServiceStub(channel).ReportOutcomes(report, timeout=60))
         if told is None:
             return
         unknown = {problem.index for problem in told.unknown}  # the server died before these were on its disk

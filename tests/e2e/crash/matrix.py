@@ -75,7 +75,7 @@ def _behind_another(system: System, victim: str, *, delay: float, env_id: str, s
     endless = _spec("endless", env_id, seed)
     endless.settings["total_timesteps"] = "500000000"
     request = CreateTrainingJobRequest(spec=endless)
-    blocker = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
+    blocker = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=60).job.job_id
     _wait_for(system, blocker, "TRAINING")
     return _trial(system, victim, "QUEUED", delay=delay, env_id=env_id, seed=seed, blocker=blocker)
 
@@ -87,7 +87,7 @@ def _trial(
     request = CreateTrainingJobRequest(
         spec=_spec(policy, env_id, seed), request_id=f"{policy}-{phase}-{time.time_ns()}"
     )
-    job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job.job_id
+    job_id = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=60).job.job_id
     _wait_for(system, job_id, phase)
     time.sleep(delay)
     system.kill(victim, blocker or job_id)
@@ -96,10 +96,10 @@ def _trial(
     system.restore()
     if blocker:
         cancel = CancelTrainingJobRequest(job_id=blocker)
-        system.trainer.CancelTrainingJob(cancel, wait_for_ready=True, timeout=30)
+        system.trainer.CancelTrainingJob(cancel, wait_for_ready=True, timeout=60)
     job = _end(system, job_id)
     # Repeats the request, as a client does that has lost the response.
-    again = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=30).job
+    again = system.trainer.CreateTrainingJob(request, wait_for_ready=True, timeout=60).job
     wrong = (*_wrong(system, policy, job), *([] if again == job else ["the request made another job"]))
     return Outcome(victim, phase, died_in, job.attempts, time.monotonic() - began, wrong)
 

@@ -134,7 +134,7 @@ class System:
     def serving(self, policy: str) -> policy_pb2.Policy:
         """What the server says about a policy."""
         answer = self.server.GetPolicy(
-            policy_pb2.GetPolicyRequest(policy=policy), wait_for_ready=True, timeout=20
+            policy_pb2.GetPolicyRequest(policy=policy), wait_for_ready=True, timeout=60
         )
         return answer.policy
 

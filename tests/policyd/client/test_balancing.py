@@ -89,7 +89,7 @@ def test_calls_are_shared_out_and_none_fails(servers: Servers, connect: Connect)
         NameServer([servers.start(number) for number in (1, 2, 3)]) as names,
         ThreadPoolExecutor(1) as beside,
     ):
-        client = connect(names.target(servers.port), timeout=30)
+        client = connect(names.target(servers.port), timeout=60)
 
         def versions(count: int) -> list[int]:
             return [client.act(OBSERVATION).version for _ in range(count)]
@@ -118,7 +118,7 @@ def test_an_episode_stays_with_one_server(servers: Servers, connect: Connect) ->
         with PolicyClient(f"{host}:{servers.port}", timeout=60) as direct:
             direct.set_experience_config("p", config, reason="test")
     with NameServer(hosts) as names:
-        client = connect(names.target(servers.port), timeout=30)
+        client = connect(names.target(servers.port), timeout=60)
         while {client.act(OBSERVATION).version for _ in range(3)} != {1, 2, 3}:
             pass
         episode = client.episode("p")

@@ -269,7 +269,7 @@ def test_infinity_is_no_limit(address: str, peer: Any, connect: Connect, timeout
 def test_every_call_has_a_deadline(address: str, peer: Any, connect: Connect) -> None:
     """If a server does not respond, the call ends after the timeout."""
     peer.never_ends.clear()
-    with connect(address, timeout=30) as client:
+    with connect(address, timeout=60) as client:
         job = client.create_training_job(SPEC)
         with pytest.raises(errors.DeadlineExceeded, match=r"did not end within 0\.3 s"):
             list(client.watch_training_job(job.job_id, timeout=0.3))

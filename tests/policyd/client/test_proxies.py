@@ -31,7 +31,7 @@ def test_calls_on_this_machine_go_without_it(proxy: str, address: str) -> None:
 def test_an_error_elsewhere_names_it(proxy: str) -> None:
     """The error names the proxy and its variable, without the password."""
     with (
-        PolicyClient("policies.example:50051", timeout=5) as client,
+        PolicyClient("policies.example:50051", timeout=60) as client,
         pytest.raises(errors.PolicydError) as raised,
     ):
         client.list_policies()

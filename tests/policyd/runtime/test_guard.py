@@ -177,7 +177,7 @@ async def test_a_client_certificate_is_a_credential(callers: Path, authority: An
         ]:
             credentials = channel_credentials(authority.certificate, authority.issue(name, expired=expired))
             async with grpc.aio.secure_channel(address, credentials) as channel:
-                call = PolicyServiceStub(channel).SetAlias(pb.SetAliasRequest(), timeout=10)
+                call = PolicyServiceStub(channel).SetAlias(pb.SetAliasRequest(), timeout=60)
                 assert await code_of(call) is wanted, name
 
 
@@ -236,4 +236,4 @@ async def ask(address: str, credentials: grpc.ChannelCredentials) -> grpc.Status
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.secure_channel(address, credentials, options) as channel:
         stub = PolicyServiceStub(channel)
-        return await code_of(stub.GetPolicy(pb.GetPolicyRequest(), metadata=bearer("good"), timeout=10))
+        return await code_of(stub.GetPolicy(pb.GetPolicyRequest(), metadata=bearer("good"), timeout=60))

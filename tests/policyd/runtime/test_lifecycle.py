@@ -36,7 +36,7 @@ def test_a_named_pipe_gets_the_address(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(path.read_text)
         with port_file(path, "127.0.0.1:50051"):
-            assert reading.result(30) == "127.0.0.1:50051\n"
+            assert reading.result(60) == "127.0.0.1:50051\n"
     assert path.is_fifo()
 
 
@@ -48,7 +48,7 @@ def test_a_signal_sets_the_event(number: signal.Signals) -> None:
         stop = stop_signal()
         assert not stop.is_set()
         os.kill(os.getpid(), number)
-        assert await asyncio.wait_for(stop.wait(), 10)
+        assert await asyncio.wait_for(stop.wait(), 60)
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(each)
 

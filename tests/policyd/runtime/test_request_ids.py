@@ -28,7 +28,7 @@ def _promote(server: ServerProcess, *metadata: tuple[str, str]) -> str:
     """The id of a promotion in the audit log, which is written before the response."""
     before = len(_lines(server, logger="policyd.audit"))
     request = pb.SetAliasRequest(policy="cartpole", alias="champion", version=1)
-    server.policy.SetAlias(request, metadata=metadata, timeout=20)
+    server.policy.SetAlias(request, metadata=metadata, timeout=60)
     [line] = _lines(server, logger="policyd.audit")[before:]
     return str(line["request_id"])
 
@@ -63,7 +63,7 @@ def test_an_unexpected_error_is_found_by_its_id(
     server.may_fail = True
     bad = pb.FloatArray(raw=np.full((1, 4), 1000, np.float32).tobytes())
     with pytest.raises(grpc.RpcError) as caught:
-        server.policy.Act(pb.ActRequest(observations=bad), metadata=given, timeout=20)
+        server.policy.Act(pb.ActRequest(observations=bad), metadata=given, timeout=60)
     told = str(caught.value.details()).rpartition(" ")[2]
     [line] = _lines(server, level="ERROR", request_id=told)
     assert "exception" in line

@@ -48,9 +48,9 @@ def _failures(port: int, job_id: str) -> Iterator[errors.PolicydError]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = stubs.TrainingServiceStub(channel)
         with pytest.raises(grpc.RpcError) as unary:
-            stub.GetTrainingJob(pb.GetTrainingJobRequest(job_id=job_id), timeout=10)
+            stub.GetTrainingJob(pb.GetTrainingJobRequest(job_id=job_id), timeout=60)
         yield status.from_rpc_error(unary.value)
-        watch = stub.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id=job_id), timeout=10)
+        watch = stub.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id=job_id), timeout=60)
         next(watch)
         with pytest.raises(grpc.RpcError) as streamed:
             next(watch)

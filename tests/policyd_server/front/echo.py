@@ -129,7 +129,7 @@ class RawClient:
     """Writes any frames, and reads the responses."""
 
     def __init__(self, port: int, settings: bytes = b"") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.socket.sendall(PREFACE + frame(SETTINGS, payload=settings))
 
     def send(self, data: bytes) -> bool:

@@ -119,7 +119,7 @@ def test_what_is_known_is_answered_in_place(version: LoadedVersion) -> None:
     with _serving(version) as (served, act):
         for rows in (1, 3, SMALL_ROWS):
             payload = served.learn(_request(rows))
-            assert act(payload, timeout=20) == _expected(served, payload)
+            assert act(payload, timeout=60) == _expected(served, payload)
         assert len(served.ended) == 3
 
 
@@ -147,7 +147,7 @@ def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> No
         large = served.learn(_request(SMALL_ROWS + 1))
         odd = [request.SerializeToString() for request in (_request(2), endless, keyed)]
         for payload in (*odd, large, b"", b"\xff"):
-            both = act.future(payload, timeout=20), act.future(known, timeout=20)
+            both = act.future(payload, timeout=60), act.future(known, timeout=60)
             assert both[0].result() == LEFT
             assert both[1].result() == _expected(served, known)
 
@@ -158,11 +158,11 @@ def test_a_version_that_is_replaced_is_not_held(version: LoadedVersion) -> None:
     held = weakref.ref(replaced)
     with _serving(replaced) as (served, act):
         del replaced
-        act(served.learn(_request(1)), timeout=20)
+        act(served.learn(_request(1)), timeout=60)
         served.loaded.swap(version.policy, {"champion": version})
         served.turned.clear()
         served.front.wake()
-        assert served.turned.wait(20)
+        assert served.turned.wait(60)
         gc.collect()
         assert held() is None
 
@@ -175,6 +175,6 @@ def test_the_loop_is_woken_while_requests_are_answered(version: LoadedVersion) -
         served.turned.clear()
         served.closed = True
         served.front.wake()
-        assert served.turned.wait(20)
+        assert served.turned.wait(60)
         for call in calls:
             call.cancel()

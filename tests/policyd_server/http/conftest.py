@@ -20,7 +20,7 @@ from tests.policyd_server.http.trainer import Trainer
 from tests.policyd_server.process import ServerProcess
 
 _URL = re.compile(r"HTTP on (https?://\S+)")
-SECONDS = 30.0  # seconds for one response, on a shared machine
+SECONDS = 60.0  # seconds for one response, on a shared machine
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ ACT, INFER = "/v1/policies/cartpole:act", "/v2/models/cartpole/infer"
 def _raw(client: Client, data: bytes) -> bytes:
     """The response to these bytes, until the server closes the connection."""
     host, port = client.host.split(":")
-    with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
+    with closing(socket.create_connection((host, int(port)), timeout=60)) as connection:
         connection.sendall(data)
         found = b""
         try:
@@ -126,7 +126,7 @@ def test_a_client_that_does_nothing_does_not_hold_the_end_up(kind: str, folder: 
     post = f"POST /v1/jobs HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: 9\r\n\r\n".encode()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(30)
+        connection.settimeout(60)
         connection.connect((host, int(port)))
         connection.sendall(get * 400 if kind == "takes nothing" else get + post)
         assert connection.recv(1)

@@ -50,7 +50,7 @@ def test_who_stops_watching_ends_the_call(client: Client, trainer: Trainer) -> N
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
     response.close()
-    assert trainer.left.wait(30)
+    assert trainer.left.wait(60)
 
 
 def test_a_slow_reader_holds_only_itself_up(client: Client, trainer: Trainer) -> None:
@@ -66,7 +66,7 @@ def test_a_slow_reader_holds_only_itself_up(client: Client, trainer: Trainer) ->
     assert client.get("/v2/health/ready").status == 200
     trainer.left.clear()
     reader.close()
-    assert trainer.left.wait(30)
+    assert trainer.left.wait(60)
 
 
 def _settled(trainer: Trainer) -> int:

@@ -48,7 +48,7 @@ def test_hot_methods_go_to_the_front(server: ServerProcess, client: Client) -> N
 async def _calls_the_front(folder: Path) -> None:
     workers = WorkerChannels(folder, 2**20, fronted=True)
     following = asyncio.create_task(workers.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (front := workers.front()) is None:  # noqa: ASYNC110  until it is connected: there is no event
             await asyncio.sleep(0.01)
     request = policy_pb2.ActRequest(policy="cartpole")

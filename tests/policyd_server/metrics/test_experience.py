@@ -28,14 +28,14 @@ def test_decisions_outcomes_and_returns_are_shown(
     experience = ExperienceServiceStub(server.channel)
     config = pb.ExperienceConfig(mode=pb.ExperienceConfig.LEARN)
     experience.SetExperienceConfig(
-        pb.SetExperienceConfigRequest(policy="cartpole", config=config), timeout=30
+        pb.SetExperienceConfigRequest(policy="cartpole", config=config), timeout=60
     )
     raw = FloatArray(raw=np.zeros(4, np.float32).tobytes())
     for episode in ("sealed", "open"):
         request = ActRequest(policy="cartpole", observations=raw, decisions=[Decision(episode_id=episode)])
-        server.policy.Act(request, timeout=30)
+        server.policy.Act(request, timeout=60)
     outcomes = [pb.Outcome(episode_id=name, reward=2.5, end=pb.TERMINATED) for name in ("sealed", "never")]
-    experience.ReportOutcomes(pb.ReportOutcomesRequest(policy="cartpole", outcomes=outcomes), timeout=30)
+    experience.ReportOutcomes(pb.ReportOutcomesRequest(policy="cartpole", outcomes=outcomes), timeout=60)
     await_value(server, 2, "policyd_decisions_total", policy="cartpole")
     await_value(server, 1, "policyd_outcomes_total", policy="cartpole", result="recorded")
     await_value(server, 1, "policyd_outcomes_total", policy="cartpole", result="unknown")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import urllib.request
 
 import grpc
@@ -15,6 +14,7 @@ from policy_api.v1.policy_pb2 import ActRequest, FloatArray
 from policyd.repository import ModelRepository
 from tests.policyd_server.compiled.needed import needs_compiler
 from tests.policyd_server.process import Publish, ServerProcess, StartServer
+from tests.waiting import until
 
 ACT = {"grpc_service": "policy_api.v1.PolicyService", "grpc_method": "Act"}
 VERSION = {"policy": "cartpole", "version": "1"}
@@ -25,7 +25,7 @@ def scrape(server: ServerProcess) -> dict[tuple[str, frozenset[tuple[str, str]]]
     """Every sample by name and labels."""
     found = re.search(r"metrics on (http://\S+)", server.log)
     assert found is not None
-    with urllib.request.urlopen(found[1], timeout=10) as answer:
+    with urllib.request.urlopen(found[1], timeout=60) as answer:
         text = answer.read().decode()
     assert str(SECRET) not in text
     families = text_string_to_metric_families(text)
@@ -39,10 +39,7 @@ def value(server: ServerProcess, name: str, **labels: str) -> float:
 
 def await_value(server: ServerProcess, wanted: float, name: str, **labels: str) -> None:
     """Waits until a sample has this value. Metrics are updated once per second."""
-    deadline = time.monotonic() + 20
-    while (seen := value(server, name, **labels)) != wanted and time.monotonic() < deadline:
-        time.sleep(0.1)  # this polls over HTTP: there is no event to wait for
-    assert seen == wanted
+    until(lambda: value(server, name, **labels) == wanted, lambda: value(server, name, **labels))
 
 
 def act(server: ServerProcess, rows: int, elements: int = 4, *, deterministic: bool = False) -> None:
@@ -104,10 +101,7 @@ def test_versions_and_failures_are_told(
     broken = publish(promote=False)
     (repository.root / broken.path / "model.onnx").write_bytes(b"torn")
     repository.set_alias("cartpole", "champion", broken.version, actor="test", reason="test")
-    deadline = time.monotonic() + 20
-    while value(server, "policyd_policy_load_failures_total", policy="cartpole") < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # as above
+    until(lambda: value(server, "policyd_policy_load_failures_total", policy="cartpole") >= 1)
     assert value(server, "policyd_alias_version", policy="cartpole", alias="champion") == 2
 
 

@@ -12,21 +12,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from policy_api.v1 import policy_pb2 as pb
 from policyd.repository import ModelRepository, PublishedVersion
 from tests.policyd_server.process import ServerProcess
+from tests.waiting import until
 
 Publish = Callable[..., PublishedVersion]
 StartServer = Callable[..., ServerProcess]
 
 
-def _await(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)  # another process watches the folder: there is no event to wait for
-
-
 def _version_of(server: ServerProcess, policy: str) -> int:
     return (
-        server.policy.GetPolicy(pb.GetPolicyRequest(policy=policy), timeout=10)
+        server.policy.GetPolicy(pb.GetPolicyRequest(policy=policy), timeout=60)
         .policy.aliases[0]
         .serving_version
     )
@@ -48,10 +42,10 @@ def test_one_bad_entry_stops_nobody_else(
     (repository.root / "aliases/late.json").write_text('{"champion": Infinity}')
     (repository.root / "models/loop").symlink_to(repository.root / "models/loop")
     publish("good")
-    _await(lambda: _version_of(server, "good") == 2, "the swap of a whole policy")
-    _await(lambda: server.log.count("late is damaged") == 1, "the damage in the log")
-    _await(lambda: server.log.count("loop is damaged") == 1, "the damage in the log")
-    listed = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=10).policies
+    until(lambda: _version_of(server, "good") == 2)  # the swap of a whole policy
+    until(lambda: server.log.count("late is damaged") == 1)  # the damage in the log
+    until(lambda: server.log.count("loop is damaged") == 1)  # the damage in the log
+    listed = server.policy.ListPolicies(pb.ListPoliciesRequest(), timeout=60).policies
     assert {policy.name: bool(policy.damage) for policy in listed} == {
         "ghost": True,
         "good": False,
@@ -63,20 +57,20 @@ def test_one_bad_entry_stops_nobody_else(
     health = health_pb2_grpc.HealthStub(server.channel)
     for policy, status in (("good", 1), ("late", 2), ("worse", 2)):
         request = health_pb2.HealthCheckRequest(service=f"policy_api.v1.PolicyService/{policy}")
-        assert health.Check(request, timeout=10).status == status
-    answer, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=10)
+        assert health.Check(request, timeout=60).status == status
+    answer, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=60)
     detail = dict(call.trailing_metadata())["policyd-detail"]
     assert answer.status == 1
     assert "ghost" in str(detail)
     request = pb.ActRequest(policy="late", observations=pb.FloatArray(values=[0, 0, 0, 0]))
-    assert server.policy.Act(request, timeout=10).version == 1
+    assert server.policy.Act(request, timeout=60).version == 1
     with pytest.raises(grpc.RpcError) as raised:
-        server.policy.SetAlias(pb.SetAliasRequest(policy="late", version=1), timeout=10)
+        server.policy.SetAlias(pb.SetAliasRequest(policy="late", version=1), timeout=60)
     assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert "aliases/late.json is damaged" in str(raised.value.details())
     assert _version_of(server, "piped") == 1
     publish("piped")
-    _await(lambda: _version_of(server, "piped") == 2, "the swap of a policy whose shares are damaged")
+    until(lambda: _version_of(server, "piped") == 2)  # the swap of a policy whose shares are damaged
     assert server.log.count("piped is damaged: ") == 1
     assert server.log.count("piped.traffic") == 1
     assert server.log.count("late is damaged") == server.log.count("ghost is damaged") == 1
@@ -92,16 +86,19 @@ def test_a_policy_made_again_answers_with_its_new_bytes(
     publish()
     server = start_server()
     request = pb.ActRequest(observations=pb.FloatArray(values=[0.1, 0, 0, 0]))
-    first = server.policy.Act(request, timeout=10)
+    first = server.policy.Act(request, timeout=60)
     by_number = pb.ActRequest(version=1, observations=request.observations)
-    server.policy.Act(by_number, timeout=10)
+    server.policy.Act(by_number, timeout=60)
     shutil.rmtree(repository.root / "models/cartpole")
     (repository.root / "aliases/cartpole.json").unlink()
     publish("another")  # so that the same seed gives other weights below
     again = publish("cartpole", observation_shape=(4,), n=3)
-    _await(lambda: server.policy.Act(request_of(again), timeout=10).digest == again.digest, "the new bytes")
+    until(
+        lambda: server.policy.Act(request_of(again), timeout=60).digest == again.digest,
+        lambda: "the new bytes",
+    )
     by_number.policy = request.policy = "cartpole"
-    assert server.policy.Act(by_number, timeout=10).digest == again.digest != first.digest
+    assert server.policy.Act(by_number, timeout=60).digest == again.digest != first.digest
 
 
 def request_of(version: PublishedVersion) -> pb.ActRequest:
@@ -113,7 +110,7 @@ def test_a_mistyped_repository_is_said(start_server: StartServer, repository: Mo
     server = start_server()
     assert f"the repository {repository.root} does not exist" in server.log
     health = health_pb2_grpc.HealthStub(server.channel)
-    answer, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=10)
+    answer, call = health.Check.with_call(health_pb2.HealthCheckRequest(), timeout=60)
     assert answer.status == 1
     assert "does not exist" in str(dict(call.trailing_metadata())["policyd-detail"])
     time.sleep(0.5)  # the polls in this time must not log it again
@@ -131,8 +128,8 @@ def test_a_folder_that_is_no_version_is_named_once(
     (folder := repository.root / "models/foreign/1").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"model")
     server = start_server()
-    _await(lambda: "models/foreign/1 has no metadata.json" in server.log, "the folder in the log")
+    until(lambda: "models/foreign/1 has no metadata.json" in server.log)  # the folder in the log
     assert "policyctl import" in server.log
     publish()
-    _await(lambda: _version_of(server, "cartpole") == 2, "another change")
+    until(lambda: _version_of(server, "cartpole") == 2)  # another change
     assert server.log.count("models/foreign/1") == 1

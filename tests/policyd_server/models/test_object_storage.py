@@ -18,6 +18,7 @@ from tests.policyd.repository.flawed_proxy import FlawedProxy
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import ServerProcess
 from tests.s3 import SECRET_KEY, S3Server
+from tests.waiting import until
 
 REQUESTS_OF_A_MISS = 16  # most requests to the store for all unknown names of one kind
 REQUEST = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0, 0, 0, 0]))
@@ -38,10 +39,7 @@ def _publish(repository: ModelRepository, seed: int) -> None:
 
 
 def _await_version(server: ServerProcess, version: int) -> None:
-    deadline = time.monotonic() + 60
-    while server.policy.Act(REQUEST, timeout=10).version != version:
-        assert time.monotonic() < deadline, server.log
-        time.sleep(0.02)  # another process polls: there is no event to wait for
+    until(lambda: server.policy.Act(REQUEST, timeout=60).version == version, lambda: server.log)
 
 
 def test_promotions_are_followed_and_an_outage_is_survived(
@@ -60,13 +58,13 @@ def test_promotions_are_followed_and_an_outage_is_survived(
     first = start("first")
     _publish(repository, 2)
     _await_version(first, 2)
-    first.policy.SetAlias(pb.SetAliasRequest(version=1), timeout=30)
+    first.policy.SetAlias(pb.SetAliasRequest(version=1), timeout=60)
     assert repository.aliases("cartpole").aliases == {"champion": 1}
-    assert first.policy.Act(REQUEST, timeout=10).version == 1
+    assert first.policy.Act(REQUEST, timeout=60).version == 1
     proxy.away = True
     second = start("second")
     for server in (first, second):
-        assert server.policy.Act(REQUEST, timeout=10).version == 1
+        assert server.policy.Act(REQUEST, timeout=60).version == 1
     proxy.away = False
     _publish(repository, 3)
     for server in (first, second):
@@ -150,7 +148,7 @@ def test_a_new_policy_is_found_before_the_next_listing(
     where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
     server = ServerProcess(tmp_path, where, "--poll-interval", "3600", "--cache", str(tmp_path / "cache"))
     _publish(repository, 1)
-    assert server.policy.Act(REQUEST, timeout=30).version == 1
+    assert server.policy.Act(REQUEST, timeout=60).version == 1
     unknown = [
         pb.ActRequest(policy="nobody", observations=REQUEST.observations),
         pb.ActRequest(policy="cartpole", alias="nothing", observations=REQUEST.observations),
@@ -159,9 +157,9 @@ def test_a_new_policy_is_found_before_the_next_listing(
     began, before = time.monotonic(), sum(proxy.requests.values())
     for request in unknown * 50:
         with pytest.raises(grpc.RpcError) as refused:
-            server.policy.Act(request, timeout=30)
+            server.policy.Act(request, timeout=60)
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     rounds = 1 + int((time.monotonic() - began) / LISTING_SECONDS)
     assert sum(proxy.requests.values()) - before <= REQUESTS_OF_A_MISS * rounds
-    assert server.policy.Act(REQUEST, timeout=30).version == 1
+    assert server.policy.Act(REQUEST, timeout=60).version == 1
     assert server.stop() == 0

@@ -61,7 +61,7 @@ def test_a_version_moves_from_one_repository_to_another(
         assert imported.metadata.policy == "prod"
     assert repository.versions("prod") == [1]
     request = pb.ActRequest(policy="prod", observations=pb.FloatArray(values=[0, 0, 0, 0]))
-    assert server.policy.Act(request, timeout=10).digest == reported.digest
+    assert server.policy.Act(request, timeout=60).digest == reported.digest
 
 
 def test_a_report_reaches_a_laptop(
@@ -114,7 +114,7 @@ def _send(
     messages = [pb.ImportVersionRequest(contents=contents)]
     messages += [pb.ImportVersionRequest(chunk=pb.FileChunk(file=i, data=data)) for i, data in chunks]
     try:
-        server.policy.ImportVersion(iter(messages), timeout=30)
+        server.policy.ImportVersion(iter(messages), timeout=60)
     except grpc.RpcError as error:
         return error
     return None

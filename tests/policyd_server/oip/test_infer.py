@@ -128,7 +128,7 @@ def test_a_stream_answers_in_order_and_survives_an_error(client: triton.Inferenc
     for i in range(10):
         name = "nobody" if i == 4 else PLAIN
         client.async_stream_infer(name, inputs(), request_id=str(i), enable_empty_final_response=True)
-    got = [answers.get(timeout=30) for _ in range(10)]
+    got = [answers.get(timeout=60) for _ in range(10)]
     client.stop_stream()
     assert "nobody" in str(got.pop(4)[1])
     responses = [result.get_response() for result, _ in got]

@@ -70,7 +70,7 @@ def test_answers_are_those_of_act(
         mask[:, 0] = False
         request.action_mask.CopyFrom(BoolArray(raw=mask.tobytes()))
     result = client.infer(policy, inputs(rows, mask), parameters={"seed": 9})
-    act = server.policy.Act(request, timeout=10)
+    act = server.policy.Act(request, timeout=60)
     for name in INDICES if policy in MASKS else VECTORS:
         assert result.as_numpy(name).tobytes() == getattr(act, "values" if name == "value" else name).raw
     if mask is not None:

@@ -56,7 +56,7 @@ class _Trainer(training_pb2_grpc.TrainingServiceServicer):
         for state in (pb.TrainingJob.QUEUED, pb.TrainingJob.RUNNING):
             yield pb.WatchTrainingJobResponse(job=pb.TrainingJob(job_id=request.job_id, state=state))
         if request.job_id == "endless":
-            self.cancelled.wait(30)
+            self.cancelled.wait(60)
 
     ReadTrainingJobLog = GetTrainingJob = ListTrainingJobs = CancelTrainingJob = None  # type: ignore[assignment]  # not called here
     CheckTrainingSpec = None  # type: ignore[assignment]  # not called here
@@ -83,7 +83,7 @@ def test_calls_go_through_whole(start_server: StartServer, trainer: tuple[_Train
     server = start_server("--trainer", address)
     request = pb.CreateTrainingJobRequest(spec=pb.TrainingSpec(policy="cartpole", seed=3))
     metadata = (("x-request-id", "42"), ("authorization", "Bearer secret"))
-    answer, call = server.training.CreateTrainingJob.with_call(request, timeout=20, metadata=metadata)
+    answer, call = server.training.CreateTrainingJob.with_call(request, timeout=60, metadata=metadata)
     assert answer.job.job_id == "7"
     assert answer.job.spec == request.spec
     assert dict(call.trailing_metadata())["x-trailing"] == "yes"
@@ -99,7 +99,7 @@ def test_errors_go_through_with_their_details(
     server = start_server("--trainer", trainer[1])
     with pytest.raises(grpc.RpcError) as raised:
         server.training.CreateTrainingJob(
-            pb.CreateTrainingJobRequest(spec=pb.TrainingSpec(policy="bad")), timeout=10
+            pb.CreateTrainingJobRequest(spec=pb.TrainingSpec(policy="bad")), timeout=60
         )
     error = status.from_rpc_error(raised.value)
     assert isinstance(error, InvalidArgument)
@@ -112,13 +112,13 @@ def test_a_watch_streams_and_its_cancellation_reaches_the_trainer(
     """Each message is passed on at once. A client that stops watching ends the trainer's call."""
     service, address = trainer
     server = start_server("--trainer", address)
-    watch = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=10)
+    watch = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=60)
     assert [update.job.state for update in watch] == [pb.TrainingJob.QUEUED, pb.TrainingJob.RUNNING]
     service.cancelled.clear()
-    endless = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="endless"), timeout=30)
+    endless = server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="endless"), timeout=60)
     assert next(endless).job.state == pb.TrainingJob.QUEUED
     endless.cancel()
-    assert service.cancelled.wait(10)
+    assert service.cancelled.wait(60)
 
 
 @pytest.mark.parametrize("kind", ["refuses", "silent"])
@@ -133,8 +133,10 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
             peer.listen(16)  # accepts connections and sends nothing
         server = start_server("--trainer", f"127.0.0.1:{peer.getsockname()[1]}")
         calls: list[Any] = [
-            lambda: server.training.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=8),
-            lambda: list(server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=8)),
+            lambda: server.training.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=60),
+            lambda: list(
+                server.training.WatchTrainingJob(pb.WatchTrainingJobRequest(job_id="1"), timeout=60)
+            ),
         ]
         for call in calls:
             with pytest.raises(grpc.RpcError) as raised:
@@ -143,7 +145,7 @@ def test_without_a_trainer_training_is_unavailable_and_acting_goes_on(
             assert isinstance(error, Unavailable)
             assert (error.reason, error.retry_after) == ("TRAINER_UNAVAILABLE", 2.0)
         x = policy_pb2.FloatArray(values=[0, 0, 0, 0])
-        assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=10).version == 1
+        assert server.policy.Act(policy_pb2.ActRequest(observations=x), timeout=60).version == 1
 
 
 def test_a_trainer_that_comes_and_comes_back_is_found(start_server: StartServer) -> None:
@@ -165,7 +167,7 @@ def test_a_trainer_that_comes_and_comes_back_is_found(start_server: StartServer)
             trainer.start()
             assert next(changes) == health_pb2.HealthCheckResponse.SERVING
             spec = pb.TrainingSpec(policy="cartpole")
-            answer = server.training.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=20)
+            answer = server.training.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=60)
             assert answer.job.job_id == "7"
             trainer.stop(None).wait()
             assert next(changes) == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -185,7 +187,7 @@ def test_a_call_without_a_trainer_does_not_make_the_channel_try_for_ever() -> No
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as to_server:
                 stub = training_pb2_grpc.TrainingServiceStub(to_server)
                 with pytest.raises(grpc.aio.AioRpcError, match="cannot be reached"):
-                    await stub.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=20)
+                    await stub.ListTrainingJobs(pb.ListTrainingJobsRequest(), timeout=60)
             await server.stop(None)
             assert channel.get_state() is grpc.ChannelConnectivity.IDLE
 

@@ -90,7 +90,7 @@ def test_calls_on_their_way_end_unavailable(
     server.process.send_signal(number)
     load.join()
     assert set(load.ends) == {"OK", "UNAVAILABLE"}
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
     assert f"{number.name}: draining, then ending" in server.log
 
 
@@ -113,7 +113,7 @@ def test_streams_end_unavailable_as_soon_as_they_wait(publish: Publish, start_se
     error = status.from_rpc_error(ended.value)
     assert isinstance(error, errors.Unavailable)
     assert error.retry_after == 1.0
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("kind", ["no request yet", "Open Inference Protocol", "relayed", "health"])
@@ -232,7 +232,7 @@ def _open_stream(kind: str, channel: grpc.Channel, over: threading.Event) -> Any
     stub = policy_pb2_grpc.PolicyServiceStub(channel)
     if kind == "no request yet":
         answers = stub.StreamAct(requests())
-        stub.Act(ACT, timeout=30)  # it goes the same way, after the stream's headers
+        stub.Act(ACT, timeout=60)  # it goes the same way, after the stream's headers
         return answers
     if kind == "health":
         answers = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
@@ -272,6 +272,6 @@ def test_grpcio_takes_no_compressed_message(publish: Publish, start_server: Star
     server = start_server()
     with grpc.insecure_channel(server.address, compression=grpc.Compression.Gzip) as channel:
         with pytest.raises(grpc.RpcError) as refused:
-            policy_pb2_grpc.PolicyServiceStub(channel).Act(ACT, timeout=30)
+            policy_pb2_grpc.PolicyServiceStub(channel).Act(ACT, timeout=60)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
         assert "gzip" in str(refused.value.details())

@@ -38,8 +38,8 @@ def test_several_addresses_at_once(
     assert len(addresses) == 3
     for address in addresses:
         with grpc.insecure_channel(address) as channel:
-            assert PolicyServiceStub(channel).Act(REQUEST, timeout=20).version == 1
-            listed = PolicyServiceStub(channel).ListPolicies(ListPoliciesRequest(), timeout=20)
+            assert PolicyServiceStub(channel).Act(REQUEST, timeout=60).version == 1
+            listed = PolicyServiceStub(channel).ListPolicies(ListPoliciesRequest(), timeout=60)
             assert [policy.name for policy in listed.policies] == ["cartpole"]
     assert stat.S_ISSOCK(path.stat().st_mode)
     server.stop()

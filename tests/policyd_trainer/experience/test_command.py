@@ -32,7 +32,7 @@ def test_sigterm_ends_it_between_two_batches(world: World) -> None:
             if event.progress.learning.version:
                 break
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(60) == 143
     assert event.progress.learning.version == world.champion() == 2
     assert event.progress.env_steps == 64
 

@@ -48,7 +48,7 @@ def test_nothing_is_said_twice_or_left_out_when_the_file_is_full(open_room: Open
             for line in (b"first\n", b"second\n", b"third\n", b"fourth\n"):
                 log.write(line)
                 while not got.endswith(line):
-                    got += await asyncio.wait_for(anext(reading), 30)
+                    got += await asyncio.wait_for(anext(reading), 60)
             assert got == b"first\nsecond\nthird\nfourth\n"
             log.close()
             await room.supervisor.cancel(job_id)

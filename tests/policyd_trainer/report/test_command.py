@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from policyd.errors import NotFound
 from policyd.repository import ModelRepository
 from policyd_trainer.report.command import ensure_report, report
 from policyd_trainer.runs.command import train
+from tests.waiting import until
 
 SMALL = ["total_timesteps=1000", "evaluation_episodes=5", "candidates=1", "selection_episodes=2"]
 FILES = {"report.html", "learning_curve.png", "returns.png", "actions.png", "episode.gif"}
@@ -52,10 +52,7 @@ def test_a_run_has_its_report_drawn_by_a_process_of_its_own(tmp_path: Path) -> N
     command = [sys.executable, "-m", "policyd_trainer", "train", *run(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     version = ModelRepository(tmp_path).read("p", 1)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / version.path / "report.html").exists():
-        assert time.monotonic() < deadline, "the report was never drawn"
-        time.sleep(0.1)
+    until((tmp_path / version.path / "report.html").exists, lambda: "the report was never drawn")
 
 
 def test_there_is_no_report_of_nothing(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_silent_run_is_told_by_its_own_thread() -> None:
 
     clock = Clock(Heard(io.StringIO()), 1000)
     clock.tell(TrainingProgress.EXPORTING, 0.95, 1000, None)
-    assert heard.acquire(timeout=1)
+    assert heard.acquire(blocking=False)
     with beating(clock):
         assert heard.acquire(timeout=60)
     assert "progress" not in {thread.name for thread in threading.enumerate()}

@@ -37,7 +37,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
             yield port_file.read_text().strip()  # a FIFO, so reading waits until the address is written
             if code == 0:
                 process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == code
+            assert process.wait(60) == code
         finally:
             process.kill()
             process.wait()

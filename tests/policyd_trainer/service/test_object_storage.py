@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 
 import grpc
@@ -18,6 +17,7 @@ from policyd.repository.report import REPORT
 from policyd_trainer.service.command import serve as serve_command
 from tests.policyd_trainer.service.conftest import Serve
 from tests.s3 import ENVIRONMENT, SECRET_KEY, S3Server
+from tests.waiting import until
 
 SETTINGS = {
     "total_timesteps": "3000",
@@ -26,7 +26,6 @@ SETTINGS = {
     "candidates": "1",
     "evaluation_episodes": "5",
 }
-REPORT_SECONDS = 120.0  # a process of its own draws it after the job
 
 
 def _ended(stub: TrainingServiceStub, seed: int) -> pb.TrainingJob:
@@ -45,10 +44,7 @@ def _ended(stub: TrainingServiceStub, seed: int) -> pb.TrainingJob:
 
 def _await_report(repository: ModelRepository, version: int) -> PublishedVersion:
     published = repository.read("pole", version)
-    deadline = time.monotonic() + REPORT_SECONDS
-    while REPORT not in repository.added_files(published):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # another process draws it: there is no event to wait for
+    until(lambda: REPORT in repository.added_files(published))  # a process of its own draws it after the job
     return published
 
 

@@ -20,7 +20,7 @@ OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)  
 
 @pytest.fixture(scope="module")
 def http(client: Client) -> Iterator[Any]:
-    with triton.InferenceServerClient(client.host, network_timeout=30) as http:
+    with triton.InferenceServerClient(client.host, network_timeout=60) as http:
         yield http
 
 

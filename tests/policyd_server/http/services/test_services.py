@@ -26,7 +26,7 @@ def test_act_gives_what_grpc_gives(client: Client, server: ServerProcess) -> Non
     raw = np.array(ROWS, np.float32).tobytes()
     request = policy_pb2.ActRequest(policy="cartpole", seed=seed)
     request.observations.raw = raw
-    expected = server.policy.Act(request, timeout=30)
+    expected = server.policy.Act(request, timeout=60)
     assert (told["policy"], told["version"], told["digest"]) == ("cartpole", 1, expected.digest)
     assert told["seed"] == str(seed)
     assert told["batch_size"] == 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from html import unescape
 from html.parser import HTMLParser
 
@@ -16,6 +15,7 @@ from policyd.version import __version__
 from policyd_server.page.rendering import SECTIONS
 from tests.policyd_server.page.conftest import ATTACK, Browser, Elements
 from tests.policyd_server.process import ServerProcess
+from tests.waiting import until
 
 PAGES = [
     "/page",
@@ -258,10 +258,7 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
     with PolicyClient(server.address, credentials=Credentials(token="token-of-boss")) as client:
         client.set_shadow("cartpole", 2, 1.0, reason=ATTACK)
         client.act([[0.0] * 4], policy="cartpole")
-    deadline = time.monotonic() + 60
-    while "Same most probable action" not in (html := signed_in.get(place).body.decode()):
-        assert time.monotonic() < deadline, html
-        time.sleep(0.1)  # the shadow process takes its own time
+    html = _until_it_says("Same most probable action", signed_in, place)
     assert "Version 2 beside version 1 for champion" in html
     assert "100% of its requests" in html
     assert "Version 2" in html
@@ -314,8 +311,11 @@ def test_without_the_role_no_shadow_starts(signed_in: Browser, repository: Model
 
 def test_metrics_on_any_free_port_are_found(signed_in: Browser) -> None:
     """The page reads them at their port, and shows rates after two readings."""
-    deadline = time.monotonic() + 60
-    while "requests per second" not in (html := signed_in.get("/page").body.decode()):
-        assert time.monotonic() < deadline, html
-        time.sleep(0.1)  # readings are renewed by time
+    html = _until_it_says("requests per second", signed_in, "/page")
     assert "Rates, latency and drift" not in html
+
+
+def _until_it_says(words: str, browser: Browser, place: str) -> str:
+    """The page at this place as soon as it has these words."""
+    until(lambda: words in browser.get(place).body.decode(), browser.get(place).body.decode)
+    return browser.get(place).body.decode()
