@@ -6,12 +6,14 @@ What else the machine does meanwhile changes nothing.
 from __future__ import annotations
 
 import operator
+import random
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 
+from policyd.runtime.memory import forget_peak
 from policyd_server.models.warm_up import MAX_CALL_ROWS, WARM_UP_ROWS, warm_up
 
 
@@ -38,6 +40,29 @@ def test_a_call_that_was_disturbed_makes_no_small_calls(every: int) -> None:
     """If one row takes as long as many, calls still have many rows."""
     machine = Machine(lambda rows: 0.04, lambda call: call % every == 0)
     assert machine.measured() == (MAX_CALL_ROWS, 0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_busy_machine_makes_no_small_calls(share: float) -> None:
+    """If any call can be disturbed, calls still have many rows."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        machine = Machine(lambda rows: 0.04, lambda call: chance.random() < share)  # noqa: B023
+        assert machine.measured() == (MAX_CALL_ROWS, 0), seed
+
+
+@pytest.mark.skipif(not forget_peak(), reason="the kernel cannot restart the peak of the memory")
+def test_memory_of_another_thread_makes_no_small_calls() -> None:
+    """Memory counts only if it grows with the rows."""
+    calls = 0
+
+    def infer(observations: np.ndarray) -> None:
+        nonlocal calls
+        calls += 1
+        np.ones(2**21 if calls != 6 else 2**23)  # 16 MiB; another thread takes 48 more, once
+
+    rows, _ = warm_up((4,), infer, infer, iter(np.arange(0.0, 1000.0, 0.01)).__next__)
+    assert rows == MAX_CALL_ROWS
 
 
 def test_a_machine_that_becomes_slower_makes_no_small_calls() -> None:
