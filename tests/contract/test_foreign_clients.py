@@ -29,7 +29,7 @@ needs_curl = pytest.mark.skipif(not _speaks_http2(), reason="there is no curl wi
 def _curl(url: str, message: bytes, folder: Path, *flags: str) -> tuple[list[bytes], dict[str, str]]:
     """The messages of a response, with its headers and trailers."""
     (folder / "body").write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
-    command = ["curl", "--silent", "--show-error", "--max-time", "30", *flags]
+    command = ["curl", "--silent", "--show-error", "--max-time", "60", *flags]
     command += ["--header", "content-type: application/grpc", "--header", "te: trailers"]
     command += ["--data-binary", f"@{folder / 'body'}", "--output", str(folder / "answer")]
     command += ["--dump-header", str(folder / "headers"), url]

@@ -30,7 +30,7 @@ def test_curl(client: Client) -> None:
         pytest.skip("curl is not installed")
     request = json.dumps({**_request(data=[ROW]), "parameters": {"seed": 1, "temperature": 0.5}})
     told = subprocess.run(
-        [curl, "--silent", "--max-time", "30", "--data", request, client.url + INFER],
+        [curl, "--silent", "--max-time", "60", "--data", request, client.url + INFER],
         capture_output=True,
         check=True,
         timeout=60,
