@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.serving.contestants import CONTESTANTS, Contestant, Workplace, ready
 from benchmarks.serving.processes import Running
@@ -40,8 +41,9 @@ class Server:
             print(f"{self.contestant.name} ended: {self.running.log_tail()}", flush=True)
             self.restarts += 1
             self.running.stop()
-            folder = self.place.folder / f"{self.contestant.name} {self.restarts}"
-            self.running = self.contestant.start(folder, self.place)
+            self.running = self.contestant.start(
+                _folder(self.contestant.name, self.place, self.restarts), self.place
+            )
             self.check()
 
     def stop(self) -> None:
@@ -56,8 +58,13 @@ def standing(names: Sequence[str], batches: list[int], place: Workplace) -> Iter
         servers = []
         for name in names:
             print(f"starting {name}", flush=True)
-            running = CONTESTANTS[name].start(place.folder / name, place)
+            running = CONTESTANTS[name].start(_folder(name, place), place)
             servers.append(Server(CONTESTANTS[name], place, batches, running))
             stack.callback(servers[-1].stop)
             servers[-1].check()
         yield servers
+
+
+def _folder(name: str, place: Workplace, restarts: int = 0) -> Path:
+    """A folder for each start. Triton's Python backend does not start from a path with a space."""
+    return place.folder / f"{name.replace(' ', '-')}-{restarts}"
