@@ -6,6 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PYTEST_ARGS ?=
+STORES := $(addprefix tests/,policyd/repository policyd/experience policyd_server/models policyd_trainer/jobs/runs policyd_trainer/service)
 COMPILED := hatch_build.py $(wildcard server/policyd_server/compiled/*.p[yx][xd] server/policyd_server/front/*.pyx trainer/policyd_trainer/compiled/*.p[yx][xd] trainer/policyd_trainer/compiled/core/* server/policyd_server/front/core/* policyd/client/wire/*.p[yx][xd] policyd/client/wire/core/*)
 
 .DEFAULT_GOAL := help
@@ -86,9 +87,9 @@ browser: install  ## the page in Chromium, with axe-core (apt-get install chromi
 	npm install --silent --no-save --no-package-lock --prefix .browser axe-core@4.14.1
 	POLICYD_BROWSER=1 POLICYD_AXE=.browser/node_modules/axe-core/axe.min.js $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
-stores: install  ## the repository's tests on Azure's emulator too (apt-get install npm; about 4 minutes)
+stores: install  ## the tests of object storage on Azure's emulator, and on Google's if POLICYD_GCS is its URL (apt-get install npm; about 10 minutes)
 	npm install --silent --no-save --no-package-lock --prefix .stores azurite@3.37.0
-	POLICYD_AZURITE=.stores/node_modules/.bin/azurite-blob $(PY) -m pytest tests/policyd/repository -k azurite -m "" $(PYTEST_ARGS)
+	POLICYD_AZURITE=.stores/node_modules/.bin/azurite-blob $(PY) -m pytest $(STORES) -k "azurite or gcs" -m "" $(PYTEST_ARGS)
 
 ray: install  ## jobs on a Ray cluster of two nodes on loopback, with kills (about 8 minutes)
 	POLICYD_RAY=1 $(PY) -m pytest -q -p no:xdist tests/e2e/ray $(PYTEST_ARGS)

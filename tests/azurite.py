@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 VARIABLE = "POLICYD_AZURITE"  # the program `azurite-blob`
-IS_GIVEN = VARIABLE in os.environ
 ACCOUNT = "devstoreaccount1"
 # The emulator's documented credentials, which are not secret.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -29,6 +28,9 @@ _VERSION = "2021-12-02"
 
 class AzuriteServer:
     """One server process with one container."""
+
+    secret = KEY
+    endpoint_variables = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as free:
@@ -45,6 +47,11 @@ class AzuriteServer:
     def location(self) -> str:
         """The URL of a new repository."""
         return f"az://{CONTAINER}/{uuid.uuid4().hex}?endpoint=http://127.0.0.1:{self.port}/{ACCOUNT}"
+
+    def other_credentials(self, folder: Path) -> tuple[str, str]:
+        """See `StoreServer`."""
+        del folder
+        return "AZURE_STORAGE_ACCOUNT_KEY", base64.b64encode(b"another-secret").decode()
 
     def stop(self) -> None:
         """Ends the process."""

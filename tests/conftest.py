@@ -15,10 +15,24 @@ from hypothesis import HealthCheck, settings
 
 from policyd.runtime.tls import TlsFiles
 from tests.azurite import azurite
+from tests.gcs import gcs
 from tests.policyd_server.process import publish, repository, start_server, transport
 from tests.s3 import s3
+from tests.stores import MISSING, NAMES, proxy, store
 
-__all__ = ["Authority", "authority", "azurite", "publish", "repository", "s3", "start_server", "transport"]
+__all__ = [
+    "Authority",
+    "authority",
+    "azurite",
+    "gcs",
+    "proxy",
+    "publish",
+    "repository",
+    "s3",
+    "start_server",
+    "store",
+    "transport",
+]
 
 DAY = datetime.timedelta(days=1)
 
@@ -29,6 +43,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The machine is shared, so the time that an example takes says nothing about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_report_header() -> str:
+    """Says on which object storage the tests run, and which variables would add one."""
+    return f"object storage: {', '.join(NAMES)}; NOT tested, for lack of: {', '.join(MISSING) or '-'}"
 
 
 class Authority:

@@ -29,6 +29,9 @@ BUCKET = "policyd"
 class S3Server:
     """One server process with one bucket."""
 
+    secret = SECRET_KEY
+    endpoint_variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = free_ports(8)
@@ -42,13 +45,23 @@ class S3Server:
         self.start()
 
     @property
+    def port(self) -> int:
+        """The port of the S3 protocol."""
+        return self.ports[0]
+
+    @property
     def endpoint(self) -> str:
         """http://host:port of the S3 protocol."""
-        return f"http://127.0.0.1:{self.ports[0]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def location(self, prefix: str = "") -> str:
         """The URL of a new repository."""
         return f"s3://{BUCKET}/{prefix or uuid.uuid4().hex}?endpoint={self.endpoint}"
+
+    def other_credentials(self, folder: Path) -> tuple[str, str]:
+        """See `StoreServer`."""
+        del folder
+        return "AWS_SECRET_ACCESS_KEY", "another-secret"
 
     def start(self) -> None:
         """Starts the process and waits until it responds. After `stop` it has the same content."""

@@ -37,8 +37,15 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
     "az": {"endpoint": "endpoint"},
 }
 
-# Variables that hold the endpoint if the URL has none. The clouds' own tools read them too.
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+# All variables from which obstore takes the endpoint if the URL has none.
+_ENDPOINT_VARIABLES = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_ENDPOINT",
+    "GOOGLE_BASE_URL",
+)
 
 
 def open_objects(url: str, *, connect_seconds: float = 5.0, retry_seconds: float = 20.0) -> ObjectClient:

@@ -18,7 +18,7 @@ from policyd.experience.sealed import Position, SealedLog, read_sealed
 from policyd.experience.shared import PIECE_BYTES, Incoming, Outgoing, pieces
 from policyd.repository.object_client import ObjectClient
 from policyd.repository.object_url import open_objects
-from tests.s3 import S3Server
+from tests.stores import StoreServer
 
 POLICY = "robot"
 
@@ -50,9 +50,9 @@ class Shared:
 
 
 @pytest.fixture
-def shared(tmp_path: Path, s3: S3Server) -> Iterator[Shared]:
+def shared(tmp_path: Path, store: StoreServer) -> Iterator[Shared]:
     """A new store."""
-    made = Shared(tmp_path, open_objects(s3.location()))
+    made = Shared(tmp_path, open_objects(store.location()))
     yield made
     made.log.close()
 

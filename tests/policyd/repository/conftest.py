@@ -11,8 +11,7 @@ from policy_api.v1 import artifact_pb2
 from policyd.repository import ModelRepository, PublishedVersion
 from policyd.repository.object_client import ObjectClient
 from policyd.repository.objects import ObjectStorage
-from tests.azurite import IS_GIVEN, AzuriteServer
-from tests.s3 import S3Server
+from tests.stores import NAMES, StoreServer
 
 Publish = Callable[..., PublishedVersion]
 
@@ -89,27 +88,14 @@ class RawObjects(Raw):
         return {key.rpartition("/")[2] for key, _ in self._client.entries(f"{folder}/")}
 
 
-SERVERS = ["s3", *(["azurite"] if IS_GIVEN else [])]  # the second one with `make stores`
-
-
-@pytest.fixture(params=["disk", "memory", *SERVERS])
+@pytest.fixture(params=["disk", "memory", *NAMES])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> ModelRepository:
-    """A repository on disk, in memory, on S3, or on Azure's emulator: each test runs on all."""
+    """A repository on disk, in memory, or on a server: each test runs on all."""
     if request.param == "disk":
         return ModelRepository(tmp_path / "repository")
     if request.param == "memory":
         return ModelRepository(ObjectStorage(ObjectClient(MemoryStore(), "memory://test")))
-    return _on_server(request)
-
-
-@pytest.fixture(params=SERVERS)
-def remote(request: pytest.FixtureRequest) -> ModelRepository:
-    """A repository on a server that several processes can reach."""
-    return _on_server(request)
-
-
-def _on_server(request: pytest.FixtureRequest) -> ModelRepository:
-    server: S3Server | AzuriteServer = request.getfixturevalue(request.param)
+    server: StoreServer = request.getfixturevalue(request.param)
     return ModelRepository(server.location())
 
 

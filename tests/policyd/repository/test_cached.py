@@ -10,30 +10,24 @@ from policyd import errors
 from policyd.repository import ModelRepository, last_answers
 from policyd.repository import cached as module
 from policyd.repository.cached import CachedStorage
+from tests.flawed_proxy import FlawedProxy
 from tests.policyd.repository.conftest import cartpole_metadata
-from tests.policyd.repository.flawed_proxy import FlawedProxy
-from tests.s3 import S3Server
+from tests.stores import StoreServer
 
 
 @pytest.fixture
-def origin(s3: S3Server) -> ModelRepository:
-    """The trainers' repository on S3: two versions, the second one is the champion."""
-    origin = ModelRepository(s3.location())
+def origin(store: StoreServer) -> ModelRepository:
+    """The trainers' repository: two versions, the second one is the champion."""
+    origin = ModelRepository(store.location())
     for content in (b"one", b"two"):
         origin.publish("cartpole", {"model.onnx": content}, metadata=cartpole_metadata())
     origin.set_alias("cartpole", "champion", 2, actor="", reason="")
     return origin
 
 
-@pytest.fixture
-def proxy(s3: S3Server) -> FlawedProxy:
-    return FlawedProxy(s3.ports[0])
-
-
 def _server_side(origin: ModelRepository, proxy: FlawedProxy, folder: Path) -> ModelRepository:
     """The repository as a server opens it: through the proxy, with local copies."""
-    where = origin.location.partition("?")[0]
-    inner = ModelRepository(f"{where}?endpoint=http://127.0.0.1:{proxy.port}")
+    inner = ModelRepository(proxy.location(origin.location))
     return ModelRepository(CachedStorage(inner.storage, folder))
 
 
@@ -98,7 +92,7 @@ def test_a_copy_is_never_another_versions(
     (kept,) = (tmp_path / "files").iterdir()
     kept.write_bytes(b"forged")
     assert own.read_model("cartpole", 2) == b"two"
-    client = origin.storage.client  # type: ignore[attr-defined]  # the origin is on S3
+    client = origin.storage.client  # type: ignore[attr-defined]  # the origin is on a server
     for key, _ in list(client.entries("models/cartpole/")):
         client.delete(key)
     client.delete("aliases/cartpole.json")

@@ -1,4 +1,4 @@
-"""Object storage: racing writers, kill -9, and stores that fail halfway; on a real S3 server."""
+"""Object storage: racing writers, kill -9, and stores that fail halfway; on real servers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,30 +22,17 @@ from policyd import errors
 from policyd.repository import ModelRepository
 from policyd.repository.object_client import ObjectClient
 from policyd.repository.objects import ObjectStorage
+from tests.flawed_proxy import FlawedProxy
 from tests.policyd.repository.conftest import cartpole_metadata
-from tests.policyd.repository.flawed_proxy import FlawedProxy
-from tests.s3 import SECRET_KEY, S3Server
+from tests.stores import StoreServer
 
 WRITER = Path(__file__).with_name("writer.py")
 
 
 @pytest.fixture
-def repository(s3: S3Server) -> ModelRepository:
-    """A repository on S3, for all tests here."""
-    return ModelRepository(s3.location())
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[FlawedProxy]:
-    """A proxy between client and server. It works until a test gives it a flaw."""
-    proxy = FlawedProxy(s3.ports[0])
-    yield proxy
-    proxy.close()
-
-
-def _through(repository: ModelRepository, proxy: FlawedProxy) -> ModelRepository:
-    where = repository.location.partition("?")[0]
-    return ModelRepository(f"{where}?endpoint=http://127.0.0.1:{proxy.port}")
+def repository(store: StoreServer) -> ModelRepository:
+    """A repository on a server, for all tests here."""
+    return ModelRepository(store.location())
 
 
 def _publish(repository: ModelRepository, content: bytes, job_id: str = "") -> int:
@@ -53,61 +40,61 @@ def _publish(repository: ModelRepository, content: bytes, job_id: str = "") -> i
     return repository.publish("cartpole", {"model.onnx": content}, metadata=metadata, job_id=job_id).version
 
 
-def test_racing_writers_take_each_number_once(remote: ModelRepository) -> None:
+def test_racing_writers_take_each_number_once(repository: ModelRepository) -> None:
     """Four writers publish ten versions each.
 
     The numbers are unique and without a gap, and every version is its writer's own.
     """
 
     def write(writer: int) -> dict[int, bytes]:
-        own = ModelRepository(remote.location)
+        own = ModelRepository(repository.location)
         contents = [f"{writer}-{i}".encode() for i in range(10)]
         return {_publish(own, content): content for content in contents}
 
     with ThreadPoolExecutor(4) as pool:
         written = list(pool.map(write, range(4)))
     together = {number: content for each in written for number, content in each.items()}
-    assert sorted(together) == remote.versions("cartpole") == list(range(1, 41))
+    assert sorted(together) == repository.versions("cartpole") == list(range(1, 41))
     for number, content in together.items():
-        assert remote.read_model("cartpole", number) == content
+        assert repository.read_model("cartpole", number) == content
 
 
-def test_no_change_of_an_alias_is_lost(remote: ModelRepository) -> None:
+def test_no_change_of_an_alias_is_lost(repository: ModelRepository) -> None:
     """Four writers change the alias ten times each.
 
     There are forty generations, and each change is in the history once.
     """
     for number in (1, 2):
-        _publish(remote, bytes([number]))
+        _publish(repository, bytes([number]))
 
     def change(writer: int) -> None:
-        own = ModelRepository(remote.location)
+        own = ModelRepository(repository.location)
         for i in range(10):
             own.set_alias("cartpole", f"w{writer}", 1 + i % 2, actor=str(writer), reason=str(i))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change, range(4)))
-    state = remote.aliases("cartpole")
+    state = repository.aliases("cartpole")
     assert state.generation == len(state.history) == 40
     for writer in range(4):
         assert [change.reason for change in state.history_of(f"w{writer}")] == [str(i) for i in range(10)]
     with pytest.raises(errors.Conflict, match="generation 40, not 3"):
-        remote.set_alias("cartpole", "w0", 1, actor="", reason="", expected_generation=3)
+        repository.set_alias("cartpole", "w0", 1, actor="", reason="", expected_generation=3)
 
 
-def test_attempts_at_one_job_publish_one_version(remote: ModelRepository) -> None:
+def test_attempts_at_one_job_publish_one_version(repository: ModelRepository) -> None:
     """Six attempts at the same job run at the same time.
 
     All return the same version, and there is no other.
     """
     with ThreadPoolExecutor(6) as pool:
         numbers = list(
-            pool.map(lambda i: _publish(ModelRepository(remote.location), b"%d" % i, "job"), range(6))
+            pool.map(lambda i: _publish(ModelRepository(repository.location), b"%d" % i, "job"), range(6))
         )
     assert len(set(numbers)) == 1
-    assert remote.versions("cartpole") == numbers[:1]
-    remote.verify("cartpole", numbers[0])
-    assert _publish(remote, b"later", "job") == numbers[0]
+    assert repository.versions("cartpole") == numbers[:1]
+    repository.verify("cartpole", numbers[0])
+    assert _publish(repository, b"later", "job") == numbers[0]
 
 
 def _lives(location: str, name: str) -> list[dict[str, object]]:
@@ -134,43 +121,43 @@ def _read_all(repository: ModelRepository) -> None:
             repository.read_model(policy, named)
 
 
-def test_writers_are_killed_while_readers_read(remote: ModelRepository) -> None:
+def test_writers_are_killed_while_readers_read(repository: ModelRepository) -> None:
     """Writers are killed with SIGKILL at random moments.
 
     What a writer said was done stays, and everything listed is whole.
     """
     with ThreadPoolExecutor(2) as pool:
-        lives = [pool.submit(_lives, remote.location, name) for name in ("a", "b")]
+        lives = [pool.submit(_lives, repository.location, name) for name in ("a", "b")]
         while not all(life.done() for life in lives):
-            _read_all(remote)
+            _read_all(repository)
         done = [entry for life in lives for entry in life.result()]
     assert len({entry["version"] for entry in done}) == len(done) >= 8
     for entry in done:
-        kept = remote.verify("cartpole", int(str(entry["version"])))
+        kept = repository.verify("cartpole", int(str(entry["version"])))
         assert (kept.digest, kept.job_id) == (entry["digest"], entry["job_id"])
-    assert remote.aliases("cartpole").generation >= len(done)
-    remote.sweep()
-    assert remote.policies() == ["cartpole"]
+    assert repository.aliases("cartpole").generation >= len(done)
+    repository.sweep()
+    assert repository.policies() == ["cartpole"]
 
 
-def test_a_gap_is_shown_and_harmless(remote: ModelRepository) -> None:
+def test_a_gap_is_shown_and_harmless(repository: ModelRepository) -> None:
     """If a publisher is killed after its claim, its number never becomes a version.
 
     Later versions have higher numbers, and inspecting the policy names the missing number.
     """
-    assert _publish(remote, b"one") == 1
-    client = remote.storage.client  # type: ignore[attr-defined]  # of object storage
+    assert _publish(repository, b"one") == 1
+    client = repository.storage.client  # type: ignore[attr-defined]  # of object storage
     client.create("models/cartpole/claims/2", b"somebody")
     client.put("models/cartpole/2/model.onnx", b"half of a version")
-    assert remote.inspect("cartpole").notes == ()  # its publisher may still be working
-    assert _publish(remote, b"three") == 3
-    assert remote.versions("cartpole") == [1, 3]
-    [note] = remote.inspect("cartpole").notes
+    assert repository.inspect("cartpole").notes == ()  # its publisher may still be working
+    assert _publish(repository, b"three") == 3
+    assert repository.versions("cartpole") == [1, 3]
+    [note] = repository.inspect("cartpole").notes
     assert "models/cartpole/2 was claimed by a publisher that has ended or is still at work" in note
-    remote.set_alias("cartpole", "champion", 3, actor="", reason="")
+    repository.set_alias("cartpole", "champion", 3, actor="", reason="")
     with pytest.raises(errors.NotFound):
-        remote.read("cartpole", 2)
-    assert remote.inspect("cartpole").damage == ()
+        repository.read("cartpole", 2)
+    assert repository.inspect("cartpole").damage == ()
 
 
 class _Dies(BaseException):
@@ -223,10 +210,10 @@ def test_a_publisher_may_die_before_every_write() -> None:
     assert steps >= 8
 
 
-@pytest.mark.parametrize("flaw", ["refuse", "lose", "half", "slow", "conflict"])
+@pytest.mark.parametrize("flaw", ["refuse", "lose", "half", "slow", "conflict", "busy"])
 def test_a_store_that_fails_loses_nothing(repository: ModelRepository, proxy: FlawedProxy, flaw: str) -> None:
     """A fifth of the requests fails. What succeeds is whole, happens once, and can be read."""
-    own = _through(repository, proxy)
+    own = ModelRepository(proxy.location(repository.location))
     own.prepare()
     proxy.flaws, proxy.share = (flaw,), 0.2
     published: dict[int, bytes] = {}
@@ -274,35 +261,40 @@ def test_a_store_without_conditions_is_refused() -> None:
     assert own.policies() == []
 
 
-@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
-def test_the_environment_may_name_the_endpoint(
-    s3: S3Server, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_the_environment_may_name_the_endpoint(store: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The endpoint is read from the cloud tools' variables, also one without TLS."""
-    monkeypatch.setenv(variable, s3.endpoint)
-    repository = ModelRepository(s3.location().partition("?")[0])
-    assert _publish(repository, b"model") == 1
-    assert repository.policies() == ["cartpole"]
+    for variable in store.endpoint_variables:
+        where, _, endpoint = store.location().partition("?endpoint=")
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, endpoint)
+            repository = ModelRepository(where)
+        assert _publish(repository, b"model") == 1
+        assert repository.policies() == ["cartpole"]
 
 
 def test_what_is_wrong_is_said_without_credentials(
-    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    repository: ModelRepository,
+    store: StoreServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A store that refuses and one that is unreachable give errors of the tree.
 
     They are one line, without the key.
     """
-    nowhere = ModelRepository("s3://bucket/prefix?endpoint=http://127.0.0.1:9")
+    nowhere = ModelRepository(repository.location.replace(f":{store.port}", ":9"))
     with pytest.raises(errors.Unavailable, match="cannot be reached") as unreachable:
         nowhere.policies()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+    other = store.other_credentials(tmp_path)
+    monkeypatch.setenv(*other)
     refused = ModelRepository(repository.location)
     with pytest.raises(errors.FailedPrecondition, match="refuses access") as denied:
         refused.policies()
     for text in (unreachable.value.message, denied.value.message, caplog.text):
         assert "\n" not in text or text is caplog.text
-        assert SECRET_KEY not in text
-        assert "another-secret" not in text
+        assert store.secret not in text
+        assert other[1] not in text
 
 
 @pytest.mark.parametrize(
@@ -336,7 +328,7 @@ def test_a_promotion_costs_a_poller_one_listing(repository: ModelRepository, pro
     for i in range(3):
         _publish(repository, bytes([i]))
     repository.set_alias("cartpole", "champion", 1, actor="", reason="")
-    own = _through(repository, proxy)
+    own = ModelRepository(proxy.location(repository.location))
     for _ in range(5):
         own.stamps()
     assert proxy.requests == {"LIST": 5}

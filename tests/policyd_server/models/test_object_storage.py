@@ -1,10 +1,9 @@
-"""A real server on a real S3 server."""
+"""A real server on a real server of object storage."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,21 +13,14 @@ import pytest
 from policy_api.v1 import policy_pb2 as pb
 from policyd.repository import ModelRepository
 from policyd.repository.cached import LISTING_SECONDS
-from tests.policyd.repository.flawed_proxy import FlawedProxy
+from tests.flawed_proxy import FlawedProxy
 from tests.policyd_server import artifacts
 from tests.policyd_server.process import ServerProcess
-from tests.s3 import SECRET_KEY, S3Server
+from tests.stores import StoreServer
 from tests.waiting import until
 
 REQUESTS_OF_A_MISS = 16  # most requests to the store for all unknown names of one kind
 REQUEST = pb.ActRequest(policy="cartpole", observations=pb.FloatArray(values=[0, 0, 0, 0]))
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[FlawedProxy]:
-    proxy = FlawedProxy(s3.ports[0])
-    yield proxy
-    proxy.close()
 
 
 def _publish(repository: ModelRepository, seed: int) -> None:
@@ -43,12 +35,12 @@ def _await_version(server: ServerProcess, version: int) -> None:
 
 
 def test_promotions_are_followed_and_an_outage_is_survived(
-    s3: S3Server, proxy: FlawedProxy, tmp_path: Path
+    store: StoreServer, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
     """Promotions by others and by this server count, also after a restart without the store."""
-    repository = ModelRepository(s3.location())
+    repository = ModelRepository(store.location())
     _publish(repository, 1)
-    where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
+    where = proxy.location(repository.location)
     flags = ["--poll-interval", "1", "--cache", str(tmp_path / "cache")]
 
     def start(name: str) -> ServerProcess:
@@ -70,7 +62,7 @@ def test_promotions_are_followed_and_an_outage_is_survived(
     for server in (first, second):
         _await_version(server, 3)
         assert server.stop() == 0
-        assert SECRET_KEY not in server.log
+        assert store.secret not in server.log
         assert "Traceback" not in server.log
     assert "cannot be reached" in second.log
 
@@ -78,10 +70,10 @@ def test_promotions_are_followed_and_an_outage_is_survived(
 class Replica:
     """A server with its own proxy and cache, as on a machine of its own."""
 
-    def __init__(self, folder: Path, s3: S3Server, location: str) -> None:
-        self.proxy = FlawedProxy(s3.ports[0])
+    def __init__(self, folder: Path, store: StoreServer, location: str) -> None:
+        self.proxy = FlawedProxy(store.port)
         folder.mkdir()
-        where = f"{location.partition('?')[0]}?endpoint=http://127.0.0.1:{self.proxy.port}"
+        where = self.proxy.location(location)
         flags = ("--poll-interval", "1", "--cache", str(folder / "cache"))
         self.server = ServerProcess(folder, where, *flags)
 
@@ -97,20 +89,20 @@ class Replica:
 
 
 @pytest.mark.long
-def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Path) -> None:
+def test_replicas_follow_a_promotion_and_poll_little(store: StoreServer, tmp_path: Path) -> None:
     """Measures what a poll and a promotion cost three replicas, beside twenty other policies.
 
     Polling is at most one listing per second and nothing else. A promotion costs a few requests for
     the policy that changed, and none for the others. The seconds are printed.
     """
-    repository = ModelRepository(s3.location())
+    repository = ModelRepository(store.location())
     for number in range(20):
         described = artifacts.metadata(f"other-{number}")
         files = {"model.onnx": artifacts.model(described, seed=number)}
         repository.publish(f"other-{number}", files, metadata=described)
     for seed in (1, 2):
         _publish(repository, seed)
-    replicas = [Replica(tmp_path / name, s3, repository.location) for name in "abc"]
+    replicas = [Replica(tmp_path / name, store, repository.location) for name in "abc"]
     try:
         began, before = time.monotonic(), [replica.proxy.requests.copy() for replica in replicas]
         time.sleep(5)  # the polls in this time are measured
@@ -141,11 +133,11 @@ def test_replicas_follow_a_promotion_and_poll_little(s3: S3Server, tmp_path: Pat
 
 
 def test_a_new_policy_is_found_before_the_next_listing(
-    s3: S3Server, proxy: FlawedProxy, tmp_path: Path
+    store: StoreServer, proxy: FlawedProxy, tmp_path: Path
 ) -> None:
     """A client that names it gets a response. Unknown names cost few requests."""
-    repository = ModelRepository(s3.location())
-    where = f"{repository.location.partition('?')[0]}?endpoint=http://127.0.0.1:{proxy.port}"
+    repository = ModelRepository(store.location())
+    where = proxy.location(repository.location)
     server = ServerProcess(tmp_path, where, "--poll-interval", "3600", "--cache", str(tmp_path / "cache"))
     _publish(repository, 1)
     assert server.policy.Act(REQUEST, timeout=60).version == 1

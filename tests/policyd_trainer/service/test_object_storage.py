@@ -1,4 +1,4 @@
-"""A trainer whose repository is on a real S3 server."""
+"""A trainer whose repository is in object storage, on a real server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from policyd.repository import ModelRepository, PublishedVersion
 from policyd.repository.report import REPORT
 from policyd_trainer.service.command import serve as serve_command
 from tests.policyd_trainer.service.conftest import Serve
-from tests.s3 import ENVIRONMENT, SECRET_KEY, S3Server
+from tests.s3 import ENVIRONMENT
+from tests.stores import StoreServer
 from tests.waiting import until
 
 SETTINGS = {
@@ -49,9 +50,9 @@ def _await_report(repository: ModelRepository, version: int) -> PublishedVersion
 
 
 @pytest.mark.long
-def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: Path) -> None:
+def test_jobs_gate_logs_and_reports_are_there(serve: Serve, store: StoreServer, tmp_path: Path) -> None:
     """The second job is judged against the first one's champion. Logs and reports are there."""
-    repository = ModelRepository(s3.location())
+    repository = ModelRepository(store.location())
     places = ("--jobs", f"sqlite:///{tmp_path / 'jobs.db'}", "--runs", str(tmp_path / "runs"))
     with serve(repository.location, *places) as address, grpc.insecure_channel(address) as channel:
         stub = TrainingServiceStub(channel)
@@ -68,11 +69,11 @@ def test_jobs_gate_logs_and_reports_on_s3(serve: Serve, s3: S3Server, tmp_path: 
         log = stub.ReadTrainingJobLog(pb.ReadTrainingJobLogRequest(job_id=second.job_id))
         written = b"".join(piece.content for piece in log).decode()
         assert "INFO policyd_trainer" in written
-        assert SECRET_KEY not in written
+        assert store.secret not in written
         for number in (1, 2):
             page = repository.read_added(_await_report(repository, number), REPORT).decode()
             assert "<html" in page
-            assert SECRET_KEY not in page
+            assert store.secret not in page
 
 
 @pytest.mark.parametrize(

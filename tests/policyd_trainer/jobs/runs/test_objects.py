@@ -14,7 +14,7 @@ from policyd_trainer.jobs.runs import LogReader, Runs
 from policyd_trainer.jobs.runs import objects as module
 from policyd_trainer.jobs.runs.folder import FolderRuns
 from policyd_trainer.jobs.runs.objects import ObjectRuns
-from tests.s3 import S3Server
+from tests.stores import NAMES, StoreServer
 
 
 class Place(ABC):
@@ -51,13 +51,13 @@ class Objects(Place):
         self._client.put(f"job/{name}", content)
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(params=["folder", "memory", *NAMES])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "folder":
         return Folder(tmp_path / "runs")
     if request.param == "memory":
         return Objects(ObjectClient(MemoryStore(), "memory://test"))
-    server: S3Server = request.getfixturevalue("s3")
+    server: StoreServer = request.getfixturevalue(request.param)
     return Objects(open_objects(server.location()))
 
 

@@ -10,6 +10,9 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+LISTINGS = ("list-type=", "comp=list")  # in the URLs of S3 and Google, and of Azure
+CONDITIONS = ("if-", "x-goog-if-")  # how the names of conditional headers start
+OWN_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 UNAVAILABLE = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
@@ -19,6 +22,7 @@ class FlawedProxy:
     refuse: 503 instead of a response.     lose: the request arrives, its response does not.
     half: the response ends in its middle. slow: the response comes later.
     conflict: 409 to a conditional write, as S3 responds to two at once.
+    busy: 429 to a write, as Google responds to more than one a second to the same object.
     """
 
     def __init__(self, port: int, share: float = 0.0, flaws: tuple[str, ...] = ()) -> None:
@@ -49,6 +53,10 @@ class FlawedProxy:
         """The port where it listens."""
         return int(self._server.server_address[1])
 
+    def location(self, location: str) -> str:
+        """The URL of the same repository, through the proxy."""
+        return location.replace(f"//127.0.0.1:{self._store}", f"//127.0.0.1:{self.port}")
+
     def close(self) -> None:
         """Stops listening."""
         self._server.shutdown()
@@ -56,16 +64,20 @@ class FlawedProxy:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Responds to one request."""
-        self.requests["LIST" if "list-type" in request.path else request.command] += 1
+        is_listing = any(mark in request.path for mark in LISTINGS)
+        self.requests["LIST" if is_listing else request.command] += 1
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         flaw = self._chance.choice(self.flaws) if self.flaws and self._chance.random() < self.share else ""
         headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
-        conditional = any(name.lower().startswith("if-") for name in headers)
+        conditional = any(name.lower().startswith(CONDITIONS) for name in headers)
         if self.away or flaw == "refuse":
             _reply(request, 503, UNAVAILABLE)
             return
         if flaw == "conflict" and conditional and request.command == "PUT":
             _reply(request, 409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+            return
+        if flaw == "busy" and request.command == "PUT":
+            _reply(request, 429, b"<Error><Code>SlowDown</Code></Error>")
             return
         if flaw == "slow":
             time.sleep(0.3)  # the delay is what is tested
@@ -79,8 +91,7 @@ class FlawedProxy:
         if flaw == "lose":
             request.close_connection = True
             return
-        kept = {"etag", "last-modified", "content-type", "x-amz-version-id", "content-range"}
-        sent = {name: value for name, value in response.getheaders() if name.lower() in kept}
+        sent = {name: value for name, value in response.getheaders() if name.lower() not in OWN_HEADERS}
         length = response.getheader("Content-Length") if request.command == "HEAD" else str(len(content))
         half = flaw == "half" and len(content) > 1
         _reply(request, response.status, content[: len(content) // 2] if half else content, sent, length)
