@@ -24,6 +24,9 @@ if compiled.AVAILABLE:
 
 pytestmark = needs_compiler
 
+# What is compared need not be durable: in memory an fsync takes no time, and there are thousands.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
 records = st.builds(
     pb.DecisionRecord,
     policy=st.sampled_from(["a", "b", "off", "ö"]),
@@ -59,7 +62,7 @@ def outcomes_of(recorder: Recorder) -> None:
 @given(st.lists(records, max_size=20), st.integers(1, 5))
 def test_it_is_the_same_as_one_by_one(decisions: list[pb.DecisionRecord], size: int) -> None:
     """Open and sealed episodes, and what a recorder that starts again finds, are the same."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=MEMORY) as folder:
         one, many = Recorder(Path(folder) / "one"), Recorder(Path(folder) / "many")
         for recorder in (one, many):
             outcomes_of(recorder)
