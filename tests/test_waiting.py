@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from policyd.client.channel import DEFAULT_TIMEOUT
+
 FOLDER = Path(__file__).parent
 PATIENT = 60  # seconds; below one, the time itself is what is tested
 METHODS = {"wait", "wait_for", "join", "result", "exception", "settimeout", "timeout"}
@@ -17,6 +19,8 @@ WORDS = {"timeout", "network_timeout"}
 def _seconds(call: ast.Call) -> Iterator[float]:
     """The numbers that say how long a call may take."""
     given = [word.value for word in call.keywords if word.arg in WORDS]
+    if ast.unparse(call.func).endswith("PolicyClient") and call.args and not call.keywords:
+        yield DEFAULT_TIMEOUT
     if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
         given += call.args
     for value in given:
@@ -42,6 +46,8 @@ def test_waits_are_patient() -> None:
         ("stub.Act(x, timeout=20)", 1),
         ("stub.Act(x, timeout=60)", 0),
         ("thread.join(30)", 1),
+        ("PolicyClient(address)", 1),
+        ("PolicyClient(address, timeout=60)", 0),
         ("a.join(b)", 0),
     ],
 )

@@ -41,7 +41,7 @@ def test_the_container_responds_and_a_killed_benchmark_leaves_nothing(tmp_path: 
         address, found = benchmark.stdout.readline().split()
         assert found == "True"
         assert _left() != []
-        with PolicyClient(address) as client:
+        with PolicyClient(address, timeout=60) as client:
             assert client.act(observations(1), policy=POLICY, seed=7).version == 1
         benchmark.kill()
     await_that(lambda: _left() == [], 90, "the containers, networks and volumes are removed")

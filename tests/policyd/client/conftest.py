@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from policyd import AsyncPolicyClient, PolicyClient
 from policyd.client.wire.endpoints import VARIABLE
 from tests.policyd.client.wire.needed import needs_wire
+from tests.waiting import PATIENCE
 
 
 class OnALoop:
@@ -65,11 +67,13 @@ Connect = Callable[..., Any]
     params=["PolicyClient", pytest.param("PolicyClient on grpcio", marks=needs_wire), "AsyncPolicyClient"]
 )
 def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    """Makes a client. The test's `with` closes it."""
+    """Makes a client with a patient timeout. The test's `with` closes it."""
     if request.param != "AsyncPolicyClient":
         if request.param != "PolicyClient":
             monkeypatch.setenv(VARIABLE, "grpcio")
-        yield PolicyClient
+        yield partial(PolicyClient, timeout=PATIENCE)
         return
     with asyncio.Runner() as runner:
-        yield lambda *arguments, **options: OnALoop(AsyncPolicyClient(*arguments, **options), runner)
+        yield lambda *arguments, **options: OnALoop(
+            AsyncPolicyClient(*arguments, **{"timeout": PATIENCE} | options), runner
+        )

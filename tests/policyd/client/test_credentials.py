@@ -16,7 +16,7 @@ from policyd.client.credentials import Credentials
 
 def test_a_token_goes_with_every_call(address: str, peer: Any) -> None:
     """The server sees the bearer token in the call's metadata."""
-    with PolicyClient(address, credentials=Credentials(token="secret")) as client:
+    with PolicyClient(address, timeout=60, credentials=Credentials(token="secret")) as client:
         client.list_policies()
         client.list_training_jobs()
     assert peer.authorizations == ["Bearer secret", "Bearer secret"]

@@ -255,7 +255,8 @@ def test_a_shadow_is_shown_with_its_figures(signed_in: Browser, server: ServerPr
     """At first there is none. Then the page shows which version is compared, and the result."""
     place = "/page/experience/cartpole"
     assert 'id="shadow-1"' not in signed_in.get(place).body.decode()
-    with PolicyClient(server.address, credentials=Credentials(token="token-of-boss")) as client:
+    boss = Credentials(token="token-of-boss")
+    with PolicyClient(server.address, timeout=60, credentials=boss) as client:
         client.set_shadow("cartpole", 2, 1.0, reason=ATTACK)
         client.act([[0.0] * 4], policy="cartpole")
     html = _until_it_says("Same most probable action", signed_in, place)
