@@ -138,3 +138,9 @@ def cartpole_metadata() -> artifact_pb2.PolicyMetadata:
         env_id="CartPole-v1",
         has_value=True,
     )
+
+
+def publish_content(repository: ModelRepository, content: bytes, job_id: str = "") -> int:
+    """Publishes a model of these bytes and returns the version's number."""
+    metadata = cartpole_metadata()
+    return repository.publish("cartpole", {"model.onnx": content}, metadata=metadata, job_id=job_id).version
