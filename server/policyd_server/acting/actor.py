@@ -51,7 +51,7 @@ class Actor:
         """
         request = parse(payload, ActRequest)
         model = await self.model_for(request)
-        self.reader.remember(payload, request)
+        self.remember(payload, request, model)
         return await self.act_with(model, request)
 
     async def act_with(self, model: LoadedVersion, request: ActRequest) -> bytes:
@@ -78,6 +78,11 @@ class Actor:
             records = decisions.records(request.decisions, ticket, decision.columns, caller)
             self._recorder.send(joined(records), len(records), ticket.model.policy)
         return answer_for(ticket, decision, raw=wants_raw(request))
+
+    def remember(self, payload: bytes, request: ActRequest, model: LoadedVersion) -> None:
+        """Remembers the header of a request for `model`, if a request for it can be plain."""
+        if model.plain_rows:
+            self.reader.remember(payload, request)
 
     def model_at_hand(self, request: ActRequest) -> LoadedVersion | None:
         """Returns the version that the request names. None: it is not in memory."""

@@ -126,15 +126,14 @@ def _decide(slices: Sequence[Slice], observations: Float32) -> None:
         raise UnusableOutput(f"{model.policy} version {model.version} computed {error}") from error
     if values is not None:
         columns["values"] = values
-    _check(columns, slices[0])
+    _check({name: column for name, column in columns.items() if column is not outputs.get(name)}, slices[0])
     _hand_out(slices, columns)
 
 
 def _check(columns: Mapping[str, NDArray[Any]], piece: Slice) -> None:
     """Raises UnusableOutput if a number is NaN or infinite. `piece` is the first slice."""
     for name, column in columns.items():
-        finite = np.isfinite(column)
-        if not finite.all():
+        if column.dtype != np.int64 and not (finite := np.isfinite(column)).all():
             row, *_ = np.argwhere(~finite)[0]
             model = piece.ticket.model
             raise UnusableOutput(

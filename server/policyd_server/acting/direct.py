@@ -135,7 +135,7 @@ class DirectAct(Unary):
         model = self._actor.model_at_hand(request)
         if model is None:
             return None
-        self._actor.reader.remember(payload, request)
+        self._actor.remember(payload, request, model)
         ticket, encode = self._actor.prepare(request, model)
         return PendingRequest(ticket, encode, partial(self._actor.note_failure, ticket))
 

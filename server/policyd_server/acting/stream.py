@@ -83,7 +83,7 @@ class ActStream:
         if model is None:
             return None
         request = self._take(message, model)
-        self._actor.reader.remember(_bytes_of(payload, message), request)
+        self._actor.remember(_bytes_of(payload, message), request, model)
         ticket, encode = self._actor.prepare(request, model)
         failed = partial(self._actor.note_failure, ticket)
         return PendingRequest(ticket, lambda ticket, decision: self.wrap(encode(ticket, decision)), failed)
@@ -93,7 +93,7 @@ class ActStream:
         message = parse(payload, StreamActRequest)
         model = self._pinned_by(message) or await self._actor.model_for(message.request)
         request = self._take(message, model)
-        self._actor.reader.remember(_bytes_of(payload, message), request)
+        self._actor.remember(_bytes_of(payload, message), request, model)
         return self.wrap(await self._actor.act_with(model, request))
 
     def refused(self, error: Exception) -> bytes | None:  # noqa: ARG002 -- the interface
