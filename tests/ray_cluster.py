@@ -29,6 +29,8 @@ VARIABLES = {
     "RAY_AUTH_MODE": "disabled",  # ignores a token that an earlier cluster left in the home folder
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # Ray's own default is 15, to which jobs add 10: they would starve on a machine with other work.
+    "RAY_worker_niceness": "0",
     "PYTHONUNBUFFERED": "1",
 }
 

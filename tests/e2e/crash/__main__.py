@@ -2,8 +2,8 @@
 
 Prints the table; exit code 1 if anything did not hold.
 
-python -m tests.e2e.crash [REPETITIONS] [ENV_ID] [--ray] [--s3] [--minutes N]
-    [--seed N] [--folder DIR]
+python -m tests.e2e.crash [REPETITIONS] [ENV_ID] [--ray] [--s3] [--postgres]
+    [--minutes N] [--seed N] [--folder DIR]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -24,6 +24,7 @@ from tests.e2e.crash.matrix import PHASES, VICTIMS, Outcome, table, trial
 from tests.e2e.crash.ray_system import VICTIMS as RAY_VICTIMS
 from tests.e2e.crash.ray_system import RaySystem
 from tests.e2e.crash.system import System
+from tests.policyd_trainer.jobs.postgres import find_binaries, running
 from tests.s3 import ENVIRONMENT, S3Server
 
 LONGEST_DELAY = 0.1  # longest time in seconds from when a phase is seen until the kill
@@ -35,6 +36,7 @@ LONGEST_DELAY = 0.1  # longest time in seconds from when a phase is seen until t
 @click.option("--seed", type=click.IntRange(min=0), help="Of order, delays, trainings; default: any.")
 @click.option("--ray", is_flag=True, help="Jobs on a Ray cluster: kills its nodes and its head, too.")
 @click.option("--s3", is_flag=True, help="The repository on a real S3 server; with --ray checkpoints, too.")
+@click.option("--postgres", is_flag=True, help="The job table in a Postgres of the run's own.")
 @click.option("--cell", "wanted", multiple=True, help="VICTIM:PHASE; repeatable. Default: all.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Starts no trial after them.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keeps repository and logs here.")
@@ -45,6 +47,7 @@ def main(
     seed: int | None,
     ray: bool,
     s3: bool,
+    postgres: bool,
     wanted: tuple[str, ...],
     minutes: float | None,
     folder: Path | None,
@@ -60,7 +63,7 @@ def main(
     cells = [every[cell] for cell in wanted or every] * repetitions
     until = time.monotonic() + 60 * (minutes or math.inf)
     temporary = nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="policyd-crash-")
-    with temporary as used, _system(Path(used), ray=ray, s3=s3) as system:
+    with temporary as used, _system(Path(used), ray=ray, s3=s3, postgres=postgres) as system:
         outcomes = _soak(system, cells, env_id, random.Random(seed), until)
     click.echo(table(outcomes, victims))
     sys.exit(1 if any(outcome.wrong for outcome in outcomes) else 0)
@@ -86,16 +89,25 @@ def _soak(
 
 
 @contextmanager
-def _system(folder: Path, *, ray: bool, s3: bool) -> Iterator[System]:
-    store = _store(folder) if s3 else None
-    location = store.location() if store else ""
-    system = RaySystem(folder, location) if ray else System(folder, location)
-    try:
-        yield system
-    finally:
-        system.close()
+def _system(folder: Path, *, ray: bool, s3: bool, postgres: bool) -> Iterator[System]:
+    with ExitStack() as ended_last:
+        store = _store(folder) if s3 else None
         if store:
-            store.stop()
+            ended_last.callback(store.stop)
+        location = store.location() if store else ""
+        jobs = ended_last.enter_context(_database()) if postgres else ""
+        system = RaySystem(folder, location, jobs) if ray else System(folder, location, jobs)
+        ended_last.callback(system.close)
+        yield system
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """Starts a Postgres, and ends it. Yields the URL of an empty database."""
+    if (binaries := find_binaries()) is None:
+        raise click.UsageError("no Postgres is installed (Debian: apt-get install postgresql)")
+    with running(binaries) as server:
+        yield server.new_database()
 
 
 def _store(folder: Path) -> S3Server:

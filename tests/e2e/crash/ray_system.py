@@ -19,11 +19,11 @@ class RaySystem(System):
     Checkpoints are in a folder that all machines share, or beside the versions in object storage.
     """
 
-    def __init__(self, folder: Path, location: str = "", concurrency: int = 1) -> None:
+    def __init__(self, folder: Path, location: str = "", jobs: str = "", concurrency: int = 1) -> None:
         self._concurrency = concurrency
         self.cluster = RayCluster(NODES)
         try:
-            super().__init__(folder, location)
+            super().__init__(folder, location, jobs)
         except BaseException:
             self.cluster.close()
             raise

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import grpc
+import sqlalchemy as sa
 
 from examples.stack.processes import ServiceProcess
 from policy_api.v1 import policy_pb2, training_pb2
@@ -25,14 +25,14 @@ DEADLINE = 600.0  # seconds for a job to end after everything runs again; an ove
 class System:
     """One repository, one trainer, one server."""
 
-    def __init__(self, folder: Path, location: str = "") -> None:
-        """`location` is the repository in object storage.
+    def __init__(self, folder: Path, location: str = "", jobs: str = "") -> None:
+        """`location`: of the repository in object storage. `jobs`: URL of the job table.
 
-        Without it the repository is in the folder.
+        Without them they are in the folder.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.jobs = folder / "jobs.db"
+        self.jobs = jobs or f"sqlite:///{folder / 'jobs.db'}"
         self.is_remote = bool(location)
         self.repository = ModelRepository(location or folder / "repository")
         self._addresses = {"trainer": _free_address(), "server": _free_address()}
@@ -97,8 +97,10 @@ class System:
 
     def phase(self, job_id: str) -> str:
         """The phase of a job in the table, without a call to the trainer."""
-        with sqlite3.connect(f"file:{self.jobs}?mode=ro", uri=True) as database:
-            row = database.execute("SELECT state, progress FROM jobs WHERE job_id = ?", [job_id]).fetchone()
+        engine = sa.create_engine(self.jobs, poolclass=sa.NullPool)
+        asked = sa.text("SELECT state, progress FROM jobs WHERE job_id = :job_id")
+        with engine.connect() as connection:
+            row = connection.execute(asked, {"job_id": job_id}).one()
         state = training_pb2.TrainingJob.State.Name(row[0])
         known = [name for name in PHASE_NAMES if f'"{name}"' in (row[1] or "")]
         return known[0] if state == "RUNNING" and known else state
@@ -122,7 +124,7 @@ class System:
         if name == "server":
             cache = ("--cache", str(self.folder / "cache")) if self.is_remote else ()
             return ("policyd_server", *cache)
-        jobs = ("--jobs", f"sqlite:///{self.jobs}")
+        jobs = ("--jobs", self.jobs)
         return ("policyd_trainer", "serve", "--max-attempts", "10", *jobs, *self._runs())
 
     def _runs(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from policyd_trainer.jobs.launcher import Attempted
 from policyd_trainer.jobs.on_ray.launcher import RayLauncher
 from tests.e2e.crash.matrix import ENDED, trial
 from tests.e2e.crash.ray_system import RaySystem
-from tests.ray_cluster import VARIABLES
+from tests.ray_cluster import TRIES, VARIABLES
 from tests.s3 import S3Server
 
 pytestmark = [
@@ -39,9 +39,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def system(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaySystem]:
+def system(s3: S3Server, jobs_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaySystem]:
     """A system with versions and checkpoints on S3. The machines share no folder."""
-    system = RaySystem(tmp_path_factory.mktemp("ray"), s3.location(), concurrency=2)
+    system = RaySystem(tmp_path_factory.mktemp("ray"), s3.location(), jobs_url, concurrency=2)
     yield system
     system.close()
 
@@ -149,27 +149,35 @@ def test_a_bridge_that_has_lost_its_cluster_ends(system: RaySystem, tmp_path: Pa
 
     Otherwise Ray's client can leave calls waiting for ever. A bridge that ends is replaced.
     """
-    command = [sys.executable, "-P", "-m", "policyd_trainer.jobs.on_ray", system.cluster.address, "test"]
     log = tmp_path / "log"
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # an open stdin, so that the bridge does not end
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=os.environ | VARIABLES,
-        ) as bridge,
-    ):
-        try:
-            assert bridge.stdout is not None
-            assert b"ready" in bridge.stdout.readline(), log.read_text()
-            system.cluster.head.kill()
-            system.restore()
-            assert bridge.wait(300) == 1
-        finally:
-            bridge.kill()
+    bridge = connected_bridge(system.cluster.address, log)
+    try:
+        system.cluster.head.kill()
+        system.restore()
+        assert bridge.wait(300) == 1
+    finally:
+        bridge.kill()
+        bridge.communicate()
     assert "the cluster" in log.read_text()
+
+
+def connected_bridge(address: str, log: Path) -> subprocess.Popen[bytes]:
+    """A bridge that is connected. On a slow machine Ray's own 30 s can be over before that."""
+    command = [sys.executable, "-P", "-m", "policyd_trainer.jobs.on_ray", address, "test"]
+    for _ in range(TRIES):
+        with log.open("wb") as errors:
+            bridge = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # an open stdin, so that the bridge does not end
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | VARIABLES,
+            )
+        assert bridge.stdout is not None
+        if b"ready" in bridge.stdout.readline():
+            return bridge
+        bridge.communicate()
+    raise AssertionError(log.read_text())
 
 
 def test_a_missing_cluster_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
