@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmarks.serving import chart, processes, report
-from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, left_out
+from benchmarks.serving.contestants import CHECKOUT, CONTESTANTS, available
 from benchmarks.serving.measure import CELLS, Plan, run
 from benchmarks.serving.results import Cell, label
 
@@ -73,9 +73,9 @@ def main(
     output: Path,
 ) -> None:
     """Measures policyd, also out of its image, servers in C (the limit), Triton and MLServer."""
-    absent = {} if only else left_out()
+    contestants, left_out = (only, "") if only else available()
     plan = Plan(
-        contestants=only or tuple(name for name in CONTESTANTS if name not in absent),
+        contestants=contestants,
         cells=cells,
         runs=runs,
         seconds=seconds,
@@ -84,10 +84,10 @@ def main(
         actors=ACTORS not in without,
         training=TRAINING not in without,
         swap_rounds=swaps,
-        left_out="; ".join(f"{name} ({why})" for name, why in absent.items()),
+        left_out=left_out,
     )
-    if plan.left_out:
-        print(f"left out: {plan.left_out}", flush=True)
+    if left_out:
+        print(f"left out: {left_out}", flush=True)
     processes.stop_in_order()
     with tempfile.TemporaryDirectory(prefix="policyd-bench-") as folder:
         results = run(plan, Path(folder))

@@ -141,10 +141,15 @@ def ready(contestant: Contestant, running: Running, place: Workplace, batches: l
             time.sleep(0.2)  # servers of others have no event to wait for
 
 
-def left_out() -> dict[str, str]:
-    """The contestants that this machine cannot run, and why. The image needs a container engine."""
+def available() -> tuple[tuple[str, ...], str]:
+    """The contestants that this machine can run; which it cannot run, and why. Empty: none.
+
+    The image needs a container engine.
+    """
     reason = container.missing()
-    return dict.fromkeys(IMAGES, reason) if reason else {}
+    if not reason:
+        return tuple(CONTESTANTS), ""
+    return tuple(name for name in CONTESTANTS if name not in IMAGES), f"{' and '.join(IMAGES)}: {reason}"
 
 
 def _checked(protocol: Protocol, running: Running, place: Workplace, batch: int) -> int:

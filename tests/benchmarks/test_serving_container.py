@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving import container
-from benchmarks.serving.contestants import left_out
+from benchmarks.serving.contestants import CONTESTANTS, available
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def _place(folder: Path, name: str, script: str) -> None:
 
 
 def test_without_the_programs_the_image_is_left_out(programs: Path) -> None:
-    """Both contestants are named, with the first program that is missing."""
-    assert left_out() == dict.fromkeys(
-        ("policyd image", "policyd image, host network"), "docker is not installed"
-    )
+    """Both contestants are named in one line, with the first program that is missing."""
+    names, left_out = available()
+    assert left_out == "policyd image and policyd image, host network: docker is not installed"
+    assert set(CONTESTANTS) - set(names) == {"policyd image", "policyd image, host network"}
     _place(programs, "docker", "")
     assert container.missing() == "docker-compose is not installed"
 
@@ -37,4 +37,4 @@ def test_an_engine_that_does_not_respond_is_quoted_in_one_line(programs: Path) -
     _place(programs, "docker", 'printf "no engine\\nhere\\n" >&2; exit 1')
     assert container.missing() == "no engine here"
     _place(programs, "docker", "echo a warning >&2")
-    assert left_out() == {}
+    assert available() == (tuple(CONTESTANTS), "")
