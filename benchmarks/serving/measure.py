@@ -84,7 +84,7 @@ def run(plan: Plan, folder: Path) -> Results:
                 for server in random.sample(servers, len(servers)):
                     with _noting(results, server.contestant.name, number, label(cell)):
                         server.restart_if_ended()
-                        results.cells.append(_cell(server, cell, number, plan.seconds))
+                        results.cells.append(_repeated_if_ended(server, cell, number, plan.seconds))
             _streams(servers, number, plan, results)
             _actors(servers, number, plan, results)
             measure_images(number)
@@ -96,7 +96,7 @@ def run(plan: Plan, folder: Path) -> Results:
             results.memory[server.contestant.name] = sorted(server.running.peak_memory().values())
     results.environment["load average at the end"] = os.getloadavg()
     if ended := {s.contestant.name: s.restarts for s in servers if s.restarts}:
-        counts = (f"{name} ({count} times)" for name, count in ended.items())
+        counts = (f"{name} ({count})" for name, count in ended.items())
         results.environment["ended by itself and was started again"] = ", ".join(counts)
     return results
 
@@ -158,6 +158,16 @@ def _noting(results: Results, name: str, number: int, part: str) -> Iterator[Non
     except (InvalidAnswer, SubprocessError, grpc.RpcError, PolicydError, TimeoutError) as error:
         results.failures.append(Failure(name, number, part, str(error) or type(error).__name__))
         print(f"{name}, {part}: {error}", flush=True)
+
+
+def _repeated_if_ended(server: Server, cell: Cell, number: int, seconds: float) -> Measurement:
+    """Measures a cell, again if a peer has ended meanwhile."""
+    try:
+        return _cell(server, cell, number, seconds)
+    except InvalidAnswer:
+        if not server.restart_if_ended():
+            raise
+        return _cell(server, cell, number, seconds)
 
 
 def _cell(server: Server, cell: Cell, number: int, seconds: float) -> Measurement:

@@ -31,20 +31,22 @@ class Server:
         """Waits for the first responses and checks them. Raises InvalidAnswer if one is wrong."""
         self.answer_bytes = ready(self.contestant, self.running, self.place, self.batches)
 
-    def restart_if_ended(self) -> None:
-        """Starts a peer again if it has ended by itself.
+    def restart_if_ended(self) -> bool:
+        """Starts a peer again if it has ended by itself, and says whether it had.
 
         Triton 2.51 may crash when requests are cancelled, and h2load cancels what is in flight at
         the end of each measurement. Our own servers are not restarted: they have to live.
         """
-        if self.contestant.kind == "peer" and self.running.exited():
-            print(f"{self.contestant.name} ended: {self.running.log_tail()}", flush=True)
-            self.restarts += 1
-            self.running.stop()
-            self.running = self.contestant.start(
-                _folder(self.contestant.name, self.place, self.restarts), self.place
-            )
-            self.check()
+        if self.contestant.kind != "peer" or not self.running.exited():
+            return False
+        print(f"{self.contestant.name} ended: {self.running.log_tail()}", flush=True)
+        self.restarts += 1
+        self.running.stop()
+        self.running = self.contestant.start(
+            _folder(self.contestant.name, self.place, self.restarts), self.place
+        )
+        self.check()
+        return True
 
     def stop(self) -> None:
         """Stops what runs now."""
