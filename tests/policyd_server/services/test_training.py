@@ -89,7 +89,7 @@ def test_calls_go_through_whole(start_server: StartServer, trainer: tuple[_Train
     assert dict(call.trailing_metadata())["x-trailing"] == "yes"
     assert service.metadata["x-request-id"] == "42"
     assert "authorization" not in service.metadata
-    assert 0 < service.time_remaining < 21  # gRPC rounds timeouts up
+    assert 0 < service.time_remaining < 61  # gRPC rounds timeouts up
 
 
 def test_errors_go_through_with_their_details(
