@@ -35,6 +35,24 @@ class PlainCall(NamedTuple):
         """The number of rows."""
         return self.asked[0].rows
 
+    def answer(self, batcher: Batcher, *, alone: bool) -> bool:
+        """Answers it. False: nobody waits for it any more."""
+        if not self.wanted():
+            return False
+        batcher.answer_plain([self], alone=alone)
+        return True
+
+
+class Large(Protocol):
+    """A large plain request that waits: a PlainCall, or one in the front's buffers."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+    def answer(self, batcher: Batcher, *, alone: bool) -> bool:
+        """Answers it. False: nobody waits for it any more. `alone`: no other request waits."""
+
 
 class CallObserver(Protocol):
     """Hears of every inference call. The metrics implement it."""
@@ -76,7 +94,7 @@ class Batcher:
     ) -> None:
         """`record`: gets the records of plain requests with names; None: such requests queue."""
         self.queue = FairQueue(max_rows)
-        self._large: deque[PlainCall] = deque()
+        self._large: deque[Large] = deque()
         self.observer = observer
         self.record = record
         self._shadows = shadows
@@ -94,7 +112,7 @@ class Batcher:
         ticket.queued_at = time.perf_counter()
         self.queue.push(ticket)
 
-    def push_plain(self, large: PlainCall) -> None:
+    def push_plain(self, large: Large) -> None:
         """Queues a large plain request. Exhausted: the queue is full."""
         self.queue.hold(large.rows)
         self._large.append(large)
@@ -140,8 +158,7 @@ class Batcher:
         while self._large:
             large = self._large.popleft()
             self.queue.release(large.rows)
-            if large.wanted():
-                self.answer_plain([large], alone=alone and not self)
+            if large.answer(self, alone=alone and not self):
                 return
 
     def answer_plain(self, calls: Sequence[PlainCall], *, alone: bool = False, aside: bool = False) -> None:

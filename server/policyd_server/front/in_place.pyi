@@ -19,7 +19,7 @@ class InPlace:
         recogniser: Recogniser,
         batcher: Batcher,  # its observer hears of each call, and its `record` gets the records
         *,
-        most_rows: int,  # largest request that is answered in place
+        most_rows: int,  # larger requests wait in the batcher for their turn
         caller_of: Callable[[int, int], bytes] | None = None,
         ended: Callable[[int], None] | None = None,
     ) -> None:
@@ -30,6 +30,7 @@ class InPlace:
     def wait(self, milliseconds: int) -> list[Event]:
         """As `Front.wait`, but plain requests are answered and not returned.
 
-        It also returns requests that are large, slow, shadowed, or new to the reader, those for
-        which the graph computed no distribution, and the first message of a stream.
+        It ends when a large one waits in the batcher. It returns requests that are slow, shadowed,
+        or new to the reader, a large one that has come alone, those for which the graph computed no
+        distribution, and the first message of a stream.
         """

@@ -6,6 +6,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from policyd.errors import Exhausted
 from policyd_server.acting.encode import PINNED, RESPONSE
 
 from policyd_server.compiled.ring cimport Ring
@@ -21,6 +22,19 @@ cdef uint8_t ANSWERED = RESPONSE[0]  # the tag of the response in a StreamActRes
 cdef bytes PINS = PINNED  # the last bytes of a response by a pinned version
 
 
+cdef class InPlace
+
+cdef class Large:
+    """A large request in the front's buffers, which waits in the batcher for its turn."""
+
+    cdef InPlace place
+    cdef front_event event
+    cdef readonly Py_ssize_t rows
+
+    def answer(self, batcher, *, bint alone):
+        return self.place.answer_large(&self.event)
+
+
 cdef class InPlace:
     """See in_place.pyi."""
 
@@ -30,6 +44,8 @@ cdef class InPlace:
     cdef object batcher, caller_of, ended
     cdef bint records  # whether named decisions are recorded
     cdef Ring ring  # where they go if nothing else has to be done with them
+    cdef list left  # events that the next `wait` returns
+    cdef bint queued  # whether this `wait` has queued a large request
     cdef list gathered  # versions and their Rows in this turn
     cdef object version  # the last of them
     cdef Rows rows
@@ -44,6 +60,7 @@ cdef class InPlace:
         self.records = batcher.record is not None
         self.ring = batcher.record if isinstance(batcher.record, Ring) else None
         self.most_rows = most_rows
+        self.left = []
         self.caller_of = caller_of
         self.ended = ended
 
@@ -52,20 +69,21 @@ cdef class InPlace:
 
     def wait(self, int milliseconds):
         cdef front_event events[MOST]
-        cdef int count, place
-        cdef list left = []
+        cdef int count, place, patience
+        cdef list left = self.left
+        self.left, self.queued = [], False
         while True:
+            patience = 0 if left else milliseconds
             with nogil:
-                count = self.front.pump(milliseconds, events, MOST)
+                count = self.front.pump(patience, events, MOST)
             if count > 0:
                 self.begin()
-            for place in range(count):
-                if not self.take(&events[place], left):
-                    self.leave(&events[place], left)
-            if count > 0:
+                for place in range(count):
+                    if not self.take(&events[place], count == 1, left):
+                        self.leave(&events[place], left)
                 self.answer_all(left)
                 self.end()
-            if left or milliseconds >= 0 or self.front.woken():
+            if left or self.queued or milliseconds >= 0 or self.front.woken():
                 return left
 
     cdef int begin(self) except -1:
@@ -88,17 +106,59 @@ cdef class InPlace:
             left.append(told)
         return 0
 
-    cdef bint take(self, const front_event* event, list left) except -1:
-        """Collects a plain request. False: the event is something else."""
+    cdef bint take(self, const front_event* event, bint alone, list left) except -1:
+        """Collects a plain request. False: the event is not for this class.
+
+        `alone`: nothing else has arrived. Then the loop shares a large request with another thread.
+        """
         cdef const uint8_t* data
         cdef size_t size
         if event.kind != FRONT_MESSAGE or not self.front.message(event.call, &data, &size):
             return False
         plain = self.recogniser.read(event, &data, &size)
-        if plain is None or not self.choose((<tuple>plain)[0], (<tuple>plain)[2], left):
+        if plain is None:
+            return False
+        cdef Py_ssize_t count = (<tuple>plain)[2]
+        if count <= self.most_rows:
+            return self.gather(event, <tuple>plain, data, size, left)
+        return (self.batcher or not alone) and self.let_wait(event, (<tuple>plain)[0], count)
+
+    cdef bint let_wait(self, const front_event* event, version, Py_ssize_t count) except -1:
+        """Queues a large request. False: the loop has to decide."""
+        if version.slow:
+            return False
+        cdef Large large = Large.__new__(Large)
+        large.place, large.event, large.rows = self, event[0], count
+        try:
+            self.batcher.push_plain(large)
+        except Exhausted:  # the loop refuses it
+            return False
+        self.queued = True
+        return True
+
+    cdef bint answer_large(self, const front_event* event) except -1:
+        """Answers a large request. False: nobody waits for it any more."""
+        cdef const uint8_t* data
+        cdef size_t size
+        if not self.front.message(event.call, &data, &size):
+            return False
+        self.begin()
+        plain = self.recogniser.read(event, &data, &size)
+        if plain is not None and self.gather(event, <tuple>plain, data, size, self.left):
+            self.answer(self.version, self.rows, self.left)
+        else:
+            self.leave(event, self.left)
+        self.end()
+        return True
+
+    cdef bint gather(
+        self, const front_event* event, tuple plain, const uint8_t* data, size_t size, list left
+    ) except -1:
+        """Adds a request to those of its version. False: it cannot be answered in place."""
+        version, start, count, numbers = plain
+        if not self.choose(version, count, left):
             return False
         cdef Rows rows = self.rows
-        _, start, count, numbers = <tuple>plain
         if not rows.add(data, size, start, count, numbers, self.records):
             return False
         cdef Request* asked = &rows.asked[rows.requests - 1]
@@ -109,8 +169,6 @@ cdef class InPlace:
     cdef bint choose(self, version, Py_ssize_t count, list left) except -1:
         """Makes `rows` those of a version, with room for `count`. False: they are not answered in
         place."""
-        if count > self.most_rows:
-            return False
         if version is not self.version and not self.turn_to(version):
             return False
         if count <= self.rows.max_rows - self.rows.rows:
@@ -137,7 +195,7 @@ cdef class InPlace:
     cdef int answer_all(self, list left) except -1:
         for version, rows in self.gathered:
             self.answer(version, rows, left)
-        if left and self.gathered:  # answer first, because the loop will be busy with `left`
+        if (left or self.queued) and self.gathered:  # answer first, because these take longer
             with nogil:
                 self.front.flush()
         return 0
@@ -220,7 +278,8 @@ cdef class InPlace:
     cdef int observe(self, version, Rows rows, double seconds) except -1:
         """Tells the batcher's observer about the answered requests."""
         cdef Py_ssize_t place, row = 0, requests = 0, answered = 0
-        cdef size_t used = 0
+        if self.batcher.observer is None:
+            return 0
         sample = None
         for place in range(rows.requests):
             if self.sizes[place] > 0:
@@ -229,7 +288,7 @@ cdef class InPlace:
                 requests += 1
                 answered += rows.asked[place].rows
             row += rows.asked[place].rows
-        if requests and self.batcher.observer is not None:
+        if requests:
             self.batcher.observer.answered_at_once(version, requests, answered, sample, seconds)
         return 0
 

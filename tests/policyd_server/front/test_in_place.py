@@ -26,6 +26,16 @@ from policyd_server.models.loaded_versions import LoadedVersions
 from policyd_server.models.version import LoadedVersion, load_version
 from tests.policyd_server.artifacts import metadata, model
 from tests.policyd_server.compiled.needed import needs_front
+from tests.policyd_server.front.echo import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RawClient,
+    frame,
+    head,
+    message,
+)
 
 if compiled_front.AVAILABLE:
     from policyd_server.front import binding
@@ -41,7 +51,8 @@ ACT, LEFT = "/test.Policy/Act", b"left to the loop"
 class Served:
     """A front with one method, and a loop that notes what was left to it."""
 
-    def __init__(self, version: LoadedVersion) -> None:
+    def __init__(self, version: LoadedVersion, max_rows: int = 10_000) -> None:
+        """`max_rows`: how many rows may wait."""
         self.loaded = LoadedVersions(0)
         self.loaded.set_policies([version.policy])
         self.loaded.swap(version.policy, {"champion": version})
@@ -49,17 +60,18 @@ class Served:
         self.front = Front(
             [(ACT, False)], BUCKETS, upstream=None, authorize=False, max_message=1_000_000,
             max_held=4_000_000, max_streams=1000, max_headers=16_384, max_connections=100,
-            handshake_seconds=10.0, stall_seconds=30.0, keepalive_seconds=300.0, keepalive_timeout=20.0,
+            handshake_seconds=10.0, stall_seconds=30.0, keepalive_seconds=300.0, keepalive_timeout=60.0,
             max_age=0.0,
         )  # fmt: skip
         self.ended: list[int] = []
         recogniser = Recogniser(0, -1, {}, self.reader)
+        self.batcher = Batcher(max_rows)
         self.arrivals = InPlace(
-            self.front, recogniser, Batcher(1), most_rows=SMALL_ROWS, ended=self.ended.append
+            self.front, recogniser, self.batcher, most_rows=SMALL_ROWS, ended=self.ended.append
         )
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setblocking(False)
-        self.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        self.port = listening.getsockname()[1]
         self.front.listen(listening.detach(), False)
         self.closed = False
         self.turned = threading.Event()
@@ -74,9 +86,10 @@ class Served:
     def run(self) -> None:
         """Runs in the front's thread."""
         while not self.closed:
-            for kind, call, _, payload, _ in self.arrivals.wait(-1):
+            for kind, call, _, payload, _ in self.arrivals.wait(0 if self.batcher else -1):
                 if kind == binding.MESSAGE and payload is not None:
                     self.front.answer(call, LEFT, True)
+            self.batcher.step()
             self.turned.set()
 
 
@@ -92,15 +105,39 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
 def _serving(version: LoadedVersion) -> Iterator[tuple[Served, grpc.UnaryUnaryMultiCallable[bytes, bytes]]]:
     served = Served(version)
     del version  # only the front holds it now
+    with _running(served), grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+        yield served, channel.unary_unary(ACT)
+
+
+@contextmanager
+def _running(served: Served) -> Iterator[None]:
     thread = threading.Thread(target=served.run)
     thread.start()
     try:
-        with grpc.insecure_channel(served.address) as channel:
-            yield served, channel.unary_unary(ACT)
+        yield
     finally:
         served.closed = True
         served.front.wake()
         thread.join()
+
+
+def _together(served: Served, payloads: list[bytes]) -> list[bytes]:
+    """The responses to requests that are all there before the front begins to read."""
+    client = RawClient(served.port)
+    for place, payload in enumerate(payloads):
+        stream = 2 * place + 1
+        client.send(frame(HEADERS, END_HEADERS, stream, head(ACT)))
+        client.send(frame(DATA, END_STREAM, stream, message(payload)))
+    answers = {2 * place + 1: b"" for place in range(len(payloads))}
+    left = set(answers)
+    with _running(served):
+        for kind, flags, stream, data in client.frames():
+            answers[stream] = answers.get(stream, b"") + (data if kind == DATA else b"")
+            left -= {stream} if flags & END_STREAM and kind in (DATA, HEADERS) else set()
+            if not left:
+                break
+        client.close()
+    return [answers[2 * place + 1][5:] for place in range(len(payloads))]
 
 
 def _request(rows: int, seed: int | None = 7) -> ActRequest:
@@ -134,7 +171,7 @@ def test_many_at_once_each_get_their_own_answer(version: LoadedVersion) -> None:
 
 
 def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> None:
-    """The loop gets requests that are new, large, not finite, or need more.
+    """The loop gets requests that are new, not finite, or need more.
 
     Requests beside them get responses in place.
     """
@@ -144,12 +181,36 @@ def test_what_the_loop_has_to_decide_is_left_to_it(version: LoadedVersion) -> No
         endless.observations.raw = np.full(4, np.inf, np.float32).tobytes()
         keyed = _request(1)
         keyed.traffic_key = "someone"
-        large = served.learn(_request(SMALL_ROWS + 1))
         odd = [request.SerializeToString() for request in (_request(2), endless, keyed)]
-        for payload in (*odd, large, b"", b"\xff"):
+        for payload in (*odd, b"", b"\xff"):
             both = act.future(payload, timeout=60), act.future(known, timeout=60)
             assert both[0].result() == LEFT
             assert both[1].result() == _expected(served, known)
+
+
+def test_a_large_request_alone_is_left_to_the_loop(version: LoadedVersion) -> None:
+    """It shares it with another thread."""
+    with _serving(version) as (served, act):
+        assert act(served.learn(_request(SMALL_ROWS + 1)), timeout=60) == LEFT
+
+
+def test_large_requests_wait_for_each_other(version: LoadedVersion) -> None:
+    """All that came together are answered in place, and the queue is empty again."""
+    served = Served(version)
+    payloads = [served.learn(_request(SMALL_ROWS + 1 + place)) for place in range(5)]
+    payloads.append(served.learn(_request(1)))
+    expected = [_expected(served, payload) for payload in payloads]
+    assert _together(served, payloads) == expected
+    assert served.batcher.queue.rows == 0
+
+
+def test_large_requests_over_the_limit_are_left_to_the_loop(version: LoadedVersion) -> None:
+    """It refuses them, because too many rows wait already."""
+    served = Served(version, max_rows=SMALL_ROWS + 1)
+    payload = served.learn(_request(SMALL_ROWS + 1))
+    expected = _expected(served, payload)
+    assert _together(served, [payload] * 3) == [expected, LEFT, LEFT]
+    assert served.batcher.queue.rows == 0
 
 
 def test_a_version_that_is_replaced_is_not_held(version: LoadedVersion) -> None:
