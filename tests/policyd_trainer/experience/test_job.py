@@ -52,6 +52,19 @@ def test_a_bandit_is_learned_to_within_a_hundredth_of_its_optimum(
     assert metadata.parity.max_abs_difference <= metadata.parity.tolerance
 
 
+def test_old_actions_move_the_policy_only_so_far(world: World) -> None:
+    """The policy waits for actions of newer versions, and goes on when they come."""
+    job = world.job(own={"publish_every": 20}, learning_rate="0.001", n_epochs="4")
+    world.learn(job, 0)
+    shifts, first = [], world.probabilities()
+    for _ in range(2):
+        world.play(64 * 20)
+        world.learn(job, 20)
+        shifts.append(abs(world.probabilities() - first).sum() / 2)
+    assert 0.15 < shifts[0] < 0.35
+    assert shifts[1] > shifts[0] + 0.1
+
+
 def test_a_job_that_starts_again_learns_from_nothing_twice(world: World) -> None:
     """The job resumes after the last version's position. Its steps add up to those played."""
     world.play(64)

@@ -169,7 +169,7 @@ class ContinuousJob:
     def _build(self, version: PublishedVersion) -> None:
         asked, own = self._options, self._config
         config = config_of(version.metadata, asked.settings, algorithm=asked.algorithm, env_id=asked.env_id)
-        correction = Correction(own.correction, own.rho_bar, own.c_bar)
+        correction = Correction(own.correction, own.rho_bar, own.c_bar, own.max_shift)
         self._live = LivePolicy(config, spaces_of(version.metadata, config), correction)
         judge = Judge(config, self._live, asked.promotion) if asked.env_id else None
         self._publisher = Publisher(

@@ -147,9 +147,9 @@ class LivePolicy:
         if self._rewards is not None:
             self._rewards.discounted = np.zeros(len(sequences))  # each column is a separate episode
             rewards = self._rewards.scale(rewards, rollout.dones, rollout.valid)
-        batch = batch_of(self.config, self.learner, sequences, rollout, rewards, scaling, self._correction)
+        found = batch_of(self.config, self.learner, sequences, rollout, rewards, scaling, self._correction)
         with np.errstate(all="ignore"):  # a run that diverges shows in the gradient's norm
-            self.learner.update(batch, self._rates(), self._rng)
+            self.learner.update(found.batch, self._rates(found.trust), self._rng)
         if self._moments is not None:
             self._moments.update(within_reach(rollout.observations[:-1][rollout.valid]))
         self.steps += rollout.steps
@@ -199,11 +199,11 @@ class LivePolicy:
             moments=None if self._moments is None else self._moments.copy(),
         )
 
-    def _rates(self) -> Rates:
-        """The learning rates and entropy weight.
+    def _rates(self, trust: float) -> Rates:
+        """The learning rates and entropy weight. The actor's rate is multiplied by `trust`.
 
-        They are constant: a continuous job has no end that a schedule could lead to.
+        Else they are constant: a continuous job has no end that a schedule could lead to.
         """
         config = self.config
         critic_rate = config.critic_learning_rate or config.learning_rate
-        return Rates(config.learning_rate, critic_rate, config.ent_coef)
+        return Rates(trust * config.learning_rate, critic_rate, config.ent_coef)
