@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -62,8 +64,13 @@ def test_two_processes_learn_what_one_learns(pair: RankedLoop) -> None:
 
 
 def test_an_other_process_that_fails_is_reported() -> None:
-    """An error while the other process is made is raised here, without a wait."""
+    """An error while the other process is made is raised here, without a wait.
+
+    The other process has ended then, so nothing of it is in the way of a later loop.
+    """
+    before = multiprocessing.active_children()
     config = configuration(devices="2")
     wrong = config.model_copy(update={"env_id": "NoSuchEnvironment-v0"})
     with pytest.raises(PolicydError, match="NoSuchEnvironment"):
         RankedLoop(wrong, inspect(config), "cpu")
+    assert multiprocessing.active_children() == before

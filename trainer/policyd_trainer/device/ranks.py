@@ -59,13 +59,17 @@ class RankedLoop(DeviceLoop):
             _Other(config, rank, device, self._folder.path, dtype) for rank in range(1, config.devices)
         ]
         self._end = weakref.finalize(self, _end, self._others, self._folder)  # also when this process exits
-        for other in self._others:
-            other.answer()  # the process has made its environments once
-        for other in self._others:
-            other.ask("join", None)
-        group = _join(config, 0, device, self._folder.path)
-        super().__init__(config, task_of(config, info), _device(device, 0), group, dtype)
-        self._all("ready")
+        try:
+            for other in self._others:
+                other.answer()  # the process has made its environments once
+            for other in self._others:
+                other.ask("join", None)
+            group = _join(config, 0, device, self._folder.path)
+            super().__init__(config, task_of(config, info), _device(device, 0), group, dtype)
+            self._all("ready")
+        except BaseException:
+            self._end()  # not at a later garbage collection, when another loop's group may be there
+            raise
 
     def advance(self, rates: Rates) -> None:
         """Does one rollout and its update in all processes."""
