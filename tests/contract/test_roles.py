@@ -21,6 +21,7 @@ from tests.waiting import until
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 ROLES = ("act", "train", "admin")
+ACT = "/policy_api.v1.PolicyService/Act"
 
 # Method -> the role that it needs; empty: none.
 METHODS = {
@@ -158,6 +159,14 @@ def test_tokens(server: ServerProcess, method: str, credential: str) -> None:
         assert code not in (UNAUTHENTICATED, DENIED)
     else:
         assert code is (DENIED if credential in ROLES else UNAUTHENTICATED)
+
+
+def test_each_call_of_a_connection_shows_its_own_token(server: ServerProcess) -> None:
+    """What was admitted a moment ago says nothing about another token, nor about none."""
+    good, others = token("act"), ("aCt-token", "act-token2", "act-toke", None)
+    for other in others:
+        assert end_of(server.channel, ACT, good) not in (UNAUTHENTICATED, DENIED)
+        assert end_of(server.channel, ACT, other) is UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("method", METHODS)

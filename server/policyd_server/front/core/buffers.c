@@ -46,6 +46,19 @@ void buffer_free(buffer *b) {
     memset(b, 0, sizeof *b);
 }
 
+void text_keep(nghttp2_rcbuf **text, nghttp2_rcbuf *now) {
+    if (now) nghttp2_rcbuf_incref(now);
+    if (*text) nghttp2_rcbuf_decref(*text);
+    *text = now;
+}
+
+bool text_equal(nghttp2_rcbuf *one, nghttp2_rcbuf *other) {
+    if (one == other) return true; /* HPACK's table has it once for all calls that repeat it */
+    if (one == NULL || other == NULL) return false;
+    nghttp2_vec first = nghttp2_rcbuf_get_buf(one), second = nghttp2_rcbuf_get_buf(other);
+    return first.len == second.len && CRYPTO_memcmp(first.base, second.base, first.len) == 0;
+}
+
 bool headers_add(header_list *h, const uint8_t *name, size_t name_size, const uint8_t *value, size_t value_size) {
     size_t size = h->size + name_size + value_size + 2;
     if (size > h->room) {

@@ -66,7 +66,7 @@ void call_free(call *c) {
     headers_free(&c->trailers);
     free(c->message);
     free(c->details);
-    free(c->authorization);
+    text_keep(&c->authorization, NULL);
     if (c->previous) c->previous->next = c->next;
     else from->calls = c->next;
     if (c->next) c->next->previous = c->previous;

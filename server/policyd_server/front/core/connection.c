@@ -83,7 +83,7 @@ static void free_one(connection *c) {
     }
     close(c->descriptor);
     buffer_free(&c->out);
-    free(c->verdict);
+    text_keep(&c->admitted, NULL);
     if (c->previous) c->previous->next = c->next;
     else f->connections = c->next;
     if (c->next) c->next->previous = c->previous;
@@ -146,6 +146,12 @@ static void shake_hands(connection *c) {
     else connection_doom(c);
 }
 
+/* SSL_get_error looks at all errors of this thread. Usually there are none, and to ask is cheaper
+   than to clear them. */
+static void forget_errors(void) {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 /* Returns the number of bytes; 0: nothing now; -1: the connection has ended. */
 static ssize_t receive(connection *c, uint8_t *into, size_t room) {
     if (c->tls == NULL) {
@@ -153,7 +159,7 @@ static ssize_t receive(connection *c, uint8_t *into, size_t room) {
         if (size > 0) return size;
         return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
     }
-    ERR_clear_error();
+    forget_errors();
     int size = SSL_read(c->tls, into, (int)room);
     if (size > 0) return size;
     int error = SSL_get_error(c->tls, size);
@@ -218,7 +224,7 @@ static ssize_t transmit(connection *c, const uint8_t *data, size_t size) {
         if (sent >= 0) return sent;
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     }
-    ERR_clear_error();
+    forget_errors();
     int sent = SSL_write(c->tls, data, (int)size);
     if (sent > 0) return sent;
     int error = SSL_get_error(c->tls, sent);

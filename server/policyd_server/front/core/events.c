@@ -41,7 +41,7 @@ bool front_credentials(front *f, uint64_t id, const char **authorization, const 
                        const char **peer) {
     call *c = call_find(f, id);
     if (c == NULL) return false;
-    *authorization = c->authorization;
+    *authorization = c->authorization ? (const char *)nghttp2_rcbuf_get_buf(c->authorization).base : NULL;
     *peer = c->from->peer;
     *common_name = c->from->common_name[0] ? c->from->common_name : NULL;
     return true;

@@ -17,6 +17,7 @@
 #define TRACEPARENT_BYTES 64
 #define NAME_BYTES 256
 #define MAX_LISTENERS 16
+#define KEPT_BUFFERS 256 /* this many connections keep OpenSSL's buffers, 33 kB each */
 #define PREFIX 5 /* bytes before a message: a flag and its length */
 
 enum { /* gRPC's status codes */
@@ -50,6 +51,10 @@ void headers_free(header_list *h);
 /* Fills `fields` with h->count entries that point into h. */
 void headers_fields(const header_list *h, nghttp2_nv *fields);
 
+/* Texts that nghttp2 counts the users of. */
+void text_keep(nghttp2_rcbuf **text, nghttp2_rcbuf *now); /* `now` instead of what was kept */
+bool text_equal(nghttp2_rcbuf *one, nghttp2_rcbuf *other);
+
 typedef struct connection connection;
 
 typedef enum { IDENTITY, GZIP, DEFLATE, UNKNOWN_ENCODING } encoding;
@@ -78,7 +83,7 @@ typedef struct call {
     size_t message_size; /* of the message in the last event */
     uint32_t unacknowledged; /* received bytes for which the client got no new window */
     char *message, *details; /* of the status, as headers carry them */
-    char *authorization;
+    nghttp2_rcbuf *authorization; /* NULL: none */
     char request_id[REQUEST_ID_BYTES + 1];
     char traceparent[TRACEPARENT_BYTES + 1];
     header_list trailers; /* relayed, or of front_trailer */
@@ -111,9 +116,9 @@ struct connection {
     double since, heard, pinged, wrote, goodbye_at; /* CLOCK_MONOTONIC */
     double tokens, refilled;                        /* limit how many frames cost work */
     uint32_t header_bytes;
-    char *verdict; /* credentials that were admitted */
-    uint32_t verdict_methods;
-    double verdict_until;
+    nghttp2_rcbuf *admitted; /* the authorization that was admitted; NULL: none is needed */
+    uint32_t admitted_methods;
+    double admitted_until;
     char peer[NAME_BYTES];
     char common_name[NAME_BYTES];
 };

@@ -6,10 +6,8 @@
 
 static bool is_admitted(const call *c) {
     const connection *from = c->from;
-    const char *shown = c->authorization ? c->authorization : "";
-    size_t size = strlen(shown);
-    return from->verdict && from->front->now < from->verdict_until && from->verdict_methods >> c->method & 1 &&
-           strlen(from->verdict) == size && CRYPTO_memcmp(from->verdict, shown, size) == 0;
+    return from->front->now < from->admitted_until && from->admitted_methods >> c->method & 1 &&
+           text_equal(from->admitted, c->authorization);
 }
 
 void call_drop_message(call *c) {
@@ -170,14 +168,12 @@ int call_half_closed(call *c) {
 void call_admit(call *c, double seconds) {
     connection *from = c->from;
     if (!c->waits_for_verdict || c->status >= 0) return;
-    const char *shown = c->authorization ? c->authorization : "";
-    if (from->verdict == NULL || strcmp(from->verdict, shown) != 0 || from->front->now >= from->verdict_until) {
-        free(from->verdict);
-        from->verdict = strdup(shown);
-        from->verdict_methods = 0;
-        from->verdict_until = from->front->now + seconds;
+    if (from->front->now >= from->admitted_until || !text_equal(from->admitted, c->authorization)) {
+        text_keep(&from->admitted, c->authorization);
+        from->admitted_methods = 0;
+        from->admitted_until = from->front->now + seconds;
     }
-    from->verdict_methods |= 1u << c->method;
+    from->admitted_methods |= 1u << c->method;
     c->waits_for_verdict = c->told = false;
     call_next_message(c);
 }

@@ -20,8 +20,10 @@ static int begin_headers(nghttp2_session *session, const nghttp2_frame *frame, v
 }
 
 static int method_of(const front_config *config, const uint8_t *path, size_t size) {
-    for (int method = 0; method < config->method_count; method++)
-        if (is(path, size, config->methods[method].path)) return method;
+    for (int method = 0; method < config->method_count; method++) {
+        const char *known = config->methods[method].path;
+        if (strncmp(known, (const char *)path, size) == 0 && known[size] == 0) return method;
+    }
     return RELAYED;
 }
 
@@ -38,9 +40,6 @@ static void take_header(call *c, const uint8_t *name, size_t name_size, const ui
         if (timeout >= 0) c->deadline = c->from->front->now + timeout;
     } else if (is(name, name_size, "grpc-encoding")) {
         c->encoding = encoding_of(value, size);
-    } else if (is(name, name_size, "authorization")) {
-        free(c->authorization);
-        c->authorization = strndup((const char *)value, size);
     } else if (is(name, name_size, "x-request-id")) {
         copy(c->request_id, sizeof c->request_id, value, size);
     } else if (is(name, name_size, "traceparent")) {
@@ -52,10 +51,13 @@ static bool is_ours(const uint8_t *name, size_t size) { /* clients must not send
     return size >= 8 && memcmp(name, "policyd-", 8) == 0;
 }
 
-static int header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
-                  const uint8_t *value, size_t size, uint8_t flags, void *user) {
+static int header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *shared_name,
+                  nghttp2_rcbuf *shared_value, uint8_t flags, void *user) {
     (void)flags;
     connection *from = user;
+    nghttp2_vec of_name = nghttp2_rcbuf_get_buf(shared_name), of_value = nghttp2_rcbuf_get_buf(shared_value);
+    const uint8_t *name = of_name.base, *value = of_value.base;
+    size_t name_size = of_name.len, size = of_value.len;
     from->header_bytes += (uint32_t)(name_size + size + 32);
     if (from->header_bytes > MAX_HEADER_LISTS * from->front->config.max_headers) return NGHTTP2_ERR_CALLBACK_FAILURE;
     call *c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -67,6 +69,7 @@ static int header(nghttp2_session *session, const nghttp2_frame *frame, const ui
         if (c->method >= 0) from->front->own_calls++;
     } else if (is(name, name_size, ":method")) c->is_post = is(value, size, "POST");
     else if (is(name, name_size, "content-type")) c->is_grpc = size >= 16 && memcmp(value, "application/grpc", 16) == 0;
+    else if (c->method >= 0 && is(name, name_size, "authorization")) text_keep(&c->authorization, shared_value);
     else if (c->method >= 0) take_header(c, name, name_size, value, size);
     if (c->method < 0 && !is_ours(name, name_size) && !headers_add(&c->headers, name, name_size, value, size))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -222,7 +225,7 @@ int32_t session_submit(call *c) {
 int session_setup(front *f) {
     if (nghttp2_session_callbacks_new(&f->callbacks) != 0 || nghttp2_option_new(&f->options) != 0) return -1;
     nghttp2_session_callbacks_set_on_begin_headers_callback(f->callbacks, begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(f->callbacks, header);
+    nghttp2_session_callbacks_set_on_header_callback2(f->callbacks, header);
     nghttp2_session_callbacks_set_on_begin_frame_callback(f->callbacks, begin_frame);
     nghttp2_session_callbacks_set_on_frame_recv_callback(f->callbacks, frame_received);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(f->callbacks, data_received);

@@ -49,8 +49,7 @@ static SSL_CTX *made_of(const front_tls_files *files) {
     if (made == NULL) return NULL;
     SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                   SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                               SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(made, 1); /* reads a record with one system call instead of two */
     SSL_CTX_set_alpn_select_cb(made, choose_protocol, NULL);
     bool good = SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION) == 1 &&
@@ -106,6 +105,7 @@ SSL *tls_accept(front *f, int descriptor) {
         SSL_free(tls);
         return NULL;
     }
+    if (f->connection_count >= KEPT_BUFFERS) SSL_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
     SSL_set_accept_state(tls);
     return tls;
 }
