@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import pytest
 
@@ -66,7 +65,7 @@ def test_a_log_that_is_gone_is_said_to_be_gone(open_room: OpenRoom) -> None:
                 await _read(room, "nobody")
             job_id = (await room.create()).job_id
             await room.end(job_id)
-            await asyncio.to_thread(shutil.rmtree, room.runs / job_id)
+            await asyncio.to_thread(room.supervisor.runs.remove, job_id)
             with pytest.raises(errors.NotFound, match="is gone"):
                 await _read(room, job_id)
 

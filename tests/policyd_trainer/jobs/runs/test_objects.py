@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,13 @@ def test_urls_of_runs_keep_their_settings() -> None:
     url = "s3://bucket/prefix?endpoint=http://127.0.0.1:1"
     assert child(url, "runs") == "s3://bucket/prefix/runs?endpoint=http://127.0.0.1:1"
     assert child("gs://bucket/", "runs") == "gs://bucket/runs"
+
+
+def test_two_may_remove_the_same_run(place: Place) -> None:
+    """Removing a run is no error if another task removes it, too, or has done so."""
+    for _ in range(20):
+        for number in range(30):
+            place.write(f"file-{number}", b"x")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(place.runs.remove, ["job"] * 3))
+        assert place.runs.job_ids() == []

@@ -62,8 +62,11 @@ class FolderRuns:
             run_dir.rmdir()  # there was no log
 
     def remove(self, job_id: str) -> None:
-        """See `Runs`. Raises OSError if that fails."""
-        shutil.rmtree(self._root / job_id)
+        """See `Runs`. Raises OSError if that fails. Another task may remove parts meanwhile."""
+        run_dir = self._root / job_id
+        while run_dir.exists():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(run_dir)
 
     def name_once(self, key: str, name: str) -> str:
         """See `Runs`."""
