@@ -19,6 +19,10 @@ from typing import Self
 
 from policyd.errors import FailedPrecondition
 
+#: Where paths are short enough for Unix sockets, which have at most 107 bytes. Up to 60 of them
+#: follow: the user's number, the purpose, the names of the folder and of the socket.
+_SHORT, _SHORT_BYTES = Path("/tmp"), 47  # noqa: S108 -- only this user can enter the folder in it
+
 
 class TemporaryFolder:
     """A folder below the system's folder for temporary files, for this user alone.
@@ -26,12 +30,16 @@ class TemporaryFolder:
     As a context manager it removes the folder at the end of the block.
     """
 
-    def __init__(self, purpose: str) -> None:
+    def __init__(self, purpose: str, *, sockets: bool = False) -> None:
         """`purpose`: a word. Leftovers of the same purpose are removed first.
 
+        `sockets`: it is for Unix sockets, so if the system's folder has a long path, /tmp is used.
         FailedPrecondition: the place belongs to another user.
         """
-        root = _own_root() / purpose
+        place = Path(tempfile.gettempdir())
+        if sockets and len(os.fsencode(place)) > _SHORT_BYTES:
+            place = _SHORT
+        root = _own_root(place) / purpose
         root.mkdir(exist_ok=True)
         sweep(root)
         self.path, self._descriptor = make_locked(root)
@@ -90,8 +98,8 @@ def _remove_if_stale(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _own_root() -> Path:
-    root = Path(tempfile.gettempdir()) / f"policyd-{os.geteuid()}"
+def _own_root(place: Path) -> Path:
+    root = place / f"policyd-{os.geteuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     found = root.lstat()  # its name can be guessed, so another user can have made it
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:

@@ -52,7 +52,7 @@ class Stack:
         """Starts both, without waiting for them. The `with` block waits, and ends them."""
         # Where the server finds the trainer is decided before either runs, because both start at
         # once. A socket's path has a length limit, and the stack's folder may be deep.
-        folder = self._running.enter_context(TemporaryFolder("stack"))
+        folder = self._running.enter_context(TemporaryFolder("stack", sockets=True))
         self._trainer_socket = f"unix:{folder.path}/trainer"
         self.trainer, self.server = self._begin_trainer(), self._begin_server()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 
 from policyd.errors import FailedPrecondition, InvalidArgument
 
 MAX_PORT = 65_535  # gRPC and getaddrinfo would take larger ones modulo 65536
+MAX_PATH_BYTES = 107  # of a Unix socket
 UNIX = "unix:"
 
 
@@ -44,8 +46,12 @@ def is_loopback(address: str) -> bool:
 def check(address: str, *, tls: bool, insecure: bool) -> None:
     """Checks that an address that other machines can reach has TLS or --insecure.
 
-    Raises FailedPrecondition otherwise.
+    Raises FailedPrecondition otherwise, and InvalidArgument if a Unix socket's path is too long.
     """
+    size = len(os.fsencode(unix_path(address) or ""))
+    if size > MAX_PATH_BYTES:
+        wanted = f"at most {MAX_PATH_BYTES}: choose a shorter path"
+        raise InvalidArgument.of("listen", got=f"a socket's path of {size} bytes", wanted=wanted)
     if is_loopback(address) or tls or insecure:
         return
     raise FailedPrecondition(

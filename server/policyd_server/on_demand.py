@@ -33,7 +33,7 @@ class OnDemandProcess:
         self._title = title
         self._variable = variable
         self._command = (sys.executable, "-m", module, *arguments)
-        self._folder = TemporaryFolder("on-demand")
+        self._folder = TemporaryFolder("on-demand", sockets=True)
         self.path = str(self._folder.path / "socket")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)

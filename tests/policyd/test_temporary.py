@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -96,3 +97,15 @@ def test_a_place_that_others_can_write_is_refused() -> None:
     root.symlink_to("/tmp")
     with pytest.raises(FailedPrecondition, match="set TMPDIR"):
         TemporaryFolder("work")
+
+
+def test_sockets_have_short_paths(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a long path a folder for sockets is made elsewhere, and a socket can be made there."""
+    deep = place / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with TemporaryFolder("work") as plain, TemporaryFolder("work", sockets=True) as short:
+        assert plain.path.is_relative_to(deep)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(short.path / "4194304.front"))
+    assert not short.path.exists()

@@ -47,7 +47,7 @@ class HttpKeeper:
         self._listener = sockets.bound(address, shared=False)
         scheme = "http" if security.tls is None else "https"
         self.url = f"{scheme}://{sockets.told(address, self._listener)}"
-        self._folder = TemporaryFolder("http")
+        self._folder = TemporaryFolder("http", sockets=True)
         self._settings = settings
         self._grace = settings.drain_seconds + KILL_MARGIN
         self._task: asyncio.Task[None] | None = None

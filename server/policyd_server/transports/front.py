@@ -62,7 +62,7 @@ class FrontTransport:
         self.address = settings.listen
         self._settings = settings
         self._paths = [method.path for method in direct]
-        self._folder = TemporaryFolder("front")
+        self._folder = TemporaryFolder("front", sockets=True)
         behind = private.of_this_process() or self._folder.path / "rest.sock"
         gate = settings.security.gate()
         self._front = _front(direct, settings, behind, authorize=gate is not None)

@@ -51,3 +51,10 @@ def test_a_repository_that_is_a_file_is_refused_at_the_start(command: str, tmp_p
     assert ended.returncode == 2
     assert "Invalid value for '--repository'" in ended.stderr
     assert f"{file} is a file, expected a folder" in ended.stderr
+
+
+def test_a_path_that_is_too_long_is_named() -> None:
+    """The kernel takes 107 bytes. More are refused in these words, not as a taken address."""
+    listen_address.check("unix:/" + "é" * 53, tls=False, insecure=False)
+    with pytest.raises(InvalidArgument, match=r"path of 109 bytes, expected at most 107"):
+        listen_address.check("unix:/" + "é" * 54, tls=False, insecure=False)

@@ -6,7 +6,6 @@ missing displays break. A crash, an exit or a hang there costs this part of the 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -14,16 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import Array, c_ubyte
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pkgutil import resolve_name
 
+from policyd_trainer.guardian import forking
 from policyd_trainer.guardian.board import BOARD, board_of_a_child, call_in
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.report.subject import Subject
 
 SECONDS = 60.0  # seconds that one part may take
+_PARTS = "policyd_trainer.report.parts"
 GOODBYE = 5.0  # seconds in which a process that closed its pipe must end
 
 
@@ -40,9 +40,8 @@ def prepare() -> None:
 
     It imports while this process goes on. Without it, the first part starts it.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["policyd_trainer.report.parts"])
-    forkserver.ensure_running()
+    forking.context(_PARTS)
+    forking.ensure_running()
 
 
 class Making:
@@ -50,7 +49,7 @@ class Making:
 
     def __init__(self, name: str, make: str, subject: Subject, seconds: float) -> None:
         prepare()
-        context = multiprocessing.get_context("forkserver")
+        context = forking.context(_PARTS)
         self._name, self._seconds = name, seconds
         self._ends = time.monotonic() + seconds
         self._pipe, theirs = context.Pipe(duplex=False)

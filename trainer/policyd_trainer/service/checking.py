@@ -7,19 +7,18 @@ gigabytes or minutes. The service itself stays small and answers meanwhile.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from policyd.errors import InvalidArgument, PolicydError, Unavailable
 from policyd_trainer.config import TrainingConfig
+from policyd_trainer.guardian import forking
 from policyd_trainer.guardian.watch import how
 from policyd_trainer.runs.fitting import fitted
 
@@ -36,15 +35,14 @@ class Checker:
         self._seconds, self._memory = seconds, memory
         # This server process imports what checks need, and forks for each check. It ends with this
         # process.
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
+        self._context = forking.context(__name__)
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._running: set[BaseProcess] = set()
         self._closed = False
 
     async def prepare(self) -> None:
         """Starts the server of the checks, so that the first one need not wait for its imports."""
-        await asyncio.to_thread(forkserver.ensure_running)
+        await asyncio.to_thread(forking.ensure_running)
 
     async def check(self, config: TrainingConfig, settings: Mapping[str, str]) -> None:
         """Makes the environment of `config` and inspects it.
