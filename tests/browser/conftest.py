@@ -30,9 +30,13 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, driven by playwright."""
+    """Debian's Chromium, driven by playwright.
+
+    Not for longer than a module: until it ends, playwright runs an event loop in this thread, and
+    no other test can run one.
+    """
     sync_api: Any = pytest.importorskip("playwright.sync_api", reason="no playwright here: see make browser")
     if BROWSER is None:
         pytest.skip("no Chromium here: apt-get install chromium")
