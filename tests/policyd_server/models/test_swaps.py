@@ -80,7 +80,8 @@ def test_the_server_follows_the_repository(
     server = start_server("--poll-interval", "0.05")
     publish(promote=True)
     request = pb.ActRequest(observations=pb.FloatArray(raw=X.tobytes()))
-    until(lambda: server.policy.Act(request, timeout=60).version == 2)
+    until(lambda: server.policy.Act(request, timeout=60).version != 1)
+    assert server.policy.Act(request, timeout=60).version == 2
 
 
 def test_a_bad_version_leaves_the_last_good_one(

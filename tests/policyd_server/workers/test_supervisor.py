@@ -133,8 +133,10 @@ def test_workers_end_with_their_supervisor(publish: Publish, start_server: Start
     publish()
     server = start_server("--workers", "2")
     workers = _workers(server)
+    assert [_runs(pid) for pid in workers] == [True, True]
     server.kill()
     until(lambda: not any(_runs(pid) for pid in workers))
+    assert [_runs(pid) for pid in workers] == [False, False]
 
 
 def test_a_hung_worker_is_noticed_and_replaced(publish: Publish, start_server: StartServer) -> None:

@@ -52,7 +52,9 @@ def test_a_run_has_its_report_drawn_by_a_process_of_its_own(tmp_path: Path) -> N
     command = [sys.executable, "-m", "policyd_trainer", "train", *run(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     version = ModelRepository(tmp_path).read("p", 1)
-    until((tmp_path / version.path / "report.html").exists, lambda: "the report was never drawn")
+    drawn = tmp_path / version.path / "report.html"
+    until(drawn.exists, lambda: "the report was never drawn")
+    assert "p version 1: a2c on " in drawn.read_text()
 
 
 def test_there_is_no_report_of_nothing(tmp_path: Path) -> None:
