@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import random
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+
+from tests.listening import Listening
 
 LISTINGS = ("list-type=", "comp=list")  # in the URLs of S3 and Google, and of Azure
 CONDITIONS = ("if-", "x-goog-if-")  # how the names of conditional headers start
@@ -16,7 +16,7 @@ OWN_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length"
 UNAVAILABLE = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
-class FlawedProxy:
+class FlawedProxy(Listening):
     """Forwards to `port`, but `share` of the requests fail, each in one of the ways in `flaws`.
 
     refuse: 503 instead of a response.     lose: the request arrives, its response does not.
@@ -31,36 +31,11 @@ class FlawedProxy:
         self.requests: Counter[str] = Counter()  # method (or "LIST") -> count
         self._chance = random.Random(1)
         self._store = port
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                proxy.answer(self)
-
-            do_PUT = do_HEAD = do_DELETE = do_POST = do_GET  # noqa: N815 -- the library names them
-
-            def log_message(self, *_: Any) -> None:
-                """Logs nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        """The port where it listens."""
-        return int(self._server.server_address[1])
+        super().__init__(self.answer)
 
     def location(self, location: str) -> str:
         """The URL of the same repository, through the proxy."""
         return location.replace(f"//127.0.0.1:{self._store}", f"//127.0.0.1:{self.port}")
-
-    def close(self) -> None:
-        """Stops listening."""
-        self._server.shutdown()
-        self._server.server_close()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Responds to one request."""

@@ -9,12 +9,11 @@ What has no translation here is refused (501).
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
@@ -25,43 +24,19 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tests.gcs_json import BUCKETS, Answer, Emulator
+from tests.listening import Listening
 
 GENERATION_MATCH = "x-goog-if-generation-match"
 LISTED = {"list-type", "prefix", "delimiter"}  # parameters of a listing that are translated
 
 
-class XmlServer:
+class XmlServer(Listening):
     """Listens on loopback and translates requests for as long as the process lives."""
 
     def __init__(self, emulator: Emulator, key: RSAPublicKey) -> None:
         """`key`: of the service account that signs the token of every request."""
         self._emulator, self._key = emulator, key
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                _send(self, server.answer(self))
-
-            do_PUT = do_HEAD = do_DELETE = do_POST = do_GET  # noqa: N815 -- the library names them
-
-            def log_message(self, *_: Any) -> None:
-                """Logs nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        """The port where it listens."""
-        return int(self._server.server_address[1])
-
-    def close(self) -> None:
-        """Stops listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(lambda request: _send(request, self.answer(request)))
 
     def answer(self, request: BaseHTTPRequestHandler) -> Answer:
         """Responds to one request of the XML API."""
