@@ -61,6 +61,8 @@ class Recorder:
         self.lost: Counter[str] = Counter()  # decisions that did not fit on a full disk, by policy
         # decisions dropped because too many episodes were open, by policy
         self.overflowed: Counter[str] = Counter()
+        # decisions left out because their episode was too long for one record, by policy
+        self.left_out: Counter[str] = Counter()
         self._disk = DiskSpace(root, self._journal.has_room)
         self._unsealed = False  # whether complete episodes wait for room on the disk
         self.book = recovered(self._journal, self.log)
@@ -151,16 +153,18 @@ class Recorder:
 
     def _sealed(self, policy: str, episodes: Sequence[OpenEpisode]) -> bool:
         """Seals the episodes of one policy, all or none. False: the disk is full."""
+        left_out = 0
         for episode in episodes:
             whole = sealed_episode(episode, self._journal.decisions(episode))
             whole.seal_time.CopyFrom(facts.now())
-            self.log(policy).append(whole)
+            left_out += self.log(policy).append(whole)
         try:
             self.log(policy).commit()
         except OSError:
             self._disk.note_full()
             self._unsealed = True
             return False
+        self.left_out[policy] += left_out
         for episode in episodes:
             self.book.seal(episode.key)
         return True

@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from policy_api.v1.experience_pb2 import Episode
-from policyd.experience.segments import OVERWRITTEN, SegmentWriter, delete, overwrite, read
+from policy_api.v1.experience_pb2 import ABANDONED, Episode
+from policyd.experience.segments import MAX_PAYLOAD, OVERWRITTEN, SegmentWriter, delete, overwrite, read
 from policyd.repository.durable import make_directory, sync_directory
 
 EPISODE = 3
@@ -23,6 +24,8 @@ SEGMENT_BYTES = 64 << 20
 AGE_PARTS = 4  # a segment is closed after at most 1/AGE_PARTS of the time that episodes are kept
 #: A file that is touched when records are overwritten.
 MARK = "overwritten"
+#: Most bytes of an episode besides its steps, and of each step's tag and length.
+_NAMES_BYTES, _STEP_HEAD = 4096, 6
 
 
 class Position(NamedTuple):
@@ -86,9 +89,18 @@ class SealedLog:
         self._writer = SegmentWriter(segment_path(folder, self._number))
         self._begun = 0.0 if self._writer.size else time.time()  # 0: an earlier process began the segment
 
-    def append(self, episode: Episode) -> None:
-        """Queues an episode for the next commit."""
-        self._writer.append(EPISODE, episode.SerializeToString())
+    def append(self, episode: Episode) -> int:
+        """Queues an episode for the next commit. Returns the number of steps that were left out.
+
+        A record has at most MAX_PAYLOAD bytes. Of a longer episode, `episode` keeps the first steps
+        that fit, and counts as abandoned.
+        """
+        payload, left_out = episode.SerializeToString(), 0
+        if len(payload) > MAX_PAYLOAD:
+            left_out = _shorten(episode)
+            payload = episode.SerializeToString()
+        self._writer.append(EPISODE, payload)
+        return left_out
 
     def commit(self) -> None:
         """Makes what is queued durable. OSError: nothing was written."""
@@ -179,6 +191,17 @@ class SealedLog:
     def close(self) -> None:
         """Closes the newest segment."""
         self._writer.close()
+
+
+def _shorten(episode: Episode) -> int:
+    """Removes the steps for which a record has no room. Returns their number."""
+    sizes = accumulate(step.ByteSize() + _STEP_HEAD for step in episode.steps)
+    kept = sum(size <= MAX_PAYLOAD - _NAMES_BYTES for size in sizes)
+    left_out = len(episode.steps) - kept
+    del episode.steps[kept:]
+    episode.end = ABANDONED
+    episode.ClearField("final_observation")
+    return left_out
 
 
 def _without_observations(payload: bytes) -> bytes:

@@ -570,8 +570,8 @@ class DroppedEpisodes(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     LENGTHS_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """TOO_OLD, NO_PREFIX, CALLER_CAP, SUBJECT_CAP, DISK_FULL, TOO_MANY_OPEN, OTHER_SPACE, FORGOTTEN,
-    HELD_OUT.
+    """TOO_OLD, NO_PREFIX, CALLER_CAP, SUBJECT_CAP, DISK_FULL, TOO_MANY_OPEN, TOO_LONG, OTHER_SPACE,
+    FORGOTTEN, HELD_OUT.
     """
     episodes: _builtins.int
     steps: _builtins.int

@@ -72,6 +72,8 @@ class Counts:
             answer.dropped.add(reason="DISK_FULL", steps=lost)
         if overflowed := recorder.overflowed.get(policy):
             answer.dropped.add(reason="TOO_MANY_OPEN", steps=overflowed)
+        if left_out := recorder.left_out.get(policy):
+            answer.dropped.add(reason="TOO_LONG", steps=left_out)
         answer.late_outcomes = counts.late
         answer.disk_bytes = recorder.journal_bytes + recorder.log(policy).disk_bytes
 

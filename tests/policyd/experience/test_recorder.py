@@ -172,3 +172,23 @@ def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
     assert list(read_sealed(tmp_path / "episodes" / POLICY, position)) == []
     assert [episode.episode_id for episode in sealed(tmp_path)] == ["e0", "e2", "e3"]
     recorder.close()
+
+
+def test_an_episode_that_is_too_long_for_a_record_keeps_its_beginning(tmp_path: Path) -> None:
+    """The recorder does not end, and one that starts has nothing left to seal."""
+    observation = bytes(8 << 20)
+    recorder = Recorder(tmp_path)
+    for step in range(9):
+        record = decision(step)
+        record.step.observation = observation
+        recorder.decide(record)
+    ends = [pb.GOES_ON] * 8 + [pb.TERMINATED]
+    recorder.report(POLICY, "", [outcome(step, end) for step, end in enumerate(ends)])
+    recorder.commit()
+    [episode] = sealed(tmp_path)
+    assert ([step.step for step in episode.steps], episode.end) == (list(range(7)), pb.ABANDONED)
+    assert recorder.left_out == {POLICY: 2}
+    recorder.close()
+    again = Recorder(tmp_path)
+    assert (again.book.episodes, len(sealed(tmp_path))) == ({}, 1)
+    again.close()
