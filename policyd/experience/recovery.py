@@ -15,15 +15,15 @@ from policyd.experience.sealed import SealedLog
 def recovered(journal: Journal, log_of: Callable[[str], SealedLog]) -> Book:
     """Returns the open episodes of the journal; `log_of` gives a policy's sealed episodes.
 
-    A sealed episode that is still in the journal is not opened again.
+    A sealed episode that is still in the journal is not opened again. The journal is read twice,
+    because it may be larger than the memory.
     """
-    entries = list(journal.entries())
-    keys = {key_of(entry.record) for entry in entries}
+    keys = {key_of(entry.record) for entry in journal.entries()}
     sealed = dict.fromkeys(_sealed_of(keys, journal.begun, log_of))
     book, now = Book(), time.time()
     for key in sealed:
         book.seal(key)
-    for entry in entries:
+    for entry in journal.entries():
         if key_of(entry.record) not in sealed:  # the book remembers only the newest keys
             _put_back(book, entry, now)
     return book

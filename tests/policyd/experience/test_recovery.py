@@ -12,6 +12,7 @@ import pytest
 from policy_api.v1 import experience_pb2 as pb
 from policyd.experience import book
 from policyd.experience.recorder import Recorder
+from policyd.runtime.memory import forget_peak, peak_bytes
 from tests.policyd.experience.records import POLICY, decision, outcome, sealed
 
 
@@ -91,3 +92,21 @@ def test_an_episode_that_retention_deleted_is_not_sealed_again(tmp_path: Path) -
     recorder.commit()
     assert [episode.episode_id for episode in sealed(tmp_path)] == ["o"]
     recorder.close()
+
+
+def test_a_recorder_starts_with_a_journal_that_is_larger_than_its_memory(tmp_path: Path) -> None:
+    """It reads 96 MiB of decisions, and never has a third of that in memory."""
+    recorder = Recorder(tmp_path)
+    for step in range(96):
+        record = decision(step)
+        record.step.observation = bytes(1 << 20)
+        recorder.decide(record)
+        recorder.commit()
+    recorder.close()
+    if not forget_peak():
+        pytest.skip("this kernel does not measure the peak")
+    before = peak_bytes()
+    again = Recorder(tmp_path)
+    assert peak_bytes() - before < 32 << 20
+    assert [len(episode.places) for episode in again.book.episodes.values()] == [96]
+    again.close()
