@@ -6,16 +6,16 @@ A call appends one number to a list. Once per second the lists are added to Prom
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import grpc
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from policyd.runtime.interceptor import Interceptor
 from policyd.runtime.rpc_tally import BUCKETS, Tally
+from policyd.runtime.spread import observe_all
 
 FLUSH_SECONDS = 1.0
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -114,15 +114,3 @@ class RpcMetrics(Interceptor):
             self.handled(method, "OK", time.perf_counter() - begin)
 
         return call
-
-
-def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observes all values at the cost of about one."""
-    if not values:
-        return
-    bounds = histogram._upper_bounds  # noqa: SLF001 -- prometheus_client has no call for many values
-    counts = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds))
-    for bucket, count in zip(histogram._buckets, counts.tolist(), strict=True):  # noqa: SLF001
-        if count:
-            bucket.inc(count)
-    histogram._sum.inc(sum(values))  # noqa: SLF001

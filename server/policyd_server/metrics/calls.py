@@ -1,7 +1,7 @@
 """Requests, batches, times and samples by policy and version.
 
-The hot path appends one number to a list; once a second the lists are emptied into Prometheus'
-metrics.
+The hot path appends to a list. A full list is counted by buckets, so that the memory does not grow
+with the rate; once a second the counts are added to Prometheus' metrics.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 
 from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
 from policyd.errors import UnusableOutput
-from policyd.runtime.rpc_metrics import observe_all
 from policyd.runtime.rpc_tally import BUCKETS
+from policyd.runtime.spread import Spread
 from policyd_server.acting import batcher
 from policyd_server.acting.queue import Slice
 from policyd_server.acting.ticket import Decision, Ticket
@@ -25,9 +25,11 @@ from policyd_server.models.version import LoadedVersion
 from policyd_server.models.warm_up import MAX_CALL_ROWS
 
 # Per version and second, the first SAMPLE_FIRST requests are sampled, and then every
-# SAMPLE_EVERY-th.
+# SAMPLE_EVERY-th, up to SAMPLE_MOST in all.
 SAMPLE_FIRST = 8
 SAMPLE_EVERY = 128
+SAMPLE_MOST = 64
+LISTED = 512  # calls in a list before they are counted
 
 _ROWS = tuple(2.0**k for k in range(MAX_CALL_ROWS.bit_length()))
 _LABELS = ("policy", "version")
@@ -40,9 +42,29 @@ class _Pending:
     # For requests that did not queue: seconds, rows and number of requests of each call.
     calls: list[tuple[float, int, int]] = field(default_factory=list)
     queued: list[float] = field(default_factory=list)  # seconds from a request's arrival to its response
+    # What the lists have held before.
+    compute: Spread = field(default_factory=lambda: Spread(BUCKETS))
+    batch: Spread = field(default_factory=lambda: Spread(_ROWS))
+    latency: Spread = field(default_factory=lambda: Spread(BUCKETS))
     requests: int = 0
     rows: int = 0
     samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
+
+    def wants_sample(self, requests: int) -> bool:
+        """Whether one of the next requests is sampled."""
+        due = self.requests < SAMPLE_FIRST or -self.requests % SAMPLE_EVERY < requests
+        return due and len(self.samples) < SAMPLE_MOST
+
+    def count(self) -> None:
+        """Empties the lists."""
+        if self.calls:
+            seconds, rows, requests = np.array(self.calls).T
+            self.compute.note(seconds)
+            self.batch.note(rows)
+            self.latency.note(seconds, requests)
+            self.calls.clear()
+        self.latency.note(self.queued)
+        self.queued.clear()
 
 
 class CallMetrics:
@@ -108,12 +130,13 @@ class CallMetrics:
         """Called after a call for requests that did not queue; `seconds`: how long it took."""
         with self._lock:
             pending = self._pending_of(model)
-            before = pending.requests
-            if before < SAMPLE_FIRST or before % SAMPLE_EVERY < requests:
+            if pending.wants_sample(requests):
                 pending.samples.append(sample)
             pending.calls.append((seconds, rows, requests))
             pending.requests += requests
             pending.rows += rows
+            if len(pending.calls) >= LISTED:
+                pending.count()
 
     def called(self, slices: Sequence[Slice], queued: Sequence[float], seconds: float) -> None:
         """Called after a call, with its rows, each slice's wait and the call's time, in seconds."""
@@ -142,7 +165,7 @@ class CallMetrics:
             self._unusable.labels(model.policy, str(model.version)).inc()
         if ticket.decision is None:
             return
-        if pending.requests < SAMPLE_FIRST or pending.requests % SAMPLE_EVERY == 0:
+        if pending.wants_sample(1):
             pending.samples.append((ticket.observations, _essence(ticket, ticket.decision)))
         pending.queued.append(seconds)
         pending.requests += 1
@@ -156,10 +179,10 @@ class CallMetrics:
             labels = (model.policy, str(model.version))
             self._requests.labels(*labels).inc(pending.requests)
             self._rows.labels(*labels).inc(pending.rows)
-            observe_all(self._compute, [seconds for seconds, _, _ in pending.calls])
-            observe_all(self._batch, [rows for _, rows, _ in pending.calls])
-            took = [seconds for seconds, _, requests in pending.calls for _ in range(requests)]
-            observe_all(self._latency.labels(*labels), [*took, *pending.queued])
+            pending.count()
+            pending.compute.add_to(self._compute)
+            pending.batch.add_to(self._batch)
+            pending.latency.add_to(self._latency.labels(*labels))
             for observations, answer in pending.samples:
                 self._note(model, labels, sample_of(observations, ActResponse.FromString(answer)))
 
