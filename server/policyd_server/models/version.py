@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import onnxruntime as ort
@@ -25,6 +26,7 @@ from policyd_server import compiled
 from policyd_server.heads.categorical import CategoricalHead
 from policyd_server.heads.chosen import head_for
 from policyd_server.heads.interface import Head
+from policyd_server.models.arena import emptying, use_arena
 from policyd_server.models.bound import BoundRows
 from policyd_server.models.warm_up import MAX_CALL_BYTES, MAX_CALL_ROWS, MIN_QUICK_ROWS, warm_up
 from policyd_server.sampling import Float32
@@ -33,6 +35,8 @@ MAX_OBSERVATION_NUMBERS = 2**22  # the largest observation of a model that is im
 # The buffer of plain requests has this many bytes for observations, and room for at least one.
 MAX_BUFFER_BYTES = 2**20
 MIN_PIXELS = 64
+
+Infer = Callable[[Float32], tuple[list[Float32], Float32 | None]]  # as LoadedVersion.infer
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -73,12 +77,14 @@ class LoadedVersion:
         """Whether the policy has a critic."""
         return VALUE in self.tensors
 
-    def infer(self, observations: Float32) -> tuple[list[Float32], Float32 | None]:
+    def infer(
+        self, observations: Float32, options: ort.RunOptions | None = None
+    ) -> tuple[list[Float32], Float32 | None]:
         """Computes the head's tensors and the values [B] for observations [B, *shape].
 
         The values are None if the policy has no critic.
         """
-        tensors: list[Float32] = self.session.run(list(self.tensors), {OBSERVATIONS: observations})
+        tensors: list[Float32] = self.session.run(list(self.tensors), {OBSERVATIONS: observations}, options)
         return tensors, tensors.pop() if self.has_value else None
 
 
@@ -110,15 +116,17 @@ def check_model(metadata: PolicyMetadata, model: bytes) -> None:
 
 def _warm_up(loaded: LoadedVersion) -> tuple[int, int]:
     """Calls `warm_up`. CorruptArtifact: the outputs are wrong."""
-    return warm_up(loaded.observation_shape, loaded.infer, lambda rows: _check_outputs(loaded, rows))
+    # A call that found memory of the one before would seem to take none.
+    infer = partial(loaded.infer, options=emptying())
+    return warm_up(loaded.observation_shape, infer, partial(_check_outputs, loaded, infer))
 
 
-def _check_outputs(loaded: LoadedVersion, observations: Float32) -> None:
+def _check_outputs(loaded: LoadedVersion, infer: Infer, observations: Float32) -> None:
     """Computes with zeros [B, *shape].
 
     Raises CorruptArtifact if the outputs are not those that the metadata promises.
     """
-    tensors, values = loaded.infer(observations)
+    tensors, values = infer(observations)
     shapes = [tensor.shape for tensor in (*tensors, *([] if values is None else [values]))]
     wanted = [(len(observations), *shape) for shape in loaded.tensors.values()]
     if shapes != wanted or not loaded.head.plausible(tensors):
@@ -182,9 +190,7 @@ def _session(model: bytes, name: str) -> ort.InferenceSession:
     # A call is far shorter than passing work to another thread.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # An arena would keep the memory of the largest call for ever, for each version. The heap is as
-    # fast.
-    options.enable_cpu_mem_arena = False
+    use_arena(options)
     options.log_severity_level = 4  # it would log by itself, with a node's input; errors are raised
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
