@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from policyd.runtime.commands import WholeSummaries
 from tests.docs.programs import PROGRAMS
 
 
@@ -27,3 +28,10 @@ def test_everything_is_explained(name: str) -> None:
         assert command.help, path
         options = [each for each in command.params if isinstance(each, click.Option)]
         assert [f"{path} {each.opts[0]}" for each in options if not each.help] == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_summary_is_cut(name: str) -> None:
+    """The help of each group shows the whole first sentence of its commands."""
+    groups = [each for each in _commands(name, PROGRAMS[name]) if isinstance(each[1], click.Group)]
+    assert [path for path, group in groups if not isinstance(group, WholeSummaries)] == []

@@ -14,12 +14,13 @@ from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, columns, json_flag, pass_session, policy_option, whoami
 from policyd.cli.shares import FRACTION
 from policyd.cli.times import moment
+from policyd.runtime.commands import WholeSummaries
 
 _reason = click.option("--reason", default="", help="Why; recorded in the history.")
 _actor = click.option("--actor", default=whoami, help="Who; recorded in the history.  [default: user@host]")
 
 
-@click.group()
+@click.group(cls=WholeSummaries)
 def canary() -> None:
     """Let a version prove itself on a small share of the traffic."""
 

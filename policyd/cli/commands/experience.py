@@ -15,11 +15,12 @@ from policyd.cli.durations import DURATION
 from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, columns, json_flag, pass_session, policy_option, whoami
 from policyd.counted import counted
+from policyd.runtime.commands import WholeSummaries
 
 _MODES = click.Choice(["off", "record", "learn"])
 
 
-@click.group()
+@click.group(cls=WholeSummaries)
 def experience() -> None:
     """Show, set up, export and delete what a policy records of its clients' episodes."""
 

@@ -10,9 +10,10 @@ from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, change_options, columns, json_flag, pass_session, policy_option
 from policyd.cli.shares import FRACTION
 from policyd.cli.times import moment
+from policyd.runtime.commands import WholeSummaries
 
 
-@click.group()
+@click.group(cls=WholeSummaries)
 def shadow() -> None:
     """Let a version compute beside the one that answers, and never answer."""
 

@@ -9,9 +9,10 @@ from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, change_options, columns, json_flag, pass_session, policy_option
 from policyd.cli.shares import SHARE
 from policyd.cli.times import moment
+from policyd.runtime.commands import WholeSummaries
 
 
-@click.group()
+@click.group(cls=WholeSummaries)
 def traffic() -> None:
     """Show and change how much of an alias's traffic each version answers."""
 
