@@ -77,3 +77,17 @@ def test_reports_link_to_each_other(tmp_path: Path) -> None:
     ensure_report(repository, "p", 3)
     assert 'href="../3/report.html"' in second.read_text()
     assert "the newest version when" not in second.read_text()
+
+
+def test_what_draws_nothing_starts_nothing(tmp_path: Path) -> None:
+    """Nothing to draw: no process for the parts is begun, and so none is left at the end."""
+    command = ["report", "--repository", str(tmp_path), "--policy", "p", "--version", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "policyd_trainer", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["no report of p version 1: no policy 'p'; there are: none"]

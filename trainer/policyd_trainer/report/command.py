@@ -47,7 +47,6 @@ def report(repository: Path | str, policy: str, version: int) -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     signal.alarm(DEADLINE)
-    prepare()
     try:
         click.echo(ensure_report(ModelRepository(repository), policy, version))
     except PolicydError as error:
@@ -64,6 +63,7 @@ def ensure_report(repository: ModelRepository, policy: str, version: int) -> str
     published = repository.read(policy, version)
     with report_locked(repository, published):
         if REPORT not in {*published.files, *repository.added_files(published)}:
+            prepare()
             subject = Subject.of(repository, published)
             files = build(subject)
             files[REPORT] = with_last_canary(repository, published, files[REPORT])
