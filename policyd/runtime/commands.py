@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from policyd.errors import PolicydError
 from policyd.version import __version__
 
 _OURS = ("policyd", "policyd_server", "policyd_trainer", "policy_api")
@@ -77,6 +78,14 @@ def run_service(program: str, path: str, extra: str) -> None:
         click.echo(f"{program}: interrupted", err=True)
         sys.exit(INTERRUPTED)
     command(prog_name=program)
+
+
+def refusal(error: PolicydError) -> click.ClickException:
+    """Returns the error that ends a command: one line, the reason first, as policyctl prints it.
+
+    docs/guide/errors.md lists the reasons.
+    """
+    return click.ClickException(f"{error.reason}: {error.message}")
 
 
 class WholeSummaries(click.Group):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from policyd.errors import PolicydError
 from policyd.repository.option import LOCATION
 from policyd.runtime import log
-from policyd.runtime.commands import version_option
+from policyd.runtime.commands import refusal, version_option
 from policyd.runtime.lifecycle import ignore_stop_signals
 from policyd.runtime.security import security_from, security_options
 from policyd.runtime.traces import trace_options
@@ -109,7 +109,7 @@ def serve_command(log_format: str, **given: Any) -> None:
         )
         raise click.UsageError(wrong) from error
     except PolicydError as error:
-        raise click.ClickException(error.message) from error
+        raise refusal(error) from error
 
 
 def _settings(given: dict[str, Any]) -> Settings:

@@ -96,7 +96,7 @@ async def _run_worker(settings: Settings, link: WorkerLink, stop: asyncio.Event)
     try:
         await _run_app(App(settings, link), settings, stop)
     except PolicydError as error:
-        await link.fail(error.message)
+        await link.fail(f"{error.reason}: {error.message}")
         raise
 
 

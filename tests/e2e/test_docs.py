@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from policyd import errors
 from policyd.cli.app import app
 from policyd_server.command import serve_command
 from policyd_server.settings import Settings
@@ -19,6 +23,7 @@ from policyd_trainer.service.command import serve
 ROOT = Path(__file__).parents[2]
 TRAINING = ROOT / "docs/guide/training.md"
 SETTINGS = ROOT / "docs/guide/settings.md"
+ERRORS = ROOT / "docs/guide/errors.md"
 PACKAGES = ("policyd", "proto/policy_api", "server/policyd_server", "trainer/policyd_trainer")
 
 
@@ -119,6 +124,46 @@ def test_no_setting_is_left_out() -> None:
     for command in (serve_command, serve, app):
         options = {p.opts[0] for p in command.params if isinstance(p, click.Option)}
         assert {option for option in options - COMMON if f"`{option}`" not in text} == set(), command.name
+
+
+def test_every_error_is_told() -> None:
+    """docs/guide/errors.md has each class of policyd.errors and each reason that our code gives."""
+    text = ERRORS.read_text()
+    tree = {
+        name
+        for name, each in inspect.getmembers(errors, inspect.isclass)
+        if each.__module__ == errors.__name__
+    }
+    assert {name for name in tree - {"FieldViolation"} if f"`{name}`" not in text} == set()
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    given = {reason for file in files for reason in _reasons(ast.parse(file.read_text()))}
+    assert len(given) > 50
+    assert {reason for reason in given if not re.search(rf"\b{reason}\b", text)} == set()
+    told = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", text))
+    code = "\n".join(file.read_text() for file in files)
+    assert {reason for reason in told if f'"{reason}"' not in code} == set()
+
+
+def _reasons(tree: ast.Module) -> Iterator[str]:
+    """The reasons of errors: `reason="..."` of a call that makes one, or of a class."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            values = [e.value for e in node.body if isinstance(e, ast.Assign) and _is_reason(e.targets[0])]
+        elif isinstance(node, ast.Call) and not _is_count(node.func):
+            values = [k.value for k in node.keywords if k.arg == "reason"]
+        else:
+            values = []
+        texts = (v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str))
+        yield from (text for text in texts if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", text))
+
+
+def _is_reason(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id == "reason"
+
+
+def _is_count(function: ast.expr) -> bool:
+    """Whether this is `dropped.add`, which counts steps that nobody learns from."""
+    return isinstance(function, ast.Attribute) and function.attr == "add"
 
 
 def _default(command: str, option: click.Option) -> object:

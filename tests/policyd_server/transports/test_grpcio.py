@@ -11,11 +11,11 @@ from tests.policyd_server.test_run import run
 
 
 def test_a_taken_port_is_one_line(start_server: StartServer, tmp_path: Path) -> None:
-    """A second server on the same port ends at once with a message and without a traceback."""
+    """A second server on the same port ends at once with one line, the reason first."""
     server = start_server()
     code, text = run("--listen", server.address, "--repository", str(tmp_path))
     assert code == 1
-    assert "cannot listen on" in text
+    assert text.startswith(f"Error: ADDRESS_TAKEN: cannot listen on {server.address}: ")
     assert "Traceback" not in text
 
 

@@ -106,4 +106,6 @@ def test_a_store_that_cannot_be_reached_is_said_in_one_line(
     options = ["--repository", location, "--jobs", f"sqlite:///{tmp_path / 'jobs.db'}"]
     result = CliRunner().invoke(serve_command, [*options, "--launcher", "ray"])
     assert result.exit_code == 1
-    assert result.output.startswith(f"Error: {location.replace('?', '/runs?')} cannot be reached")
+    assert result.output.startswith(
+        f"Error: STORE_UNAVAILABLE: {location.replace('?', '/runs?')} cannot be reached"
+    )

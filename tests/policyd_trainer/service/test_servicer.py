@@ -146,6 +146,7 @@ def test_what_is_taken_is_said_in_one_line(serve: Serve, tmp_path: Path) -> None
     with serve(tmp_path / "repository"):
         shown = refused("--listen", "127.0.0.1:0", repository=tmp_path / "repository")
         assert "another trainer owns the jobs" in shown
+        assert shown.startswith("Error: JOBS_ARE_OWNED: ")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert f"cannot listen on {address}" in refused("--listen", address, repository=tmp_path / "other")

@@ -14,6 +14,7 @@ from policyd.errors import PolicydError
 from policyd.repository.object_url import child
 from policyd.repository.option import LOCATION
 from policyd.runtime import log
+from policyd.runtime.commands import refusal
 from policyd.runtime.lifecycle import ignore_stop_signals
 from policyd.runtime.security import Security, security_from, security_options
 from policyd.runtime.traces import trace_options
@@ -183,7 +184,7 @@ def serve(
         asyncio.run(run_service(settings))
         ignore_stop_signals()
     except PolicydError as error:
-        raise click.ClickException(error.message) from None
+        raise refusal(error) from None
 
 
 def _jobs_beside(repository: Path | str) -> str:

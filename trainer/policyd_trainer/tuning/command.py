@@ -10,6 +10,7 @@ import click
 import optuna
 
 from policyd.errors import PolicydError
+from policyd.runtime.commands import refusal
 from policyd_trainer.tuning.study import finished, open_study, search
 from policyd_trainer.tuning.trials import Task
 
@@ -51,7 +52,7 @@ def tune(
     try:
         search(study, task, trials=trials, timeout=timeout)
     except PolicydError as error:
-        raise click.ClickException(str(error)) from error
+        raise refusal(error) from error
     except KeyboardInterrupt:
         click.echo(_summary(study))
         click.echo("interrupted; the same command goes on", err=True)
