@@ -80,7 +80,7 @@ def _setting(flag: str, text: str, **more: Any) -> Callable[[Command], Command]:
 @_setting("--max-import-bytes", "Size of the files of one imported version, together.", type=int)
 @_setting(
     "--experience",
-    "Folder of what clients' episodes taught; without, below the repository.",
+    "Folder of recorded episodes of clients; without, below the repository.",
     type=click.Path(path_type=Path, file_okay=False),
 )
 @_setting("--extra-versions", "Versions kept in memory beyond those that aliases name.", type=int)
