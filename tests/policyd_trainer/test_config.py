@@ -54,6 +54,22 @@ def test_wrong_settings_are_named(name: str, value: str) -> None:
     assert [v.field for v in caught.value.violations] == [f"settings[{name}]"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("total_timestep", "1", "no such setting; did you mean total_timesteps?"),
+        ("quux", "1", "no such setting"),
+        ("gamma", "2", "got 2, expected less than or equal to 1"),
+        ("activation", "gelu", "got 'gelu', expected 'relu' or 'tanh'"),
+    ],
+)
+def test_what_is_wrong_is_said_once(name: str, value: str, told: str) -> None:
+    """The description says what came, what was expected, and which name may have been meant."""
+    with pytest.raises(InvalidArgument) as caught:
+        resolve(**{name: value})
+    assert [v.description for v in caught.value.violations] == [told]
+
+
 @pytest.mark.parametrize("engine", [{"seeds": "2"}, {"devices": "2"}, {"device_env": "mine:Env"}])
 @pytest.mark.parametrize(
     ("field", "settings"),

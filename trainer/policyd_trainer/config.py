@@ -6,6 +6,7 @@ gymnasium.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -252,5 +253,22 @@ def _violation(detail: Any, identity: Mapping[str, object]) -> FieldViolation:
     name = str(detail["loc"][0])
     field = name if name in identity else f"settings[{name}]"
     if detail["type"] == "extra_forbidden":
-        return FieldViolation(field, "no such setting")
-    return FieldViolation(field, f"got {detail['input']!r}, expected: {text}")
+        return FieldViolation(field, f"no such setting{_meant(name)}")
+    return FieldViolation(field, what_is_wrong(detail))
+
+
+def what_is_wrong(detail: Any) -> str:
+    """Returns what came and what was expected, from one of pydantic's errors."""
+    said = str(detail["msg"])
+    wanted = said.removeprefix("Input should be ")
+    return (
+        f"got {detail['input']!r}, expected {wanted}"
+        if wanted != said
+        else f"got {detail['input']!r}: {said}"
+    )
+
+
+def _meant(name: str) -> str:
+    """The setting that a misspelt name resembles, as a question; empty if it resembles none."""
+    alike = difflib.get_close_matches(name, TrainingConfig.model_fields, n=1)
+    return f"; did you mean {alike[0]}?" if alike else ""

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policyd.errors import FieldViolation, InvalidArgument
+from policyd_trainer.config import what_is_wrong
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -57,10 +58,7 @@ class LearnConfig(BaseModel):
             return cls.model_validate(own), rest
         except ValidationError as error:
             details = error.errors(include_url=False)
-            violations = tuple(
-                FieldViolation(f"settings[{d['loc'][0]}]", f"got {d['input']!r}, expected: {d['msg']}")
-                for d in details
-            )
+            violations = tuple(FieldViolation(f"settings[{d['loc'][0]}]", what_is_wrong(d)) for d in details)
             message = "; ".join(f"{v.field}: {v.description}" for v in violations)
             raise InvalidArgument(message, violations=violations) from None
 
