@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy_api.v1.artifact_pb2 import Distribution, PolicyMetadata
 from policyd import sampling
+from policyd.counted import counted
 from policyd.errors import InvalidArgument
 
 
@@ -95,7 +96,7 @@ def check_actions(receipt: Receipt, metadata: PolicyMetadata) -> Check:
     rule = "the mode" if receipt.deterministic else f"drawn with seed {receipt.seed}"
     if wrong:
         return Check("actions", False, f"the actions of rows {wrong} are not {rule}")
-    return Check("actions", True, f"{len(receipt.rows)} actions are {rule}")
+    return Check("actions", True, f"{counted(len(receipt.rows), 'actions')} recomputed: {rule}")
 
 
 def expected_action(receipt: Receipt, row: Row, distribution: Distribution) -> int | list[int] | list[float]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy_api.v1.artifact_pb2 import Space
+from policyd.counted import counted
 from policyd.errors import InvalidArgument, UnsupportedSpace
 
 Float32 = NDArray[np.float32]
@@ -120,7 +121,7 @@ def from_typed(parts: Sequence[Leaf], raw: bytes) -> Float32:
     row = typed_row(parts)
     if not raw or len(raw) % row.itemsize:
         wanted = f"a multiple of {row.itemsize} bytes, one observation each"
-        raise InvalidArgument.of("typed_observations", got=f"{len(raw)} bytes", wanted=wanted)
+        raise InvalidArgument.of("typed_observations", got=counted(len(raw), "bytes"), wanted=wanted)
     rows = np.frombuffer(raw, row)
     with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite, which Act refuses
         columns = [rows[name].reshape(len(rows), -1).astype(np.float32) for name in row.names or ()]

@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from policyd.counted import counted
 from policyd.errors import InvalidArgument
 from policyd.runtime import rpc
 from policyd.runtime.interceptor import Interceptor, answers_of, parts
@@ -46,7 +47,7 @@ def parsed(decode: Decode, payload: bytes) -> Any:
     try:
         return decode(payload)
     except (DecodeError, UnicodeDecodeError) as error:
-        got = f"{len(payload)} bytes that do not parse"
+        got = f"{counted(len(payload), 'bytes')} that do not parse"
         raise InvalidArgument.of("request", got=got, wanted="a serialized request message") from error
 
 

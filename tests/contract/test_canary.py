@@ -266,7 +266,7 @@ def test_what_cannot_be_estimated(world: World) -> None:
     """No episodes, other observations, an unknown version, or too many episodes: no estimate."""
     found = world.client.evaluate_version(world.policy, 2, timeout=300)
     assert found.verdict == EvaluateVersionResponse.CANNOT_TELL
-    assert found.reason.startswith("0 whole episodes are recorded")
+    assert found.reason.startswith("0 whole episodes recorded")
     world.report({world.act()[0]: 1.0 for _ in range(3)})
     described = artifacts.metadata(world.policy, (5,))
     other = world.publish(artifacts.model(described), (5,))

@@ -36,10 +36,7 @@ def described(found: traffic_pb2.EvaluateVersionResponse) -> str:
     lines = [
         f"{found.policy} version {found.version}: {verdict}",
         found.reason,
-        (
-            f"{counted(found.episodes, 'episodes')} with {counted(found.steps, 'steps')}; "
-            f"{found.left_out} left out"
-        ),
+        f"{_used(found)}; {found.left_out} left out",
     ]
     if found.steps:
         entries = [
@@ -60,3 +57,9 @@ def described(found: traffic_pb2.EvaluateVersionResponse) -> str:
             f" ({found.mean_weight_deviations:+.1f} standard errors from 1)"
         )
     return "\n".join(lines)
+
+
+def _used(found: traffic_pb2.EvaluateVersionResponse) -> str:
+    """The episodes that were used. Where they are too few, their steps have not been counted."""
+    steps = f" with {counted(found.steps, 'steps')}" if found.steps else ""
+    return f"{counted(found.episodes, 'episodes')}{steps}"

@@ -36,7 +36,7 @@ def versions(session: Session, policy: str) -> None:
     """List one policy's versions with their returns, and the history of its aliases."""
     with session.client() as client:
         found = client.get_policy(policy)
-    session.show(as_json(found), "\n".join([_versions(found), *_history(found), *_damage(found)]))
+    session.show(as_json(found), "\n".join([_versions(found), *history(found), *_damage(found)]))
 
 
 @click.command()
@@ -143,12 +143,14 @@ def _returns(figures: artifact_pb2.ReturnFigures) -> str:
     return f"{figures.mean:.1f} ±{figures.std:.1f}" if figures.episodes else "-"
 
 
-def _history(policy: policy_pb2.Policy) -> list[str]:
+def history(policy: policy_pb2.Policy) -> list[str]:
+    """Who moved the aliases, when and why, as lines of text; the first is empty."""
     lines = []
     for alias in policy.aliases:
         for change in alias.history:
-            kind = policy_pb2.AliasChange.Kind.Name(change.kind).removeprefix("KIND_").lower()
-            when = moment(change.change_time)
+            kind = "rolled back" if change.kind == policy_pb2.AliasChange.KIND_ROLLBACK else "set"
+            who = f" by {change.actor}" if change.actor else ""
             why = f": {change.reason}" if change.reason else ""
-            lines.append(f"{when}  {alias.name} {kind} to {change.version} by {change.actor or '?'}{why}")
+            when = moment(change.change_time)
+            lines.append(f"{when}  {alias.name} {kind} to {change.version}{who}{why}")
     return ["", *sorted(lines)] if lines else []

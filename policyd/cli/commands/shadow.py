@@ -10,6 +10,7 @@ from policyd.cli.message_json import as_json
 from policyd.cli.session import Session, change_options, columns, json_flag, pass_session, policy_option
 from policyd.cli.shares import FRACTION
 from policyd.cli.times import moment
+from policyd.counted import counted
 from policyd.runtime.commands import WholeSummaries
 
 
@@ -94,7 +95,7 @@ def described(found: traffic_pb2.Comparison) -> str:
     share = f"share {found.share:.3g}" if found.share else "ended"
     lines = [
         f"{found.policy} version {found.version} beside {found.base_version} of {found.alias}: {share}",
-        f"since {moment(found.start_time)}: {found.requests} requests, {found.rows} observations",
+        f"since {moment(found.start_time)}: {_computed(found)}",
         f"{found.failures} failed, {found.dropped} left out because the shadow was too slow",
     ]
     if found.last_failure:
@@ -124,3 +125,7 @@ def described(found: traffic_pb2.Comparison) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms"
+
+
+def _computed(found: traffic_pb2.Comparison) -> str:
+    return f"{counted(found.requests, 'requests')}, {counted(found.rows, 'observations')}"

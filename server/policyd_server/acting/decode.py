@@ -13,6 +13,7 @@ import numpy as np
 
 from policy_api.v1.policy_pb2 import ActRequest, BoolArray, FloatArray, StreamActRequest
 from policyd import spaces
+from policyd.counted import counted
 from policyd.errors import Exhausted, InvalidArgument
 from policyd.runtime import decoding
 from policyd_server.acting.ticket import Ticket
@@ -98,7 +99,7 @@ def _wrong_size(size: int, model: LoadedVersion) -> InvalidArgument:
     wanted = f"a multiple of {elements} (one row of {model.title} has {elements}{shape})"
     if rest:
         return InvalidArgument.of(
-            "observations", got=f"{size} bytes", wanted=f"4 bytes a number, and {wanted}"
+            "observations", got=counted(size, "bytes"), wanted=f"4 bytes a number, and {wanted}"
         )
     got = f"{numbers} number{'' if numbers == 1 else 's'}" if numbers else "no numbers"
     return InvalidArgument.of("observations", got=got, wanted=wanted)
@@ -144,7 +145,7 @@ def _checked_mask(mask: bytes, rows: int, model: LoadedVersion) -> Bool:
         )
     if len(mask) != rows * n:
         wanted = f"{rows * n}, {n} for each row"
-        raise InvalidArgument.of("action_mask", got=f"{len(mask)} elements", wanted=wanted)
+        raise InvalidArgument.of("action_mask", got=counted(len(mask), "elements"), wanted=wanted)
     allowed: Bool = np.frombuffer(mask, np.uint8).reshape(rows, n) != 0
     model.head.check_mask(allowed)
     return allowed

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from policyd.counted import counted
 from policyd.errors import Exhausted
 from policyd_server.acting.ticket import Ticket
 from policyd_server.models.version import LoadedVersion
@@ -91,7 +92,9 @@ class FairQueue:
 
     def _check(self, rows: int) -> None:
         if self.rows and self.rows + rows > self._max_rows:
-            message = f"{self.rows} rows are waiting already, at most {self._max_rows} may wait"
+            message = (
+                f"{counted(self.rows, 'rows')} in the queue already, at most {self._max_rows:,} may wait"
+            )
             raise Exhausted(message, retry_after=RETRY_AFTER, reason="QUEUE_FULL")
 
     def _take_small(self, small: deque[Ticket], budget: int) -> list[Slice]:

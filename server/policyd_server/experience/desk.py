@@ -15,6 +15,7 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from policy_api.v1 import experience_pb2 as pb
+from policyd.counted import counted
 from policyd.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from policyd.experience.configs import (
     ExperienceConfigs,
@@ -167,7 +168,7 @@ def _parsed(message: Parsed, data: bytes) -> Parsed:
     except DecodeError as error:
         wanted = f"a serialised {message.DESCRIPTOR.full_name}"
         raise InvalidArgument.of(
-            "request", got=f"{len(data)} bytes that do not parse", wanted=wanted
+            "request", got=f"{counted(len(data), 'bytes')} that do not parse", wanted=wanted
         ) from error
     return message
 
@@ -216,7 +217,7 @@ def _wrong(outcome: pb.Outcome, low: float, high: float) -> Iterator[tuple[str, 
         came = "one" if outcome.final_observation else "none"
         yield "final_observation", f"got {came}, expected one with TRUNCATED and none otherwise"
     elif len(outcome.final_observation) % 4:
-        came = f"{len(outcome.final_observation)} bytes"
+        came = counted(len(outcome.final_observation), "bytes")
         yield "final_observation", f"got {came}, expected little-endian float32 numbers"
     elif not np.isfinite(np.frombuffer(outcome.final_observation, "<f4")).all():
         yield "final_observation", "got NaN or infinity, expected finite numbers"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2 as pb
 
+from policyd.counted import counted
 from policyd.errors import InvalidArgument, Unimplemented
 from policyd.quoting import MAX_QUOTED
 from policyd.runtime import decoding
@@ -135,7 +136,7 @@ def _bytes_of(given: Any, raw: bytes | None, tensor: Tensor, place: int) -> byte
         size *= length
     if len(raw) != size:
         numbers, rest = divmod(len(raw), ELEMENT_BYTES[tensor.datatype])
-        got = f"{len(raw)} bytes" if rest else f"{numbers} numbers"
+        got = counted(len(raw), "bytes") if rest else counted(numbers, "numbers")
         wanted = f"{size // ELEMENT_BYTES[tensor.datatype]} of {tensor.datatype} for the shape {list(shape)}"
         raise InvalidArgument.of(field, got=got, wanted=wanted)
     return raw

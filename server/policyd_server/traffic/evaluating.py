@@ -15,6 +15,7 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from policy_api.v1 import traffic_pb2 as pb
+from policyd.counted import counted
 from policyd.errors import PolicydError
 from policyd.evidence.intervals import Interval
 from policyd.evidence.off_policy import LEAST_EPISODES, Evaluation, evaluate
@@ -41,7 +42,7 @@ def evaluated(
     if found is None:
         answer.verdict = pb.EvaluateVersionResponse.CANNOT_TELL
         answer.episodes = 0 if recorded.logs is None else len(recorded.logs)
-        answer.reason = f"{answer.episodes} whole episodes are recorded, fewer than {LEAST_EPISODES}"
+        answer.reason = f"{counted(answer.episodes, 'whole episodes')} recorded, fewer than {LEAST_EPISODES}"
     else:
         _fill(answer, found)
     return answer

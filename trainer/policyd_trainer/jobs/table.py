@@ -22,6 +22,7 @@ from policy_api.v1.training_pb2 import (
     TrainingResult,
     TrainingSpec,
 )
+from policyd.counted import counted
 from policyd.errors import AlreadyExists, Exhausted, NotFound
 from policyd_trainer.jobs import queue, states
 from policyd_trainer.jobs.accounts import WorkerAccounts
@@ -59,7 +60,9 @@ class JobTable:
         if (before := self._by_request(request_id)) is not None:
             return _same_spec(before, spec)
         if self.count(states.QUEUED) >= max_queued:
-            raise Exhausted(f"{max_queued} jobs are waiting, more are not queued", retry_after=10)
+            raise Exhausted(
+                f"{counted(max_queued, 'jobs')} in the queue already, more are not taken", retry_after=10
+            )
         job_id = f"{spec.policy}-{uuid.uuid4().hex[:12]}"
         values: dict[str, Any] = {"job_id": job_id, "request_id": request_id or None, "policy": spec.policy}
         values |= {"state": states.QUEUED, "create_time": time.time(), "priority": priority}

@@ -12,6 +12,7 @@ import numpy as np
 
 from policy_api.v1 import artifact_pb2
 from policyd import spaces
+from policyd.counted import counted
 from policyd.errors import InvalidArgument
 from policyd.gym_spaces import describe
 from policyd_trainer.networks.layout import RowLayout, Segment
@@ -110,7 +111,9 @@ class ObservationEncoder:
             return np.ones(self.mask_width, np.float32)
         flat = flat_mask(mask)
         if len(flat) != self.mask_width:
-            raise ValueError(f"got an action mask of {len(flat)} elements, expected {self.mask_width}")
+            raise ValueError(
+                f"got an action mask of {counted(len(flat), 'elements')}, expected {self.mask_width}"
+            )
         starts = np.cumsum((0, *self.branches[:-1]))
         if self.branches and not np.add.reduceat(flat > 0, starts).all():
             raise ValueError(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
+from policyd.counted import counted
 from policyd.errors import InvalidArgument
 from policyd_server.http import bodies, fields
 from policyd_server.http.numbers import floats_of
@@ -56,7 +57,7 @@ def decode(body: bytes, header_length: str | None, model: str, version: str) -> 
         rest = _add_input(message, tensor, rest, f"inputs[{place}]")
     if len(rest):
         wanted = f"as many as the parameters {BINARY_SIZE} of the inputs say"
-        raise InvalidArgument.of("body", got=f"{len(rest)} bytes more", wanted=wanted)
+        raise InvalidArgument.of("body", got=f"{counted(len(rest), 'bytes')} more", wanted=wanted)
     outputs = fields.of_kind(given.get("outputs", []), list, "outputs")
     binary = {name for place, each in enumerate(outputs) if (name := _add_output(message, each, place))}
     return Inference(message, frozenset(binary), parameters.get(ALL_BINARY) is True and not outputs)

@@ -57,7 +57,9 @@ def _facts(found: Comparison) -> tuple[Fact, ...]:
     share = f"{100 * found.share:.3g}% of its requests" if found.share else "none any more"
     facts = [
         Fact("Share", f"{share}, since {words.moment(found.start_time)}"),
-        Fact("Computed", f"{words.count(found.requests, 'request')}, {found.rows:,} observations"),
+        Fact(
+            "Computed", f"{words.count(found.requests, 'request')}, {words.count(found.rows, 'observation')}"
+        ),
         Fact("Failed", f"{found.failures:,}"),
         Fact("Left out", f"{found.dropped:,}, because the shadow was too slow"),
     ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from policy_api.v1.artifact_pb2 import PolicyMetadata
 from policy_api.v1.policy_pb2 import ActResponse, FloatArray, IntArray
 from policyd import spaces
+from policyd.counted import counted
 from policyd.errors import InvalidArgument
 from policyd.receipts import Receipt, Row
 from policyd_server.page.views import words
@@ -122,7 +123,7 @@ def observation(text: str, metadata: PolicyMetadata) -> NDArray[np.float32]:
     except (ValueError, TypeError, RecursionError):
         raise InvalidArgument.of("observation", got=repr(text[:60]), wanted=wanted) from None
     if row.size != size(metadata):
-        raise InvalidArgument.of("observation", got=f"{row.size} numbers", wanted=wanted)
+        raise InvalidArgument.of("observation", got=counted(row.size, "numbers"), wanted=wanted)
     return row
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from policy_api.v1 import training_pb2
+from policy_api.v1 import policy_pb2, traffic_pb2, training_pb2
 from policyd import errors
 from policyd.cli.app import run
+from policyd.cli.commands import evaluate, policies
 from policyd.cli.exits import Exit
 
 Job = training_pb2.TrainingJob
@@ -266,3 +267,19 @@ def test_promotion_is_recorded_with_who_and_why(shell: Any, peer: Any) -> None:
     assert (promoted.alias, promoted.reason, promoted.expected_generation) == ("champion", "calmer", 0)
     assert (rolled_back.actor, rolled_back.reason) == ("ci", "worse")
     assert not rolled_back.HasField("expected_generation")
+
+
+def test_the_history_is_told_in_words() -> None:
+    """A change without a known caller names none, and a rollback is no noun."""
+    policy = policy_pb2.Policy(name="cartpole")
+    alias = policy.aliases.add(name="champion")
+    alias.history.add(kind=policy_pb2.AliasChange.KIND_SET, version=2, actor="ann", reason="calmer")
+    alias.history.add(kind=policy_pb2.AliasChange.KIND_ROLLBACK, version=1)
+    told = [line.partition("Z  ")[2] for line in policies.history(policy)[1:]]
+    assert sorted(told) == ["champion rolled back to 1", "champion set to 2 by ann: calmer"]
+
+
+def test_too_few_episodes_are_told_without_steps() -> None:
+    """The server counts no steps where it has too few episodes to estimate anything."""
+    found = traffic_pb2.EvaluateVersionResponse(policy="shop", version=2, episodes=1)
+    assert evaluate.described(found).splitlines()[-1] == "1 episode; 0 left out"
