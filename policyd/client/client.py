@@ -50,8 +50,9 @@ class PolicyClient(PolicyCalls, ExperienceCalls, TrafficCalls, TrainingCalls, Cl
 
         The first axis is the batch. One flat observation [n] is a batch of one. Lists, arrays and
         tensors on the CPU are accepted. `options` are those of ActOptions: policy, version or
-        alias, seed, first_row, deterministic, action_mask, temperature, key, space. With `space`,
-        the observations are what the environment returns: dicts, images, whatever the space has.
+        alias, seed, first_row, deterministic, action_mask, temperature, traffic_key, space. With
+        `space`, the observations are what the environment returns: dicts, images, whatever the
+        space has.
 
         Raises:
             InvalidArgument: the policy does not accept the observations or an option. The error

@@ -101,6 +101,10 @@ class Episode:
         """Reports the queued outcomes now. They are durable when this returns.
 
         While the server restarts or its disk is full, the report is retried for `patience` seconds.
+
+        Raises:
+            FailedPrecondition: the server did not take an outcome, or the policy does not record.
+            Retryable: the server did not take the report for `patience` seconds.
         """
         retries = Retries(patience)
         while sent := len(self._state.waiting):
@@ -112,7 +116,10 @@ class Episode:
             self._state.reported(answer, sent)
 
     def close(self) -> None:
-        """Gives the episode up if it has not ended, and reports the remaining outcomes."""
+        """Gives the episode up if it has not ended, and reports the remaining outcomes.
+
+        Raises the errors of `flush`.
+        """
         self._state.given_up()
         self.flush()
 

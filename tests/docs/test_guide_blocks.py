@@ -6,6 +6,7 @@ Nothing is started. The pages whose samples run in full have tests of their own.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import json
 import re
@@ -17,6 +18,7 @@ import click
 import pytest
 import yaml
 
+from policyd import Actions, ActOptions, PolicyClient
 from tests.docs.pages import ROOT, Block, Call, blocks, calls
 from tests.docs.programs import PROGRAMS
 
@@ -93,6 +95,23 @@ def test_every_command_is_told() -> None:
     policyctl = PROGRAMS["policyctl"]
     assert isinstance(policyctl, click.Group)
     assert set(policyctl.list_commands(click.Context(policyctl))) <= told
+
+
+def test_every_option_of_a_request_is_told() -> None:
+    """docs/guide/client.md has each option and each field; `act` names each option."""
+    text = (ROOT / "docs/guide/client.md").read_text()
+    request = text.partition("## What a request says")[2].partition("\n## ")[0]
+    response = text.partition("## What a response says")[2].partition("\n## ")[0]
+    options = ActOptions.__annotations__.keys()
+    assert _first_column(request) == {*options, "timeout"}
+    assert _first_column(response) == {field.name for field in dataclasses.fields(Actions)}
+    told = re.split(r"[\s,.:]+", PolicyClient.act.__doc__ or "")
+    assert set(options) <= set(told)
+
+
+def _first_column(text: str) -> set[str]:
+    cells = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)

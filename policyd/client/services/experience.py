@@ -48,7 +48,10 @@ class ExperienceCalls:
     def get_experience(
         self, policy: str = "", *, timeout: float | None = None
     ) -> experience_pb2.GetExperienceResponse:
-        """Returns the configuration, the open episodes, and counts by version and by caller."""
+        """Returns the configuration, the open episodes, and counts by version and by caller.
+
+        Raises NotFound if there is no such policy.
+        """
         return self._connection.send(calls.get_experience(policy), timeout)
 
     def set_experience_config(
@@ -112,6 +115,10 @@ class ExperienceCalls:
 
         Give exactly one of `episode_ids`, `subject` and `before`. On return, no file of the server
         holds the episodes.
+
+        Raises:
+            InvalidArgument: none or several of the three were given.
+            NotFound: there is no such policy.
         """
         call = calls.delete_episodes(
             policy=policy, episode_ids=episode_ids, subject=subject, before=before, reason=reason

@@ -16,7 +16,10 @@ class TrafficCalls:
     _connection: Connection
 
     def get_traffic(self, policy: str = "", *, timeout: float | None = None) -> traffic_pb2.Traffic:
-        """Returns which versions share the policy's aliases, its canary, and who changed them."""
+        """Returns which versions share the policy's aliases, its canary, and who changed them.
+
+        Raises NotFound if there is no such policy.
+        """
         return self._connection.send(calls.get_traffic(policy), timeout)
 
     def set_traffic(
@@ -116,8 +119,11 @@ class TrafficCalls:
     ) -> traffic_pb2.EvaluateVersionResponse:
         """Estimates a version's return from recorded episodes in which other versions acted.
 
-        `max_episodes`: how many of the newest episodes to use; 0: the server's default. Raises
-        FailedPrecondition if the policy does not record.
+        `max_episodes`: how many of the newest episodes to use; 0: the server's default.
+
+        Raises:
+            NotFound: no such policy or version.
+            FailedPrecondition: the policy does not record.
         """
         call = calls.evaluate_version(policy=policy, version=version, max_episodes=max_episodes)
         return self._connection.send(call, timeout)

@@ -35,7 +35,13 @@ class TrainingCalls:
         `actor` says who asks, such as `alice@laptop`; it is shown to people who look at the job.
 
         The same `request_id` and spec return the same job. An empty `request_id` creates a new job.
-        Raises AlreadyExists if the id was used with another spec.
+
+        Raises:
+            InvalidArgument: the spec is wrong; the error names the field or setting.
+            AlreadyExists: the id was used with another spec.
+            PermissionDenied: the trainer does not allow the environment.
+            Exhausted: too many jobs are queued.
+            Unavailable: the trainer does not answer.
         """
         call = calls.create_training_job(spec, request_id, priority, limits, actor, resources)
         return self._connection.send(call, timeout)
@@ -57,7 +63,10 @@ class TrainingCalls:
         return pages.jobs
 
     def cancel_training_job(self, job_id: str, *, timeout: float | None = None) -> training_pb2.TrainingJob:
-        """Asks for the job's end and returns the job at once. A finished job stays as it is."""
+        """Asks for the job's end and returns the job at once. A finished job stays as it is.
+
+        Raises NotFound if there is no such job.
+        """
         return self._connection.send(calls.cancel_training_job(job_id), timeout)
 
     def watch_training_job(
