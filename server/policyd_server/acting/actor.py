@@ -65,11 +65,11 @@ class Actor:
         That function also records the decisions that the request names, before the response is
         sent.
         """
-        if not request.decisions:
-            return ticket_for(request, model, self.max_rows), partial(answer_for, raw=wants_raw(request))
-        decisions.name_seed(request, model.policy)
         ticket = ticket_for(request, model, self.max_rows)
+        if not request.decisions:
+            return ticket, partial(answer_for, raw=wants_raw(request))
         decisions.check_decisions(request, ticket.rows)
+        decisions.name_seed(ticket, request)
         caller = current_caller()
         return ticket, partial(self._record, request, caller.name if caller else "")
 

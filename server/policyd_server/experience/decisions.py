@@ -20,14 +20,14 @@ MAX_VIOLATIONS = 100
 FNV_BEGIN, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
-def name_seed(request: ActRequest, policy: str) -> None:
-    """Sets the seed of a request with names that has none; it follows from the first name.
+def name_seed(ticket: Ticket, request: ActRequest) -> None:
+    """Sets the seed of a ticket whose request names decisions and no seed.
 
-    So a retry draws the same actions.
+    It follows from the first name, so a retry draws the same actions. The names were checked,
+    because computing a seed from a long one takes seconds.
     """
     if not request.HasField("seed"):
-        first = request.decisions[0]
-        request.seed = seed_of(policy, first)
+        ticket.seed = seed_of(ticket.model.policy, request.decisions[0])
 
 
 def seed_of(policy: str, decision: Decision) -> int:

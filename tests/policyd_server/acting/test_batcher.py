@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from functools import partial
 
 import numpy as np
 import pytest
 
-from policy_api.v1.policy_pb2 import ActRequest, ActResponse, BoolArray, FloatArray
+from policy_api.v1.policy_pb2 import ActRequest, ActResponse, BoolArray, Decision, FloatArray
 from policyd import sampling
-from policyd.errors import Exhausted
+from policyd.errors import Exhausted, InvalidArgument
 from policyd_server.acting.actor import Actor
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.loop_batcher import LoopBatcher
@@ -215,3 +216,18 @@ def test_a_call_that_fails_ends_its_tickets(load: Load) -> None:
     assert "nan at element 1" in str(bad.error)
     assert good.decision is not None
     assert len(ended) == 2
+
+
+def test_a_long_name_is_refused_before_a_seed_is_computed_from_it(load: Load) -> None:
+    """A seed takes Python half a microsecond per byte, and meanwhile nobody is answered."""
+    named = [Decision(episode_id="e" * 20_000_000)]
+    request = ActRequest(observations=FloatArray(raw=bytes(16)), decisions=named)
+    model = load()
+
+    async def prepare() -> None:
+        _actor(100).prepare(request, model)
+
+    begin = time.thread_time()
+    with pytest.raises(InvalidArgument, match="got 20000000 characters"):
+        asyncio.run(prepare())
+    assert time.thread_time() - begin < 2

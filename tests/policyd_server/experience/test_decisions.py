@@ -6,22 +6,27 @@ import pytest
 
 from policy_api.v1.policy_pb2 import ActRequest, Decision
 from policyd.errors import InvalidArgument
+from policyd_server.acting.ticket import Ticket
 from policyd_server.experience.decisions import check_decisions, name_seed
+from tests.policyd_server.conftest import Load
 
 
 def _request(*decisions: Decision, **fields: int) -> ActRequest:
     return ActRequest(decisions=decisions, **fields)  # type: ignore[arg-type]  # mypy sees every field
 
 
-def test_a_retry_draws_with_the_same_seed() -> None:
+def test_a_retry_draws_with_the_same_seed(load: Load) -> None:
     """The seed follows from policy, episode, agent and step. A seed of the client stays."""
+    model = load("cartpole")
     first, again = (_request(Decision(episode_id="e", agent_id="a", step=3)) for _ in range(2))
     other = _request(Decision(episode_id="e", agent_id="a", step=4))
     own = _request(Decision(episode_id="e"), seed=7)
-    for request in (first, again, other, own):
-        name_seed(request, "cartpole")
-    assert first.seed == again.seed != other.seed
-    assert own.seed == 7
+    tickets = [Ticket(model, bytes(16), 1, seed=7) for _ in range(4)]
+    for ticket, request in zip(tickets, (first, again, other, own), strict=True):
+        name_seed(ticket, request)
+    seeds = [ticket.seed for ticket in tickets]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[3] == 7
 
 
 @pytest.mark.parametrize(
