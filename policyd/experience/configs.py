@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from policy_api.v1 import experience_pb2 as pb
 from policyd.errors import Conflict, CorruptArtifact, FieldViolation, InvalidArgument
 from policyd.repository.durable import locked, make_directory, replace_file
+from policyd.repository.names import validate_author
 
 REWARD_LIMIT = 1e6  # used if the configuration sets no range
 #: The largest reward that a range may allow. The squares of a whole batch are still finite in
@@ -25,6 +26,7 @@ MOST_REWARD = 1e15
 SILENCE_SECONDS = 600.0
 RETENTION_SECONDS = 30 * 86400.0
 VERSION_LAG = 16
+KEPT_CHANGES = 200  # in the history
 
 
 class ExperienceConfigs:
@@ -56,10 +58,11 @@ class ExperienceConfigs:
     def change(self, request: pb.SetExperienceConfigRequest) -> pb.SetExperienceConfigResponse:
         """Sets a policy's configuration.
 
-        Raises InvalidArgument if a field is out of range, and Conflict if the generation is not
-        `expected_generation`.
+        Raises InvalidArgument if a field is out of range or a text too long, and Conflict if the
+        generation is not `expected_generation`.
         """
         validate(request.config)
+        validate_author(request.actor, request.reason)
         make_directory(self._folder)
         with locked(self._folder / f".{request.policy}.lock"):
             state = self.read(request.policy)
@@ -128,6 +131,7 @@ def _apply(state: pb.GetExperienceResponse, request: pb.SetExperienceConfigReque
     now = Timestamp()
     now.GetCurrentTime()
     change.change_time.CopyFrom(now)
+    del state.history[:-KEPT_CHANGES]
 
 
 def reward_range(config: pb.ExperienceConfig) -> tuple[float, float]:

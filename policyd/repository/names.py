@@ -1,4 +1,4 @@
-"""Names of policies and aliases: what they may look like."""
+"""What callers may write: names of policies and aliases, and who changes something and why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from policyd.errors import InvalidArgument
 
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ALIAS_NAME = POLICY_NAME
+MAX_TEXT = 1024  # longest `actor` and `reason`, in characters
 
 
 def validate_policy_name(name: str, *, field: str = "policy") -> str:
@@ -18,6 +19,13 @@ def validate_policy_name(name: str, *, field: str = "policy") -> str:
 def validate_alias_name(name: str, *, field: str = "alias") -> str:
     """Returns the name. Raises InvalidArgument for `field` if it is not valid."""
     return _validate(ALIAS_NAME, name, field)
+
+
+def validate_author(actor: str, reason: str) -> None:
+    """Raises InvalidArgument if the author of a change, or the reason, is too long to be kept."""
+    for name, text in (("actor", actor), ("reason", reason)):
+        if len(text) > MAX_TEXT:
+            raise InvalidArgument.of(name, got=f"{len(text)} characters", wanted=f"at most {MAX_TEXT}")
 
 
 def _validate(pattern: re.Pattern[str], name: str, field: str) -> str:

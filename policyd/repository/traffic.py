@@ -38,8 +38,8 @@ def decode(policy: str, content: bytes | None) -> Traffic:
 
 
 def encode(state: Traffic) -> bytes:
-    """Returns the document's bytes."""
-    return json_format.MessageToJson(state, indent=1).encode()
+    """Returns the document's bytes: in UTF-8, so that the longest history stays below MAX_BYTES."""
+    return json_format.MessageToJson(state, indent=1, ensure_ascii=False).encode()
 
 
 def check_shares(state: Traffic) -> None:

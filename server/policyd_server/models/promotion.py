@@ -9,14 +9,13 @@ from policy_api.v1 import policy_pb2 as pb
 from policyd.errors import Conflict, FailedPrecondition, InvalidArgument, Unimplemented
 from policyd.repository import AliasState
 from policyd.repository.aliases import with_rollback
-from policyd.repository.names import validate_alias_name
+from policyd.repository.names import validate_alias_name, validate_author
 from policyd_server.models.follower import Follower
 from policyd_server.models.listing import PolicyListing
 from policyd_server.models.loaded_versions import DEFAULT_ALIAS
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.version import LoadedVersion
 
-MAX_TEXT = 1024  # longest `actor` and `reason`, in characters
 ROLLBACK_ATTEMPTS = 5  # if other writers change the policy meanwhile
 
 
@@ -86,9 +85,7 @@ class Promotion:
         return self._listing.alias(state, alias), state.generation
 
     async def _names(self, request: pb.SetAliasRequest | pb.RollbackAliasRequest) -> tuple[str, str]:
-        for name, text in (("actor", request.actor), ("reason", request.reason)):
-            if len(text) > MAX_TEXT:
-                raise InvalidArgument.of(name, got=f"{len(text)} characters", wanted=f"at most {MAX_TEXT}")
+        validate_author(request.actor, request.reason)
         alias = validate_alias_name(request.alias or DEFAULT_ALIAS)
         return await self._resolver.policy(request.policy), alias
 

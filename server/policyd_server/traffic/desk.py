@@ -10,12 +10,11 @@ from policy_api.v1.experience_pb2 import GetExperienceRequest, GetExperienceResp
 from policyd.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from policyd.experience.configs import records
 from policyd.repository import traffic
-from policyd.repository.names import validate_alias_name
+from policyd.repository.names import validate_alias_name, validate_author
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.wire import Method
 from policyd_server.models.follower import Follower
 from policyd_server.models.loaded_versions import DEFAULT_ALIAS
-from policyd_server.models.promotion import MAX_TEXT
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.shadow.feed import ShadowFeed
 from policyd_server.shadow.wire import Target
@@ -145,9 +144,7 @@ class TrafficDesk:
             raise FailedPrecondition(message, reason="EXPERIENCE_OFF")
 
     async def _names(self, policy: str, alias: str, actor: str, reason: str) -> tuple[str, str]:
-        for name, text in (("actor", actor), ("reason", reason)):
-            if len(text) > MAX_TEXT:
-                raise InvalidArgument.of(name, got=f"{len(text)} characters", wanted=f"at most {MAX_TEXT}")
+        validate_author(actor, reason)
         return await self._resolver.policy(policy), validate_alias_name(alias or DEFAULT_ALIAS)
 
     async def _check(self, policy: str, alias: str, shares: Sequence[pb.TrafficShare]) -> None:
