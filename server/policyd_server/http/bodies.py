@@ -7,11 +7,13 @@ import json
 import math
 import re
 import zlib
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from starlette.requests import Request
 
 from policyd.errors import DeadlineExceeded, Exhausted, InvalidArgument
+from policyd_server.http import fields
 
 MIB = 2**20
 #: The largest JSON text, in bytes. A text is parsed in one go, and all other requests wait
@@ -51,7 +53,8 @@ async def read(request: Request, limit: int) -> bytes:
 def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
     """Returns the JSON object of a body.
 
-    Raises InvalidArgument if it is not an object, or has NaN, infinities or huge numbers.
+    Raises InvalidArgument if it is not an object, or has NaN, infinities, huge numbers, or a name
+    that is not Unicode.
     """
     if len(text) > MAX_JSON_BYTES:
         _refuse(MAX_JSON_BYTES)
@@ -59,6 +62,8 @@ def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
         may_overflow = _EXPONENT if len(text) < DIGITS else _MAY_OVERFLOW
         decoder = _CAREFUL if may_overflow.search(text) else _QUICK
         value = decoder.decode(text.decode("utf-8-sig"))
+        for name in _names(value) if _MAY_BE_HALF.search(text) else ():
+            fields.text(name, f"{what}: a name")
     except RecursionError:
         raise InvalidArgument.of(what, got="JSON nested too deeply", wanted="fewer levels") from None
     except UnicodeDecodeError:
@@ -68,6 +73,15 @@ def json_of(text: bytes, what: str = "body") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidArgument.of(what, got=f"a JSON {_kind(value)}", wanted="a JSON object")
     return value
+
+
+def _names(value: object) -> Iterator[str]:
+    """Yields the names in all objects of a JSON value."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    for each in value if isinstance(value, list) else ():
+        yield from _names(each)
 
 
 def _kind(value: object) -> str:
@@ -91,6 +105,8 @@ def _finite(text: str) -> float:
 DIGITS = 300
 _EXPONENT = re.compile(rb"[0-9.][eE]")
 _MAY_OVERFLOW = re.compile(rb"[0-9.][eE]|[0-9]{%d}" % DIGITS)
+# An escape of a surrogate. Without its other half it is no character.
+_MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _QUICK = json.JSONDecoder(parse_constant=_no_constant)
 _CAREFUL = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 

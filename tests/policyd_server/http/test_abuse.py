@@ -131,3 +131,40 @@ def test_a_client_that_does_nothing_does_not_hold_the_end_up(kind: str, folder: 
         connection.sendall(get * 400 if kind == "takes nothing" else get + post)
         assert connection.recv(1)
         assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (ACT, r'{"\ud800": 1}'),
+        (INFER, r'{"inputs": [], "parameters": {"\ud800": 1}}'),
+        ("/v2/repository/models/cartpole/load", r'{"parameters": {"\udfff": "x"}}'),
+        ("/v2/repository/models/cartpole/load", r'{"parameters": {"x": "\udfff"}}'),
+        ("/v1/jobs:check", r'{"spec": {"settings": {"\ud800": "1"}}}'),
+        ("/v1/jobs:check", r'{"spec": {"settings": {"x": "\ud800"}}}'),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_no_text(client: Client, path: str, text: str) -> None:
+    """JSON can express it, in names as in values; UTF-8 and protobuf cannot."""
+    answer = client.ask("POST", path, text)
+    assert (answer.status, answer.json["code"]) == (400, "INVALID_ARGUMENT"), answer.body
+    whole = client.ask("POST", path, text.replace("ud800", "ud83d\\ude00").replace("udfff", "ud83d\\ude00"))
+    assert "surrogate" not in whole.body.decode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/versions/cartpole/{}",
+        "/page/versions/cartpole/{}/promote",
+        "/page/files/cartpole/{}/model.onnx",
+        "/v1/policies/cartpole/versions/{}/files/model.onnx",
+    ],
+)
+@pytest.mark.parametrize("digits", [18, 20, 5000])
+def test_a_version_with_many_digits(client: Client, path: str, digits: int) -> None:
+    """No version has such a number, and protobuf and Python cannot hold the longer ones."""
+    answer = client.get(path.format("9" * digits))
+    # the form of a promotion does not look whether there is such a version
+    there = (200,) if digits == 18 and path.endswith("promote") else (400, 404)
+    assert answer.status in there, answer.body

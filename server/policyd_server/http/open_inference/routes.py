@@ -102,7 +102,7 @@ class _Paths:
             if isinstance(value, bool):
                 message.parameters[name].bool_param = value
             else:
-                message.parameters[name].string_param = str(value)
+                message.parameters[name].string_param = fields.text(str(value), f"parameters[{name}]")
         await self._call(request, method, message)
         return Response()
 

@@ -51,7 +51,7 @@ def _promotion(services: Services) -> ChangeForm:
         await services.gateway.calls.unary(request, methods.SET_ALIAS, message)
         return f"/page/versions/{policy}"
 
-    place = "/page/versions/{policy}/{version:int}/promote"
+    place = "/page/versions/{policy}/{version:number}/promote"
     return ChangeForm(place, "versions", "promote.html", values, promote)
 
 

@@ -47,7 +47,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
             _all(first, parts), headers=headers, media_type=kind or "application/octet-stream"
         )
 
-    place = "/page/files/{policy}/{version:int}/{name}"
+    place = "/page/files/{policy}/{version:number}/{name}"
     return [Route(place, shown(services.gateway, file))]
 
 

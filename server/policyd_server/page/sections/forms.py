@@ -19,6 +19,7 @@ from policyd_server.page.sections.frame import see_other, shown
 
 ACTOR = "somebody at the page"  # without roles the user's name is not known
 CHAMPION = "champion"
+MAX_DIGITS = 20  # of a number below 2^64
 Fields = Mapping[str, str]  # the fields of a form, by name
 
 
@@ -97,8 +98,12 @@ def share_of(fields: Fields, name: str) -> float:
     return per_cent / 100
 
 
-def _number(fields: Fields, name: str, wanted: str) -> int:
-    text = fields.get(name, "")
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+def whole(text: str, name: str, wanted: str, *, below: int = 2**63) -> int:
+    """Returns the whole number in a field. InvalidArgument: it is none, or not below `below`."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS and int(text) < below):
         raise InvalidArgument.of(name, got=repr(text[:40]), wanted=wanted)
     return int(text)
+
+
+def _number(fields: Fields, name: str, wanted: str) -> int:
+    return whole(fields.get(name, ""), name, wanted)

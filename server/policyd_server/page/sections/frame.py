@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,6 +17,23 @@ from policyd_server.page.rendering import respond
 
 Handler = Callable[[Request], Awaitable[Response]]
 SIGN_IN = "/page/sign-in"
+
+
+class Number(Convertor[int]):
+    """A number in a path, `{name:number}`, of at most as many digits as a message can hold."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        """Returns the number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Returns the digits."""
+        return str(value)
+
+
+register_url_convertor("number", Number())
 
 
 def shown(gateway: Gateway, handler: Handler) -> Handler:

@@ -16,7 +16,7 @@ from policyd_server.http import errors
 from policyd_server.http.gateway import Gateway
 from policyd_server.page import methods, rendering, session
 from policyd_server.page.asking import Services
-from policyd_server.page.sections.forms import reason_of
+from policyd_server.page.sections.forms import reason_of, whole
 from policyd_server.page.sections.frame import live, see_other, shown
 
 NEW = "/page/retrain"
@@ -102,7 +102,7 @@ def spec_of(fields: Mapping[str, str]) -> training_pb2.TrainingSpec:
         policy=fields.get("policy", "").strip(),
         env_id=fields.get("env_id", "").strip(),
         algorithm=fields.get("algorithm", "").strip(),
-        seed=_seed(fields.get("seed", "").strip()),
+        seed=whole(fields.get("seed", "").strip(), "seed", "a whole number from 0 on"),
         settings=settings_of(fields.get("settings", "")),
         init_from=fields.get("init_from", "").strip(),
     )
@@ -123,12 +123,6 @@ def settings_of(text: str) -> dict[str, str]:
             raise InvalidArgument.of("settings", got=repr(line[:60]), wanted="KEY=VALUE, one per line")
         settings[name.strip()] = value.strip()
     return settings
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) >= 2**63:
-        raise InvalidArgument.of("seed", got=repr(text[:40]), wanted="a whole number from 0 on")
-    return int(text)
 
 
 def _number(text: str) -> float:

@@ -15,6 +15,7 @@ from policyd.errors import FailedPrecondition, InvalidArgument, NotFound
 from policyd.receipts import Receipt, check_actions, check_probabilities
 from policyd_server.page import rendering, session
 from policyd_server.page.asking import Services
+from policyd_server.page.sections.forms import whole
 from policyd_server.page.sections.frame import live, see_other, shown
 from policyd_server.page.views import trying
 
@@ -109,7 +110,7 @@ async def _asked(
             deterministic=deterministic,
         )
         if not deterministic:
-            asked.seed = _seed(fields.get("seed", "0"))
+            asked.seed = whole(fields.get("seed", "0"), "seed", "a whole number from 0 on", below=2**64)
         responses.append(await services.act(request, asked))
     receipt = trying.receipt(responses[0], row, deterministic=deterministic)
     return {
@@ -169,9 +170,3 @@ def _version(policy: Policy, number: int) -> PolicyVersion:
                 raise FailedPrecondition(f"version {number} of {policy.name} is damaged: {version.damage}")
             return version
     raise NotFound(f"{policy.name} has no version {number}", reason="NO_SUCH_VERSION")
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:21]) >= 2**64:
-        raise InvalidArgument.of("seed", got=repr(text[:40]), wanted="a whole number from 0 on")
-    return int(text)

@@ -76,7 +76,7 @@ def routes(services: Services, feeds: Feeds) -> Sequence[BaseRoute]:
     return [
         Route("/page/versions", shown(gateway, first)),
         Route("/page/versions/{policy}", shown(gateway, every)),
-        Route("/page/versions/{policy}/{version:int}", shown(gateway, one)),
+        Route("/page/versions/{policy}/{version:number}", shown(gateway, one)),
         Route("/page/live/versions/{policy}", live(gateway, stream)),
     ]
 

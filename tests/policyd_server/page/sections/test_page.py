@@ -207,6 +207,9 @@ def test_trying_answers_with_a_receipt_that_holds(signed_in: Browser) -> None:
         html = signed_in.post("/page/try/cartpole/act", {**fields, "observation": wrong}).body.decode()
         assert 'class="problem"' in html
         assert "<script" not in html
+    for wrong in ("0" * 5000, "0" * 21 + "9" * 30, "x"):
+        html = signed_in.post("/page/try/cartpole/act", {**fields, "seed": wrong}).body.decode()
+        assert "expected a whole number" in html
 
 
 def test_a_retraining_needs_a_trainer(signed_in: Browser) -> None:
@@ -220,6 +223,9 @@ def test_a_retraining_needs_a_trainer(signed_in: Browser) -> None:
     assert ATTACK in unescape(answer.body.decode())
     checked = signed_in.post("/page/retrain/check", {**fields, "settings": "gamma"})
     assert checked.json["problems"] == {"settings": "got 'gamma', expected KEY=VALUE, one per line"}
+    for wrong in ("0" * 5000, "0" * 21 + "9" * 30, "x"):
+        checked = signed_in.post("/page/retrain/check", {**fields, "seed": wrong})
+        assert "expected a whole number" in checked.json["problems"]["seed"]
 
 
 def test_a_canary_needs_a_share_and_a_reason(signed_in: Browser) -> None:
