@@ -195,7 +195,7 @@ class CallMetrics:
                 self._actions.labels(*labels, str(action)).inc(int(count))
         drift = self._drift.get((model.policy, model.version))
         if drift is None:
-            drift = Drift(model.metadata.observation_statistics)
+            drift = Drift(model.metadata.observation_statistics, model.observation_bytes // 4)
             self._drift[model.policy, model.version] = drift
         drift.note(sample.observations)
         if drift.known:

@@ -51,11 +51,14 @@ class Drift:
 
     With z = (observation - mean) / std of training, exponentially weighted over rows: mean drift =
     max |E[z]| (0 in training), std ratio = max of Std[z] and 1 / Std[z] (1 in training). Elements
-    that never changed in training are left out.
+    that never changed in training are left out. Statistics of another number of elements, which an
+    imported version may have, are left out too.
     """
 
-    def __init__(self, training: ObservationStatistics) -> None:
-        std = np.array(training.std)
+    def __init__(self, training: ObservationStatistics, elements: int) -> None:
+        """`elements`: of one observation."""
+        fits = len(training.mean) == len(training.std) == elements
+        std = np.array(training.std if fits else ())
         self._moving = np.flatnonzero(std > 1e-8)
         self._mean = np.array(training.mean)[self._moving]
         self._std = std[self._moving]
