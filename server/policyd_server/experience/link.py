@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from contextlib import suppress
 from typing import cast
 
 from google.rpc import status_pb2
 
-from policyd.errors import PolicydError, Unavailable
+from policyd.errors import Exhausted, PolicydError, Unavailable
 from policyd.runtime import status
 from policyd_server.experience.sender import DecisionSender
-from policyd_server.experience.wire import CALL, Frame, Frames, Method, encode
+from policyd_server.experience.wire import CALL, MAX_BODY, Frame, Frames, Method, encode
 
 CALL_SECONDS = 20.0
 RETRY_SECONDS = 0.2
+MAX_REQUEST = MAX_BODY - 1024  # bytes; the caller's name is in the same frame
 _LOG = logging.getLogger(__name__)
 
 
@@ -64,8 +66,12 @@ class RecorderLink(asyncio.Protocol):
     async def call(self, method: Method, caller: str, request: bytes) -> bytes:
         """Sends a call and returns the recorder's response.
 
-        Raises the recorder's errors, and Unavailable if it restarts or does not answer.
+        Raises the recorder's errors, Unavailable if it restarts or does not answer, and Exhausted
+        if the request is larger than a frame, which would end the recorder.
         """
+        if len(request) > MAX_REQUEST:
+            message = f"the request has {len(request)} bytes, a recorder takes at most {MAX_REQUEST}"
+            raise Exhausted(message, retry_after=math.inf, reason="MESSAGE_TOO_LARGE")
         number = next(self._numbers)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[number] = reply
