@@ -57,7 +57,12 @@ class OnDemandProcess:
     async def _keep(self) -> None:
         while True:
             await child_process.readable(self._listener.fileno())  # a client waits to be accepted
-            process = self._start_process()
+            try:
+                process = self._start_process()
+            except OSError as error:  # no memory, or too many processes: tried again, as it may pass
+                _LOG.error("%s cannot be started: %s", self._title, error)
+                await asyncio.sleep(RESTART_SECONDS)
+                continue
             try:
                 code = await child_process.ended(process)
             finally:
