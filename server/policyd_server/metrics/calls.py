@@ -25,10 +25,11 @@ from policyd_server.models.version import LoadedVersion
 from policyd_server.models.warm_up import MAX_CALL_ROWS
 
 # Per version and second, the first SAMPLE_FIRST requests are sampled, and then every
-# SAMPLE_EVERY-th, up to SAMPLE_MOST in all.
+# SAMPLE_EVERY-th, up to SAMPLE_MOST in all. None is added once they take SAMPLE_BYTES.
 SAMPLE_FIRST = 8
 SAMPLE_EVERY = 128
 SAMPLE_MOST = 64
+SAMPLE_BYTES = 2**20
 LISTED = 512  # calls in a list before they are counted
 
 _ROWS = tuple(2.0**k for k in range(MAX_CALL_ROWS.bit_length()))
@@ -49,11 +50,17 @@ class _Pending:
     requests: int = 0
     rows: int = 0
     samples: list[tuple[bytes, bytes]] = field(default_factory=list)  # observations and the ActResponse
+    sampled: int = 0  # bytes of them
 
     def wants_sample(self, requests: int) -> bool:
         """Whether one of the next requests is sampled."""
         due = self.requests < SAMPLE_FIRST or -self.requests % SAMPLE_EVERY < requests
-        return due and len(self.samples) < SAMPLE_MOST
+        return due and len(self.samples) < SAMPLE_MOST and self.sampled < SAMPLE_BYTES
+
+    def sample(self, observations: bytes, answer: bytes) -> None:
+        """Adds a sample."""
+        self.samples.append((observations, answer))
+        self.sampled += len(observations) + len(answer)
 
     def count(self) -> None:
         """Empties the lists."""
@@ -131,7 +138,7 @@ class CallMetrics:
         with self._lock:
             pending = self._pending_of(model)
             if pending.wants_sample(requests):
-                pending.samples.append(sample)
+                pending.sample(*sample)
             pending.calls.append((seconds, rows, requests))
             pending.requests += requests
             pending.rows += rows
@@ -166,7 +173,7 @@ class CallMetrics:
         if ticket.decision is None:
             return
         if pending.wants_sample(1):
-            pending.samples.append((ticket.observations, _essence(ticket, ticket.decision)))
+            pending.sample(ticket.observations, _essence(ticket, ticket.decision))
         pending.queued.append(seconds)
         pending.requests += 1
         pending.rows += ticket.rows

@@ -55,6 +55,19 @@ def test_many_calls_take_no_more_memory_than_few(version: LoadedVersion) -> None
     assert peak < 2**20, f"{peak / 1e6:.1f} MB for {CALLS} calls"
 
 
+def test_samples_of_large_observations_take_little_memory(version: LoadedVersion) -> None:
+    """A few images are as large as thousands of numbers, and would be kept for a second."""
+    metrics = CallMetrics(CollectorRegistry())
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            metrics.answered_at_once(version, 1, 1024, (bytes(2**20), sample(1024)[1]), 1e-3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20, f"{peak / 1e6:.1f} MB"
+
+
 def test_calls_are_told_by_their_buckets(version: LoadedVersion) -> None:
     """A value on the bound of a bucket belongs to it, and the largest ones to the last."""
     registry = CollectorRegistry()
