@@ -28,12 +28,16 @@ from policyd_server.heads.chosen import head_for
 from policyd_server.heads.interface import Head
 from policyd_server.models.arena import emptying, use_arena
 from policyd_server.models.bound import BoundRows
-from policyd_server.models.warm_up import MAX_CALL_BYTES, MAX_CALL_ROWS, MIN_QUICK_ROWS, warm_up
+from policyd_server.models.warm_up import (
+    MAX_BUFFER_BYTES,
+    MAX_CALL_BYTES,
+    MAX_CALL_ROWS,
+    MIN_QUICK_ROWS,
+    warm_up,
+)
 from policyd_server.sampling import Float32
 
 MAX_OBSERVATION_NUMBERS = 2**22  # the largest observation of a model that is imported
-# The buffer of plain requests has this many bytes for observations, and room for at least one.
-MAX_BUFFER_BYTES = 2**20
 MIN_PIXELS = 64
 
 Infer = Callable[[Float32], tuple[list[Float32], Float32 | None]]  # as LoadedVersion.infer

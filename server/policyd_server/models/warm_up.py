@@ -17,6 +17,9 @@ MAX_CALL_ROWS = 1024
 WARM_UP_ROWS = tuple(2**k for k in range(MAX_CALL_ROWS.bit_length()))
 # Longest inference call on a thread that also receives requests.
 QUICK_SECONDS = 1e-3
+# The buffer of plain requests has this many bytes for observations, and room for at least one. A
+# quick call fits it.
+MAX_BUFFER_BYTES = 2**20
 # A version is slow if it needs longer than that for this many rows. Its calls then run on a
 # separate thread.
 MIN_QUICK_ROWS = 16
@@ -57,7 +60,8 @@ def warm_up(
         begin = clock()
         check(observations)
         seconds = clock() - begin
-        if quick_rows == rows // 2 and measured.is_quick(observations):
+        fits = rows == 1 or observations.nbytes <= MAX_BUFFER_BYTES
+        if quick_rows == rows // 2 and fits and measured.is_quick(observations):
             quick_rows = rows
         elif quick_rows >= MIN_QUICK_ROWS:
             return quick_rows, quick_rows
