@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from policy_api.v1.training_pb2 import TrainingFailure, TrainingJob, TrainingResult
-from policyd.errors import CorruptArtifact, NotFound
+from policyd.errors import CorruptArtifact, NotFound, PolicydError
 from policyd.repository import AliasState, ModelRepository, PublishedVersion
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.attempt import Ending
 from policyd_trainer.jobs.runs import Runs
 from policyd_trainer.jobs.store import JobStore
+
+_LOG = logging.getLogger(__name__)
 
 
 class Settlement:
@@ -25,19 +28,27 @@ class Settlement:
         self._max_attempts = max_attempts
 
     async def settle(self, job_id: str, ending: Ending, *, uncounted: bool = False) -> None:
-        """Ends the job or queues it again.
+        """Ends the job or queues it again. If that was done before, it changes nothing.
 
         `uncounted`: the attempt does not count as fruitless, because the trainer is stopping.
         """
         if not await self._moved_on(job_id, ending, uncounted=uncounted):
-            await self.finish_cancel(job_id)  # only a job in CANCELLING cannot be moved on
+            await self.finish_cancel(job_id)
         job = await self._store.read(self._store.table.get, job_id)
-        await asyncio.to_thread(self._clean_up, job)
+        try:
+            await asyncio.to_thread(self._clean_up, job)
+        except (OSError, PolicydError) as error:  # the next sweep and `Retention` remove it later
+            _LOG.warning("job %s: what it left behind is not removed yet: %s", job_id, error)
 
     async def finish_cancel(self, job_id: str) -> None:
-        """Moves CANCELLING to CANCELLED, or to SUCCEEDED if the job has already published."""
+        """Moves CANCELLING to CANCELLED, or to SUCCEEDED if the job has already published.
+
+        A job in another state stays as it is.
+        """
         table, repository = self._store.table, self._repository
         job = await self._store.read(table.get, job_id)
+        if job.state != states.CANCELLING:
+            return
         find = last_of_continuous if states.is_continuous(job.spec) else find_of_job
         published = await asyncio.to_thread(find, repository, job)
         if published is None:

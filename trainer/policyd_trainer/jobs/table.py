@@ -175,7 +175,8 @@ class JobTable:
 
     def cancelled(self, job_id: str) -> bool:
         """Ends a job that was being cancelled and has published nothing."""
-        return self._end(job_id, states.CANCELLED, {})
+        target = states.CANCELLED
+        return self._move(job_id, target, _end_time(target), source=states.CANCELLING)
 
     def _end(self, job_id: str, target: states.State, values: dict[str, Any]) -> bool:
         return self._move(job_id, target, values | _end_time(target))
