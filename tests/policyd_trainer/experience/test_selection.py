@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policyd_trainer.experience.selection import Candidate, Dropped, within_shares
+from policyd_trainer.experience.selection import Candidate, Dropped, largest_parts, within_shares
 from policyd_trainer.experience.sequences import Sequence
 
 
@@ -37,6 +37,28 @@ def test_nobody_has_more_than_its_share(episodes: list[tuple[str, int]], share: 
         else:
             assert used == own
     assert len(kept) + dropped.episodes["CALLER_CAP"] == len(candidates)
+
+
+@given(
+    totals=st.lists(st.integers(1, 60), min_size=2, max_size=9),
+    share=st.floats(0.05, 0.9),
+)
+def test_callers_with_too_many_steps_make_no_room_for_each_other(totals: list[int], share: float) -> None:
+    """Where there are enough callers, nobody has more than its share of what all keep."""
+    kept = [min(pair) for pair in zip(totals, largest_parts(totals, share), strict=True)]
+    if share * len(totals) > 1:
+        assert max(kept) <= share * sum(kept) + 1e-9
+
+
+def test_two_floods_are_cut() -> None:
+    """Of two times 450 steps, a share of a tenth keeps 12 each beside the 100 of ten others."""
+    dropped = Dropped()
+    floods = [candidate(caller, 1) for caller in "xy" for _ in range(450)]
+    honest = [candidate(str(number), 10) for number in range(10)]
+    kept = within_shares([*floods, *honest], 0.1, 0, dropped)
+    assert [sum(len(c.sequence) for c in kept if c.caller == caller) for caller in "xy"] == [12, 12]
+    assert len(kept) == 34
+    assert dropped.steps["CALLER_CAP"] == 876
 
 
 def test_a_flood_by_one_caller_is_cut() -> None:

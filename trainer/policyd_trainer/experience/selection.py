@@ -71,7 +71,8 @@ def within_shares(
     """Drops episodes until no caller and no subject has more than its share of the batch's steps.
 
     A share of 0 or 1 is no limit. Of a caller with too many steps, the episodes that came last are
-    dropped. A single caller is not limited, because nobody else needs the room.
+    dropped. A single caller is not limited, because nobody else needs the room. If there are so few
+    callers that one of them must have more, each is limited by what the others sent.
     """
     kept = list(candidates)
     for share, reason in ((caller_share, "CALLER_CAP"), (subject_share, "SUBJECT_CAP")):
@@ -81,7 +82,7 @@ def within_shares(
 
 
 def _capped(candidates: list[Candidate], share: float, reason: str, dropped: Dropped) -> list[Candidate]:
-    """Limits each name's steps to share / (1 - share) times the steps of all others."""
+    """Drops the episodes with which a name would have more steps than `largest_parts` allows."""
 
     def name(candidate: Candidate) -> str:
         return candidate.caller if reason == "CALLER_CAP" else candidate.subject
@@ -91,8 +92,7 @@ def _capped(candidates: list[Candidate], share: float, reason: str, dropped: Dro
         totals[name(candidate)] += len(candidate.sequence)
     if len(totals) < 2:
         return candidates
-    whole = sum(totals.values())
-    limits = {who: share / (1 - share) * (whole - steps) for who, steps in totals.items()}
+    limits = dict(zip(totals, largest_parts(list(totals.values()), share), strict=True))
     kept, used = [], Counter[str]()
     for candidate in candidates:
         who, steps = name(candidate), len(candidate.sequence)
@@ -102,3 +102,22 @@ def _capped(candidates: list[Candidate], share: float, reason: str, dropped: Dro
         used[who] += steps
         kept.append(candidate)
     return kept
+
+
+def largest_parts(totals: Many[int], share: float) -> list[float]:
+    """The most steps of each name, so that it has at most `share` of what all may keep.
+
+    `totals` are the steps that each name has. Names with too many steps all get the same number L =
+    share * sum of min(total, L). If there are fewer than 1 / share names there is no such L. Then
+    each gets share / (1 - share) times what all others have.
+    """
+    if share * len(totals) <= 1:
+        return [share / (1 - share) * (sum(totals) - total) for total in totals]
+    ordered = sorted(totals)
+    small = 0  # steps of the names that have fewer than L
+    for place, total in enumerate(ordered):
+        large = len(ordered) - place  # names that keep L steps each, so L = share * (small + large * L)
+        if share * large < 1 and (part := share * small / (1 - share * large)) < total:
+            return [part] * len(totals)
+        small += total
+    return [float(ordered[-1])] * len(totals)
