@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policy_api.v1.experience_pb2 import ABANDONED, Episode
-from policyd.experience.segments import MAX_PAYLOAD, OVERWRITTEN, SegmentWriter, delete, overwrite, read
+from policyd.experience.segments import (
+    MAX_PAYLOAD,
+    OVERWRITTEN,
+    SegmentWriter,
+    delete,
+    overwrite,
+    read,
+    read_one,
+)
 from policyd.repository.durable import make_directory, sync_directory
 
 EPISODE = 3
@@ -54,6 +62,15 @@ def read_sealed(folder: Path, position: Position = Position()) -> Iterator[Seale
             at, after = Position(number, record.offset), Position(number, record.end)
             episode = Episode.FromString(record.payload)
             yield Sealed(episode, at, after, observed=record.kind < OVERWRITTEN)
+
+
+def read_at(folder: Path, position: Position) -> Episode | None:
+    """Returns the episode at a position; None if it or its observations were deleted meanwhile."""
+    with suppress(FileNotFoundError, ValueError):
+        record = read_one(segment_path(folder, position.segment), position.offset)
+        if record.kind < OVERWRITTEN:
+            return Episode.FromString(record.payload)
+    return None
 
 
 def episodes_of(segment: Path) -> Iterator[Episode]:

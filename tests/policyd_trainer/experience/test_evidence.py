@@ -6,8 +6,9 @@ import pytest
 
 from policy_api.v1.gate_pb2 import GateVerdict
 from policyd.errors import InvalidArgument
+from policyd.experience.sealed import Position, read_sealed
 from policyd_trainer.experience.config import LearnConfig, check_gate
-from policyd_trainer.experience.held_out import is_held_out
+from policyd_trainer.experience.held_out import HeldOut, is_held_out
 from policyd_trainer.experience.job import ContinuousJob
 from tests.policyd_trainer.experience.world import ARMS, POLICY, World
 
@@ -79,6 +80,34 @@ def test_episodes_that_are_kept_apart_are_never_learned_from(world: World) -> No
     verdict = world.repository.verdict(POLICY, job.state.newest)
     assert verdict is not None
     assert verdict.episodes == apart
+
+
+def test_deleted_episodes_are_no_evidence(world: World) -> None:
+    """Episodes that were read for an earlier verdict and deleted since do not count any more."""
+    held_out = HeldOut(world.log.folder, 1.0, now=0.0)
+    world.learn(world.job(), 0)  # a version that acts
+    world.play(6)
+    assert [episode.episode_id for episode in held_out.read()] == ["5", "4", "3", "2", "1", "0"]
+    world.log.delete(lambda episode: episode.episode_id in ("1", "4"))
+    first, second = list(read_sealed(world.log.folder))[:2]
+    world.log.forget_observations(first.at, second.at)  # of the first
+    world.play(1)
+    assert [episode.episode_id for episode in held_out.read()] == ["6", "5", "3", "2"]
+    assert held_out.first_segment(Position(7)) == 1  # a copy of the log must keep it
+
+
+def test_a_caller_has_at_most_its_share_of_the_evidence(world: World) -> None:
+    """One that floods the log cannot decide the verdict."""
+    world.configure(max_caller_share=0.5)
+    job = world.job(own={"evidence": "keep", "held_out": SHARE})
+    world.learn(job, 0)
+    world.play(300, caller="flood")
+    world.play(100, caller="honest")
+    world.learn(job, 1)
+    verdict = world.repository.verdict(POLICY, job.state.newest)
+    assert verdict is not None
+    honest = sum(is_held_out(str(number), SHARE) for number in range(300, 400))
+    assert verdict.episodes == 2 * honest
 
 
 def test_two_gates_are_refused() -> None:

@@ -20,6 +20,7 @@ from policyd_trainer.distributions.gaussian import DiagonalGaussian
 from policyd_trainer.experience.held_out import HeldOut
 from policyd_trainer.experience.learning import LivePolicy
 from policyd_trainer.experience.rules import Rules, ages
+from policyd_trainer.experience.selection import Candidate, Dropped, within_shares
 from policyd_trainer.experience.sequences import Sequence, sequence_of
 from policyd_trainer.spaces.boxes import BoxCodec
 
@@ -33,21 +34,26 @@ OUTCOMES = {
 
 
 class EvidenceGate:
-    """Judges the learned policy by episodes in which other versions acted."""
+    """Judges the learned policy by episodes in which other versions acted.
+
+    No caller and no subject has more than its share of them, as in a batch.
+    """
 
     def __init__(self, held_out: HeldOut, rules: Callable[[], Rules], alias: str, *, unsure: bool) -> None:
         """`unsure`: whether to promote a version if the estimates cannot tell."""
-        self._held_out, self._rules, self._alias, self._unsure = held_out, rules, alias, unsure
+        self.held_out, self._rules, self._alias, self._unsure = held_out, rules, alias, unsure
 
     def verdict(self, repository: ModelRepository, live: LivePolicy) -> GateVerdict:
         """Whether the alias may move to `live`, and why."""
         aliases = repository.aliases(live.config.policy)
-        age, most = ages(aliases, self._alias), self._rules().max_version_lag
-        episodes = [
-            sequence
-            for sequence in _whole(self._held_out.read(), live)
-            if age(int(sequence.versions.min())) <= most
+        age, rules = ages(aliases, self._alias), self._rules()
+        candidates = [
+            candidate
+            for candidate in _whole(self.held_out.read(), live)
+            if age(int(candidate.sequence.versions.min())) <= rules.max_version_lag
         ]
+        kept = within_shares(candidates, rules.max_caller_share, rules.max_subject_share, Dropped())
+        episodes = [candidate.sequence for candidate in kept]
         found = evaluate(logs_of(episodes, live)) if len(episodes) >= LEAST_EPISODES else None
         verdict = GateVerdict(
             alias=self._alias,
@@ -105,7 +111,7 @@ def logs_of(sequences: list[Sequence], live: LivePolicy) -> Logs:
     )
 
 
-def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Sequence]:
+def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Candidate]:
     """The episodes whose steps can all be used, up to MOST_NUMBERS numbers."""
     numbers, encoder, codec = 0, live.spaces.encoder, live.spaces.codec
     for episode in episodes:
@@ -120,7 +126,7 @@ def _whole(episodes: Iterable[pb.Episode], live: LivePolicy) -> Iterable[Sequenc
         numbers += sequence.observations.size
         if numbers > MOST_NUMBERS:
             return
-        yield sequence
+        yield Candidate(sequence, episode.caller, episode.subject)
 
 
 def _probes(live: LivePolicy, outputs: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:

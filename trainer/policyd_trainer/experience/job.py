@@ -106,6 +106,12 @@ class ContinuousJob:
         """Whether a version is to be published after the last batch."""
         return self.state.batches % self._config.publish_every == 0 or self._is_done
 
+    @property
+    def _first_segment(self) -> int:
+        """The oldest segment of the log that is still read."""
+        position = self.state.position
+        return position.segment if self._evidence is None else self._evidence.held_out.first_segment(position)
+
     def _begin(self) -> None:
         """Loads the checkpoint if it belongs to the version that the alias names.
 
@@ -196,7 +202,7 @@ class ContinuousJob:
                     kept_apart = 0.0 if self._evidence is None else self._config.held_out
                     log, position = self._source.log, self.state.position
                     reader = EpisodeReader(log, position, self._live.spaces, kept_apart)
-                self._source.look(self.state.position.segment)
+                self._source.look(self._first_segment)
                 rules = self._rules.now
                 if rules.may_learn:
                     reader.look(self._config.batch_steps, rules, ages(self._aliases.read(), self._alias))
