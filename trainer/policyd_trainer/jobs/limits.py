@@ -68,11 +68,11 @@ def time_exceeded(limits: JobLimits) -> TrainingFailure:
 def steps_exceeded(limits: JobLimits, progress: TrainingProgress) -> TrainingFailure | None:
     """The failure of a job that took too many steps.
 
-    None if it did not, or if it is at its end anyway.
+    None if it did not, or if it is at its end anyway. A job without an end has a total of 0.
     """
     if not limits.env_steps or progress.env_steps < limits.env_steps:
         return None
-    if progress.total_env_steps <= limits.env_steps:
+    if 0 < progress.total_env_steps <= limits.env_steps:
         return None
     message = f"the job's limit of {limits.env_steps} environment steps is reached"
     return TrainingFailure(reason="ENV_STEP_LIMIT", message=message)
