@@ -13,6 +13,7 @@ from policyd_trainer.algorithms.learner import Diverged
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.config import TrainingConfig, resolve_config
 from policyd_trainer.environments.make import inspect
+from policyd_trainer.evaluation.budget import Budget
 from policyd_trainer.evaluation.evaluator import Evaluator
 from policyd_trainer.runs import checkpoint
 from policyd_trainer.runs.reporting import Clock
@@ -66,6 +67,26 @@ def test_stop_writes_a_checkpoint_that_goes_on(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path, again.config, again.loop) is not None
     assert again.loop.counters.rollouts == 4
     assert again.run().env_steps >= 3200
+
+
+def test_a_resumed_run_keeps_to_its_budget(tmp_path: Path) -> None:
+    """Candidates get the scores that they would have got without the interruption."""
+    config = configuration(candidates="8", selection_episodes="8", evaluation_steps="4000")
+    ends = []
+    interrupted = training_of(config, tmp_path / "interrupted")
+    interrupted.evaluator.budget = Budget.of(config)
+    asked = itertools.count(1)
+    interrupted.stop_requested = lambda: next(asked) == 60
+    with pytest.raises(Stopped):
+        interrupted.run()
+    assert interrupted.evaluator.budget.spent > 0
+    for name in ("whole", "interrupted"):
+        training = training_of(config, tmp_path / name)
+        training.evaluator.budget = budget = Budget.of(config)
+        training.run()
+        scores = [(score, snapshot.env_steps) for score, snapshot in training.state.selection.ranked]
+        ends.append((scores, budget.spent, budget.length))
+    assert ends[0] == ends[1]
 
 
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class RunState:
     candidates: int = 0  # how many were offered to the selection
     seconds: float = 0.0  # of training, over all attempts
     pending: tuple[Candidate, ...] = ()  # offered, but not yet scored by the other process
+    spent: int = 0  # steps of the budget that scores have taken
+    length: float = 0.0  # mean steps of the episodes that ended last, as the budget knows it
 
 
 def save(directory: Path, config: TrainingConfig, loop: Loop, state: RunState) -> None:

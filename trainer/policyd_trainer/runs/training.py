@@ -54,6 +54,8 @@ class Training:
         """
         saved = checkpoint.load(self.run_dir, self.config, self.loop)
         self.state = saved or RunState(Selection(), Curve())
+        budget = self.evaluator.budget
+        budget.spent, budget.length = self.state.spent, self.state.length
         events = EventFile(self.run_dir / "tensorboard" / FILE, self._points())
         try:
             self._tell()
@@ -93,6 +95,8 @@ class Training:
 
     def _save(self) -> None:
         self.state.pending = () if self.beside is None else self.beside.pending
+        budget = self.evaluator.budget
+        self.state.spent, self.state.length = budget.spent, budget.length
         checkpoint.save(self.run_dir, self.config, self.loop, self.state)
 
     def _last(self) -> Snapshot:
