@@ -78,7 +78,7 @@ def test_same_seed_same_weights() -> None:
 
 def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
     """LunarLander (Box2D) resumes with new environments, twice in the same way."""
-    settings = {**A2C, "total_timesteps": "600", "rollout_workers": "0"}
+    settings = {**A2C, "total_timesteps": "600", "rollout_workers": "0", "max_episode_steps": "20"}
     config = resolve_config("p", "LunarLander-v3", "a2c", 0, settings)
     interrupted = fresh(config)
     next(iter(interrupted.run()))
@@ -88,6 +88,7 @@ def test_environments_that_cannot_be_saved(tmp_path: Path) -> None:
         resumed = fresh(config)
         assert checkpoint.load(tmp_path, config, resumed) is not None
         ends.append(run_all(resumed)[0])
+        assert max(resumed.episodes.lengths) <= 20  # none began before the interruption
     np.testing.assert_array_equal(ends[0], ends[1])
 
 

@@ -156,12 +156,19 @@ class TrainingLoop:
         if saved["collector"] is not None:
             self.collector.restore(saved["collector"])
         else:
-            entropy = [self.config.seed, 3, self.counters.rollouts]
-            self.collector.reset(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+            self._restart()
 
     def close(self) -> None:
         """Frees environments and processes."""
         self.collector.close()
+
+    def _restart(self) -> None:
+        """Starts new episodes, with a seed that follows from how far the run is."""
+        entropy = [self.config.seed, 3, self.counters.rollouts]
+        self.collector.reset(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        self.episodes.restart()
+        if self.rewards is not None:
+            self.rewards.discounted[:] = 0.0
 
     def _count(self, rollout: Rollout) -> np.ndarray:
         """Adds a rollout to the counters and moments. Returns the rewards to learn from [T, N]."""

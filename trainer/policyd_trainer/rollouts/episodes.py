@@ -63,6 +63,10 @@ class EpisodeTracker:
         self._return = np.zeros(self.n_envs)
         self._length = np.zeros(self.n_envs, np.int64)
 
+    def restart(self) -> None:
+        """Drops the running episodes: their environments were reset before they ended."""
+        self._return[:], self._length[:] = 0.0, 0
+
     def update(self, rollout: Rollout) -> None:
         """Takes in a rollout."""
         dones = rollout.dones
