@@ -44,6 +44,7 @@ class JobActor:
         self._process: asyncio.subprocess.Process | None = None
         self._began = time.monotonic()
         self._changed = asyncio.Event()
+        self._starting: asyncio.Task[asyncio.subprocess.Process | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None  # keeps the guardian going until it ends
         self._log = Path(os.devnull)  # until the run's folder exists
@@ -54,9 +55,12 @@ class JobActor:
 
         Returns the guardian's process id and the seconds that the job has run.
         """
-        if self._task is None:
+        if self._starting is None:  # another call may come while this one waits
             self._began = time.monotonic()
-            self._task = asyncio.create_task(self._run(await self._start()))
+            self._starting = asyncio.create_task(self._start())
+        process = await asyncio.shield(self._starting)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(process))
         ran = self._order.ran + time.monotonic() - self._began
         return self._process.pid if self._process is not None else 0, ran
 
