@@ -21,6 +21,20 @@ def test_the_newest_part_is_kept(tmp_path: Path) -> None:
     assert written.endswith(older.read_bytes() + path.read_bytes())
 
 
+def test_a_file_that_cannot_be_renamed_is_written_further(tmp_path: Path) -> None:
+    """What comes then goes into the same file, and nowhere else."""
+    path = tmp_path / "worker.log"
+    path.with_name("worker.log.1").mkdir()
+    log = BoundedLog(path, largest=10)
+    log.write(b"0123456789")
+    log.write(b"lost")
+    path.with_name("worker.log.1").rmdir()
+    log.write(b"new")
+    log.close()
+    assert path.with_name("worker.log.1").read_bytes() == b"0123456789"
+    assert path.read_bytes() == b"new"
+
+
 def test_a_piece_larger_than_the_file(tmp_path: Path) -> None:
     """A piece larger than the file is split among files. An existing log is continued."""
     path = tmp_path / "worker.log"

@@ -43,6 +43,7 @@ class BoundedLog:
         self._size = os.fstat(self._descriptor).st_size
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
+        full = self._descriptor  # stays open if the file cannot be renamed
         self._path.replace(self._path.with_name(self._path.name + OLDER))
         self._open()
+        os.close(full)
