@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from policyd_trainer.algorithms.build import initial_parameters, network_specs
 from policyd_trainer.config import TrainingConfig, resolve_config
@@ -52,6 +53,34 @@ def test_episodes_are_those_of_their_seeds() -> None:
             total, done = total + float(reward), terminated or truncated
         assert returns[i] == total
     assert len(returns) == 140
+
+
+class Counted(CartPoleEnv):
+    """Counts those that are not closed."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Counted.alive += 1
+
+    def close(self) -> None:
+        """Counts down."""
+        Counted.alive -= 1
+
+
+def test_an_evaluation_that_is_stopped_closes_its_environments() -> None:
+    """A run that is asked to stop raises between two steps."""
+    gym.register("Counted-v0", lambda **_: Counted())
+
+    def stop() -> None:
+        raise RuntimeError("stopped")
+
+    evaluator = evaluator_of(configuration("Counted-v0"))
+    evaluator.budget.tick = stop
+    with pytest.raises(RuntimeError, match="stopped"):
+        evaluator.play(fresh(evaluator), 0, deterministic=True)
+    assert Counted.alive == 0
 
 
 def test_sampled_play_is_repeatable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,19 +130,19 @@ class Evaluator:
                 break  # episodes are longer than expected
             count = min(together, wanted - start)
             environments = make_seeded(self.config, self.info, range(first + start, first + start + count))
-            blocks.append(
-                play(
-                    environments,
-                    policy,
-                    first + start,
-                    deterministic=deterministic,
-                    step_limit=self.config.episode_step_limit,
-                    visited=visited,
-                    each_step=self.budget.step,
+            with closing(environments):
+                blocks.append(
+                    play(
+                        environments,
+                        policy,
+                        first + start,
+                        deterministic=deterministic,
+                        step_limit=self.config.episode_step_limit,
+                        visited=visited,
+                        each_step=self.budget.step,
+                    )
                 )
-            )
             self.budget.played(float(blocks[-1].lengths.mean()))
-            environments.close()
         returns, lengths = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("returns", "lengths")
         )
