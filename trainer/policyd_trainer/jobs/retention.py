@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from policyd.errors import NotFound, Unavailable
+from policyd.errors import NotFound, PolicydError
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.runs import Runs
 from policyd_trainer.jobs.store import JobStore
@@ -28,7 +28,7 @@ class Retention:
         while True:
             try:
                 await self.sweep()
-            except (OSError, Unavailable) as error:
+            except (OSError, PolicydError) as error:
                 _LOG.error("folders of jobs could not be removed: %s", error)
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -38,6 +38,7 @@ class Retention:
         Raises:
             OSError: a file cannot be removed.
             Unavailable: the database or the store does not respond.
+            FailedPrecondition: the database is damaged, or the store refuses.
         """
         due = [job_id for job_id in await asyncio.to_thread(self._runs.job_ids) if await self._is_due(job_id)]
         for job_id in due:
