@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
@@ -52,3 +54,45 @@ def test_a_wrong_setting_is_named(world: World, setting: str, message: str) -> N
     ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
     assert ended.returncode == 1
     assert message in json_format.Parse(ended.stdout.splitlines()[0], WorkerEvent()).failure.message
+
+
+MOVES = """
+import os
+import gymnasium as gym
+import numpy as np
+
+class Moves(gym.Env):
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(3)
+
+    def __init__(self):
+        os.chdir("/")
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, True, False, {}
+
+gym.register("Moves-v0", Moves)
+"""
+
+
+def test_an_environment_may_change_the_working_folder(world: World, tmp_path: Path) -> None:
+    """The gate's environment does so here. The repository's relative path keeps its meaning."""
+    world.learn(world.job(), 0)
+    world.play(64)
+    (tmp_path / "moves.py").write_text(MOVES)
+    words = [*command(world, "batch_steps=64", "max_steps=64"), "--env", "moves:Moves-v0"]
+    words[words.index(str(world.root))] = world.root.name
+    ended = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        cwd=world.root.parent,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert world.repository.versions(POLICY) == [1, 2]

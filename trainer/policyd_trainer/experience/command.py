@@ -31,7 +31,7 @@ from policyd_trainer.experience.telling import LearningClock
 from policyd_trainer.guardian.board import BOARD
 from policyd_trainer.runs.ending import leave, own_stream, trace_crashes
 from policyd_trainer.runs.failures import watchdog_of
-from policyd_trainer.runs.options import parse_settings, promotion_of, reporter_of
+from policyd_trainer.runs.options import absolute, parse_settings, promotion_of, reporter_of
 from policyd_trainer.runs.reporting import Reporter
 from policyd_trainer.runs.stopping import STOPPED, stop_signal
 from policyd_trainer.runs.training import Stopped
@@ -90,6 +90,7 @@ def learn(**arguments: Any) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=own_stream(2, sys.stderr), format="%(levelname)s %(name)s: %(message)s"
     )
+    arguments["repository"] = absolute(arguments["repository"])
     with reporter_of(arguments["progress"]) as reporter, ExitStack() as stack:
         code = _run(arguments, reporter, stack)
     leave(code)
@@ -133,7 +134,7 @@ def _source(arguments: Mapping[str, Any], stack: ExitStack) -> Source:
     if given is not None:
         return Source(given.absolute(), policy)
     if isinstance(repository, Path):
-        return Source(repository.absolute() / "experience", policy)
+        return Source(repository / "experience", policy)
     run_dir: Path | None = arguments["run_dir"]
     place = run_dir or stack.enter_context(TemporaryFolder("experience")).path
     return Source(place.absolute() / "experience", policy, open_objects(repository))

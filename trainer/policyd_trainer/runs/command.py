@@ -22,7 +22,7 @@ from policyd_trainer.report.start import start_report
 from policyd_trainer.runs import failures
 from policyd_trainer.runs.ending import leave, own_stream, trace_crashes
 from policyd_trainer.runs.fitting import fitted
-from policyd_trainer.runs.options import parse_settings, promotion_of, reporter_of
+from policyd_trainer.runs.options import absolute, parse_settings, promotion_of, reporter_of
 from policyd_trainer.runs.phases import RunOptions, execute
 from policyd_trainer.runs.reporting import Reporter
 from policyd_trainer.runs.stopping import STOPPED, stop_signal
@@ -93,8 +93,7 @@ def train(**arguments: Any) -> None:
     )
     if arguments["request_id"]:
         logger.info("request id %s", arguments["request_id"])
-    if isinstance(repository := arguments["repository"], Path):
-        arguments["repository"] = repository.absolute()  # environments may change the working folder
+    arguments["repository"] = absolute(arguments["repository"])
     with _run_dir(arguments["run_dir"]) as run_dir, reporter_of(arguments["progress"]) as reporter:
         code = _run({**arguments, "run_dir": run_dir}, reporter)
     leave(code)

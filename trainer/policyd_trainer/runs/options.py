@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +55,11 @@ def _parse_gate(text: str) -> GateConfig:
         raise InvalidArgument.of(
             "--gate", got=repr(text), wanted=f"a GateConfig as JSON ({error})"
         ) from error
+
+
+def absolute(repository: Path | str) -> Path | str:
+    """The repository's location, if environments change the working folder."""
+    return repository.absolute() if isinstance(repository, Path) else repository
 
 
 @contextlib.contextmanager
