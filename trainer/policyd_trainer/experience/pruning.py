@@ -51,8 +51,7 @@ def prune(
 def named_versions(experience: Path, policy: str, position: Position) -> set[int]:
     """The versions that acted in open episodes, and in sealed ones after `position`."""
     named: set[int] = set()
-    for sealed in read_sealed(experience / "episodes" / policy, position):
-        named.update(step.version for step in sealed.episode.steps)
+    # The journal comes first: an episode that is sealed meanwhile is in the one or in the other.
     for segment in sorted((experience / "journal").glob("*.log")):
         try:
             records = [record for record in read(segment) if record.kind == DECISION]
@@ -60,6 +59,8 @@ def named_versions(experience: Path, policy: str, position: Position) -> set[int
             continue
         decisions = map(pb.DecisionRecord.FromString, (record.payload for record in records))
         named.update(decision.step.version for decision in decisions if decision.policy == policy)
+    for sealed in read_sealed(experience / "episodes" / policy, position):
+        named.update(step.version for step in sealed.episode.steps)
     return named
 
 
