@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from policyd.repository.durable import make_directory, replace_file
 from policyd_trainer.algorithms.interface import Loop
 from policyd_trainer.algorithms.start import start
 from policyd_trainer.arrays import resolve_device
@@ -73,8 +74,8 @@ def _chosen(config: TrainingConfig, info: EnvironmentInfo, run_dir: Path) -> str
             name: functools.partial(_loop, config, info, name) for name in ("cpu", "cuda")
         }
         device, speeds = faster(candidates)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"device": device, "env_steps_per_second": speeds}))
+    make_directory(run_dir)
+    replace_file(file, json.dumps({"device": device, "env_steps_per_second": speeds}).encode())
     logger.info("%s", describe(device, speeds))
     return device
 
