@@ -37,7 +37,7 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # workers started
     # Workers started since one last got further than any before it.
     sa.Column("fruitless_attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("furthest", sa.Double, nullable=False, default=0.0),  # the largest fraction so far
+    sa.Column("furthest", sa.Double, nullable=False, default=0.0),  # the largest fraction or batch so far
     sa.Column("worker_group", sa.Integer),  # process id of the last worker's guardian
     sa.Column("priority", sa.Integer, nullable=False, default=0, server_default="0"),  # higher first
     sa.Column("limits", sa.Text),  # JobLimits

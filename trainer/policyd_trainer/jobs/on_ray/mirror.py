@@ -83,5 +83,5 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether it is the name of a finished file of the run, directly in the folder."""
+    """Whether it is the name of a finished file. Names of unfinished ones begin with a dot."""
     return bool(name) and not any(part.startswith(".") for part in name.split("/"))
