@@ -20,6 +20,7 @@ from policyd_trainer.algorithms.prepare import make_batch, ratios
 from policyd_trainer.algorithms.rates import Rates, rates_at
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.process_settings import own_settings
+from policyd_trainer.environments.seeds import restarted
 from policyd_trainer.estimators.normalization import ObservationScaling, RewardScaler, RunningMoments
 from policyd_trainer.rollouts.buffer import Rollout
 from policyd_trainer.rollouts.collector import Collector
@@ -164,8 +165,7 @@ class TrainingLoop:
 
     def _restart(self) -> None:
         """Starts new episodes, with a seed that follows from how far the run is."""
-        entropy = [self.config.seed, 3, self.counters.rollouts]
-        self.collector.reset(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        self.collector.reset(restarted(self.config.seed, self.counters.rollouts))
         self.episodes.restart()
         if self.rewards is not None:
             self.rewards.discounted[:] = 0.0

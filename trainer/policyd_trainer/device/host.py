@@ -15,6 +15,7 @@ from torch import Tensor
 from policyd_trainer.device.interface import DeviceStep
 from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.interface import Environments
+from policyd_trainer.environments.seeds import restarted
 
 RING = 2  # buffers used in turn: the environments fill one while the other is copied
 
@@ -32,9 +33,10 @@ class HostStepper:
         self._turn = 0
         self._rows = np.zeros((0, 0), np.float32)  # [M, D], the observations to act on next
 
-    def reset(self) -> Tensor:
-        """Starts an episode in each environment, from the run's seed. Returns the observations."""
-        self._rows = _finite("observations", self._environments.reset(self._seed))
+    def reset(self, rollouts: int = 0) -> Tensor:
+        """Starts an episode in each environment. Returns the observations [M, D]."""
+        seed = restarted(self._seed, rollouts)
+        self._rows = _finite("observations", self._environments.reset(seed))
         return self._sent({"observations": self._rows})["observations"]
 
     def prepare(self, steps: int) -> None:

@@ -65,8 +65,11 @@ class Stepper(Protocol):
     n_envs: int  # M
     is_capturable: bool  # whether steps may be recorded in a CUDA graph
 
-    def reset(self) -> Tensor:
-        """Starts an episode in each environment. Returns the observations [M, D]."""
+    def reset(self, rollouts: int = 0) -> Tensor:
+        """Starts an episode in each environment. Returns the observations [M, D].
+
+        The seed follows from the run's and from how many `rollouts` came before.
+        """
 
     def prepare(self, steps: int) -> None:
         """Is called before each rollout of `steps` steps."""

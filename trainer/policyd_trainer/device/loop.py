@@ -193,6 +193,8 @@ class DeviceLoop:
             tensor.copy_(saved["tensors"][name])
         if saved["environments"] is not None:
             self.program.observations.copy_(self.program.stepper.restore(saved["environments"]))
+        else:
+            self.program.reset(self.counters.rollouts)
 
     def close(self) -> None:
         """Frees what the environments hold."""

@@ -67,9 +67,12 @@ class Program:
         self.batch: DeviceBatch | None = None  # the last one
         self.batch_scaling: Scaling | None = None  # how its observations were scaled
 
-    def reset(self) -> None:
-        """Starts an episode in each environment."""
-        self.observations.copy_(self.stepper.reset())
+    def reset(self, rollouts: int = 0) -> None:
+        """Starts an episode in each environment, after so many rollouts. Drops those that ran."""
+        self.observations.copy_(self.stepper.reset(rollouts))
+        self.episodes.running.zero_()
+        if self.rewards is not None:
+            self.rewards.discounted.zero_()
 
     def iterate(self) -> None:
         """Does one rollout and its update."""

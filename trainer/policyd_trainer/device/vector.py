@@ -11,6 +11,7 @@ from torch import Tensor
 from policyd_trainer.device.actions import ActionMap
 from policyd_trainer.device.interface import DeviceStep, VectorEnvironment
 from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.seeds import restarted
 
 FINALS = ("final_obs", "final_observation")  # Gymnasium's name, ManiSkill's name
 POLICY = "policy"  # Isaac Lab's name for the observations that the policy takes
@@ -35,9 +36,10 @@ class VectorStepper:
         self._next_step = mode.upper().replace("-", "_").endswith("NEXT_STEP") or mode == "NextStep"
         self._resetting = torch.zeros(self.n_envs, dtype=torch.bool, device=device)  # [M]
 
-    def reset(self) -> Tensor:
+    def reset(self, rollouts: int = 0) -> Tensor:
         """Starts an episode in each environment."""
-        observations, _ = self.environment.reset(seed=self._seed)
+        seed = None if self._seed is None else restarted(self._seed, rollouts)
+        observations, _ = self.environment.reset(seed=seed)
         self._resetting.zero_()
         return self._rows(observations)
 
