@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 
@@ -29,5 +30,5 @@ def load_weights(content: bytes) -> Weights:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return Weights(arrays["actor"], arrays.get("critic"))
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise CorruptArtifact(f"{FILE}: not a file of weights ({error})") from error
