@@ -1,4 +1,4 @@
-"""`policyd-trainer` and `python -m policyd_trainer`: train, serve, tune."""
+"""`policyd-trainer` and `python -m policyd_trainer`: their commands."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ Raffin, Kober and Stulp 2021, "Smooth exploration for robotic reinforcement lear
 h(s) [H] (the last hidden layer) and a matrix Z [H, A] of standard normals that is kept for several
 steps:
 
-    u_j = mean_j(s) + sum_k h_k(s) s_kj Z_kj,   so that u_j ~ N(mean_j, sum_k (h_k s_kj)^2) for one
-    state.
+    u_j = mean_j(s) + sum_k h_k(s) s_kj Z_kj
+
+For one state, then, u_j ~ N(mean_j, sum_k (h_k s_kj)^2).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 For layer l with input h_{l-1} [B, in], weight W_l [out, in] and bias b_l:
 
-    h_l = f(h_{l-1} W_l^T + b_l)                     (f: the activation, identity in the last layer)
-    dL/dW_l = d_l^T h_{l-1},  dL/db_l = sum_B d_l     with d_l [B, out] = dL / d(h_{l-1} W_l^T +
-    b_l) d_{l-1} = (d_l W_l) * f'(h_{l-1})                 (f' written in terms of f's output)
+    z_l = h_{l-1} W_l^T + b_l,  h_l = f(z_l)         (f: the activation, identity in the last layer)
+    dL/dW_l = d_l^T h_{l-1},  dL/db_l = sum_B d_l    with d_l [B, out] = dL/dz_l
+    d_{l-1} = (d_l W_l) * f'(z_{l-1})                (f' written in terms of f's output h_{l-1})
 
 (Rumelhart, Hinton and Williams 1986.) Tests compare it with autograd.
 """

@@ -1,6 +1,6 @@
 """What the columns of an observation's row mean, and how networks take them.
 
-A row is what clients send (policy_api.spaces): numbers, choices as their number, images as their
+A row is what clients send (policyd.spaces): numbers, choices as their number, images as their
 pixels. In training the action mask, where there is one, stands behind them.
 """
 

@@ -1,6 +1,6 @@
 """Settings that work, per environment and algorithm, and where each came from.
 
-`table` holds the values; this module finds the row for a run.
+`general` and `spaces` hold the values; this module finds the row for a run.
 """
 
 from __future__ import annotations
