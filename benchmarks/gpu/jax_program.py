@@ -18,13 +18,13 @@ def jax_speed(n_envs: int, n_steps: int, minibatches: int, seconds: float) -> fl
     """
     jax: Any = importlib.import_module("jax")
     peer: Any = importlib.import_module("benchmarks.training.peer_jax")
-    peer.ENVS, peer.STEPS, peer.CALL = n_envs, n_steps, 1
+    peer.STEPS, peer.CALL = n_steps, 1
     peer.MINIBATCH = n_envs * n_steps // minibatches
     arguments: Any = importlib.import_module("benchmarks.training.arguments")
     run = arguments.Run.__new__(arguments.Run)
     for name, value in {"env_id": "CartPole-v1", "seed": 0, "steps": 2**40}.items():
         object.__setattr__(run, name, value)
-    compiled, carry = peer.start(run)
+    compiled, carry = peer.start(run, n_envs)
     held = [carry]
 
     def call() -> None:
