@@ -11,7 +11,7 @@ from policyd.runtime import log, trace_context
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.limits import Limits
 from policyd_trainer.jobs.table import JobTable
-from tests.policyd_trainer.jobs.room import SPEC, OpenRoom, is_running, run
+from tests.policyd_trainer.jobs.room import SPEC, OpenRoom, is_running, run, wait_for_end
 
 
 def _environment(pid: int) -> list[bytes]:
@@ -32,6 +32,22 @@ def test_a_stopped_trainer_resumes(open_room: OpenRoom) -> None:
         async with open_room("checkpoint", Limits(max_attempts=1)) as room:
             job = await room.end(job_id)
             assert (job.state, job.attempts) == (states.SUCCEEDED, 2)
+
+    run(test())
+
+
+def test_a_trainer_that_lost_the_table_leaves_the_jobs_alone(open_room: OpenRoom) -> None:
+    """Its workers end, but another trainer may have the jobs by now, so they are not queued."""
+
+    async def test() -> None:
+        async with open_room("hang") as room:
+            job_id = (await room.create()).job_id
+            await room.until(job_id, is_running)
+            child = int((room.runs / job_id / "child").read_text())
+            await room.supervisor.stop(is_owner=False)
+            await asyncio.to_thread(wait_for_end, child)
+            job = room.store.table.get(job_id)
+            assert (job.state, job.attempts) == (states.RUNNING, 1)
 
     run(test())
 

@@ -65,6 +65,7 @@ class Supervisor:
         self._continuous: set[asyncio.Task[None]] = set()  # those tasks that have no end
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._is_owner = True  # of the table of jobs
 
     @property
     def runs(self) -> Runs:
@@ -124,11 +125,14 @@ class Supervisor:
             self._continuous.add(task)
         task.add_done_callback(self._task_done)
 
-    async def stop(self) -> None:
+    async def stop(self, *, is_owner: bool = True) -> None:
         """Lets the workers write a checkpoint and queues their jobs again.
 
-        Workers that can outlive the trainer go on, and the next trainer follows them.
+        Workers that can outlive the trainer go on, and the next trainer follows them. A trainer
+        that is no longer the table's owner ends its workers at once and leaves the table alone:
+        the new owner may already run the same jobs.
         """
+        self._is_owner = is_owner
         self._stopping.set()
         self._wake.set()
         if self._launcher.outlives_trainer:
@@ -144,7 +148,7 @@ class Supervisor:
     async def _stop_workers(self) -> None:
         for attempt in self._attempts.values():
             attempt.terminate()
-        if self._tasks:
+        if self._tasks and self._is_owner:
             await asyncio.wait(self._tasks, timeout=self._limits.stop_seconds)
         for attempt in self._attempts.values():
             attempt.kill()
@@ -212,14 +216,15 @@ class Supervisor:
         return Attempted(job, command, run_dir, books.run_seconds, origin)
 
     async def _settle(self, job_id: str, ending: Ending) -> None:
-        while True:
+        while self._is_owner:
             try:
                 stopping = self._stopping.is_set()
-                return await self._settlement.settle(job_id, ending, uncounted=stopping)
+                await self._settlement.settle(job_id, ending, uncounted=stopping)
+                return
             except Exception:  # noqa: BLE001 -- as above
                 _LOG.exception("job %s: its end cannot be recorded", job_id)
                 if self._stopping.is_set():
-                    return None  # the job stays as it is for the next trainer
+                    return  # the job stays as it is for the next trainer
             await self._pause()
 
     async def _recover(self) -> None:

@@ -147,11 +147,12 @@ async def _run(
     _LOG.info("policyd trainer listening on %s", address)
     beside = [asyncio.create_task(each()) for each in (checker.prepare, *background)]
     running = asyncio.create_task(supervisor.run())
-    until = {asyncio.create_task(stop.wait()), asyncio.create_task(_until_lost(confirm))}
+    lost = asyncio.create_task(_until_lost(confirm))
+    until = {asyncio.create_task(stop.wait()), lost}
     with port_file(settings.port_file, address):
         await asyncio.wait({running, *until}, return_when=asyncio.FIRST_COMPLETED)
     checker.close()
-    await _shut_down(server, checks, store, supervisor)
+    await _shut_down(server, checks, store, supervisor, is_owner=not lost.done())
     for task in (*until, *beside):
         task.cancel()
     ends = await asyncio.gather(running, *until, return_exceptions=True)
@@ -178,7 +179,12 @@ async def _until_lost(confirm: Confirm) -> None:
 
 
 async def _shut_down(
-    server: grpc.aio.Server, checks: health.aio.HealthServicer, store: JobStore, supervisor: Supervisor
+    server: grpc.aio.Server,
+    checks: health.aio.HealthServicer,
+    store: JobStore,
+    supervisor: Supervisor,
+    *,
+    is_owner: bool,
 ) -> None:
     """Announces the shutdown, lets calls end, then ends the workers.
 
@@ -188,7 +194,7 @@ async def _shut_down(
     await checks.enter_graceful_shutdown()
     store.end_watches()
     await server.stop(_CALLS_SECONDS)
-    await supervisor.stop()
+    await supervisor.stop(is_owner=is_owner)
 
 
 async def _set_health(
