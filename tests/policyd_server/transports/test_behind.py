@@ -190,3 +190,17 @@ def test_a_server_that_only_acts_starts_nothing_of_grpc(publish: Publish, start_
 def _grpc_threads(pid: int) -> list[str]:
     names = [path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/comm")]
     return [name for name in names if name.startswith(("grpc", "event_engine"))]
+
+
+@pytest.mark.parametrize("path", [OTHER, "/test.Own/Say"])
+def test_headers_that_are_too_long_are_refused_by_every_method(tmp_path: Path, path: str) -> None:
+    """The response has a status. It once had the request's own headers instead."""
+    with (
+        _fronted(tmp_path / "rest.sock", lambda: False) as made,
+        grpc.insecure_channel(made.address) as channel,
+    ):
+        say: Any = channel.unary_unary(path)
+        with pytest.raises(grpc.RpcError) as refused:
+            say(b"", metadata=[("x-a", "v" * 9000), ("x-b", "v" * 9000)], timeout=60)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert made.asked == 0

@@ -148,6 +148,7 @@ void call_fail(call *c, int code, const char *message, const uint8_t *details, s
     call_discard(c);
     end(c, code);
     c->waits_for_verdict = false;
+    if (!c->answering) headers_free(&c->headers); /* of the request: otherwise they would be sent as the response's */
     c->message = percent_encoded(message);
     if (size) c->details = base64(details, size);
     submit(c);

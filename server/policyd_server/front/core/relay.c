@@ -70,7 +70,6 @@ static int32_t submit_request(call *c, connection *behind) {
 }
 
 static void unavailable(call *c) {
-    headers_free(&c->headers);
     call_fail(c, UNAVAILABLE, "the server behind the front cannot be reached", NULL, 0);
 }
 
