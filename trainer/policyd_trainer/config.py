@@ -217,7 +217,7 @@ def resolve_config(
         InvalidArgument: names each wrong field, a setting as `settings[gamma]`.
     """
     validate_policy_name(policy)
-    values = {name: _parse(text) for name, text in settings.items()}
+    values = {name: parsed(text) for name, text in settings.items()}
     chosen = values.pop("preset", "auto")
     for name in ("policy", "env_id", "algorithm", "seed"):
         if name in values:
@@ -232,7 +232,8 @@ def resolve_config(
     return config
 
 
-def _parse(text: str) -> object:
+def parsed(text: str) -> object:
+    """A setting's value: the text as JSON, or the text itself if it is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # text that is not JSON, or brackets nested too deeply

@@ -6,14 +6,13 @@ ExperienceConfig: see `rules`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policyd.errors import FieldViolation, InvalidArgument
-from policyd_trainer.config import what_is_wrong
+from policyd_trainer.config import parsed, what_is_wrong
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -52,7 +51,7 @@ class LearnConfig(BaseModel):
         Raises:
             InvalidArgument: names the wrong field.
         """
-        own = {name: _parse(text) for name, text in settings.items() if name in cls.model_fields}
+        own = {name: parsed(text) for name, text in settings.items() if name in cls.model_fields}
         rest = {name: text for name, text in settings.items() if name not in own}
         try:
             return cls.model_validate(own), rest
@@ -68,10 +67,3 @@ def check_gate(config: LearnConfig, env_id: str) -> None:
     if env_id and config.evidence != "off":
         wanted = "off where `env` is given: the gate plays it"
         raise InvalidArgument.of("settings[evidence]", got=config.evidence, wanted=wanted)
-
-
-def _parse(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
