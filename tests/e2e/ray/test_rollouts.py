@@ -23,6 +23,7 @@ from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.make import inspect
 from policyd_trainer.guardian.tree import descendants
 from tests.ray_cluster import VARIABLES
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.skipif("POLICYD_RAY" not in os.environ, reason="starts Ray clusters: make ray"),
@@ -67,6 +68,7 @@ def learned(config: TrainingConfig, between: Callable[[int, TrainingLoop], None]
         return loop.acting.export_parameters()
     finally:
         loop.collector.close()
+        until(lambda: not actors(), lambda: f"these actors go on: {actors()}")
 
 
 def undisturbed(update: int, loop: TrainingLoop) -> None:
@@ -83,7 +85,7 @@ def test_the_same_numbers_as_processes(cluster: Any, algorithm: str) -> None:
 def test_lost_nodes_are_replaced(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Nodes are killed during a run. Workers go on elsewhere, with exactly the same numbers.
 
-    That happens twice: some rollouts after a snapshot, and some rollouts after the first loss.
+    That happens twice: two rollouts after a snapshot, and three rollouts after the first loss.
     """
     expected = learned(configuration("a2c", "processes"), undisturbed)
 
@@ -91,16 +93,28 @@ def test_lost_nodes_are_replaced(cluster: Any, caplog: pytest.LogCaptureFixture)
         if update == 3:
             assert loop.collector.snapshot() is not None
         if update in (5, 8):
-            lost = list(cluster.worker_nodes)
-            for _ in lost:
-                cluster.add_node(num_cpus=2)
-            for node in lost:
-                cluster.remove_node(node, allow_graceful=False)
+            replace_nodes(cluster)
 
     with caplog.at_level(logging.WARNING):
         weights = learned(configuration("a2c", "ray"), disturbed)
     np.testing.assert_array_equal(weights, expected)
-    assert "a rollout worker was lost and is replaced" in caplog.text
+    for rollouts in (2, 5):
+        assert caplog.messages.count(replaced(rollouts)) >= 2, caplog.messages  # both workers
+
+
+def replace_nodes(cluster: Any) -> None:
+    """Adds two nodes and ends the others like a power failure: kill -9 of their workers, too.
+
+    A worker notices later that its node has ended, and would respond until then.
+    """
+    lost, workers = list(cluster.worker_nodes), actors()
+    for _ in lost:
+        cluster.add_node(num_cpus=2)
+    for node in lost:
+        cluster.remove_node(node, allow_graceful=False)
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_stopped_worker_is_replaced(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,7 +131,12 @@ def test_a_stopped_worker_is_replaced(cluster: Any, caplog: pytest.LogCaptureFix
         weights = learned(configuration("a2c", "ray", step_timeout="2"), disturbed)
     np.testing.assert_array_equal(weights, expected)
     assert len(stopped) == 2
-    assert "a rollout worker was lost and is replaced" in caplog.text
+    assert replaced(4) in caplog.messages  # the worker has not responded after the signal
+
+
+def replaced(rollouts: int) -> str:
+    """What the log says if another worker plays that many rollouts again."""
+    return f"a rollout worker was lost and is replaced; rollouts again: {rollouts}"
 
 
 def actors() -> list[int]:

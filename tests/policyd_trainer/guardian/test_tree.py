@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from policyd_trainer.guardian.tree import descendants, ends_by_itself
+from policyd_trainer.guardian.tree import abort, descendants, ends_by_itself
 
 # The first thread ends; another thread of the process goes on.
 WITHOUT_ITS_FIRST_THREAD = """
@@ -26,6 +27,16 @@ threading.Thread(target=go_on).start()
 ctypes.CDLL(None).syscall(60, 0)  # exit(2) of the one thread, not of the process
 """
 STAYS = "import threading; print('mine', flush=True); threading.Event().wait()"
+# Stops itself. As in a worker of Ray, many threads could take the signal that is to end it.
+STOPS = """
+import faulthandler, signal, sys, threading
+
+faulthandler.enable()
+for _ in range(64):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+sys.stdout.buffer.raw.write(b"went on")
+"""
 # Ends everything below it, as a guardian does, and prints what it ended.
 GUARDIAN = """
 import os, subprocess, sys
@@ -102,3 +113,15 @@ def test_pythons_own_process_is_ended_without_a_word() -> None:
         "print('tracked', flush=True); os.kill(os.getpid(), 9)"
     )
     assert ended_by_a_guardian(tracked) == "[] []\n"
+
+
+@pytest.mark.parametrize("attempt", range(12))  # which thread runs first is the kernel's choice
+def test_a_stopped_process_does_nothing_more_before_it_is_aborted(attempt: int) -> None:
+    """Its main thread, which was at work, prints its stack and ends."""
+    command = [sys.executable, "-c", STOPS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        abort(process.pid)
+        out, trace = process.communicate(timeout=60)
+    assert (process.returncode, out) == (-signal.SIGABRT, b""), attempt
+    assert b"in <module>" in trace.partition(b"Current thread")[2]

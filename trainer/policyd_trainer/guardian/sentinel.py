@@ -53,8 +53,7 @@ def _end(parent: int) -> None:
     """
     sys.stderr.write(f"policyd: a rollout worker {standstill(parent)}{during(BOARD.call)}\n")
     sys.stderr.flush()
-    os.kill(parent, signal.SIGABRT)
-    os.kill(parent, signal.SIGCONT)  # a stopped process handles no other signal
+    tree.abort(parent)
     time.sleep(TRACE)
     if os.getppid() == parent:
         os.kill(parent, signal.SIGKILL)

@@ -35,6 +35,19 @@ def signal_at_death_of_parent(number: signal.Signals) -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
+def abort(pid: int) -> None:
+    """Ends a process by SIGABRT, also if a signal has stopped it. Its handler may print a trace.
+
+    The signal is for the process's main thread, which then does nothing else any more. Any thread
+    could take a signal for the process, and meanwhile the main thread would go on with its work.
+
+    Raises:
+        ProcessLookupError: the process is gone.
+    """
+    _LIBC.tgkill(pid, pid, signal.SIGABRT)
+    os.kill(pid, signal.SIGCONT)  # a stopped process handles no other signal
+
+
 def stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat (proc(5)), from the third one, the state.
 

@@ -180,11 +180,12 @@ class Guardian:
             if time.monotonic() - self._ended > TRACE:
                 self._kill_child()
         elif BOARD.stage == RUNNING and self._pulse.is_lost():
-            if BOARD.call != "close":  # a `close` that hangs does no harm: the watchdog handles it
-                self._standstill, self._call = standstill(self._child), BOARD.call
-                self._ended = time.monotonic()
-                os.kill(self._child, signal.SIGABRT)
-            os.kill(self._child, signal.SIGCONT)  # a stopped process handles no other signal
+            if BOARD.call == "close":  # a `close` that hangs does no harm: the watchdog handles it
+                os.kill(self._child, signal.SIGCONT)
+                return
+            self._standstill, self._call = standstill(self._child), BOARD.call
+            self._ended = time.monotonic()
+            tree.abort(self._child)
 
     def _forward(self, number: int, _: object) -> None:
         if number == END_ALL:
