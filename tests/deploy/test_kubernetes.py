@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +79,19 @@ def test_machines_of_the_cluster_share_object_storage(on_ray: Resources) -> None
     assert "volumes" not in worker
     assert [each["name"] for each in trainer["volumes"]] == ["temporary"]
     assert [kind for kind, _ in on_ray if kind == "PersistentVolumeClaim"] == []
+
+
+@pytest.mark.parametrize(("overlay", "tag"), [("ray", "0.2.0-ray"), ("gpu", "0.2.0-cuda")])
+def test_an_overlay_keeps_its_image_with_another_registry(tmp_path: Path, overlay: str, tag: str) -> None:
+    """The guide's command changes the registry of all images, and only that."""
+    root = FOLDER.parents[1]
+    shutil.copytree(FOLDER, tmp_path / "deploy" / "kubernetes")
+    guide = (root / "docs/guide/more-than-one-machine.md").read_text()
+    (command,) = (line.strip() for line in guide.splitlines() if "grep -rl registry" in line)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    rendered = json.dumps(validate.rendered(tmp_path / "deploy/kubernetes/overlays" / overlay))
+    images = set(re.findall(r'"image": "([^"]+)"', rendered))
+    assert images == {"my.registry/policyd-server:0.2.0", f"my.registry/policyd-trainer:{tag}"}
 
 
 def test_a_wrong_field_is_found(base: Resources, on_ray: Resources) -> None:
