@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from policyd_trainer.algorithms.build import build_learner, network_specs
 from policyd_trainer.config import resolve_config
 from policyd_trainer.distributions.categorical import Categorical
-from policyd_trainer.experience.batches import Correction, batch_of, rollout_of, signal, trust
+from policyd_trainer.experience.batches import Correction, batch_of, rollout_of
 from policyd_trainer.experience.sequences import Sequence
 
 CONFIG = resolve_config(
@@ -83,35 +85,51 @@ def test_a_step_counts_by_how_probable_it_is_now() -> None:
     np.testing.assert_array_equal(weighted.old_log_probs, plain.old_log_probs)
 
 
-@pytest.mark.parametrize(
-    ("now", "expected"), [(0.5, 1.0), (0.65, 1.0), (0.725, 0.5), (0.275, 0.5), (0.8, 0.0), (0.99, 0.0)]
-)
-def test_trust_falls_with_the_share_of_decisions_that_differ(now: float, expected: float) -> None:
-    """One of two equally probable actions has the probability `now`."""
-    ratios = np.array([now, 1 - now, now, 1 - now]) / 0.5
-    assert trust(ratios, 0.3) == pytest.approx(expected)
+def equally_good(rng: np.random.Generator, difference: float) -> list[Sequence]:
+    """Episodes of one step with rewards of 5 - difference and 5 + difference."""
+    made = [sequence(rng, 1, terminated=True) for _ in range(40)]
+    signs = np.tile([-1.0, 1.0], 20)
+    return [
+        replace(one, rewards=np.array([5 + sign * difference], np.float32))
+        for one, sign in zip(made, signs, strict=True)
+    ]
 
 
-def test_advantages_that_hardly_differ_are_hardly_learned_from() -> None:
-    """The rate falls with the deviation of the advantages before they are normalised."""
-    config = CONFIG.model_copy(update={"normalize_rewards": True, "normalize_advantages": True})
+@pytest.mark.parametrize(("difference", "expected"), [(0.01, 0.1), (0.05, 0.5), (0.2, 1.0)])
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_advantages_that_hardly_differ_are_hardly_learned_from(
+    difference: float, expected: float, scale: float
+) -> None:
+    """A fifth of 5 counts as the deviation of returns. Rewards need not be scaled for that."""
+    config = CONFIG.model_copy(update={"normalize_advantages": True})
     learner = build_learner(config, network_specs(config, 3, Categorical(2)), Categorical(2), "cpu")
     assert learner.critic is not None
-    learner.critic.parameters[:] = 0  # so that advantages are proportional to the rewards
-    made = [sequence(np.random.default_rng(1), length, terminated=True) for length in (3, 2)]
+    learner.critic.parameters[:] = 0
+    learner.critic.parameters[-1] = 5 * scale  # the last bias: the value of every state
+    made = equally_good(np.random.default_rng(1), difference)
     rollout = rollout_of(made)
-    large, small, smaller = (
-        batch_of(config, learner, made, rollout, scale * rollout.rewards, None, Correction("none"))
-        for scale in (np.float32(1), np.float32(1e-2), np.float32(1e-3))
-    )
-    assert large.trust == 1
-    assert 0 < small.trust < 0.5
-    assert smaller.trust == pytest.approx(small.trust / 10, rel=1e-3)
-    np.testing.assert_allclose(smaller.batch.advantages, large.batch.advantages, rtol=1e-3)
+    rewards = np.float32(scale) * rollout.rewards
+    found = batch_of(config, learner, made, rollout, rewards, None, Correction("none"))
+    assert found.trust == pytest.approx(expected, rel=1e-2)
+    assert float(np.abs(found.batch.advantages).mean()) == pytest.approx(1, rel=0.02)
 
 
-def test_the_rate_is_full_from_a_tenth_of_the_returns_deviation_on() -> None:
-    """A tenth is the deviation of -0.1 and 0.1."""
-    for size, expected in ((0.05, 0.5), (0.1, 1.0), (2.0, 1.0), (0.0, 0.0)):
-        assert signal(3 + size * np.array([1.0, -1.0])) == pytest.approx(expected)
-    assert signal(np.array([0.0])) == 1
+@pytest.mark.parametrize(("difference", "expected"), [(0.2, 1.0), (0.01, 0.0)])
+def test_where_advantages_hardly_differ_less_shift_is_allowed(difference: float, expected: float) -> None:
+    """Half of the actions have become 20% less probable. That is a shift of a tenth."""
+    learner = build_learner(CONFIG, network_specs(CONFIG, 3, Categorical(2)), Categorical(2), "cpu")
+    assert learner.critic is not None
+    learner.critic.parameters[:] = 0
+    learner.critic.parameters[-1] = 5
+    made = equally_good(np.random.default_rng(1), difference)
+    rollout = rollout_of(made)
+    now = batch_of(CONFIG, learner, made, rollout, rollout.rewards, None, Correction("none")).batch
+    assert now.old_log_probs is not None
+    ratios = np.tile([0.8, 1.2], 20)
+    made = [
+        replace(one, log_probs=np.array([log_prob - np.log(ratio)], np.float32))
+        for one, log_prob, ratio in zip(made, now.old_log_probs, ratios, strict=True)
+    ]
+    found = batch_of(CONFIG, learner, made, rollout, rollout.rewards, None)
+    assert found.trust == expected
+    assert bool(np.any(found.batch.advantages != 0)) == bool(expected)

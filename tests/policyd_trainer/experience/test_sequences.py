@@ -76,6 +76,15 @@ def test_an_episode_without_a_step_to_learn_from(made: pb.Episode) -> None:
     assert sequence_of(made, ENCODER, CODEC) is None
 
 
+@pytest.mark.parametrize("end", [pb.TERMINATED, pb.TRUNCATED])
+def test_a_sequence_names_its_caller(end: pb.End.ValueType) -> None:
+    made = episode("xxx", end)
+    made.caller = "robot"
+    sequence = sequence_of(made, ENCODER, CODEC)
+    assert sequence is not None
+    assert sequence.caller == "robot"
+
+
 def test_a_missing_decision_is_a_hole() -> None:
     """Only steps 0 and 2 were recorded.
 

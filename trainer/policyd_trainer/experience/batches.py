@@ -5,7 +5,6 @@ One sequence a column.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ from policyd_trainer.estimators.advantages import normalized, td_errors
 from policyd_trainer.estimators.normalization import ObservationScaling
 from policyd_trainer.estimators.vtrace import vtrace, vtrace_advantages
 from policyd_trainer.experience.sequences import Sequence
+from policyd_trainer.experience.trust import callers_of, groups_of, rate, signal, spread, trust
 from policyd_trainer.rollouts.buffer import Rollout
 
 
@@ -45,7 +45,6 @@ class Corrected:
 
 
 WEIGHTED = Correction()
-SIGNAL = 0.1  # deviation of advantages from which on the actor learns at its full rate
 
 
 def rollout_of(sequences: Many[Sequence]) -> Rollout:
@@ -102,64 +101,42 @@ def batch_of(
     Schulman, 2022, the decoupled objective). With `clip` the clipped ratio is against each step's
     recorded probability, so a step whose ratio is outside the range has no gradient. With `vtrace`
     the targets and advantages use truncated ratios, and the update is clipped as with `weighted`.
-    With both, the actor learns only as far as `trust` says. `rewards` [T, N] are the rollout's,
-    scaled if that is configured.
+    With both, the actor learns only as far as `trust` says; where the advantages hardly differ,
+    less shift is allowed. With the other two there is no shift, so the rate falls instead.
+    `rewards` [T, N] are the rollout's, scaled if that is configured.
     """
     plain = config.model_copy(update={"normalize_advantages": False})
     make = partial(make_batch, plain, learner, rollout, rewards, scaling)
     batch = make()
+    told = signal(learner.backend.to_numpy(batch.advantages), spread(rewards, rollout.valid, config.gamma))
     if correction.kind == "none":
-        return _corrected(config, batch)
+        return _corrected(config, batch, told)
     recorded = np.zeros(rewards.shape, np.float32)  # [T, N]
     for column, sequence in enumerate(sequences):
         recorded[: len(sequence), column] = sequence.log_probs
     asarray = learner.backend.asarray
     if correction.kind == "clip":
-        return _corrected(config, replace(batch, old_log_probs=asarray(recorded[rollout.valid])))
+        return _corrected(config, replace(batch, old_log_probs=asarray(recorded[rollout.valid])), told)
     current = np.zeros(rewards.shape, np.float32)  # [T, N]
     current[rollout.valid] = learner.backend.to_numpy(batch.old_log_probs)
     ratios = np.exp((current - recorded).clip(-20, 20))  # [T, N]
-    trusted = trust(ratios[rollout.valid], correction.max_shift)
+    trusted = trust(
+        ratios[rollout.valid], groups_of(sequences, rollout.valid), correction.max_shift * told
+    )  # [B]
+    factor = rate(trusted, callers_of(sequences, rollout.valid))
     if correction.kind == "weighted":
-        weights = asarray(ratios[rollout.valid].clip(0, correction.rho_bar))
-        return _corrected(config, batch, trusted, weights)
+        weights = ratios[rollout.valid].clip(0, correction.rho_bar) * trusted
+        return _corrected(config, batch, factor, asarray(weights.astype(np.float32)))
     estimator = partial(_vtrace, ratios=asarray(ratios), correction=correction)
-    return _corrected(config, make(estimator), trusted)
+    return _corrected(config, make(estimator), factor, asarray(trusted.astype(np.float32)))
 
 
 def _corrected(
-    config: TrainingConfig, batch: Batch, trusted: float = 1.0, weights: Array | float = 1.0
+    config: TrainingConfig, batch: Batch, factor: float, weights: Array | float = 1.0
 ) -> Corrected:
     """The batch with its advantages normalised, if that is configured, and then weighted."""
-    told = signal(batch.advantages) if config.normalize_rewards else 1.0
     advantages = normalized(batch.advantages) if config.normalize_advantages else batch.advantages
-    return Corrected(replace(batch, advantages=advantages * weights), trusted * told)
-
-
-def signal(advantages: Array) -> float:
-    """How much the actor may learn from these advantages [B], 0 to 1.
-
-    Scaled rewards make the deviation of returns about 1. If advantages vary by less than SIGNAL of
-    that, all actions were about equally good, and what differs is the critic's error. Normalised
-    advantages, and Adam, would make full steps of it. A solved task would so be unlearned. One
-    advantage alone is not normalised.
-    """
-    if len(advantages) < 2:
-        return 1.0
-    variance = float(((advantages - advantages.mean()) ** 2).mean())
-    return min(1.0, math.sqrt(variance) / SIGNAL)
-
-
-def trust(ratios: np.ndarray, max_shift: float) -> float:
-    """How much the actor may learn from actions with these ratios [B], 0 to 1.
-
-    E[max(0, 1 - pi / mu)] over the actions of mu is the total variation between mu, which acted,
-    and pi, the policy now: the share of the decisions that differ. Advantages say little about a
-    policy that has moved far away, and what moves it further shows only in actions that come much
-    later. So it waits for those: 1 up to half of `max_shift`, then falling, 0 from `max_shift` on.
-    """
-    shift = float((1 - ratios).clip(0).mean())
-    return min(1.0, max(0.0, 2 * (1 - shift / max_shift)))
+    return Corrected(replace(batch, advantages=advantages * weights), factor)
 
 
 def _vtrace(config: TrainingConfig, experience: Experience, ratios: Array, correction: Correction) -> Targets:

@@ -32,8 +32,8 @@ class LearnConfig(BaseModel):
     correction: Literal["weighted", "clip", "vtrace", "none"] = "weighted"
     rho_bar: Positive = 1.0  # weighted, vtrace: largest weight of a step
     c_bar: Positive = 1.0  # vtrace: largest factor for passing later errors back
-    # weighted, vtrace: share of a batch's decisions that may differ now; the actor learns less from
-    # half of that on.
+    # weighted, vtrace: share of the recorded decisions that may differ now; the actor learns less
+    # from half of that on. Each caller and version is measured apart.
     max_shift: Positive = 0.3
     keep_versions: Count = 20  # newest versions that are kept, even if no alias names them
     max_steps: Count | None = None  # steps after which the job succeeds; None: it never ends

@@ -23,6 +23,7 @@ class Sequence:
     versions: np.ndarray  # [K] int64, the version that acted
     terminated: bool  # whether the last step reached a terminal state
     final_observation: np.ndarray | None  # [D], after the last step; None if terminated
+    caller: str = ""  # who asked for the actions; empty without callers
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -39,11 +40,13 @@ def sequence_of(episode: pb.Episode, encoder: ObservationEncoder, codec: ActionC
     steps = _prefix(episode)
     ended = len(steps) == len(episode.steps)
     if ended and episode.end == pb.TERMINATED:
-        return _sequence(steps, encoder, codec, None)
+        return _sequence(steps, encoder, codec, None, episode.caller)
     successor = _successor(episode, len(steps), encoder)
     if successor is None and steps:
         successor, steps = _row(steps[-1], encoder), steps[:-1]
-    return _sequence(steps, encoder, codec, successor) if steps and successor is not None else None
+    if not steps or successor is None:
+        return None
+    return _sequence(steps, encoder, codec, successor, episode.caller)
 
 
 def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:
@@ -92,6 +95,7 @@ def _sequence(
     encoder: ObservationEncoder,
     codec: ActionCodec,
     final_observation: np.ndarray | None,
+    caller: str,
 ) -> Sequence | None:
     if not steps:
         return None
@@ -108,6 +112,7 @@ def _sequence(
         versions=np.array([step.version for step in steps], np.int64),
         terminated=final_observation is None,
         final_observation=final_observation,
+        caller=caller,
     )
 
 
