@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 
+from policyd.runtime.running_time import timeout
+
 STOP_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -42,7 +44,7 @@ async def end(process: subprocess.Popen[bytes], grace: float = STOP_SECONDS) -> 
         return
     process.terminate()
     try:
-        async with asyncio.timeout(grace):
+        async with timeout(grace):
             await ended(process)
     except TimeoutError:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ import click
 from policyd.runtime.commands import LazyGroup, version_option
 from policyd_trainer.guardian.board import attach_inherited
 from policyd_trainer.guardian.watch import guarded
+from policyd_trainer.report.start import DEADLINE
 
 #: Command: where it is defined, and its line in `--help`. Modules are imported when a command runs.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -47,8 +49,9 @@ def main() -> None:
     A command that runs environments does so in a child process, and this process watches over the
     child.
     """
-    if sys.argv[1:2] in (["train"], ["learn"], ["report"]) and not attach_inherited():
-        sys.exit(guarded(_run))
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command in ("train", "learn", "report") and not attach_inherited():
+        sys.exit(guarded(_run, DEADLINE if command == "report" else math.inf))
     _run()
 
 

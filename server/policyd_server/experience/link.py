@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 
 from policyd.errors import Exhausted, PolicydError, Unavailable
 from policyd.runtime import status
+from policyd.runtime.running_time import timeout
 from policyd_server.experience.sender import DecisionSender
 from policyd_server.experience.wire import CALL, MAX_BODY, Frame, Frames, Method, encode
 
@@ -82,7 +83,7 @@ class RecorderLink(asyncio.Protocol):
             self._transport.write(call)
         self._used.set()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with timeout(CALL_SECONDS):
                 return await reply
         except TimeoutError as error:
             raise Unavailable("the recorder of experience does not answer", retry_after=5) from error

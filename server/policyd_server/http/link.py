@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from policyd.errors import Unavailable
+from policyd.runtime.running_time import timeout
 from policyd_server.transports import private
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class WorkerChannels:
             self._missed.set()
         if not ready:
             with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with timeout(PATIENCE_SECONDS):
                     await self._changed.wait()
             ready = self._ready()
         if not ready:

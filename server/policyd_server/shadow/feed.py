@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from policy_api.v1 import traffic_pb2 as pb
 from policyd.errors import Unavailable
+from policyd.runtime.running_time import timeout
 from policyd_server.acting.plain import Plain
 from policyd_server.acting.queue import Slice
 from policyd_server.experience.wire import Frames, encode
@@ -111,7 +112,7 @@ class ShadowFeed:
     async def ask(self, policy: str) -> pb.CompareVersionsResponse:
         """Returns what the process has found. Unavailable: it does not answer."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with timeout(ANSWER_SECONDS):
                 return await self._ask(policy)
         except (OSError, TimeoutError, EOFError) as error:
             raise Unavailable("the shadow process does not answer", retry_after=2) from error

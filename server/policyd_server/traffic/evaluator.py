@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from policy_api.v1 import traffic_pb2 as pb
 from policyd.errors import FailedPrecondition, InvalidArgument, Unavailable
+from policyd.runtime.running_time import timeout
 from policyd_server import child_process
 from policyd_server.models.resolver import VersionResolver
 
@@ -49,7 +50,7 @@ class Evaluator:
         process = _started(command)
         reading = asyncio.ensure_future(asyncio.to_thread(process.communicate))
         try:
-            async with asyncio.timeout(LONGEST):
+            async with timeout(LONGEST):
                 out, err = await asyncio.shield(reading)
         except TimeoutError:
             message = f"the evaluation took longer than {LONGEST:g} s: ask for fewer episodes"

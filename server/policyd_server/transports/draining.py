@@ -14,6 +14,7 @@ from typing import Any
 from policyd.errors import PolicydError, Unavailable
 from policyd.runtime import rpc
 from policyd.runtime.interceptor import Interceptor, answers_of
+from policyd.runtime.running_time import RunningTime, wait
 
 RETRY_AFTER = 1.0  # seconds
 END_SECONDS = 1.0  # for ended calls to send their status
@@ -47,12 +48,12 @@ class Draining(Interceptor):
         """
         self._draining = True
         self._end(self._waiting)
-        begin = time.monotonic()
+        begin, running = time.monotonic(), RunningTime()
         while awaited := self._awaited(begin):
-            left = begin + grace - time.monotonic()
+            left = grace - running.seconds
             if left <= 0:
                 self._end(awaited)
-                await asyncio.wait(awaited, timeout=END_SECONDS)
+                await wait(awaited, END_SECONDS)
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), min(left, LOOK_SECONDS))

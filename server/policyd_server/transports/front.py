@@ -18,6 +18,7 @@ from pathlib import Path
 
 from policyd.runtime import listen_address
 from policyd.runtime.rpc_tally import BUCKETS, Tally
+from policyd.runtime.running_time import waits
 from policyd.temporary import TemporaryFolder
 from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Batcher
@@ -119,7 +120,7 @@ class FrontTransport:
         """Tells clients that it ends, answers calls in flight, then closes."""
         if self._thread is not None:
             self._loop.drain()
-            await asyncio.gather(asyncio.to_thread(self._loop.idle.wait, grace), self._rest.drain(grace))
+            await asyncio.gather(asyncio.to_thread(self._idle_within, grace), self._rest.drain(grace))
             await self._rest.stop()
             self._loop.sent.clear()  # the server behind may have sent more since then
             self._front.wake()
@@ -130,6 +131,9 @@ class FrontTransport:
             for path in filter(None, map(listen_address.unix_path, listen_address.each(self.address))):
                 await asyncio.to_thread(Path(path).unlink, missing_ok=True)
         self._folder.remove()
+
+    def _idle_within(self, grace: float) -> bool:
+        return any(self._loop.idle.wait(left) for left in waits(grace))
 
 
 def _front(direct: Sequence[DirectMethod], settings: Settings, behind: Path, *, authorize: bool) -> Front:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from policyd.errors import FailedPrecondition
+from policyd.runtime.running_time import timeout
 from policyd_server.services.health import Report
 from policyd_server.workers.lines import Line, Lines
 
@@ -85,7 +86,7 @@ class WorkerLink:
         asked = self._asked[number] = asyncio.get_running_loop().create_future()
         self._lines.send({"ask": number, "what": what, "of": of})
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with timeout(PATIENCE_SECONDS):
                 answered: Line = await asked
                 return answered
         finally:

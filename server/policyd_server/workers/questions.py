@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 
+from policyd.runtime.running_time import wait
 from policyd_server.workers.lines import Line
 from policyd_server.workers.link import SETTLE
 from policyd_server.workers.worker import Worker
@@ -25,7 +25,7 @@ class Questions:
         number = next(self._ids)
         told = [w.tell(number, SETTLE, "") for w in self._workers if w is not None and w.ready]
         if told:
-            await asyncio.wait(told, timeout=ANSWER_SECONDS)
+            await wait(told, ANSWER_SECONDS)
 
     async def ask_others(self, asking: Worker, line: Line) -> None:
         """Answers with the results of the others that serve, and with those that gave none."""
@@ -33,7 +33,7 @@ class Questions:
         others = [w for w in self._workers if w is not None and w is not asking and w.ready]
         told = {w: w.tell(number, line["what"], line["of"]) for w in others if w.responds}
         if told:
-            await asyncio.wait(told.values(), timeout=ANSWER_SECONDS)
+            await wait(told.values(), ANSWER_SECONDS)
         results = [[w.process.pid, done.result()] for w, done in told.items() if done.done()]
         answered = {pid for pid, _ in results}
         silent = [w.process.pid for w in others if w.process.pid not in answered]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from policyd.runtime.running_time import timeout
 from policyd_server.workers.lines import Lines
 from policyd_server.workers.link import DESCRIPTOR
 
@@ -75,7 +76,7 @@ class Worker:
         if self.process.returncode is None:
             self.process.terminate()
         try:
-            async with asyncio.timeout(grace):
+            async with timeout(grace):
                 await self.process.wait()
         except TimeoutError:
             self.process.kill()

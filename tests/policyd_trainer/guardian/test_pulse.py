@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from policyd_trainer.guardian.pulse import state
+from policyd_trainer.guardian.tree import descendants
 from policyd_trainer.jobs import keeping
+from tests.pausing import paused
 
 STILL = Path(__file__).with_name("still.py")
+PAUSED = Path(__file__).with_name("paused.py")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,17 @@ def test_a_process_that_stands_still_is_ended(way: str, call: str, told: str) ->
     assert failure["message"].endswith(f"in a call of the environment: {call}")
     assert done.returncode != 0
     assert ("still.py" in done.stderr) == (way != "exec")
+
+
+def test_a_pause_of_everything_is_no_time_of_the_environment() -> None:
+    """Guardian and run are stopped for longer than a step may take, and go on as before."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, str(PAUSED)], stdin=pipe, stdout=pipe, text=True) as guardian:
+        assert guardian.stdout is not None
+        assert guardian.stdout.readline() == "begun\n"
+        paused([guardian.pid, *descendants(guardian.pid)], 10)
+        told, _ = guardian.communicate("\n", timeout=120)
+        assert (told, guardian.returncode) == ("ended\n", 0)
 
 
 def test_a_stopped_guardian_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

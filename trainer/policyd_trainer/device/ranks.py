@@ -32,6 +32,7 @@ from policyd_trainer.device.tasks import task_of
 from policyd_trainer.environments.errors import EnvironmentFailed
 from policyd_trainer.environments.make import EnvironmentInfo, inspect
 from policyd_trainer.estimators.normalization import RunningMoments
+from policyd_trainer.guardian.joining import join
 
 PATIENCE = datetime.timedelta(seconds=300)  # how long a sum waits for the other processes
 GOODBYE = 5.0  # seconds that a process has to end by itself
@@ -151,7 +152,7 @@ class _Other:
     def end(self) -> None:
         """Closes the pipe, waits for the process to end, and kills it if it does not."""
         self._pipe.close()
-        self._process.join(GOODBYE)
+        join(self._process, GOODBYE)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+from time import monotonic  # not `time.monotonic`, which an environment may replace
 from types import TracebackType
 
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
@@ -31,7 +31,7 @@ class _Running:
     Environments are stepped in its main thread only.
     """
 
-    began: float | None = None  # time.monotonic(); None: no call is running
+    began: float | None = None  # monotonic(); None: no call is running
     patience: float = 1.0  # how many times `step_timeout` the call may take
     is_copy: bool = False  # whether this process was forked inside the call
 
@@ -62,7 +62,7 @@ class Call:
     def __enter__(self) -> None:
         BOARD.bytes[0] = self._number
         RUNNING.patience = self._patience
-        RUNNING.began = time.monotonic()
+        RUNNING.began = monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,12 +1,12 @@
 """Ends a call into an environment that does not come back.
 
-Python cannot time a call out from within. A thread looks at the clock of the running call, without
-the time in which the machine was too busy to run it. When the call is overdue, the thread sends the
-main thread a signal, whose handler raises there: out of loops, sleeps and waits. Code in C that
-never comes back to Python runs no handler; after as long again the process ends. Where such code
-holds Python's lock too, or where a signal has stopped the whole process, this thread cannot run. So
-it counts on the board, and the process's owner ends it when the count stays the same
-(`guardian.pulse`).
+Python cannot time a call out from within. A thread measures the running call, without the time in
+which the machine was too busy to run it or the whole process was paused. When the call is overdue,
+the thread sends the main thread a signal, whose handler raises there: out of loops, sleeps and
+waits. Code in C that never comes back to Python runs no handler; after as long again the process
+ends. Where such code holds Python's lock too, or where a signal has stopped the whole process, this
+thread cannot run. So it counts on the board, and the process's owner ends it when the count stays
+the same (`guardian.pulse`).
 
 A finalizer (`__del__`) of an environment runs outside of any call, whenever the environment is
 freed. The thread looks for one on the main thread's stack. The same signal ends it; Python ignores
@@ -21,15 +21,15 @@ import os
 import signal
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
+from time import monotonic
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
 from policyd_trainer.environments.calls import RUNNING, Overdue
 from policyd_trainer.guardian.board import BOARD
-from policyd_trainer.guardian.starvation import starved_seconds
+from policyd_trainer.guardian.starvation import OwnTime
 
 SIGNAL = signal.SIGUSR1
 _LONGEST_PAUSE = 1.0  # seconds between two checks
@@ -55,7 +55,8 @@ class Watchdog:
             f"{env_id} did not answer within {seconds:g} s; where that is no fault, raise step_timeout"
         )
         self._over = threading.Event()
-        self._starved = _Starved()
+        self._time = OwnTime(os.getpid(), 1.5 * self._pause)
+        self._spent = _Spent()
         self._freeing = _Freeing()
         self._thread = threading.Thread(target=self._watch, name="environment-watchdog", daemon=True)
 
@@ -75,26 +76,27 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._over.wait(self._pause):
             BOARD.count()
-            began = RUNNING.began
-            self._starved.look(began)
+            began, passed = RUNNING.began, self._time.look()
+            self._spent.add(began, passed)
             if self._overdue(began):
                 self._signal()
                 if self._goes_on(began):
                     self._end()
             elif began is None:
-                self._watch_freeing()
+                self._watch_freeing(passed)
 
     def _goes_on(self, began: float | None) -> bool:
         """Whether the call is still running after as long again as a step may take."""
-        before = _clock()
+        spent = 0.0
         while RUNNING.began == began and not self._over.wait(self._pause):
-            if _clock() - before >= self._seconds:
+            spent += self._time.look()
+            if spent >= self._seconds:
                 return RUNNING.began == began
         return False
 
-    def _watch_freeing(self) -> None:
+    def _watch_freeing(self, passed: float) -> None:
         """Interrupts a finalizer that takes too long. If that does not help, ends the process."""
-        seconds = self._freeing.look()
+        seconds = self._freeing.look(passed)
         if seconds < self._seconds and not self._freeing.hung_before:
             return
         if seconds > 2 * self._seconds:
@@ -108,9 +110,7 @@ class Watchdog:
         signal.pthread_kill(main, SIGNAL)
 
     def _overdue(self, began: float | None) -> bool:
-        if began is None:
-            return False
-        return time.monotonic() - began - self._starved.of(began) >= self._seconds * RUNNING.patience
+        return began is not None and self._spent.of(began) >= self._seconds * RUNNING.patience
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal's signature
         if self._overdue(RUNNING.began):  # the call may just have returned
@@ -127,32 +127,23 @@ class Watchdog:
         os._exit(1)
 
 
-def _clock() -> float:
-    """Seconds, without those in which the main thread was ready to run and no core was free."""
-    return time.monotonic() - starved_seconds(os.getpid())
-
-
-class _Starved:
-    """How long no core was free for the main thread during the running call.
-
-    A call takes the time when it begins without a look at the kernel's count, which costs too much
-    for each step. So what passed between the look before the call and its beginning counts, too.
-    """
+class _Spent:
+    """How long the running call has taken, in the time of the main thread."""
 
     def __init__(self) -> None:
         self._began: float | None = None  # of the call that was running at the last look
-        self._total = starved_seconds(os.getpid())  # seconds of the main thread so far, in all calls
-        self._seconds = 0.0  # seconds of that in the call
+        self._seconds = 0.0
 
-    def look(self, began: float | None) -> None:
-        """Takes in what passed since the last look. `began` identifies the running call."""
-        before, self._total = self._total, starved_seconds(os.getpid())
-        if began != self._began:
-            self._began, self._seconds = began, 0.0
-        self._seconds += self._total - before
+    def add(self, began: float | None, passed: float) -> None:
+        """Adds the time since the last look. `began` identifies the running call."""
+        if began == self._began:
+            self._seconds += passed
+        elif began is not None:
+            self._seconds = min(passed, monotonic() - began)
+        self._began = began
 
     def of(self, began: float) -> float:
-        """The seconds in the call that began then."""
+        """The seconds of the call that began then."""
         return self._seconds if began == self._began else 0.0
 
 
@@ -165,16 +156,20 @@ class _Freeing:
 
     def __init__(self) -> None:
         self._running: _Finalizer | None = None
-        self._since = 0.0
+        self._seconds = 0.0
         self._hung: set[CodeType] = set()
 
-    def look(self) -> float:
-        """For how many seconds the same finalizer has been running; 0: none is, or a new one."""
+    def look(self, passed: float) -> float:
+        """For how many seconds the same finalizer has been running; 0: none is, or a new one.
+
+        `passed` are the seconds since the last look.
+        """
         running = _finalizer(sys._current_frames().get(threading.main_thread().ident or 0))  # noqa: SLF001
         if running is None or running != self._running:
-            self._running, self._since = running, _clock()
-            return 0.0
-        return _clock() - self._since
+            self._running, self._seconds = running, 0.0
+        else:
+            self._seconds += passed
+        return self._seconds
 
     @property
     def hung_before(self) -> bool:

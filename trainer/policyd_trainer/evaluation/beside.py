@@ -7,11 +7,12 @@ its own, which begin as the run's and see the same candidates.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from policyd.runtime.running_time import waits
 from policyd_trainer.algorithms.build import network_specs
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.make import inspect
@@ -112,8 +113,8 @@ class BesideScorer:
         """Ends the process. A score that is no longer needed is dropped."""
         for _, future in self._waiting:
             future.cancel()
-        wait([self._crew], START)
-        wait([future for _, future in self._waiting], PATIENCE)
+        _wait([self._crew], START)
+        _wait([future for _, future in self._waiting], PATIENCE)
         if self._crew.done() and self._crew.exception() is None:
             self._crew.result().close()
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -122,3 +123,9 @@ class BesideScorer:
         (scored,) = self._crew.result().ask("score", [candidate])
         assert isinstance(scored, Scored), "the worker returns one"
         return scored
+
+
+def _wait(futures: Sequence[Future[Any]], seconds: float) -> None:
+    for left in waits(seconds):
+        if not wait(futures, left).not_done:
+            return

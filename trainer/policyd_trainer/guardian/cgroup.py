@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from policyd.runtime.running_time import RunningTime
+
 _DEADLINE = 5.0  # seconds that the kernel may take to end killed processes
 _PAUSE = 0.01
 
@@ -42,10 +44,10 @@ def enter(path: Path) -> None:
 def end(path: Path) -> list[int]:
     """Kills every process in the cgroup and removes it. Returns the processes that did not end."""
     left: list[int] = []
-    give_up = time.monotonic() + _DEADLINE
+    clock = RunningTime()
     with suppress(OSError):
         (path / "cgroup.kill").write_text("1")
-        while (left := _members(path)) and time.monotonic() < give_up:
+        while (left := _members(path)) and clock.seconds < _DEADLINE:
             time.sleep(_PAUSE)
         path.rmdir()
     return left

@@ -8,14 +8,13 @@ or it has become another program. Nothing inside of it can notice that.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from ctypes import Array, c_ubyte
 from pathlib import Path
 
 from policyd_trainer.guardian.board import call_in, counted, limit_of
-from policyd_trainer.guardian.starvation import starved_seconds
+from policyd_trainer.guardian.starvation import OwnTime
 from policyd_trainer.guardian.tree import stat
 
 # The running call may take so many times `step_timeout` before the watchdog interrupts it; all
@@ -23,7 +22,6 @@ from policyd_trainer.guardian.tree import stat
 # start a simulator.
 PATIENCE: Mapping[str, float] = {"import": math.inf, "constructor": 10.0, "first reset": 10.0, "": 10.0}
 MARGIN = 10.0  # extra seconds, for a busy machine
-_LONGEST_LOOK = 1.0  # seconds between two checks; after a longer gap this process itself was stopped
 
 
 class Pulse:
@@ -34,18 +32,14 @@ class Pulse:
         self._board, self._pid = board, pid
         self._count = counted(board)
         self._silent = 0.0  # seconds since the count changed in which the process could have run
-        self._starved = starved_seconds(pid)
-        self._looked = time.monotonic()
+        self._time = OwnTime(pid)
 
     def is_lost(self) -> bool:
         """Whether the process has not counted for so long that it will not go on.
 
         False if nothing counts: no watchdog has begun, or it has ended.
         """
-        now, count = time.monotonic(), counted(self._board)
-        passed, self._looked = min(now - self._looked, _LONGEST_LOOK), now
-        before, self._starved = self._starved, starved_seconds(self._pid)
-        passed = max(0.0, passed - max(0.0, self._starved - before))
+        passed, count = self._time.look(), counted(self._board)
         self._silent = self._silent + passed if count == self._count else 0.0
         self._count = count
         limit = limit_of(self._board)

@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from policyd.runtime.running_time import RunningTime
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 DEADLINE = 5.0  # seconds that the kernel may take to end killed processes
@@ -109,11 +111,11 @@ def end_descendants() -> tuple[list[str], list[str]]:
     those that did not end.
     """
     ended: dict[int, str] = {}
-    give_up = time.monotonic() + DEADLINE
+    clock = RunningTime()
     while True:
         reap()
         left = descendants(os.getpid())
-        if not left or time.monotonic() > give_up:
+        if not left or clock.seconds > DEADLINE:
             return [name for pid, name in ended.items() if pid not in left], [describe(pid) for pid in left]
         for pid in left:
             if pid not in ended and not ends_by_itself(pid):

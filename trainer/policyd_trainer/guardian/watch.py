@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from policyd.runtime.running_time import RunningTime
 from policyd_trainer.guardian import cgroup, tree
 from policyd_trainer.guardian.board import BOARD, REPORTED, RUNNING, VARIABLE, shared_memory
 from policyd_trainer.guardian.log import BoundedLog
@@ -84,18 +85,18 @@ def during(call: str) -> str:
 class Guardian:
     """Watches one process and ends it if it hangs."""
 
-    def __init__(self, log: Path | None = None, group: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, group: Path | None = None, seconds: float = math.inf) -> None:
         """`log` is the file for the process's standard error; None: that of the guardian.
 
-        `group` is the process's cgroup.
+        `group` is the process's cgroup. The process may run for so many `seconds`.
         """
-        self._group = group
+        self._group, self._seconds = group, seconds
         self._log = BoundedLog(log) if log is not None else None
         self._pipe = os.pipe() if log is not None else None
         self._child = 0
-        self._reported: float | None = None  # when the result was first seen on the board
+        self._reported: RunningTime | None = None  # since the result was first seen on the board
         self._standstill, self._call = "", ""  # why the process was ended, and in which call
-        self._ended = 0.0  # when it was ended
+        self._ended: RunningTime | None = None  # since it was ended for that
 
     def run(self, work: Callable[[], None]) -> End:
         """Calls `work` in a forked process and waits for its end."""
@@ -130,7 +131,7 @@ class Guardian:
 
         Returns its wait status.
         """
-        self._pulse = Pulse(BOARD.bytes, self._child)
+        self._pulse, self._running = Pulse(BOARD.bytes, self._child), RunningTime()
         child = os.pidfd_open(self._child)
         poll = select.poll()
         for descriptor in (child, wake):
@@ -151,6 +152,7 @@ class Guardian:
                     poll.unregister(descriptor)
             self._end_if_reported()
             self._end_if_lost()
+            self._end_if_late()
 
     def _copy(self) -> bool:
         """Copies what the process wrote to the log. Returns False at the end of the pipe."""
@@ -167,8 +169,8 @@ class Guardian:
         """
         if BOARD.stage != REPORTED:
             return
-        self._reported = self._reported or time.monotonic()
-        if time.monotonic() - self._reported > GRACE:
+        self._reported = self._reported or RunningTime()
+        if self._reported.seconds > GRACE:
             self._kill_child()
 
     def _end_if_lost(self) -> None:
@@ -176,16 +178,21 @@ class Guardian:
 
         A process that a signal stopped in a call of `close` is continued instead.
         """
-        if self._standstill:
-            if time.monotonic() - self._ended > TRACE:
+        if self._ended is not None:
+            if self._ended.seconds > TRACE:
                 self._kill_child()
         elif BOARD.stage == RUNNING and self._pulse.is_lost():
             if BOARD.call == "close":  # a `close` that hangs does no harm: the watchdog handles it
                 os.kill(self._child, signal.SIGCONT)
                 return
             self._standstill, self._call = standstill(self._child), BOARD.call
-            self._ended = time.monotonic()
+            self._ended = RunningTime()
             tree.abort(self._child)
+
+    def _end_if_late(self) -> None:
+        if self._running.seconds > self._seconds:
+            sys.stderr.write(f"policyd: it took longer than {self._seconds:g} s\n")
+            self._kill_child()
 
     def _forward(self, number: int, _: object) -> None:
         if number == END_ALL:
@@ -224,12 +231,12 @@ class Guardian:
         self._log.close()
 
 
-def guarded(work: Callable[[], None]) -> int:
-    """Runs `work` in a process of its own, started from a terminal. Returns the exit code."""
+def guarded(work: Callable[[], None], seconds: float = math.inf) -> int:
+    """Runs `work` in a process of its own, for at most `seconds`. Returns the exit code."""
     memory = shared_memory()
     BOARD.attach(memory)
     os.close(memory)
-    end = Guardian().run(work)
+    end = Guardian(seconds=seconds).run(work)
     if end.exit_code == 0 and (after := BOARD.after):
         _start(after)
     if end.is_unreported and BOARD.as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import math
 from dataclasses import dataclass, field
 
 from policy_api.v1.training_pb2 import (
@@ -13,6 +13,7 @@ from policy_api.v1.training_pb2 import (
     WorkerEnding,
     WorkerEvent,
 )
+from policyd.runtime.running_time import LONGEST_LOOK, Timer
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.launcher import Attempted, Launcher, Worker
 from policyd_trainer.jobs.limits import seconds_of, steps_exceeded, time_exceeded
@@ -48,8 +49,11 @@ class Attempt:
         self._terminated = False
         self._exceeded: TrainingFailure | None = None
         self._ending: WorkerEnding | None = None  # None: the guardian has not reported it yet
-        self._accounted: float | None = None  # its run time is stored up to then; None: it does not run yet
-        self._deadline: asyncio.TimerHandle | None = None
+        # Counts its run time, and ends it at its limit. A pause of this trainer counts only if the
+        # worker, on another machine, goes on meanwhile.
+        self._limit: Timer | None = None
+        self._accounted = 0.0  # seconds of that which are stored
+        self._killing: Timer | None = None
 
     def terminate(self) -> None:
         """Asks the worker to write a checkpoint and stop.
@@ -64,7 +68,7 @@ class Attempt:
         """Ends the worker and everything that it started, immediately."""
         if self._worker is not None:
             self._worker.end()
-            asyncio.get_running_loop().call_later(_PATIENCE, self._worker.kill)
+            self._killing = Timer(_PATIENCE, self._worker.kill)
 
     async def run(self) -> Ending:
         """Starts the worker if it is not running, and follows it to its end."""
@@ -87,8 +91,8 @@ class Attempt:
             raise
         finally:
             starting.cancel()
-            if self._deadline is not None:
-                self._deadline.cancel()
+            if self._limit is not None:
+                self._limit.cancel()
         await self._store.read(table.accounts.ran, job_id, self._unaccounted())
         return self._ended(last, code, worker.lost)
 
@@ -133,25 +137,24 @@ class Attempt:
         """
         job_id, table = self._job.job_id, self._store.table
         ran = await worker.started()
-        now = time.monotonic()
+        longest_look = math.inf if self._launcher.outlives_trainer else LONGEST_LOOK
+        limit = seconds_of(self._job.limits)
+        left = math.inf if limit is None else limit - ran
+        self._limit = Timer(left, lambda: self._exceed(time_exceeded(self._job.limits)), longest_look)
         if worker.pid is not None:
             await self._store.change(job_id, table.accounts.worker_started, job_id, worker.pid)
         accounted = (await self._store.read(table.accounts.of, job_id)).run_seconds
-        self._accounted = now - max(0.0, ran - accounted)
-        if (limit := seconds_of(self._job.limits)) is not None:
-            left = max(0.0, limit - ran)
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(left, self._exceed, time_exceeded(self._job.limits))
+        self._accounted = min(0.0, accounted - ran)
 
     def _exceed(self, failure: TrainingFailure) -> None:
         self._exceeded = failure
         self.kill()
 
     def _unaccounted(self) -> float:
-        now = time.monotonic()
-        seconds = 0.0 if self._accounted is None else now - self._accounted
-        self._accounted = now
-        return seconds
+        if self._limit is None:  # it does not run yet
+            return 0.0
+        before, self._accounted = self._accounted, self._limit.seconds
+        return self._accounted - before
 
 
 @dataclass

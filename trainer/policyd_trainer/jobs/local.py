@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from policy_api.v1.training_pb2 import JobResources, WorkerEvent
 from policyd.errors import InvalidArgument
+from policyd.runtime.running_time import Timer
 from policyd_trainer.guardian.watch import END_ALL
 from policyd_trainer.jobs.keeping import keep_going
 from policyd_trainer.jobs.launcher import Attempted
@@ -144,13 +145,13 @@ class LocalWorker:
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
-            loop.call_later(_LAST_LINES, end_of_file)
+            Timer(_LAST_LINES, end_of_file)
             return
 
         def exited() -> None:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-            loop.call_later(_LAST_LINES, end_of_file)
+            Timer(_LAST_LINES, end_of_file)
 
         loop.add_reader(descriptor, exited)
 

@@ -10,6 +10,7 @@ import logging
 from contextlib import suppress
 
 from policy_api.v1.training_pb2 import TrainingResult
+from policyd.runtime import running_time
 from policyd_trainer.guardian.watch import END_ALL
 from policyd_trainer.report.start import report_command
 
@@ -37,7 +38,7 @@ class Reports:
         `policyd-trainer report` can draw them later.
         """
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+            await running_time.wait(self._tasks, seconds)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -52,7 +53,8 @@ class Reports:
                 stderr=asyncio.subprocess.PIPE,
             )
             try:
-                _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
+                async with running_time.timeout(DEADLINE):
+                    _, errors = await process.communicate()
             except TimeoutError:
                 errors = b"it took too long"
             finally:

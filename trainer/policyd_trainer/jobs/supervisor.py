@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from policy_api.v1.training_pb2 import CreateTrainingJobRequest, TrainingJob
 from policyd.errors import Unavailable
 from policyd.repository import ModelRepository
-from policyd.runtime import log
+from policyd.runtime import log, running_time
 from policyd_trainer.jobs import states
 from policyd_trainer.jobs.attempt import Attempt, Ending
 from policyd_trainer.jobs.launcher import Attempted, Launcher, Worker
@@ -149,7 +149,7 @@ class Supervisor:
         for attempt in self._attempts.values():
             attempt.terminate()
         if self._tasks and self._is_owner:
-            await asyncio.wait(self._tasks, timeout=self._limits.stop_seconds)
+            await running_time.wait(self._tasks, self._limits.stop_seconds)
         for attempt in self._attempts.values():
             attempt.kill()
         if self._tasks:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import Array, c_ubyte
@@ -17,12 +16,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pkgutil import resolve_name
 
+from policyd.runtime.running_time import waits
 from policyd_trainer.guardian import forking
 from policyd_trainer.guardian.board import BOARD, board_of_a_child, call_in
+from policyd_trainer.guardian.joining import join
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.report.subject import Subject
 
-SECONDS = 60.0  # seconds that one part may take
+SECONDS = 60.0  # seconds that is waited for one part
 _PARTS = "policyd_trainer.report.parts"
 GOODBYE = 5.0  # seconds in which a process that closed its pipe must end
 
@@ -51,7 +52,6 @@ class Making:
         prepare()
         context = forking.context(_PARTS)
         self._name, self._seconds = name, seconds
-        self._ends = time.monotonic() + seconds
         self._pipe, theirs = context.Pipe(duplex=False)
         self._board = board_of_a_child(context)
         self._process = context.Process(target=_make, args=(theirs, self._board, make, subject), daemon=True)
@@ -61,11 +61,11 @@ class Making:
     def part(self) -> Part:
         """Waits for the part. If it has no content, its note says why."""
         try:
-            if not self._pipe.poll(max(0.0, self._ends - time.monotonic())):
+            if not any(self._pipe.poll(left) for left in waits(self._seconds)):
                 return self._missing(f"it took longer than {self._seconds:g} s{during(call_in(self._board))}")
             part: Part = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join(GOODBYE)
+            join(self._process, GOODBYE)
             code = self._process.exitcode or 0
             return self._missing(f"its process {how(code)}{during(call_in(self._board))}")
         return part if part.content else Part(note=part.note or self._missing("nothing was drawn").note)
@@ -116,4 +116,4 @@ def _end(process: BaseProcess) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # the process leads a session of its own
     process.kill()
-    process.join(GOODBYE)
+    join(process, GOODBYE)

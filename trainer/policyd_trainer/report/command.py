@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from policyd_trainer.report.page import NEWEST, link
 from policyd_trainer.report.subject import Subject
 from policyd_trainer.runs import mlflow_log
 
-DEADLINE = 300  # seconds until the drawing is given up
 logger = logging.getLogger(__name__)
 
 
@@ -46,7 +44,6 @@ def report(repository: Path | str, policy: str, version: int) -> None:
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # environments that draw must not look for a screen
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    signal.alarm(DEADLINE)
     try:
         click.echo(ensure_report(ModelRepository(repository), policy, version))
     except PolicydError as error:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from policyd_trainer.guardian.board import BOARD
 
+DEADLINE = 300.0  # seconds until the drawing of a report is given up
 NICENESS = 10  # serving and learning take precedence
 
 
 def start_report(repository: Path | str, policy: str, version: int) -> None:
-    """Makes the guardian start the command when the run has ended.
-
-    The command ends at its own deadline.
-    """
+    """Makes the guardian start the command when the run has ended."""
     BOARD.run_after(report_command(repository, policy, version))
 
 

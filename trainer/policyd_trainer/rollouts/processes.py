@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnProcess
 from policyd.errors import PolicydError
 from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.guardian.board import board_of_a_child, call_in
+from policyd_trainer.guardian.joining import join
 from policyd_trainer.guardian.pulse import Pulse, standstill
 from policyd_trainer.guardian.watch import during, how
 from policyd_trainer.rollouts.worker import Answer, Method, Task, serve
@@ -88,7 +89,7 @@ class ProcessCrew:
     def _death(self, worker: int) -> EnvironmentFailed:
         """What is known of a worker whose pipe has closed: how it ended, and in which call."""
         process = self._processes[worker]
-        process.join(GOODBYE)
+        join(process, GOODBYE)
         ended = "closed its pipe" if process.exitcode is None else how(process.exitcode)
         return EnvironmentFailed(f"a rollout worker {ended}{during(call_in(self._boards[worker]))}")
 
@@ -98,7 +99,7 @@ def _end(pipes: list[Connection], processes: list[SpawnProcess]) -> None:
     for pipe in pipes:
         pipe.close()
     for process in processes:
-        process.join(GOODBYE)
+        join(process, GOODBYE)
         if process.is_alive():
             process.kill()
             process.join()

@@ -17,8 +17,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from policyd.errors import InvalidArgument, PolicydError, Unavailable
+from policyd.runtime.running_time import timeout
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.guardian import forking
+from policyd_trainer.guardian.joining import join
 from policyd_trainer.guardian.watch import how
 from policyd_trainer.runs.fitting import fitted
 
@@ -82,14 +84,15 @@ class Checker:
         readable = asyncio.Event()
         loop.add_reader(pipe.fileno(), readable.set)
         try:
-            await asyncio.wait_for(readable.wait(), self._seconds)
+            async with timeout(self._seconds):
+                await readable.wait()
             error: PolicydError | None = pipe.recv()
         except TimeoutError:
             return _refused(f"took longer than {self._seconds:g} s")
         except EOFError:
             if self._closed:
                 return _stopping()
-            await asyncio.to_thread(process.join, 1)
+            await asyncio.to_thread(join, process, 1)
             return _refused(f"crashed: the process {how(process.exitcode or 0)}")
         finally:
             loop.remove_reader(pipe.fileno())
@@ -149,4 +152,4 @@ def _kill(process: BaseProcess) -> None:
 def _end(process: BaseProcess) -> None:
     _kill(process)
     if process.pid is not None:
-        process.join(5)
+        join(process, 5)

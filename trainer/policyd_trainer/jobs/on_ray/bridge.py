@@ -16,6 +16,7 @@ from typing import IO, Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
+from policyd.runtime.running_time import timeout
 from policyd_trainer.jobs.on_ray.actor import JobActor
 from policyd_trainer.jobs.worker import MAX_LINE
 from policyd_trainer.ray_errors import in_one_line
@@ -155,7 +156,7 @@ async def _until_lost() -> None:
     while True:
         await asyncio.sleep(_LOOK)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with timeout(_PATIENCE):
                 await asyncio.to_thread(ray.util.list_named_actors)
         except TimeoutError:
             raise ConnectionError(f"the cluster has not answered for {_PATIENCE:g} s") from None
