@@ -73,7 +73,7 @@ class ShadowMetrics:
     def _show(self, found: pb.Comparison, feed: ShadowFeed) -> None:
         start = found.start_time.ToNanoseconds()
         target = Target(found.policy, found.alias, found.base_version, found.version, start)
-        share = feed.share_of(target)
+        share = feed.shares(found.policy).get(target, 0.0)
         if share == 0 and target not in self._shown:
             return  # it had ended before this process began
         labels = (found.policy, found.alias, str(found.base_version), str(found.version))

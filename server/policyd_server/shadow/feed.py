@@ -72,10 +72,10 @@ class ShadowFeed:
         if found:
             self._watched.set()
 
-    def share_of(self, target: Target) -> float:
-        """Returns the shadow's present share; 0: it has ended."""
-        every = [one for shadows in self.targets.values() for one in shadows]
-        return next((share for share, one in every if one == target), 0.0)
+    def shares(self, policy: str) -> dict[Target, float]:
+        """Returns the present share of each shadow of the policy that has not ended."""
+        every = (one for shadows in self.targets.values() for one in shadows)
+        return {target: share for share, target in every if target.policy == policy}
 
     def answered_plain(
         self, model: LoadedVersion, asked: Sequence[tuple[Plain, bytes]], answers: Sequence[bytes | None]

@@ -86,11 +86,13 @@ class TrafficDesk:
             message = f"{policy} never had a shadow: `policyctl shadow start VERSION`"
             raise FailedPrecondition(message, reason="NO_SHADOW")
         answer = await self._shadows.ask(policy)
+        shares = self._shadows.shares(policy)
         for each in answer.comparisons:
             start = each.start_time.ToNanoseconds()
             target = Target(policy, each.alias, each.base_version, each.version, start)
-            each.share = self._shadows.share_of(target)
-        return answer
+            each.share = shares.pop(target, 0.0)
+        quiet = [_uncompared(target, share) for target, share in shares.items()]
+        return pb.CompareVersionsResponse(comparisons=[*quiet, *answer.comparisons])
 
     async def start(self, request: pb.StartCanaryRequest) -> pb.Traffic:
         """Starts a canary with its first share, and returns the traffic."""
@@ -177,3 +179,16 @@ class TrafficDesk:
 def expected(request: pb.SetTrafficRequest | pb.StartCanaryRequest | pb.SetShadowRequest) -> int | None:
     """Returns the generation that the caller has read. None: the caller does not say."""
     return request.expected_generation if request.HasField("expected_generation") else None
+
+
+def _uncompared(target: Target, share: float) -> pb.Comparison:
+    """The comparison of a shadow to which no request has come yet."""
+    found = pb.Comparison(
+        policy=target.policy,
+        alias=target.alias,
+        base_version=target.base,
+        version=target.version,
+        share=share,
+    )
+    found.start_time.FromNanoseconds(target.start)
+    return found

@@ -57,10 +57,10 @@ class Browser:
         return answer
 
 
-def publish(repository: ModelRepository) -> None:
+def publish(repository: ModelRepository, policy: str = "cartpole") -> None:
     """Two versions whose names, settings, verdict, files and reasons have hostile texts."""
     for seed in range(2):
-        described = artifacts.metadata("cartpole")
+        described = artifacts.metadata(policy)
         described.settings["note"] = f"{ATTACK}{seed}"
         described.git_commit = ATTACK
         described.packages["torch"] = ATTACK
@@ -70,12 +70,12 @@ def publish(repository: ModelRepository) -> None:
             "model.onnx": artifacts.model(described, seed=seed),
             "learning_curve.json": CURVE,
         }
-        repository.publish("cartpole", files, metadata=described, job_id=f"{ATTACK}{seed}")
-    repository.add_files("cartpole", 1, {"report.html": ATTACK.encode(), "notes.svg": ATTACK.encode()})
+        repository.publish(policy, files, metadata=described, job_id=f"{ATTACK}{seed}")
+    repository.add_files(policy, 1, {"report.html": ATTACK.encode(), "notes.svg": ATTACK.encode()})
     verdict = GateVerdict(explanation=ATTACK, promote=True, outcome=GateVerdict.OUTCOME_BETTER, episodes=3)
     verdict.champion_version, verdict.difference.high = 1, 2.0
-    repository.add_verdict("cartpole", 2, verdict)
-    repository.set_alias("cartpole", "champion", 1, actor=ATTACK, reason=ATTACK)
+    repository.add_verdict(policy, 2, verdict)
+    repository.set_alias(policy, "champion", 1, actor=ATTACK, reason=ATTACK)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ModelRepository:
     made = ModelRepository(tmp_path_factory.mktemp("page") / "repository")
     publish(made)
     return made
+
+
+@pytest.fixture
+def policy(repository: ModelRepository) -> str:
+    """A policy of the test alone, for tests that change aliases or traffic."""
+    name = f"own-{len(repository.policies())}"
+    publish(repository, name)
+    return name
 
 
 class Elements(HTMLParser):
