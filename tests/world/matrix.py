@@ -28,6 +28,7 @@ SETTINGS = {
 LIMIT = 120.0  # seconds that a job may take
 REASONS = {
     *("ENVIRONMENT_FAILED", "ENVIRONMENT_HANGS", "WORKER_DIED", "UNSUPPORTED_SPACE", "OUT_OF_MEMORY"),
+    "ENVIRONMENT_NEVER_ENDS",
     "TIME_LIMIT",  # for code that loops outside of any call, such as `__del__`
 }
 

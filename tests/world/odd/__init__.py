@@ -14,12 +14,15 @@ from gymnasium import spaces
 from .answers import ANSWERED, SEEN
 from .endings import ENDINGS
 from .interfaces import AT_CLOSE, AT_RENDER, AT_RESET, ODD_ANSWERS, SPACES
+from .objects import AT_THE_END, AT_THE_START, NUMBERS, OBJECTS, PICTURES
 from .process import AT_A_STEP, AT_START, FREED
+from .replaced import REPLACED
 
 LENGTH = 10  # steps per episode
-START = AT_START | SPACES
-STEP = AT_A_STEP | ENDINGS
-ANSWERS = ANSWERED | ODD_ANSWERS
+START = AT_START | SPACES | OBJECTS
+STEP = AT_A_STEP | ENDINGS | REPLACED
+ANSWERS = ANSWERED | ODD_ANSWERS | NUMBERS
+RESET, RENDER, CLOSE = AT_RESET | AT_THE_START, AT_RENDER | PICTURES, AT_CLOSE | AT_THE_END
 
 
 class Odd(gym.Env[Any, Any]):
@@ -43,7 +46,7 @@ class Odd(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         """Starts an episode."""
-        AT_RESET.get(self.habit, _nothing)(seed)
+        RESET.get(self.habit, _nothing)(seed)
         super().reset(seed=seed)
         self.t = 0
         return self._observe(), {}
@@ -61,11 +64,11 @@ class Odd(gym.Env[Any, Any]):
 
     def render(self) -> Any:
         """A black picture."""
-        return AT_RENDER.get(self.habit, lambda: np.zeros((32, 32, 3), np.uint8))()
+        return RENDER.get(self.habit, lambda: np.zeros((32, 32, 3), np.uint8))()
 
     def close(self) -> None:
         """Does nothing."""
-        AT_CLOSE.get(self.habit, lambda: None)()
+        CLOSE.get(self.habit, lambda: None)()
 
     def __getattr__(self, name: str) -> Any:
         if self.__dict__.get("habit") == "has every name" and not name.startswith("_"):
@@ -81,5 +84,5 @@ def _nothing(_: object) -> None:
 
 
 OTHERS = ("has every name", "changes its action")
-HABITS = (*START, *STEP, *SEEN, *ANSWERS, *FREED, *AT_RESET, *AT_RENDER, *AT_CLOSE, *OTHERS)
+HABITS = (*START, *STEP, *SEEN, *ANSWERS, *FREED, *RESET, *RENDER, *CLOSE, *OTHERS)
 gym.register("Odd-v0", entry_point=cast("Any", Odd), disable_env_checker=True)
