@@ -36,6 +36,14 @@ TRACEBACKS_LOGGED, TRACEBACK_WINDOW = 5, 60.0
 
 _limit = LogLimit(TRACEBACKS_LOGGED, TRACEBACK_WINDOW)
 
+# The beginnings of grpc.aio's tracebacks about a client that hung up during a write, or that sent a
+# header or a path that is no UTF-8. Anybody can send those, without a token, and fill the log.
+_OF_CLIENTS = (
+    "ExecuteBatchError raised in core by servicer method",
+    "Invalid encoding on b",
+    "Unexpected [UnicodeDecodeError] raised by servicer method",
+)
+
 FORMATS = ("text", "json")
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -118,9 +126,9 @@ def configure(form: str, level: str = "INFO", stream: TextIO | None = None) -> N
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(TEXT))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_hang_up)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_fault_of_a_client)
 
 
-def _is_no_hang_up(record: logging.LogRecord) -> bool:
-    """Returns False for grpc.aio's traceback about a client that hung up during a write."""
-    return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")
+def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """Returns False for grpc.aio's tracebacks about what a client did."""
+    return not record.getMessage().startswith(_OF_CLIENTS)
