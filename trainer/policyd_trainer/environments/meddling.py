@@ -21,12 +21,13 @@ import tempfile
 import threading
 import time
 import weakref
+from inspect import ismodule
 from typing import Any
 
 import numpy as np
 
 _WATCHED: tuple[Any, ...] = (
-    *(builtins, io, json, logging, os, pathlib.Path, pickle, signal, socket, tempfile, threading),
+    *(builtins, io, json, logging, os, os.path, pathlib.Path, pickle, signal, socket, tempfile, threading),
     *(threading.Thread, time, weakref, np, np.random),
 )
 _LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
@@ -54,7 +55,8 @@ def _limits() -> dict[str, tuple[int, int]]:
 
 
 _CALLABLES = [
-    (owner, {name: value for name, value in vars(owner).items() if callable(value)}) for owner in _WATCHED
+    (owner, {name: value for name, value in vars(owner).items() if callable(value) or ismodule(value)})
+    for owner in _WATCHED
 ]
 _LIMITS_THEN = _limits()
 _STATE_THEN = _state()
