@@ -20,7 +20,7 @@ from policyd.cli.session import Session, json_flag, pass_session, whoami
 from policyd.cli.space_text import read_spaces
 from policyd.client.client import PolicyClient
 from policyd.client.watching import TERMINAL
-from policyd.errors import NotFound
+from policyd.errors import DeadlineExceeded, NotFound, PolicydError, Unavailable
 
 LEARN = experience_pb2.ExperienceConfig.LEARN
 #: Seconds for the first version to be published and served.
@@ -125,7 +125,15 @@ def _first_version(
     """
     began, told = time.monotonic(), False
     until = began + FIRST_SECONDS
-    while job.state not in TERMINAL and not (job.progress.learning.version and _set_mode(client, asked)):
+    late: PolicydError | None = None  # why the server could not be asked, if it was too busy
+    while True:
+        try:
+            job = client.get_training_job(job.job_id)
+            if job.state in TERMINAL or (job.progress.learning.version and _set_mode(client, asked)):
+                return job
+            late = None
+        except (DeadlineExceeded, Unavailable) as error:
+            late = error
         now = time.monotonic()
         if job.state == training_pb2.TrainingJob.QUEUED and now - began > QUEUED_SECONDS:
             if not told:
@@ -134,10 +142,9 @@ def _first_version(
                 return job
             told, until = True, now + FIRST_SECONDS
         if now > until:
-            raise NotFound(f"the server does not serve {asked['policy']} yet: do both have one repository?")
+            unserved = f"the server does not serve {asked['policy']} yet: do both have one repository?"
+            raise late or NotFound(unserved)
         time.sleep(0.2)  # the server looks for new versions once a second
-        job = client.get_training_job(job.job_id)
-    return job
 
 
 def _waits_for_a_place(job: training_pb2.TrainingJob, asked: dict[str, Any]) -> str:
