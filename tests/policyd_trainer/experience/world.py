@@ -9,20 +9,23 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from policy_api.v1 import artifact_pb2, training_pb2
 from policy_api.v1 import experience_pb2 as pb
+from policyd.errors import Unavailable
 from policyd.experience.configs import ExperienceConfigs
 from policyd.experience.sealed import SealedLog
-from policyd.repository import ModelRepository
+from policyd.repository import AliasState, ModelRepository, PublishedVersion
 from policyd_trainer.experience.config import LearnConfig
 from policyd_trainer.experience.job import ContinuousJob
 from policyd_trainer.experience.options import JobOptions
 from policyd_trainer.experience.source import Source
 from policyd_trainer.experience.telling import LearningClock
+from policyd_trainer.export import weights
 from policyd_trainer.gate.judging import Promotion
 from policyd_trainer.runs.training import Stopped
 
@@ -55,6 +58,30 @@ class Told:
         """Does nothing: the job raises the failure."""
 
 
+class Unsteady(ModelRepository):
+    """A repository whose store fails at the given calls, as one behind a network does."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.steady_weights: int | None = None  # reads of weights until one fails; None: none fails
+        self.unset_aliases = 0  # changes of an alias that fail
+
+    def read_published(self, published: PublishedVersion, name: str) -> bytes:
+        """See ModelRepository."""
+        if name == weights.FILE and self.steady_weights is not None:
+            if self.steady_weights == 0:
+                raise Unavailable("the store is away")
+            self.steady_weights -= 1
+        return super().read_published(published, name)
+
+    def set_alias(self, *arguments: Any, **options: Any) -> AliasState:
+        """See ModelRepository."""
+        if self.unset_aliases > 0:
+            self.unset_aliases -= 1
+            raise Unavailable("the store is away")
+        return super().set_alias(*arguments, **options)
+
+
 class World:
     """A repository, the log of what clients played, and jobs that learn from it."""
 
@@ -62,7 +89,7 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.repository = ModelRepository(root)
+        self.repository = Unsteady(root)
         self.experience = root / "experience"
         self.log = SealedLog(self.experience / "episodes" / POLICY)
         self.rng = np.random.default_rng(0)

@@ -126,15 +126,12 @@ class ContinuousJob:
         start = self._start()
         if saved is None:
             self._begin_after(start)
-        self._build(start)
+        live, publisher = self._built(start)
         pending = saved is not None and self.state.published < self.state.batches
-        if (
-            saved is not None
-            and (start.version == self.state.version or pending)
-            and self._live.put_back(saved[1])
-        ):
-            return
-        self._load(start)
+        goes_on = saved is not None and (start.version == self.state.version or pending)
+        if saved is None or not goes_on or not live.put_back(saved[1]):
+            self._load(live, start)
+        self._live, self._publisher = live, publisher
 
     def _begin_after(self, start: PublishedVersion) -> None:
         """Sets the state to begin after the episodes that earlier jobs learned from.
@@ -172,21 +169,26 @@ class ContinuousJob:
         self._aliases.forget()
         return first
 
-    def _build(self, version: PublishedVersion) -> None:
+    def _built(self, version: PublishedVersion) -> tuple[LivePolicy, Publisher]:
+        """Untrained weights of the version's shape, and what would publish them.
+
+        They replace the job's own only once trained weights are in them: a repository that fails
+        meanwhile must not leave the job with untrained ones.
+        """
         asked, own = self._options, self._config
         config = config_of(version.metadata, asked.settings, algorithm=asked.algorithm, env_id=asked.env_id)
         correction = Correction(own.correction, own.rho_bar, own.c_bar, own.max_shift)
-        self._live = LivePolicy(config, spaces_of(version.metadata, config), correction)
-        judge = Judge(config, self._live, asked.promotion) if asked.env_id else None
-        self._publisher = Publisher(
+        live = LivePolicy(config, spaces_of(version.metadata, config), correction)
+        judge = Judge(config, live, asked.promotion) if asked.env_id else None
+        return live, Publisher(
             self._repository, self._policy, asked.promotion, asked.job_id, judge, self._evidence
         )
 
-    def _load(self, version: PublishedVersion) -> None:
+    def _load(self, live: LivePolicy, version: PublishedVersion) -> None:
         """Loads a version's weights, to go on from them with the episodes that are still new."""
-        self._live.load(self._repository, version)
+        live.load(self._repository, version)
         self.state.version, self.state.published = version.version, self.state.batches
-        self._live.steps = self.state.learned().steps
+        live.steps = self.state.learned().steps
 
     def _collect(self, stop: Callable[[], bool]) -> list[Candidate]:
         """Collects episodes for one batch, and waits if there are too few.
@@ -251,6 +253,7 @@ class ContinuousJob:
         state = self.state
         if state.newest != published.version:
             state.newest, state.versions = published.version, state.versions + 1
+        state.newest_batches = state.batches
         promoted = self._publisher.promote(published, state)
         state.published = state.batches
         if promoted:
@@ -275,8 +278,9 @@ class ContinuousJob:
             return False
         logger.info("%s names version %s now: learning goes on from that", self._alias, named)
         version = self._repository.verify(self._policy, named)
-        self._build(version)
-        self._load(version)
+        live, publisher = self._built(version)
+        self._load(live, version)
+        self._live, self._publisher = live, publisher
         self._save()
         return True
 

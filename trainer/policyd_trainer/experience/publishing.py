@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from policy_api.v1 import artifact_pb2
 from policy_api.v1.gate_pb2 import GateVerdict
 from policyd.counted import counted
-from policyd.errors import Conflict
+from policyd.errors import Conflict, NotFound
 from policyd.repository import ModelRepository, PublishedVersion, verdicts
 from policyd_trainer.experience.evidence import EvidenceGate
 from policyd_trainer.experience.judging import Judge
@@ -37,7 +38,8 @@ class Publisher:
     ) -> PublishedVersion:
         """Publishes the next version.
 
-        For the same batch of the same job it returns the same version.
+        For the same batch of the same job it returns the same version: `state.newest_batches` says
+        what this process published, and the job's id what one before it did.
 
         `visited` [K, D] are rows of the last batch.
 
@@ -93,6 +95,9 @@ class Publisher:
         return False
 
     def _before(self, state: LearningState) -> PublishedVersion | None:
+        if state.newest_batches == state.batches:
+            with suppress(NotFound):  # somebody removed it
+                return self.repository.read(self.policy, state.newest)
         return self.repository.find_job(self.policy, self._name(state)) if self.job_id else None
 
     def _name(self, state: LearningState) -> str:

@@ -40,6 +40,7 @@ class LearningState:
     versions: int = 0  # that this job published
     version: int = 0  # the version that learning goes on from, which the alias named
     newest: int = 0  # the newest version that this job published; 0: none
+    newest_batches: int = 0  # batches when that was published; 0: none, or before the first batch
     dropped: Dropped = field(default_factory=Dropped)
     before: Learned = field(default_factory=Learned)  # what earlier jobs of the policy had learned from
 
