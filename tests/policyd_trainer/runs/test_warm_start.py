@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -20,15 +21,34 @@ from policyd_trainer.export.weights import FILE, dump_weights
 from policyd_trainer.runs.training import snapshots
 from policyd_trainer.runs.warm_start import warm_start
 
+WIDE = "WidePole-v0"
 
-def configuration(seed: int, **settings: str) -> TrainingConfig:
+
+class WidePole(gym.ObservationWrapper):
+    """CartPole with observations of 5,000 numbers, as many as a small picture has."""
+
+    def __init__(self) -> None:
+        super().__init__(gym.make("CartPole-v1"))
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (5000,), np.float32)
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        """The four numbers again and again."""
+        return np.resize(observation, 5000)
+
+
+gym.register(WIDE, lambda **_: WidePole())
+
+
+def configuration(seed: int, env_id: str = "CartPole-v1", **settings: str) -> TrainingConfig:
     values = {"preset": "default", "n_envs": "2", "n_steps": "4", **settings}
-    return resolve_config("pole", "CartPole-v1", "a2c", seed, values)
+    return resolve_config("pole", env_id, "a2c", seed, values)
 
 
-def published(root: Path, *, with_weights: bool = True) -> tuple[ModelRepository, TrainingLoop]:
+def published(
+    root: Path, env_id: str = "CartPole-v1", *, with_weights: bool = True, with_moments: bool = True
+) -> tuple[ModelRepository, TrainingLoop]:
     """A repository with one version, and the loop with its weights."""
-    config = configuration(1)
+    config = configuration(1, env_id)
     info = inspect(config)
     loop = start(config, info)
     for _ in zip(range(3), loop.run(), strict=False):
@@ -36,7 +56,8 @@ def published(root: Path, *, with_weights: bool = True) -> tuple[ModelRepository
     last = snapshots(loop)[0]
     files: dict[str, Path | bytes] = {"model.onnx": b"any bytes"}
     if with_weights:
-        files[FILE] = dump_weights(Weights(last.actor, last.critic))
+        moments = last.moments if with_moments else None
+        files[FILE] = dump_weights(Weights(last.actor, last.critic), moments)
     repository = ModelRepository(root)
     metadata: artifact_pb2.PolicyMetadata = describe(config, info.encoder, info.codec, last.moments)
     version = repository.publish("pole", files, metadata=metadata)
@@ -61,6 +82,32 @@ def test_weights_and_moments_come_over(tmp_path: Path, source: str) -> None:
     assert loop.moments is not None
     assert parent.moments is not None
     assert loop.moments.count == parent.moments.count
+    np.testing.assert_allclose(loop.moments.std, parent.moments.std, rtol=1e-9)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", WIDE])
+def test_moments_of_large_observations_come_over(tmp_path: Path, env_id: str) -> None:
+    """The version's description has no statistics of images, its file of weights has."""
+    repository, parent = published(tmp_path, env_id)
+    config = configuration(2, env_id, init_from="1")
+    loop = start(config, inspect(config))
+    warm_start(repository, config, loop)
+    assert loop.moments is not None
+    assert parent.moments is not None
+    assert loop.moments.count == parent.moments.count > 0
+    np.testing.assert_array_equal(loop.moments.mean, parent.moments.mean)
+    np.testing.assert_array_equal(loop.moments.squares, parent.moments.squares)
+
+
+def test_moments_of_an_older_releases_version_come_over(tmp_path: Path) -> None:
+    """Its file of weights has none: they are those of its description."""
+    repository, parent = published(tmp_path, with_moments=False)
+    config = configuration(2, init_from="1")
+    loop = start(config, inspect(config))
+    warm_start(repository, config, loop)
+    assert loop.moments is not None
+    assert parent.moments is not None
+    assert loop.moments.count == parent.moments.count > 0
     np.testing.assert_allclose(loop.moments.std, parent.moments.std, rtol=1e-9)
 
 

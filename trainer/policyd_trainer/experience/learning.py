@@ -100,7 +100,8 @@ class LivePolicy:
         if weights.FILE not in version.files:
             message = f"{version.policy} version {version.version} has no {weights.FILE} to learn on from"
             raise FailedPrecondition(message, reason="NO_WEIGHTS")
-        found = weights.load_weights(repository.read_published(version, weights.FILE))
+        content = repository.read_published(version, weights.FILE)
+        found = weights.load_weights(content)
         if len(found.actor) != len(self.learner.actor.parameters):
             message = f"{version.policy} version {version.version} has networks of another shape"
             raise FailedPrecondition(message, reason="OTHER_NETWORKS")
@@ -109,8 +110,8 @@ class LivePolicy:
         critic = self.learner.critic
         if critic is not None and found.critic is not None and len(found.critic) == len(critic.parameters):
             critic.parameters[:] = asarray(found.critic)
-        if self._moments is not None and version.metadata.HasField("observation_statistics"):
-            self._moments = moments_of(version.metadata.observation_statistics, self._moments)
+        if self._moments is not None:
+            self._moments = moments_of(version, content, self._moments)
 
     def capture(self) -> dict[str, Any]:
         """Everything that is needed to go on as if nothing had happened. It can be pickled."""
@@ -175,7 +176,7 @@ class LivePolicy:
         metadata.parity.CopyFrom(certify(difference, random=RANDOM, visited=len(seen)))
         described = json_format.MessageToJson(metadata, indent=None)
         model.metadata_props.add(key=METADATA_KEY, value=described)
-        dumped = weights.dump_weights(Weights(snapshot.actor, snapshot.critic))
+        dumped = weights.dump_weights(Weights(snapshot.actor, snapshot.critic), snapshot.moments)
         return {"model.onnx": model.SerializeToString(), weights.FILE: dumped}, metadata
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def export(
     files: Files = {
         tensorboard.FILE: run_dir / "tensorboard" / tensorboard.FILE,
         "model.onnx": model.SerializeToString(),
-        weights.FILE: weights.dump_weights(Weights(chosen.actor, chosen.critic)),
+        weights.FILE: weights.dump_weights(Weights(chosen.actor, chosen.critic), chosen.moments),
         "evaluation.json": _evaluation_json(evaluated.evaluation),
         curve.FILE: state.curve.to_json(),
         episodes.FILE: loop.episodes.log.to_json(),

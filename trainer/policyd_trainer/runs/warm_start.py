@@ -7,11 +7,10 @@ import numpy as np
 from policy_api.v1 import artifact_pb2
 from policyd.errors import FailedPrecondition, InvalidArgument
 from policyd.repository import ModelRepository, PublishedVersion
-from policyd_trainer.algorithms.build import Weights
 from policyd_trainer.algorithms.interface import Loop
 from policyd_trainer.config import TrainingConfig
 from policyd_trainer.estimators.normalization import RunningMoments
-from policyd_trainer.export.weights import FILE, load_weights
+from policyd_trainer.export.weights import FILE, load_moments, load_weights
 
 
 def warm_start(
@@ -26,20 +25,30 @@ def warm_start(
     if config.init_from is None:
         return None
     source = _find(repository, config)
-    weights = _weights_of(repository, source)
+    content = _weights_of(repository, source)
+    weights = load_weights(content)
     actor, critic = loop.parameter_counts
     _check(actor, weights.actor, source, "actor")
     if critic and weights.critic is not None:
         _check(critic, weights.critic, source, "critic")
-    moments, fresh = None, loop.moments
-    if fresh is not None and source.metadata.HasField("observation_statistics"):
-        moments = moments_of(source.metadata.observation_statistics, fresh)
+    moments = None if loop.moments is None else moments_of(source, content, loop.moments)
     loop.load(weights, moments)
     return artifact_pb2.Lineage(policy=source.policy, version=source.version, digest=source.digest)
 
 
-def moments_of(statistics: artifact_pb2.ObservationStatistics, fresh: RunningMoments) -> RunningMoments:
-    """The moments from which a version's statistics were taken, for rows like those of `fresh`."""
+def moments_of(version: PublishedVersion, content: bytes, fresh: RunningMoments) -> RunningMoments:
+    """The moments of the version whose file of weights has this content.
+
+    `fresh` has seen nothing yet, and is for rows of the same kind. It is the answer if the version
+    has no moments.
+    """
+    found = load_moments(content, fresh)
+    if found is None and version.metadata.HasField("observation_statistics"):  # of an older release
+        found = _described(version.metadata.observation_statistics, fresh)
+    return fresh if found is None else found
+
+
+def _described(statistics: artifact_pb2.ObservationStatistics, fresh: RunningMoments) -> RunningMoments:
     moments = fresh.copy()
     observed = len(statistics.mean)  # columns after it are the action mask, which is not scaled
     moments.mean[:observed] = statistics.mean
@@ -59,11 +68,11 @@ def _find(repository: ModelRepository, config: TrainingConfig) -> PublishedVersi
     return repository.read(config.policy, version)
 
 
-def _weights_of(repository: ModelRepository, source: PublishedVersion) -> Weights:
+def _weights_of(repository: ModelRepository, source: PublishedVersion) -> bytes:
     if FILE not in source.files:
         message = f"{source.policy} version {source.version} has no {FILE} to start from"
         raise FailedPrecondition(message)
-    return load_weights(repository.read_published(source, FILE))
+    return repository.read_published(source, FILE)
 
 
 def _check(count: int, parameters: np.ndarray, source: PublishedVersion, name: str) -> None:
