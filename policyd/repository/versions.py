@@ -62,7 +62,10 @@ def check_file_names(names: Mapping[str, object]) -> None:
 
 
 def encode(version: int, digests: Mapping[str, str], metadata: PolicyMetadata, job_id: str) -> bytes:
-    """Returns the bytes of metadata.json."""
+    """Returns the bytes of metadata.json.
+
+    Raises InvalidArgument if there are more of them than a reader takes.
+    """
     body = {
         "format": FORMAT,
         "policy": metadata.policy,
@@ -73,7 +76,11 @@ def encode(version: int, digests: Mapping[str, str], metadata: PolicyMetadata, j
         "files": dict(digests),
         "metadata": json_format.MessageToDict(metadata, preserving_proto_field_name=True),
     }
-    return json.dumps(body, indent=1).encode()
+    content = json.dumps(body, indent=1).encode()
+    if len(content) > MAX_METADATA_BYTES:
+        got = f"{len(content)} bytes in {METADATA}"
+        raise InvalidArgument.of("metadata", got=got, wanted=f"at most {MAX_METADATA_BYTES}")
+    return content
 
 
 def decode(policy: str, version: int, content: bytes) -> PublishedVersion:

@@ -9,7 +9,7 @@ import pytest
 
 from policy_api.v1 import artifact_pb2
 from policyd import errors
-from policyd.repository import ModelRepository, PublishedVersion
+from policyd.repository import ModelRepository, PublishedVersion, versions
 from tests.policyd.repository.conftest import Raw
 
 Publish = Callable[..., PublishedVersion]
@@ -51,6 +51,18 @@ def test_files_come_from_paths_and_bytes(
     raw.write(copied, b"forgery")
     with pytest.raises(errors.CorruptArtifact, match=r"learning_curve\.png"):
         repository.verify("cartpole", 1)
+
+
+def test_metadata_that_no_reader_takes_is_not_published(
+    repository: ModelRepository, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the version would be damaged from the beginning, and for good."""
+    size = len(versions.encode(1, {"model.onnx": "0" * 64}, publish().metadata, ""))
+    monkeypatch.setattr(versions, "MAX_METADATA_BYTES", size + 1000)
+    with pytest.raises(errors.InvalidArgument, match=r"metadata: got \d+ bytes in metadata.json"):
+        publish(job_id="j" * 2000)
+    assert repository.versions("cartpole") == [1]
+    assert repository.verify("cartpole", publish().version).version == 2
 
 
 def test_a_job_publishes_once(repository: ModelRepository, publish: Publish) -> None:
