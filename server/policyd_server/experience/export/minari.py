@@ -17,6 +17,7 @@ import numpy as np
 
 from policy_api.v1 import experience_pb2 as pb
 from policy_api.v1.artifact_pb2 import PolicyMetadata, Space
+from policyd.errors import FailedPrecondition
 from policyd.sampling import box_action
 from policyd.spaces import row_shape
 from policyd.temporary import TemporaryFolder
@@ -63,7 +64,7 @@ def _arrays(episode: pb.Episode, metadata: PolicyMetadata) -> dict[str, np.ndarr
     None: it has no step to learn from. If the observation after the last step is not known, the
     last one is repeated.
     """
-    space, steps = metadata.observation_space, _prefix(episode)
+    steps = _prefix(episode)
     whole = len(steps) == len(episode.steps)
     if not steps:
         return None
@@ -71,18 +72,38 @@ def _arrays(episode: pb.Episode, metadata: PolicyMetadata) -> dict[str, np.ndarr
     rows = [step.observation for step in steps] + [following or steps[-1].observation]
     if len({len(row) for row in rows}) != 1:  # some steps are by a version with other spaces
         return None
-    observations = np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1)
-    if space.WhichOneof("kind") == "box":
-        observations = observations.reshape(len(rows), *space.box.shape).astype(space.box.dtype)
+    try:
+        observations = _observations(rows, metadata.observation_space)
+        actions = np.stack([_action(step, metadata) for step in steps])
+    except ValueError as error:
+        raise _other_spaces(episode) from error
     ended = np.zeros((2, len(steps)), bool)  # terminated, truncated
     ended[0 if whole and episode.end == pb.TERMINATED else 1, -1] = True
     return {
         "observations": observations,
-        "actions": np.stack([_action(step, metadata) for step in steps]),
+        "actions": actions,
         "rewards": np.array([step.reward for step in steps]),
         "terminations": ended[0],
         "truncations": ended[1],
     }
+
+
+def _observations(rows: list[bytes], space: Space) -> np.ndarray:
+    """Returns the observations [len(rows), ...]. ValueError: they are not of this space."""
+    numbers = np.frombuffer(b"".join(rows), "<f4")
+    if space.WhichOneof("kind") == "box":
+        return numbers.reshape(len(rows), *space.box.shape).astype(space.box.dtype)
+    return numbers.reshape(len(rows), *row_shape(space))
+
+
+def _other_spaces(episode: pb.Episode) -> FailedPrecondition:
+    """A data set of Minari has one observation space and one action space."""
+    versions = ", ".join(str(version) for version in sorted({step.version for step in episode.steps}))
+    message = (
+        f"episode {episode.episode_id!r} (version {versions}) has other spaces than the version that"
+        " describes the data set: export the episodes of one version (--version)"
+    )
+    return FailedPrecondition(message, reason="OTHER_SPACES")
 
 
 def _prefix(episode: pb.Episode) -> list[pb.RecordedStep]:

@@ -134,6 +134,20 @@ def test_continuous_actions_are_what_the_environment_took(tmp_path: Path) -> Non
     assert found.actions.tolist() == [[1.0]]
 
 
+def test_episodes_with_other_spaces_are_refused_by_name(root: Path) -> None:
+    """A data set of Minari has one space. Episodes of one version can still be exported."""
+    log = SealedLog(root / "episodes" / POLICY)
+    other = episode("other", step(0, version=3))
+    other.steps[0].observation = np.zeros(6, "<f4").tobytes()
+    log.append(other)
+    log.commit()
+    log.close()
+    with pytest.raises(FailedPrecondition, match=r"'other' \(version 3\) has other spaces.*--version"):
+        export(root, MINARI)
+    assert export(root, MINARI, version=2)
+    assert export(root, PARQUET)
+
+
 def test_only_one_version(root: Path) -> None:
     """Episodes in which another version acted are left out."""
     rows = pq.read_table(io.BytesIO(export(root, PARQUET, version=2))).to_pylist()
