@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from policyd.temporary import TemporaryFolder
 from policyd_server.models.follower import Follower
 from policyd_server.models.resolver import VersionResolver
 from policyd_server.models.version import check_model
+from policyd_server.turns import Turns, received, taken_by_client
 
 CHUNK = 2**20  # bytes
 MAX_FILES = 256  # of one version
-MAX_TRANSFERS = 2  # at a time in each direction; further ones are refused
 
 
 class Transfers:
@@ -34,34 +33,37 @@ class Transfers:
         self._follower = follower
         self._resolver = resolver
         self._max_bytes = max_bytes
-        self._exports = asyncio.Semaphore(MAX_TRANSFERS)
-        self._imports = asyncio.Semaphore(MAX_TRANSFERS)
+        self._exports, self._imports = Turns("exports"), Turns("imports")
 
     async def export(self, request: pb.ExportVersionRequest) -> AsyncIterator[pb.ExportVersionResponse]:
         """Yields the list of files, then their bytes. NotFound, CorruptArtifact, Exhausted."""
-        async with _turn(self._exports, "exports"):
-            published = await self._named(request)
-            names = await asyncio.to_thread(self._wanted, published, request.files)
-            added = {
-                name: await asyncio.to_thread(self._repository.read_added, published, name)
-                for name in names
-                if name not in published.files
-            }
-            digests = dict(published.files) | {n: hashlib.sha256(c).hexdigest() for n, c in added.items()}
-            contents = pb.VersionContents(
-                policy=published.policy,
-                version=published.version,
-                metadata=published.metadata,
-                files=[pb.VersionFile(name=name, digest=digests[name]) for name in names],
-            )
-            yield pb.ExportVersionResponse(contents=contents)
-            for position, name in enumerate(names):
-                content = added.pop(name, None)
-                if content is None:
-                    content = await asyncio.to_thread(self._repository.read_published, published, name)
-                for start in range(0, len(content) or 1, CHUNK):
-                    chunk = pb.FileChunk(file=position, data=content[start : start + CHUNK])
-                    yield pb.ExportVersionResponse(chunk=chunk)
+        async with self._exports.taken():
+            async for part in taken_by_client(self._parts(request)):
+                yield part
+
+    async def _parts(self, request: pb.ExportVersionRequest) -> AsyncIterator[pb.ExportVersionResponse]:
+        published = await self._named(request)
+        names = await self._exports.run(self._wanted, published, request.files)
+        added = {
+            name: await self._exports.run(self._repository.read_added, published, name)
+            for name in names
+            if name not in published.files
+        }
+        digests = dict(published.files) | {n: hashlib.sha256(c).hexdigest() for n, c in added.items()}
+        contents = pb.VersionContents(
+            policy=published.policy,
+            version=published.version,
+            metadata=published.metadata,
+            files=[pb.VersionFile(name=name, digest=digests[name]) for name in names],
+        )
+        yield pb.ExportVersionResponse(contents=contents)
+        for position, name in enumerate(names):
+            content = added.pop(name, None)
+            if content is None:
+                content = await self._exports.run(self._repository.read_published, published, name)
+            for start in range(0, len(content) or 1, CHUNK):
+                chunk = pb.FileChunk(file=position, data=content[start : start + CHUNK])
+                yield pb.ExportVersionResponse(chunk=chunk)
 
     async def import_(
         self, requests: AsyncIterator[pb.ImportVersionRequest]
@@ -70,12 +72,13 @@ class Transfers:
 
         Raises InvalidArgument, CorruptArtifact and Exhausted.
         """
-        async with _turn(self._imports, "imports"):
-            first = await anext(aiter(requests), None)
+        async with self._imports.taken():
+            requests = received(requests)
+            first = await anext(requests, None)
             contents = _checked(first.contents if first is not None else pb.VersionContents())
             with TemporaryFolder("imports") as folder:
                 await self._receive(requests, contents, folder.path)
-                return await asyncio.to_thread(self._publish, contents, folder.path)
+                return await self._imports.run(self._publish, contents, folder.path)
 
     async def _named(self, request: pb.ExportVersionRequest) -> PublishedVersion:
         policy = await self._resolver.policy(request.policy)
@@ -106,15 +109,15 @@ class Transfers:
         self, requests: AsyncIterator[pb.ImportVersionRequest], contents: pb.VersionContents, folder: Path
     ) -> None:
         """Writes the files' bytes into `folder`, and checks each one's digest."""
-        received = _Received(contents.files, folder, self._max_bytes)
+        arriving = _Received(contents.files, folder, self._max_bytes)
         try:
             async for request in requests:
                 if request.WhichOneof("part") != "chunk":
                     raise InvalidArgument.of("part", got="contents", wanted="a chunk after the first message")
-                await asyncio.to_thread(received.add, request.chunk)
-            await asyncio.to_thread(received.finish)
+                await self._imports.run(arriving.add, request.chunk)
+            await self._imports.run(arriving.finish)
         finally:
-            received.close()
+            arriving.close()
 
     def _publish(self, contents: pb.VersionContents, folder: Path) -> tuple[PublishedVersion, bool]:
         metadata = contents.metadata
@@ -177,15 +180,6 @@ class _Received:
         if got != file.digest:
             raise InvalidArgument.of(f"files[{file.name}].digest", got=got, wanted=file.digest)
         self._open, self._digest = None, hashlib.sha256()
-
-
-@asynccontextmanager
-async def _turn(semaphore: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
-    if semaphore.locked():
-        message = f"{MAX_TRANSFERS} {what} are under way; try again"
-        raise Exhausted(message, reason="TOO_MANY_TRANSFERS", retry_after=5.0)
-    async with semaphore:
-        yield
 
 
 def _checked(contents: pb.VersionContents) -> pb.VersionContents:

@@ -24,6 +24,7 @@ from policyd_server.experience.export.exporting import exported
 from policyd_server.experience.link import RecorderLink
 from policyd_server.experience.wire import Method
 from policyd_server.models.resolver import VersionResolver
+from policyd_server.turns import Turns, taken_by_client
 
 if TYPE_CHECKING:
     from policyd_server.metrics.experience import ExperienceMetrics
@@ -55,6 +56,7 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
         self._actor = actor
         self._resolver = resolver
         self._recorder = recorder
+        self._exports = Turns("exports of episodes")
 
     @rpc.unary
     async def ReportOutcomes(
@@ -104,10 +106,15 @@ class ExperienceService(experience_pb2_grpc.ExperienceServiceServicer):
         self, request: pb.ExportEpisodesRequest, context: Context
     ) -> AsyncIterator[pb.ExportEpisodesResponse]:
         """Streams the sealed episodes as one file."""
+        async with self._exports.taken():
+            async for part in taken_by_client(self._parts(request)):
+                yield part
+
+    async def _parts(self, request: pb.ExportEpisodesRequest) -> AsyncIterator[pb.ExportEpisodesResponse]:
         request.policy = await self._resolver.policy(request.policy)
         metadata = await self._resolver.metadata(request.policy, request.version)
         chunks = exported(self._root, request, metadata)
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        while (chunk := await self._exports.run(next, chunks, None)) is not None:
             yield pb.ExportEpisodesResponse(chunk=chunk)
 
     @asynccontextmanager
