@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from policyd.experience.configs import RecordedPolicies
@@ -13,6 +14,7 @@ from policyd.runtime.audit import Audit
 from policyd.runtime.decoding import Decoding
 from policyd.runtime.origin import Origin
 from policyd.runtime.traces import tracing_to
+from policyd_server import background
 from policyd_server.acting.actor import Actor
 from policyd_server.acting.batcher import Batcher, CallObserver
 from policyd_server.acting.direct import DirectAct, DirectMethod
@@ -93,21 +95,28 @@ class App:
         for service in ("", POLICY_SERVICE):
             self._report(service, serving=True)
         self._tasks = [
-            asyncio.create_task(self.follower.run(self._settings.poll_interval)),
-            asyncio.create_task(training.watch_trainer(self._channel, self._report)),
-            asyncio.create_task(self._recorder.run()),
-            asyncio.create_task(self._canaries.run()),
-            asyncio.create_task(self._shadows.run()),
+            background.started(title, work) for title, work in (*self._serving(), *self._measuring())
         ]
-        if self.metrics is not None:
-            self._tasks.append(asyncio.create_task(self.metrics.run()))
-            looking = self.metrics.experience.run(
-                self._settings.experience_root, self._decisions, self._recorder
-            )
-            self._tasks.append(asyncio.create_task(looking))
-            self._tasks.append(asyncio.create_task(self.metrics.shadows.run(self._shadows)))
         if self._link is not None:
             self._link.report_ready()
+
+    def _serving(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Yields the background tasks that every server has, with their titles."""
+        yield "following the repository", partial(self.follower.run, self._settings.poll_interval)
+        yield "watching the trainer", partial(training.watch_trainer, self._channel, self._report)
+        yield "the link to the recorder", self._recorder.run
+        yield "looking after canaries", self._canaries.run
+        yield "feeding shadows", self._shadows.run
+
+    def _measuring(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Yields the background tasks that measure, with their titles."""
+        if self.metrics is None:
+            return
+        yield "measuring", self.metrics.run
+        root = self._settings.experience_root
+        experience = partial(self.metrics.experience.run, root, self._decisions, self._recorder)
+        yield "measuring experience", experience
+        yield "measuring shadows", partial(self.metrics.shadows.run, self._shadows)
 
     async def stop(self) -> None:
         """Reports that it drains, answers the calls in flight, then releases everything."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from policyd.temporary import TemporaryFolder
-from policyd_server import child_process
+from policyd_server import background, child_process
 
 RESTART_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class OnDemandProcess:
     def start(self) -> None:
         """Begins to watch the socket."""
         os.environ[self._variable] = self.path
-        self._task = asyncio.create_task(self._keep())
+        self._task = background.started(f"keeping {self._title}", self._keep)
 
     async def stop(self) -> None:
         """Ends the process. The workers that use it have ended before."""

@@ -43,7 +43,8 @@ class Sharing:
         try:
             self._outgoing.exchange()
             self._untold = 0.0
-        except (PolicydError, OSError) as error:  # the next round tries again
+        except Exception as error:  # noqa: BLE001 -- the next round tries again: nobody else copies
             if not self._untold % TOLD_SECONDS:
-                _LOG.error("experience is not in object storage yet: %s", error)
+                trace = None if isinstance(error, PolicydError | OSError) else error
+                _LOG.error("experience is not in object storage yet: %s", error, exc_info=trace)
             self._untold += SECONDS

@@ -14,7 +14,7 @@ from contextlib import suppress
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
 from policyd.temporary import TemporaryFolder
-from policyd_server import child_process
+from policyd_server import background, child_process
 from policyd_server.settings import Settings
 from policyd_server.transports import private, sockets
 
@@ -55,7 +55,7 @@ class HttpKeeper:
     def start(self) -> None:
         """Starts the process. The environment tells workers the folder of the private sockets."""
         os.environ[private.VARIABLE] = str(self._folder.path)
-        self._task = asyncio.create_task(self._keep())
+        self._task = background.started("keeping the HTTP process", self._keep)
 
     async def stop(self) -> None:
         """Lets the process answer calls in flight, then releases the port.
@@ -78,15 +78,22 @@ class HttpKeeper:
         delay = 1.0
         while True:
             begin = time.monotonic()
-            process = self._start_process()
-            try:
-                code = await child_process.ended(process)
-            finally:
-                await child_process.end(process, self._grace)
+            ending = await self._run_process()
             delay = 1.0 if time.monotonic() - begin > STEADY_SECONDS else delay
-            _LOG.error("the HTTP process ended with code %d; another starts in %g s", code, delay)
+            _LOG.error("the HTTP process %s; another starts in %g s", ending, delay)
             await asyncio.sleep(delay)
             delay = min(2 * delay, MAX_RESTART_SECONDS)
+
+    async def _run_process(self) -> str:
+        """Starts the process and waits for its end. Returns in words how it ended."""
+        try:
+            process = self._start_process()
+        except OSError as error:  # no memory, or too many processes: this may pass
+            return f"cannot be started: {error}"
+        try:
+            return f"ended with code {await child_process.ended(process)}"
+        finally:
+            await child_process.end(process, self._grace)
 
     def _start_process(self) -> subprocess.Popen[bytes]:
         """Starts the process with vfork, from this thread.

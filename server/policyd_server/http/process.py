@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from policyd.runtime import log
-from policyd_server import child_process
+from policyd_server import background, child_process
 from policyd_server.http.access import Access
 from policyd_server.http.app import application
 from policyd_server.http.calls import Calls
@@ -46,11 +46,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     workers = WorkerChannels(folder, settings.max_message_bytes, fronted=settings.fronted)
     gate = settings.security.gate()
     gateway = Gateway(settings, Calls(workers, gate), Access(gate))
-    tasks = [asyncio.create_task(workers.run())]
+    tasks = [background.started("following the workers", workers.run)]
     tls = settings.security.tls
     context = None if tls is None else FollowedContext(tls)
     if context is not None:
-        tasks.append(asyncio.create_task(context.run()))
+        tasks.append(background.started("following the certificate", context.run))
     assert settings.http is not None
     server = SleepingServer(_configuration(gateway, settings, context))
 

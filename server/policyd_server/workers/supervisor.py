@@ -13,6 +13,7 @@ from policyd.errors import FailedPrecondition
 from policyd.runtime.cpus import memory_limit, usable_cpus
 from policyd.runtime.measured import forget_process
 from policyd.runtime.memory import own_bytes
+from policyd_server import background
 from policyd_server.workers import sizing
 from policyd_server.workers.questions import Questions
 from policyd_server.workers.reservation import Reservation
@@ -76,7 +77,7 @@ class Supervisor:
 
         Raises FailedPrecondition, with the reason, if one ended before that.
         """
-        self._run(self._beat())
+        self._own(background.started("sending heartbeats", self._beat))
         await self._add(self._count or 1)
         if self._count == 0 and self._workers[0] is not None:
             taken = own_bytes(self._workers[0].process.pid)
@@ -88,11 +89,14 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Lets all workers drain at the same time, then releases the address."""
-        for task in (*self._keepers, *self._tasks):
+        tasks = [*self._keepers, *self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._keepers, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         running = [worker for worker in self._workers if worker is not None]
         await asyncio.gather(*(worker.stop(self._drain_seconds + KILL_MARGIN) for worker in running))
+        for worker in running:
+            worker.gone()
         await self._reservation.release()
 
     async def _add(self, count: int) -> None:
@@ -107,24 +111,38 @@ class Supervisor:
         await asyncio.wait([ready, *self._keepers], return_when=asyncio.FIRST_COMPLETED)
         if not self._ready.is_set():
             ready.cancel()
+            for keeper in self._keepers:
+                if keeper.done() and (error := keeper.exception()) is not None:
+                    raise FailedPrecondition(f"a worker did not start: {error}", reason="WORKER_ENDED")
             reasons = [worker.failure for worker in self._workers if worker is not None and worker.failure]
             reason = reasons[0] if reasons else "it ended without a reason"
             raise FailedPrecondition(f"a worker did not start: {reason}", reason="WORKER_ENDED")
 
     async def _keep(self, place: int) -> None:
-        """Runs the worker of one place again and again.
+        """Runs the worker of one place again and again, until there are fewer places.
 
-        Returns only if it fails during the start of the server.
+        Returns also if it fails during the start of the server.
         """
         delay = 1.0
-        while True:
-            self._workers[place] = worker = await Worker.start(self._arguments, self._reservation.inherited)
+        while place < len(self._workers):
+            try:
+                worker = await Worker.start(self._arguments, self._reservation.inherited)
+            except OSError as error:  # no memory, or too many processes: this may pass
+                if not self._started:
+                    raise
+                _LOG.error("a worker cannot be started: %s; the next attempt is in %g s", error, delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, MAX_RESTART_DELAY)
+                continue
+            self._workers[place] = worker
             await self._listen_to(worker)
             code = await worker.process.wait()
             worker.gone()
             forget_process(worker.process.pid)
             if not self._started:
                 worker.failure = worker.failure or _ending(code)
+                return
+            if place >= len(self._workers):
                 return
             _LOG.error("worker %d %s; another starts in %g s", worker.process.pid, _ending(code), delay)
             self._health.show()
@@ -203,8 +221,8 @@ class Supervisor:
             return
         pids = [worker.process.pid for worker in self._workers if worker is not None]
         if sizing.too_large(memory_limit(), pids, self._beside):
-            worker = self._workers.pop()
-            self._keepers.pop().cancel()
+            worker, keeper = self._workers.pop(), self._keepers.pop()
+            self._own(keeper)  # it returns when the worker has ended
             _LOG.warning("the policies take too much memory for %d workers: one ends", len(pids))
             if worker is not None:
                 self._run(worker.stop(self._drain_seconds + KILL_MARGIN))
@@ -215,7 +233,10 @@ class Supervisor:
             self._health.show()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        self._own(asyncio.create_task(work))
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
+        """Remembers a task, so that it is not collected and `stop` ends it."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

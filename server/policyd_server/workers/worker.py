@@ -35,11 +35,15 @@ class Worker:
         """Starts `policyd-server` with these arguments as a worker; it inherits the descriptors."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "policyd_server", *arguments),
-                env=os.environ | {DESCRIPTOR: str(theirs.fileno())},
-                pass_fds=[theirs.fileno(), *descriptors],
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "policyd_server", *arguments),
+                    env=os.environ | {DESCRIPTOR: str(theirs.fileno())},
+                    pass_fds=[theirs.fileno(), *descriptors],
+                )
+            except BaseException:
+                ours.close()
+                raise
         return cls(process, await Lines.over(ours))
 
     @property
