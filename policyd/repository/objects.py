@@ -102,10 +102,11 @@ class ObjectStorage:
         if draft.job_id and (before := self.find_job(policy, draft.job_id)) is not None:
             self._announce(policy)
             return before
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        draft.describe(versions.MAX_NUMBER, digests)  # may refuse them, before anything is claimed
         number = self._claim_next(policy)
         for name, content in contents.items():
             self.client.put(self._version(policy, number) + name, content)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         metadata = draft.describe(number, digests)
         if draft.job_id:
             number, metadata = self._jobs.decide(policy, draft.job_id, JobDecision(number, metadata))
