@@ -73,6 +73,10 @@ def write_whole(path: Path, content: bytes) -> None:
     The scratch file is in the folder above, which must be on the same file system.
     """
     descriptor, scratch = tempfile.mkstemp(dir=path.parent.parent, prefix=".new-")
-    with open(descriptor, "wb") as file:  # noqa: PTH123 -- it is a descriptor, which has no path
-        file.write(content)
-    Path(scratch).rename(path)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 -- it is a descriptor, which has no path
+            file.write(content)
+        Path(scratch).rename(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise

@@ -13,6 +13,7 @@ from policyd.errors import Unavailable
 from policyd.repository import versions
 from policyd.repository.kept_files import write_whole
 from policyd.repository.reading import read_file
+from policyd.runtime.log_limit import LogLimit, and_others
 
 AWAY_SECONDS = 2.0  # after a failure, the store is not asked for this long
 
@@ -26,6 +27,7 @@ class LastAnswers:
         self._location = location
         self._folder = folder
         self._away_until = 0.0  # time.monotonic()
+        self._unsaved = LogLimit(1, 60.0)  # of the lines about a disk that is full
         self.recoveries = 0  # how often the store could be reached again
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -42,10 +44,13 @@ class LastAnswers:
             if saved is None:
                 raise
             return saved
-        if content is None:
-            path.unlink(missing_ok=True)
-        elif not path.exists() or read_file(path, limit) != content:
-            write_whole(path, content)
+        try:
+            _save(path, content, limit)
+        except OSError as error:  # the disk is full: the store's answer is right without it
+            if (left_out := self._unsaved.passes("")) is not None:
+                told = and_others(left_out)
+                _LOG.warning("%s cannot be written: %s%s", self._folder, error.strerror, told)
+            path.unlink(missing_ok=True)  # it must not answer with something older later
         return content
 
     def json_of(self, key: str, read: Callable[[], Any]) -> Any:
@@ -72,3 +77,11 @@ class LastAnswers:
             self._away_until = 0.0
             self.recoveries += 1
         return content
+
+
+def _save(path: Path, content: bytes | None, limit: int) -> None:
+    """Saves an answer if it is another one than before. OSError: the disk is full."""
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif not path.exists() or read_file(path, limit) != content:
+        write_whole(path, content)
