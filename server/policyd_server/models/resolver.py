@@ -22,7 +22,7 @@ class VersionResolver:
         self._follower = follower
         self.loaded_versions: LoadedVersions = follower.loaded_versions
         self._repository = follower.repository
-        self._misses = Misses(lambda: not follower.repository.folders())
+        self._misses = Misses(lambda: not follower.repository.folders(), follower.repository.versions)
 
     def at_hand(self, policy: str, version: int | None, alias: str, key: str = "") -> LoadedVersion | None:
         """Returns the version if it is in memory.
@@ -37,7 +37,7 @@ class VersionResolver:
         Raises InvalidArgument, NotFound, and Unavailable if it does not load.
         """
         policy = await self.policy(policy)
-        with self._misses.bounded(policy):
+        async with self._misses.bounded(policy, version):
             if version is not None:
                 return await self.version(policy, version)
             return await self._by_alias(policy, validate_alias_name(alias or DEFAULT_ALIAS), key)
