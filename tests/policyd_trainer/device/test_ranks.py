@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import multiprocessing
+import os
+import signal
+import threading
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
 from policyd.errors import PolicydError
 from policyd_trainer.config import TrainingConfig, resolve_config
+from policyd_trainer.device import ranks
 from policyd_trainer.device.loop import DeviceLoop
 from policyd_trainer.device.ranks import RankedLoop
 from policyd_trainer.device.tasks import task_of
+from policyd_trainer.environments.errors import EnvironmentHangs
 from policyd_trainer.environments.make import inspect
 
 CPU = torch.device("cpu")
@@ -73,4 +81,42 @@ def test_an_other_process_that_fails_is_reported() -> None:
     wrong = config.model_copy(update={"env_id": "NoSuchEnvironment-v0"})
     with pytest.raises(PolicydError, match="NoSuchEnvironment"):
         RankedLoop(wrong, inspect(config), "cpu")
+    assert multiprocessing.active_children() == before
+
+
+class Sticking(gym.Wrapper):
+    """An environment whose reset never comes back, except in the process of the test."""
+
+    def reset(self, **options: Any) -> Any:
+        """Waits for ever."""
+        if multiprocessing.parent_process() is not None:
+            threading.Event().wait()
+        return self.env.reset(**options)
+
+
+gym.register("Sticking-v0", lambda **_: Sticking(gym.make("CartPole-v1")))
+
+
+def test_an_environment_that_hangs_in_another_process_is_reported() -> None:
+    """Each process watches its own calls into the environment."""
+    config = configuration(devices="2", step_timeout="1")
+    hanging = config.model_copy(update={"env_id": f"{__name__}:Sticking-v0"})
+    with pytest.raises(EnvironmentHangs, match="Sticking"):
+        RankedLoop(hanging, inspect(config), "cpu")
+
+
+def test_a_process_that_hangs_in_a_sum_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum that breaks off while another process stands still is a failure, no endless wait."""
+    monkeypatch.setattr(ranks, "PATIENCE", datetime.timedelta(seconds=5))
+    before = multiprocessing.active_children()
+    config = configuration(devices="2")
+    loop = RankedLoop(config, inspect(config), "cpu")
+    [child] = set(multiprocessing.active_children()) - set(before)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(PolicydError, match="beside this one"):
+            loop.advance(loop.rates())
+    finally:
+        loop.close()
     assert multiprocessing.active_children() == before

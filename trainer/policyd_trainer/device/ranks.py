@@ -13,6 +13,7 @@ import os
 import signal
 import weakref
 from collections.abc import Callable
+from ctypes import Array, c_ubyte
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ import torch
 import torch.distributed
 
 from policyd.errors import InvalidArgument, PolicydError
+from policyd.runtime.running_time import waits
 from policyd.temporary import TemporaryFolder
 from policyd_trainer.algorithms.build import Weights
 from policyd_trainer.algorithms.rates import Rates
@@ -29,13 +31,18 @@ from policyd_trainer.config import TrainingConfig
 from policyd_trainer.device.group import Group
 from policyd_trainer.device.loop import DeviceLoop
 from policyd_trainer.device.tasks import task_of
-from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.errors import EnvironmentFailed, EnvironmentHangs
 from policyd_trainer.environments.make import EnvironmentInfo, inspect
+from policyd_trainer.environments.watchdog import Watchdog
 from policyd_trainer.estimators.normalization import RunningMoments
+from policyd_trainer.guardian.board import BOARD, board_of_a_child, call_in
 from policyd_trainer.guardian.joining import join
+from policyd_trainer.guardian.pulse import Pulse, standstill
+from policyd_trainer.guardian.watch import during
 
 PATIENCE = datetime.timedelta(seconds=300)  # how long a sum waits for the other processes
 GOODBYE = 5.0  # seconds that a process has to end by itself
+_LOOK = 0.5  # seconds between two checks whether a process still runs
 
 
 class RankedLoop(DeviceLoop):
@@ -110,10 +117,12 @@ class RankedLoop(DeviceLoop):
         return [other.answer() for other in self._others]
 
     def _failure(self) -> PolicydError:
+        """Why a sum failed, as the other processes know it. They have GOODBYE seconds to say it."""
         for other in self._others:
             try:
-                while True:
-                    other.answer()
+                for left in waits(GOODBYE):
+                    if other.has_answer(left):
+                        other.answer()
             except PolicydError as error:
                 return error
         return _ended()
@@ -127,10 +136,12 @@ class _Other:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, config, rank, device, folder, dtype)
+        self._board = board_of_a_child(context)  # says what the process is doing
+        arguments = (theirs, self._board, config, rank, device, folder, dtype)
         self._process: SpawnProcess = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
+        self._pulse = Pulse(self._board, self._process.pid or 0)
 
     def ask(self, method: str, argument: Any) -> None:
         """Sends a call. Raises EnvironmentFailed if the process has ended."""
@@ -139,9 +150,25 @@ class _Other:
         except OSError as error:
             raise _ended() from error
 
+    def has_answer(self, seconds: float) -> bool:
+        """Waits for a response or for the end of the process.
+
+        Raises EnvironmentHangs if the process stands still.
+        """
+        if self._pipe.poll(seconds):
+            return True
+        if self._pulse.is_lost():
+            why = standstill(self._process.pid or 0)
+            self._process.kill()
+            call = during(call_in(self._board))
+            raise EnvironmentHangs(f"a process that learns beside this one {why}{call}")
+        return False
+
     def answer(self) -> Any:
         """Waits for the process's response to the oldest call. Raises it if it is an error."""
         try:
+            while not self.has_answer(_LOOK):
+                pass
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise _ended() from error
@@ -160,18 +187,29 @@ class _Other:
 
 
 def serve(
-    pipe: Connection, config: TrainingConfig, rank: int, device: str, folder: Path, dtype: torch.dtype
+    pipe: Connection,
+    board: Array[c_ubyte],
+    config: TrainingConfig,
+    rank: int,
+    device: str,
+    folder: Path,
+    dtype: torch.dtype,
 ) -> None:
-    """Runs in another process: does what rank 0 asks until rank 0 closes the pipe."""
+    """Runs in another process: does what rank 0 asks until rank 0 closes the pipe.
+
+    It writes to `board` which call into the environment is running.
+    """
+    BOARD.write_to(memoryview(board))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # rank 0 decides when to end, and closes the pipe
     try:
-        info = inspect(config)
-        pipe.send(None)
-        pipe.recv()
-        group = _join(config, rank, device, folder)
-        loop = DeviceLoop(config, task_of(config, info), _device(device, rank), group, dtype)
-        _obey(pipe, loop)
+        with Watchdog(config.step_timeout, config.env_id):
+            info = inspect(config)
+            pipe.send(None)
+            pipe.recv()
+            group = _join(config, rank, device, folder)
+            loop = DeviceLoop(config, task_of(config, info), _device(device, rank), group, dtype)
+            _obey(pipe, loop)
     except (EOFError, OSError):
         return  # rank 0 has ended
     except PolicydError as error:
