@@ -23,6 +23,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Seconds = Annotated[float, BeforeValidator(lambda value: seconds_of(str(value)))]
 
 
+_EPISODES = ("block_episodes", "max_episodes")
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -51,14 +54,18 @@ class Gate(_Part):
     error_rate: float = Field(default=0.05, gt=0, le=0.2, description="Largest chance of a wrong promotion.")
 
     def to_message(self) -> gate_pb2.GateConfig:
-        """Returns the gate as a message of the contract."""
+        """Returns the gate as a message of the contract.
+
+        Numbers of episodes that were not given stay unset: unlike given ones, the trainer may lower
+        them so that judging fits into its steps.
+        """
+        given = {name: getattr(self, name) for name in _EPISODES if name in self.model_fields_set}
         return gate_pb2.GateConfig(
             criterion=gate_pb2.GateConfig.Criterion.Value(self.criterion.upper()),
             margin=self.margin,
             mode=gate_pb2.GateConfig.Mode.Value(self.mode.upper()),
-            block_episodes=self.block_episodes,
-            max_episodes=self.max_episodes,
             error_rate=self.error_rate,
+            **given,
         )
 
 

@@ -127,9 +127,17 @@ def test_gate_limits_and_start_are_sent(shell: Any, peer: Any, tmp_path: Path) -
     sent = peer.requests[-1]
     gate = sent.spec.promotion.gate
     assert (gate.criterion, gate.margin, gate.mode) == (gate.NOT_WORSE, 5, gate.GREEDY)
-    assert (gate.block_episodes, gate.max_episodes, gate.error_rate) == (20, 500, 0.05)
+    assert (gate.block_episodes, gate.max_episodes, gate.error_rate) == (0, 0, 0.05)
     assert (sent.spec.init_from, sent.priority) == ("3", 7)
     assert (sent.limits.time_limit.ToSeconds(), sent.limits.env_steps) == (5400, 1000)
+
+
+def test_numbers_of_episodes_that_equal_the_defaults_are_sent(shell: Any, peer: Any, tmp_path: Path) -> None:
+    """The trainer lowers numbers that were not asked for, but not these."""
+    text = GOOD + "  gate: {block_episodes: 20, max_episodes: 500}\n"
+    assert shell("retrain", str(_write(tmp_path, text))) == Exit.OK
+    gate = peer.requests[-1].spec.promotion.gate
+    assert (gate.block_episodes, gate.max_episodes) == (20, 500)
 
 
 def test_a_wrong_length_of_time_is_shown_in_the_file(tmp_path: Path) -> None:

@@ -131,9 +131,11 @@ def test_episodes_within_a_budget() -> None:
 
 
 def test_the_gate_that_was_asked_for_stays() -> None:
-    """A number of episodes other than the default is not cut."""
+    """A number of episodes is cut only if it was not given, whatever its value."""
     small = Budget(steps=100, length=10.0)
     assert within(Gate.of(GateConfig()), small).looks == (FEWEST,)
     asked = Gate.of(GateConfig(block_episodes=30, max_episodes=90))
     assert within(asked, small) == asked
+    as_by_default = Gate.of(GateConfig(block_episodes=20, max_episodes=500))
+    assert within(as_by_default, small) == as_by_default
     assert within(Gate.of(GateConfig()), Budget()) == Gate.of(GateConfig())

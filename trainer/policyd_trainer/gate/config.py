@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policy_api.v1.gate_pb2 import GateConfig
 from policyd.errors import InvalidArgument
@@ -24,6 +24,8 @@ class Gate:
     block_episodes: int  # episodes of the first look, per policy and mode
     max_episodes: int  # episodes of the last look
     error_rate: float  # probability of a wrong promotion, over all looks
+    # Which of the two numbers of episodes were asked for: a small budget does not lower these.
+    asked: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
     def of(cls, config: GateConfig, field: str = "spec.promotion.gate") -> Gate:
@@ -39,6 +41,7 @@ class Gate:
             block_episodes=config.block_episodes or DEFAULT_BLOCK,
             max_episodes=config.max_episodes or max(DEFAULT_MAX, config.block_episodes),
             error_rate=config.error_rate if config.HasField("error_rate") else DEFAULT_ERROR_RATE,
+            asked=frozenset(name for name in ("block_episodes", "max_episodes") if getattr(config, name)),
         )
         gate._check(field)
         return gate

@@ -14,7 +14,7 @@ from policyd_trainer.config import TrainingConfig
 from policyd_trainer.environments.make import EnvironmentInfo
 from policyd_trainer.evaluation.budget import GATE, Budget
 from policyd_trainer.evaluation.figures import first_seed
-from policyd_trainer.gate.config import DEFAULT_BLOCK, DEFAULT_MAX, Gate
+from policyd_trainer.gate.config import Gate
 from policyd_trainer.gate.decision import Comparison, Play, Returns, compare
 from policyd_trainer.gate.intervals import mean_interval
 from policyd_trainer.gate.playing import paired_play
@@ -127,9 +127,9 @@ def within(gate: Gate, budget: Budget) -> Gate:
     """
     allowed = max(FEWEST, budget.episodes(gate.max_episodes, runs=RUNS, until=GATE))
     block, most = gate.block_episodes, gate.max_episodes
-    if block == DEFAULT_BLOCK:
+    if "block_episodes" not in gate.asked:
         block = min(block, allowed)
-    if most == DEFAULT_MAX:
+    if "max_episodes" not in gate.asked:
         most = max(block, min(most, allowed))
     return replace(gate, block_episodes=block, max_episodes=most)
 
