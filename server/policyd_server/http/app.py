@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from policyd.errors import PolicydError
 from policyd.runtime import listen_address, log, request_ids
 from policyd_server.http import errors
+from policyd_server.http.admission import Admission, Share
 from policyd_server.http.gateway import Gateway, Group
 from policyd_server.http.hot import NO_SNIFFING, HotRoutes
 from policyd_server.http.same_site import SameSite
@@ -26,22 +27,27 @@ def application(gateway: Gateway, groups: Sequence[Group], address: str) -> tupl
     """Returns the application of all groups, and its hot routes. `address`: where it listens."""
     routes = [route for group in groups for route in group(gateway)]
     loopback = listen_address.is_loopback(address)
+    admission = Admission(gateway.access)
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Boundary),
+            Middleware(Boundary, admission=admission),
             Middleware(SameSite, loopback=loopback),
         ],
         exception_handlers={PolicydError: _domain_error, HTTPException: _no_route},
     )
-    return app, HotRoutes(routes, loopback=loopback)
+    return app, HotRoutes(routes, admission, loopback=loopback)
 
 
 class Boundary:
-    """Gives each request its id, and logs unexpected errors, whose text the client must not see."""
+    """Gives each request its id and its share of the bytes that all may hold.
 
-    def __init__(self, app: ASGIApp) -> None:
+    It logs unexpected errors, whose text the client must not see.
+    """
+
+    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
         self._app = app
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
@@ -51,6 +57,7 @@ class Boundary:
         given = dict(scope["headers"]).get(request_ids.KEY.encode(), b"").decode("latin-1")
         log.request_id.set(request_ids.accepted(given))
         started = False
+        share = scope["state"]["share"] = Share(self._admission)
 
         async def note_start(message: Message) -> None:
             nonlocal started
@@ -68,6 +75,8 @@ class Boundary:
                 scope["state"]["abort"]()
             else:
                 await errors.response(told)(scope, receive, note_start)
+        finally:
+            share.release()
 
 
 async def _domain_error(_: Request, error: Exception) -> Response:

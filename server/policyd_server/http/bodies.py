@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from policyd.errors import DeadlineExceeded, Exhausted, InvalidArgument
 from policyd_server.http import fields
+from policyd_server.http.admission import Share
 
 MIB = 2**20
 #: The largest JSON text, in bytes. A text is parsed in one go, and all other requests wait
@@ -27,12 +28,16 @@ _STEP = 256 * 1024  # bytes inflated at a time
 async def read(request: Request, limit: int) -> bytes:
     """Returns the body, inflated.
 
-    Raises Exhausted if it has more than `limit` bytes, and DeadlineExceeded if no more of it
-    arrives.
+    Raises Exhausted if it has more than `limit` bytes, or if all requests together hold too many.
+    Raises DeadlineExceeded if no more of it arrives, and Unauthenticated if a large one comes
+    without credentials.
     """
+    share: Share = request.state.share
     told = request.headers.get("content-length", "0")
     if told.isascii() and told.isdecimal() and (len(told) > 18 or int(told) > limit):
         _refuse(limit)
+    if told.isascii() and told.isdecimal():
+        share.expect(request, int(told))
     body = bytearray()
     more = True
     while more:
@@ -43,11 +48,15 @@ async def read(request: Request, limit: int) -> bytes:
             raise DeadlineExceeded(f"nothing of the body arrived for {STALL_SECONDS:g} s") from None
         if part["type"] == "http.disconnect":
             raise DeadlineExceeded("the client closed the connection before the whole body had arrived")
+        share.take(request, len(part["body"]))
         body += part["body"]
         more = part["more_body"]
         if len(body) > limit:
             _refuse(limit)
-    return _inflated(bytes(body), request.headers.get("content-encoding", "identity").strip().lower(), limit)
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    whole = _inflated(bytes(body), coding, limit)
+    share.take(request, max(0, len(whole) - len(body)))
+    return whole
 
 
 def json_of(text: bytes, what: str = "body") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from starlette.types import Message, Scope
 from policyd.errors import PolicydError
 from policyd.runtime import log, request_ids
 from policyd_server.http import errors, same_site
+from policyd_server.http.admission import Admission, Share
 from policyd_server.http.endpoints import hot_endpoint
 from policyd_server.http.quick import KnownHeaders
 
@@ -41,8 +42,9 @@ _REQUEST_ID = request_ids.KEY.encode()
 class HotRoutes:
     """The hot routes, and what surrounds their handlers."""
 
-    def __init__(self, routes: Sequence[BaseRoute], *, loopback: bool) -> None:
+    def __init__(self, routes: Sequence[BaseRoute], admission: Admission, *, loopback: bool) -> None:
         """`loopback`: the server listens on loopback only."""
+        self._admission = admission
         self._hot = [route for route in routes if isinstance(route, Route) and route.path in PATHS]
         self._loopback = loopback
 
@@ -53,6 +55,15 @@ class HotRoutes:
                 return route, match.groupdict()
         return None
 
+    def share(self, scope: Scope, size: int) -> Share | None:
+        """Returns the share of a request with a body of this size. None: it is refused."""
+        share = Share(self._admission)
+        try:
+            share.take(Request(scope), size)
+        except PolicydError:
+            return None
+        return share
+
     async def answer(self, route: Route, scope: Scope, body: bytes) -> Response:
         """Returns the response to a request whose whole body has arrived. It never raises."""
 
@@ -60,6 +71,7 @@ class HotRoutes:
             return {"type": "http.request", "body": body, "more_body": False}
 
         request = Request(scope, receive)
+        share = scope["state"]["share"] = Share(self._admission)
         log.request_id.set(request_ids.accepted(request.headers.get(request_ids.KEY, "")))
         try:
             same_site.check("POST", request.headers, loopback=self._loopback)
@@ -69,6 +81,8 @@ class HotRoutes:
         except Exception as error:  # noqa: BLE001 -- the boundary: nothing that a client sends may end the process
             told = log.unexpected(_LOG, f"unexpected error in POST {scope['path']!r}", error)
             response = errors.response(told)
+        finally:
+            share.release()
         surround(response)
         return response
 
@@ -95,8 +109,14 @@ class HotRequest:
     def __init__(self, route: Route | None, *, keep_alive: bool) -> None:
         """`route`: None if the endpoint is called without the router."""
         self.route = route
+        self.share: Share | None = None  # of the bytes that all requests may hold
         self.keep_alive = keep_alive
         self.body = bytearray()
         self.more_body = True
         self.response_complete = self.disconnected = False
         self.message_event = asyncio.Event()
+
+    def release(self) -> None:
+        """Called when the request's body is needed no more."""
+        if self.share is not None:
+            self.share.release()

@@ -47,6 +47,9 @@ class BoundedProtocol(EndingProtocol):
         """Cancels the timers."""
         self._stop_timer()
         self._stop_stall()
+        request: Any = self.cycle
+        if isinstance(request, HotRequest) and request.more_body:  # the rest will not come
+            request.release()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -125,8 +128,12 @@ class BoundedProtocol(EndingProtocol):
             return None
         scope: Any = self.scope
         scope.update(method="POST", path=path, query_string=b"", path_params=found[1])
+        if (share := self.hot.share(scope, int(length))) is None:
+            return None  # the long way says why
         version = self.parser.get_http_version()
-        return HotRequest(found[0], keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        request = HotRequest(found[0], keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        request.share = share
+        return request
 
     def _receives(self) -> bool:
         """Whether a request has begun and is incomplete."""
@@ -142,7 +149,10 @@ class BoundedProtocol(EndingProtocol):
 
     async def _answer(self, request: HotRequest, scope: Any) -> None:
         assert request.route is not None
-        response = await self.hot.answer(request.route, scope, bytes(request.body))
+        try:
+            response = await self.hot.answer(request.route, scope, bytes(request.body))
+        finally:
+            request.release()
         await self.flow.drain()  # a client that reads nothing gets no more
         self._write(request, response)
 

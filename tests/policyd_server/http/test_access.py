@@ -88,6 +88,24 @@ def test_every_role_at_every_path(guarded: ServerProcess, authority: Authority, 
             assert answer.status != 500
 
 
+@pytest.mark.parametrize("path", ["/v1/policies/cartpole:act", "/v2/models/cartpole/infer"])
+@pytest.mark.parametrize("size", [100_000, 10_000_000])
+@pytest.mark.parametrize("role", ["", "act"])
+def test_no_large_body_is_read_before_the_caller_is_known(
+    guarded: ServerProcess, authority: Authority, path: str, size: int, role: str
+) -> None:
+    """The answer to the headers alone is 401, or for a known caller the request to go on."""
+    client = _client(guarded, authority, "stranger", f"{role}-token" if role else "")
+    connection = client.connection()
+    connection.putrequest("POST", path)
+    for name, value in {**client.headers, "Content-Length": str(size), "Expect": "100-continue"}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    head = connection.sock.recv(65536)
+    connection.close()
+    assert head.startswith(b"HTTP/1.1 100 " if role else b"HTTP/1.1 401 ")
+
+
 def test_refusals_and_changes_are_in_the_audit_log(guarded: ServerProcess, authority: Authority) -> None:
     """The log has the caller's name and the HTTP client's own address.
 
