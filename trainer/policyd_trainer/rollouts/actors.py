@@ -21,6 +21,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from policyd.errors import FailedPrecondition, PolicydError
 from policyd_trainer.environments.errors import EnvironmentFailed
+from policyd_trainer.environments.seeds import restarted
 from policyd_trainer.environments.watchdog import Watchdog
 from policyd_trainer.guardian import sentinel
 from policyd_trainer.ray_errors import in_one_line
@@ -77,6 +78,12 @@ class _Member:
         elif method == "collect":
             self.since.append(argument)
 
+    def forget(self) -> None:
+        """Forgets what was played: a new worker starts anew, from a seed that no worker had yet."""
+        kind, given = self.begun
+        seed = given if kind == "reset" else self.share.config.seed
+        self.begun, self.since = ("reset", restarted(seed, len(self.since))), []
+
 
 class ActorCrew:
     """Owns its actors, which end with it or with this process."""
@@ -127,7 +134,7 @@ class ActorCrew:
         """Makes a new worker and brings it to the state of the lost one."""
         while True:
             member.losses += 1
-            if member.losses > LOSSES:
+            if member.losses >= LOSSES:
                 reason = in_one_line(error)
                 raise EnvironmentFailed(f"a rollout worker ended {LOSSES} times in a row: {reason}")
             _LOG.warning("a rollout worker was lost and is replaced; rollouts again: %d", len(member.since))
@@ -146,10 +153,10 @@ class ActorCrew:
 
     def _shorten(self) -> None:
         """Replaces many kept rollouts by a snapshot."""
-        if None in self.ask("snapshot", [None] * len(self._members)):
-            for number, member in enumerate(self._members):  # the environments cannot be saved
-                seed = member.share.config.seed + len(member.since) + number
-                member.begun, member.since = ("reset", seed), []
+        saved = self.ask("snapshot", [None] * len(self._members))
+        for member, snapshot in zip(self._members, saved, strict=True):
+            if snapshot is None:  # the environments cannot be saved
+                member.forget()
 
 
 def _connect() -> None:
