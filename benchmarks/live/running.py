@@ -73,8 +73,7 @@ def _until(holds: Any, seconds: float = 120.0) -> None:
 
 def learn(task: Task, seed: int, folder: Path, bad: Misbehaviour, clients: int = CLIENTS) -> Learned:
     """Plays until a version reaches the target, or until the decisions are used up."""
-    config: dict[str, Any] = {}
-    with learning(task, seed, folder, **config) as (stack, _):
+    with learning(task, seed, folder) as (stack, _):
         return asyncio.run(_learn(task, seed, stack, bad, clients))
 
 

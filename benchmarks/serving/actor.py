@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks.serving import h2load
 from benchmarks.serving.policy import POLICY, observations
 from benchmarks.serving.processes import Running
-from benchmarks.serving.protocols import ACT
 from benchmarks.serving.results import ActorMeasurement
 from policyd import PolicyClient
 
@@ -26,14 +25,7 @@ WARM_UP_CALLS = 100
 
 def measure(running: Running, answer_bytes: int, number: int, seconds: float) -> list[ActorMeasurement]:
     """Measures one round of each way to ask."""
-    load = h2load.run(
-        running.url,
-        ACT.method,
-        ACT.request(1),
-        connections=1,
-        seconds=seconds,
-        answer_bytes=answer_bytes,
-    )
+    load = h2load.act(running.url, answer_bytes, 1, seconds)
     found = [ActorMeasurement(IN_C, number, load.percentile(50), load.percentile(99))]
     for way, opened in ((UNARY, _unary), (STREAM, _stream)):
         with opened(running.address) as act:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.protocols import InvalidAnswer
+from benchmarks.serving.protocols import ACT, InvalidAnswer
 
 
 class NoAnswer(InvalidAnswer):
@@ -46,6 +46,18 @@ def install() -> None:
         return
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "nghttp2-client"]):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def act(url: str, answer_bytes: int, connections: int, seconds: float) -> Load:
+    """One run of calls of Act with one row each, one at a time on each connection. See `run`."""
+    return run(
+        url,
+        ACT.method,
+        ACT.request(1),
+        connections=connections,
+        seconds=seconds,
+        answer_bytes=answer_bytes,
+    )
 
 
 def run(

@@ -62,14 +62,7 @@ def main(transport: str, rounds: int, seconds: float, connections: int) -> None:
 def _cost(running: Running, answer_bytes: int, connections: int, seconds: float) -> float:
     """CPU seconds per request."""
     before = running.cpu_seconds()
-    load = h2load.run(
-        running.url,
-        ACT.method,
-        ACT.request(1),
-        connections=connections,
-        seconds=seconds,
-        answer_bytes=answer_bytes,
-    )
+    load = h2load.act(running.url, answer_bytes, connections, seconds)
     return (running.cpu_seconds() - before) / load.requests
 
 

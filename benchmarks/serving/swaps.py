@@ -35,27 +35,16 @@ def measure(
     contestant: str, running: Running, answer_bytes: int, number: int, plan: SwapPlan
 ) -> SwapMeasurement:
     """Measures one round: the load alone, then the load with swaps."""
-    quiet = _load(running.url, answer_bytes, plan.seconds)
+    quiet = h2load.act(running.url, answer_bytes, CONNECTIONS, plan.seconds)
     failures: list[Exception] = []
     swapper = threading.Thread(target=_swap, args=(running.address, plan, failures))
     swapper.start()
-    busy = _load(running.url, answer_bytes, plan.seconds)
+    busy = h2load.act(running.url, answer_bytes, CONNECTIONS, plan.seconds)
     swapper.join()
     if failures:
         raise failures[0]
     return SwapMeasurement(
         contestant, number, quiet.percentile(99), busy.percentile(99), busy.percentile(100), plan.swaps
-    )
-
-
-def _load(url: str, answer_bytes: int, seconds: float) -> h2load.Load:
-    return h2load.run(
-        url,
-        ACT.method,
-        ACT.request(1),
-        connections=CONNECTIONS,
-        seconds=seconds,
-        answer_bytes=answer_bytes,
     )
 
 

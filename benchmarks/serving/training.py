@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.serving import h2load, processes
 from benchmarks.serving.processes import Running
-from benchmarks.serving.protocols import ACT, InvalidAnswer
+from benchmarks.serving.protocols import InvalidAnswer
 from benchmarks.serving.results import TrainingMeasurement
 from policy_api.v1.training_pb2 import TrainingJob, TrainingSpec
 from policyd import PolicyClient
@@ -70,12 +70,5 @@ def _job(trainer: Running) -> Iterator[None]:
 
 def _percentiles(server: Running, answer_bytes: int, connections: int, seconds: float) -> tuple[float, float]:
     """The p50 and p99 in milliseconds of one run of h2load."""
-    load = h2load.run(
-        server.url,
-        ACT.method,
-        ACT.request(1),
-        connections=connections,
-        seconds=seconds,
-        answer_bytes=answer_bytes,
-    )
+    load = h2load.act(server.url, answer_bytes, connections, seconds)
     return load.percentile(50), load.percentile(99)

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import optuna
 
-from policyd.errors import PolicydError
+from policyd.errors import InvalidArgument, PolicydError
 from policyd.runtime.commands import refusal
+from policyd_trainer.runs.options import parse_settings
 from policyd_trainer.tuning.study import finished, open_study, search
 from policyd_trainer.tuning.trials import Task
 
@@ -47,7 +48,10 @@ def tune(
     command continues: finished trials count, and the interrupted one is repeated.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an interruption is not worth a warning
-    task = Task(env_id, algorithm, _settings(pairs))
+    try:
+        task = Task(env_id, algorithm, parse_settings(pairs))
+    except InvalidArgument as error:
+        raise click.UsageError(error.message) from error
     study = open_study(path, task)
     try:
         search(study, task, trials=trials, timeout=timeout)
@@ -58,13 +62,6 @@ def tune(
         click.echo("interrupted; the same command goes on", err=True)
         sys.exit(INTERRUPTED)
     click.echo(_summary(study))
-
-
-def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise click.BadParameter(f"got {pair!r}, expected KEY=VALUE", param_hint="--set")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _summary(study: optuna.Study) -> str:
