@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 
 from policyd.errors import FailedPrecondition
+from policyd.runtime.log_limit import LogLimit, and_others
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,6 +28,22 @@ class TlsFiles:
     def check(self) -> None:
         """Raises FailedPrecondition if files are missing, broken or do not belong together."""
         _configuration(self)
+
+    def stamps(self) -> list[tuple[int, int] | None]:
+        """Returns what changes when a file is written or replaced. None: that file is not there."""
+        return [_stamp(path) for path in (self.certificate, self.key, self.authority) if path is not None]
+
+
+class KeptCertificate:
+    """Logs that renewed files are broken, once per minute and reason."""
+
+    def __init__(self) -> None:
+        self._limit = LogLimit(1, 60.0)
+
+    def log(self, reason: str) -> None:
+        """Logs it, unless that was done in this minute."""
+        if (left_out := self._limit.passes(reason)) is not None:
+            _LOG.error("the certificate stays as it was: %s%s", reason, and_others(left_out))
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
@@ -60,26 +77,23 @@ class _Followed:
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
-        self._stamps = self._look()
+        self._kept = KeptCertificate()
+        self._stamps = files.stamps()
         self.configuration = _configuration(files)
 
     def fetch(self) -> grpc.ServerCertificateConfiguration | None:
         """Returns the new configuration, for gRPC at every handshake. None: nothing has changed."""
-        stamps = self._look()
+        stamps = self._files.stamps()
         if stamps == self._stamps:
             return None
         try:
             self.configuration = _configuration(self._files)
         except FailedPrecondition as error:
-            _LOG.error("the certificate stays as it was: %s", error.message)
+            self._kept.log(error.message)
             return None
         self._stamps = stamps
         _LOG.info("read the renewed certificate %s", self._files.certificate)
         return self.configuration
-
-    def _look(self) -> list[tuple[int, int] | None]:
-        paths = (self._files.certificate, self._files.key, self._files.authority)
-        return [_stamp(path) for path in paths if path is not None]
 
 
 def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:

@@ -1,6 +1,6 @@
 """TLS of the HTTP port from the server's PEM files.
 
-Renewed certificates are used without a restart.
+Renewed certificates, and another authority of the clients, are used without a restart.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from pathlib import Path
 
 from policyd.errors import FailedPrecondition
-from policyd.runtime.tls import TlsFiles
+from policyd.runtime.tls import KeptCertificate, TlsFiles
 
 LOOK_SECONDS = 1.0
 
@@ -23,38 +22,43 @@ class FollowedContext:
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
-        self._stamp = self._look()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.context.load_cert_chain(files.certificate, files.key)
-        if files.authority is not None:
-            self.context.load_verify_locations(files.authority)
-            self.context.verify_mode = ssl.CERT_REQUIRED
+        self._kept = KeptCertificate()
+        self._stamps = files.stamps()
+        self._newest = self.context = _context(files)
+        # OpenSSL adds authorities to a context and never removes one. So renewed files get another
+        # context, and each handshake is given the newest.
+        self.context.sni_callback = self._use_newest
 
     async def run(self) -> None:
-        """Reads the certificate again whenever its files have changed."""
+        """Reads the files again whenever they have changed."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            stamp = self._look()
-            if stamp == self._stamp:
-                continue
-            try:
-                self._files.check()
-                self.context.load_cert_chain(self._files.certificate, self._files.key)
-            except (FailedPrecondition, OSError) as error:
-                _LOG.error("the certificate stays as it was: %s", error)
-                continue
-            self._stamp = stamp
-            _LOG.info("read the renewed certificate %s", self._files.certificate)
+            self.look()
 
-    def _look(self) -> list[tuple[int, int] | None]:
-        return [_stamp(path) for path in (self._files.certificate, self._files.key)]
+    def look(self) -> None:
+        """Reads the files if they have changed. If they are broken, the last good ones stay."""
+        stamps = self._files.stamps()
+        if stamps == self._stamps:
+            return
+        try:
+            self._files.check()
+            self._newest = _context(self._files)
+        except (FailedPrecondition, OSError) as error:
+            self._kept.log(str(error))
+            return
+        self._stamps = stamps
+        _LOG.info("read the renewed certificate %s", self._files.certificate)
+
+    def _use_newest(self, handshake: ssl.SSLObject | ssl.SSLSocket, *_: object) -> None:
+        handshake.context = self._newest
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(files.certificate, files.key)
+    if files.authority is not None:
+        context.load_verify_locations(files.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from policyd.errors import PolicydError
 from policyd.runtime.guard import set_caller
+from policyd.runtime.tls import KeptCertificate
 from policyd_server.acting.aside import SlowCalls
 from policyd_server.acting.batcher import Asked, Batcher
 from policyd_server.acting.direct import Conversation, DirectMethod, Told
@@ -48,6 +49,7 @@ class FrontLoop:
     ) -> None:
         """Created on the event loop. `needed`: called when the server behind has to start."""
         self._front = front
+        self._kept = KeptCertificate()
         self._methods = methods
         self._unary = [None if method.streams else method.open() for method in methods]
         self._batcher = batcher
@@ -194,7 +196,7 @@ class FrontLoop:
         elif kind == binding.RENEWED:
             _LOG.info("read the renewed certificate")
         elif kind == binding.BAD_CERTIFICATE:
-            _LOG.error("the certificate stays as it was: %s", self._front.tls_error)
+            self._kept.log(str(self._front.tls_error))
 
     def _forget(self, number: int) -> None:
         """Forgets a call that nobody waits for any more."""
