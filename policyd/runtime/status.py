@@ -72,6 +72,11 @@ def from_rpc_error(error: grpc.RpcError) -> errors.PolicydError:
     return _domain_error(code, error.details() or code.name, _status_of(error))
 
 
+def code_numbered(number: int) -> grpc.StatusCode:
+    """Returns the code of this number. UNKNOWN: there is none."""
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
+
+
 def from_parts(code: grpc.StatusCode, message: str, details: bytes | None) -> errors.PolicydError:
     """As `from_rpc_error`, for a call that was made without grpcio.
 
@@ -90,19 +95,8 @@ def from_parts(code: grpc.StatusCode, message: str, details: bytes | None) -> er
 
 def from_status(status: status_pb2.Status) -> errors.PolicydError:
     """Returns the domain error that `to_status` wrote."""
-    code = next((code for code in grpc.StatusCode if code.value[0] == status.code), grpc.StatusCode.UNKNOWN)
+    code = code_numbered(status.code)
     return _domain_error(code, status.message or code.name, status)
-
-
-def from_trailers(number: int, message: str, details: bytes) -> errors.PolicydError:
-    """Returns the domain error in the trailers of a call that was made without gRPC.
-
-    `details`: the bytes of `grpc-status-details-bin`; empty: there were none.
-    """
-    if details:
-        return from_status(status_pb2.Status.FromString(details))
-    code = next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
-    return _domain_error(code, message or code.name, None)
 
 
 def _domain_error(

@@ -172,10 +172,11 @@ def _error_of(headers: dict[bytes, bytes]) -> Exception:
     number = headers.get(b"grpc-status", b"")
     if not number.isdigit():
         return _lost("it gave the call up")
-    code = int(number)
+    code = status.code_numbered(int(number))
     message = unquote_to_bytes(headers.get(b"grpc-message", b"")).decode(errors="replace")
     details = headers.get(b"grpc-status-details-bin", b"")
-    return status.from_trailers(code, message, base64.b64decode(details + b"=" * (-len(details) % 4)))
+    packed = base64.b64decode(details + b"=" * (-len(details) % 4)) if details else None
+    return status.from_parts(code, message, packed)
 
 
 def _lost(why: object) -> Unavailable:

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc.aio
 
 from policy_api.v1 import policy_pb2 as pb
 from policy_api.v1 import policy_pb2_grpc
 from policyd.runtime import rpc
-from policyd.runtime.guard import current_caller
 from policyd.version import __version__
 from policyd_server.acting.actor import Actor
 from policyd_server.acting.direct import Conversation, DirectAct
@@ -22,9 +21,9 @@ from policyd_server.acting.stream import ActStream
 from policyd_server.models.listing import PolicyListing, described
 from policyd_server.models.promotion import Promotion
 from policyd_server.models.transfers import Transfers
+from policyd_server.services.authenticated import as_authenticated
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Change = TypeVar("Change", pb.SetAliasRequest, pb.RollbackAliasRequest)
 
 
 class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
@@ -88,7 +87,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     @rpc.unary
     async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
         """Promotes a version."""
-        alias, generation = await self._promotion.set_alias(_as_authenticated(request))
+        alias, generation = await self._promotion.set_alias(as_authenticated(request))
         return pb.SetAliasResponse(alias=alias, generation=generation)
 
     @rpc.unary
@@ -96,7 +95,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         self, request: pb.RollbackAliasRequest, context: Context
     ) -> pb.RollbackAliasResponse:
         """Points an alias back at the version before."""
-        alias, generation = await self._promotion.rollback_alias(_as_authenticated(request))
+        alias, generation = await self._promotion.rollback_alias(as_authenticated(request))
         return pb.RollbackAliasResponse(alias=alias, generation=generation)
 
     @rpc.stream
@@ -121,10 +120,3 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     ) -> pb.GetServerInfoResponse:
         """Returns the release that serves, and its limits."""
         return pb.GetServerInfoResponse(version=__version__, max_batch_rows=self._actor.max_rows)
-
-
-def _as_authenticated(request: Change) -> Change:
-    """Sets `actor` to the authenticated caller, so that the history does not trust the request."""
-    if (caller := current_caller()) is not None:
-        request.actor = caller.name
-    return request

@@ -4,21 +4,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc.aio
 
 from policy_api.v1 import traffic_pb2 as pb
 from policy_api.v1 import traffic_pb2_grpc
 from policyd.runtime import rpc
-from policyd.runtime.guard import current_caller
+from policyd_server.services.authenticated import as_authenticated
 from policyd_server.traffic.desk import TrafficDesk
 from policyd_server.traffic.evaluator import Evaluator
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Change = TypeVar(
-    "Change", pb.SetTrafficRequest, pb.SetShadowRequest, pb.StartCanaryRequest, pb.CancelCanaryRequest
-)
 
 
 class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
@@ -31,7 +28,7 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
     @rpc.unary
     async def SetTraffic(self, request: pb.SetTrafficRequest, context: Context) -> pb.SetTrafficResponse:
         """Changes the shares of an alias."""
-        return pb.SetTrafficResponse(traffic=await self._desk.set(_as_authenticated(request)))
+        return pb.SetTrafficResponse(traffic=await self._desk.set(as_authenticated(request)))
 
     @rpc.unary
     async def GetTraffic(self, request: pb.GetTrafficRequest, context: Context) -> pb.GetTrafficResponse:
@@ -41,19 +38,19 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
     @rpc.unary
     async def StartCanary(self, request: pb.StartCanaryRequest, context: Context) -> pb.StartCanaryResponse:
         """Begins a canary."""
-        return pb.StartCanaryResponse(traffic=await self._desk.start(_as_authenticated(request)))
+        return pb.StartCanaryResponse(traffic=await self._desk.start(as_authenticated(request)))
 
     @rpc.unary
     async def CancelCanary(
         self, request: pb.CancelCanaryRequest, context: Context
     ) -> pb.CancelCanaryResponse:
         """Ends a canary."""
-        return pb.CancelCanaryResponse(traffic=await self._desk.cancel(_as_authenticated(request)))
+        return pb.CancelCanaryResponse(traffic=await self._desk.cancel(as_authenticated(request)))
 
     @rpc.unary
     async def SetShadow(self, request: pb.SetShadowRequest, context: Context) -> pb.SetShadowResponse:
         """Begins or ends a shadow."""
-        return pb.SetShadowResponse(traffic=await self._desk.set_shadow(_as_authenticated(request)))
+        return pb.SetShadowResponse(traffic=await self._desk.set_shadow(as_authenticated(request)))
 
     @rpc.unary
     async def CompareVersions(
@@ -68,10 +65,3 @@ class TrafficService(traffic_pb2_grpc.TrafficServiceServicer):
     ) -> pb.EvaluateVersionResponse:
         """Estimates a version's return from recorded episodes."""
         return await self._evaluator.evaluate(request)
-
-
-def _as_authenticated(request: Change) -> Change:
-    """Sets `actor` to the authenticated caller, so that the history does not trust the request."""
-    if (caller := current_caller()) is not None:
-        request.actor = caller.name
-    return request
