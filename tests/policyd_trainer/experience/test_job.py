@@ -5,6 +5,7 @@ It survives being killed, and follows the operator.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from policy_api.v1 import experience_pb2 as pb
 from policy_api.v1.training_pb2 import TrainingProgress
 from policyd.errors import FailedPrecondition
 from policyd.experience.learned import read_learned
+from policyd.experience.sealed import Position
 from policyd.repository import ModelRepository
 from policyd.repository.durable import locked
 from policyd_trainer.experience.config import LearnConfig
@@ -148,6 +150,26 @@ def test_what_is_too_old_is_dropped_and_counted(world: World) -> None:
     world.learn(job)
     [dropped] = read_learned(world.experience, POLICY).dropped
     assert (dropped.reason, dropped.episodes, dropped.steps, list(dropped.lengths)) == ("TOO_OLD", 1, 1, [1])
+
+
+def test_what_is_dropped_is_told_although_nothing_can_be_learned(world: World, tmp_path: Path) -> None:
+    """Of 64 episodes none can be used: a job that starts again does not read them again."""
+    world.play(64)
+    world.learn(world.job())
+    world.log.forget_observations(Position(), read_learned(world.experience, POLICY).position)
+    (world.experience / "learned" / f"{POLICY}.json").unlink()
+    world.repository.rollback_alias(POLICY, "champion", actor="operator", reason="again")
+    job = world.job(run_dir=tmp_path / "run")
+    looks = itertools.count()
+    with pytest.raises(Stopped):
+        job.run(lambda: next(looks) == 2)
+    learned = read_learned(world.experience, POLICY)
+    assert [(each.reason, each.episodes) for each in learned.dropped] == [("FORGOTTEN", 64)]
+    assert learned.position == job.state.position != Position()
+    again = world.job(run_dir=tmp_path / "run")
+    with pytest.raises(Stopped):
+        again.run(lambda: True)
+    assert (again.state.position, again.state.dropped.total) == (job.state.position, 64)
 
 
 def test_versions_that_nobody_acted_with_make_nothing_older(world: World) -> None:

@@ -211,8 +211,19 @@ class ContinuousJob:
                 if reader.steps >= self._config.batch_steps:
                     self.state.position = reader.position
                     return reader.take(rules, self.state.dropped)
+                self._pass_by(reader)
             self._clock.wait(self.state)
             time.sleep(self._config.poll_seconds)  # another process writes the file, maybe on another machine
+
+    def _pass_by(self, reader: EpisodeReader) -> None:
+        """Moves the position on if nothing up to the reader's is of use, and counts that."""
+        if reader.steps or reader.position == self.state.position:
+            return
+        reader.count(self.state.dropped)
+        self.state.position = reader.position
+        self._save()
+        if self.state.published == self.state.batches:  # else a job without this folder would miss a batch
+            self._source.tell(self.state.learned())
 
     def _learn(self, candidates: list[Candidate], stop: Callable[[], bool]) -> None:
         sequences = [candidate.sequence for candidate in candidates]

@@ -24,7 +24,7 @@ class EpisodeReader:
         self._log, self._spaces, self._held_out = log, spaces, held_out
         self.position = position
         self._found: list[Candidate] = []
-        self._dropped: list[tuple[str, int]] = []
+        self._dropped = Dropped()
 
     @property
     def steps(self) -> int:
@@ -45,14 +45,18 @@ class EpisodeReader:
             if steps >= wanted:
                 break
 
+    def count(self, dropped: Dropped) -> None:
+        """Counts in `dropped` what it has dropped since the last call."""
+        dropped.merge(self._dropped)
+        self._dropped = Dropped()
+
     def take(self, rules: Rules, dropped: Dropped) -> list[Candidate]:
         """The batch, within the share of each caller and subject.
 
         Counts what it drops in `dropped`.
         """
-        for reason, steps in self._dropped:
-            dropped.add(reason, steps)
-        found, self._found, self._dropped = self._found, [], []
+        self.count(dropped)
+        found, self._found = self._found, []
         return within_shares(found, rules.max_caller_share, rules.max_subject_share, dropped)
 
     def _candidate(self, sealed: Sealed, rules: Rules, age: Callable[[int], int]) -> Candidate | None:
@@ -74,5 +78,5 @@ class EpisodeReader:
                     reason = "TOO_OLD"
                 else:
                     return Candidate(sequence, episode.caller, episode.subject)
-        self._dropped.append((reason, len(episode.steps)))
+        self._dropped.add(reason, len(episode.steps))
         return None

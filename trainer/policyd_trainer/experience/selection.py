@@ -28,6 +28,13 @@ class Dropped:
         self.steps[reason] += steps
         self.lengths[reason][max(0, steps.bit_length() - 1)] += 1
 
+    def merge(self, other: Dropped) -> None:
+        """Adds another's counts."""
+        self.episodes.update(other.episodes)
+        self.steps.update(other.steps)
+        for reason, lengths in other.lengths.items():
+            self.lengths[reason].update(lengths)
+
     def messages(self) -> tuple[pb.DroppedEpisodes, ...]:
         """The counts as the contract has them."""
         return tuple(
