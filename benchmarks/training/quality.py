@@ -2,7 +2,8 @@
 
 Runs the command that a user would, on each task and seed, and prints what the published version
 says of itself: the mean return of fresh episodes, greedy and sampled. The presets were found on
-other seeds. Results are appended to a file as they come, and what is there is not run again.
+other seeds. Results are appended to a file as they come, and what is there is not run
+again, except what failed. If the last run of any row failed, so does this command.
 """
 
 from __future__ import annotations
@@ -67,13 +68,23 @@ def main(names: tuple[str, ...], seeds: tuple[int, ...], settings: tuple[str, ..
     chosen = names or tuple(TASKS)
     for seed in seeds:
         for name in chosen:
-            if _key(name, seed, settings) in {tuple(row["key"]) for row in _rows(output)}:
+            if _key(name, seed, settings) in _succeeded(output):
                 continue
             row = {"key": _key(name, seed, settings), **_run(TASKS[name], seed, settings)}
             with output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(row, file=sys.stderr, flush=True)
     print(_table(chosen, seeds, settings, _rows(output)))
+    wanted = {_key(name, seed, settings) for seed in seeds for name in chosen}
+    if failed := wanted - _succeeded(output):
+        raise click.ClickException(
+            f"{len(failed)} of {len(wanted)} runs failed; the same command repeats them"
+        )
+
+
+def _succeeded(output: Path) -> set[tuple[str, int, str]]:
+    """The keys of the runs that ended with an evaluation."""
+    return {tuple(row["key"]) for row in _rows(output) if "error" not in row}
 
 
 def _key(name: str, seed: int, settings: tuple[str, ...]) -> tuple[str, int, str]:
