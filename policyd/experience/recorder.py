@@ -34,6 +34,7 @@ from policyd.repository.durable import locked, make_directory
 #: more with its steps.
 MOST_OPEN = 1_000_000
 #: At most this many silent episodes are sealed at once. Calls wait meanwhile, about 0.1 s.
+CLOCK_STEP_SECONDS = 1.0  # a clock that goes further than time does has been set
 SEALED_AT_ONCE = 1_000
 
 
@@ -65,6 +66,7 @@ class Recorder:
         self.left_out: Counter[str] = Counter()
         self._disk = DiskSpace(root, self._journal.has_room)
         self._unsealed = False  # whether complete episodes wait for room on the disk
+        self._offset = time.time() - time.monotonic()
         self.book = recovered(self._journal, self.log)
         self._seal_recovered()
 
@@ -196,8 +198,24 @@ class Recorder:
 
         Returns how many: at most SEALED_AT_ONCE, and the rest with the next call.
         """
-        episodes = self.book.silent(policy, time.time() - silence)
+        now = time.time()
+        self._follow_clock(now)
+        episodes = self.book.silent(policy, now - silence)
         return self.seal(episodes[:SEALED_AT_ONCE])
+
+    def _follow_clock(self, now: float) -> None:
+        """Moves the open episodes' times with a clock that was set.
+
+        Otherwise a step forward would look like silence, and a step back would hide it. In doubt an
+        episode counts as less silent. `now`: time.time().
+        """
+        offset = now - time.monotonic()
+        step, self._offset = offset - self._offset, offset
+        if abs(step) < CLOCK_STEP_SECONDS:
+            return
+        for episode in self.book.episodes.values():
+            if episode.changed <= now - step if step > 0 else episode.changed > now:
+                episode.changed += step
 
     def drop_surplus(self) -> None:
         """Closes the longest silent episodes if more than MOST_OPEN are open, and a tenth more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_silent_episode_is_cut(tmp_path: Path) -> None:
     assert recorder.seal_silent(POLICY, silence=0) == 1
     [episode] = sealed(tmp_path)
     assert (episode.end, [step.reported for step in episode.steps]) == (pb.ABANDONED, [True, False])
+    recorder.close()
+
+
+def test_a_clock_that_is_set_makes_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a step forward nor one back seals an open episode, and real silence still does."""
+    recorder, real = Recorder(tmp_path), time.time
+    recorder.decide(decision(0))
+    for ahead in (7200.0, 0.0, -7200.0, 7200.0):
+        monkeypatch.setattr(time, "time", lambda ahead=ahead: real() + ahead)
+        assert recorder.seal_silent(POLICY, silence=3600) == 0
+        recorder.decide(decision(1))
+        assert recorder.seal_silent(POLICY, silence=3600) == 0
+    recorder.commit()
+    assert recorder.seal_silent(POLICY, silence=-1) == 1
     recorder.close()
 
 
