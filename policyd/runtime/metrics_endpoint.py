@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -21,6 +22,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from policyd.errors import FailedPrecondition
 from policyd.runtime import listen_address
 
+MAX_CONNECTIONS = 32
+IDLE_SECONDS = 10.0  # for a client to send its request, or to take some of the response
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,7 +38,7 @@ class MetricsEndpoint:
         host, port = listen_address.host_of(address), int(address.rpartition(":")[2])
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-            self._server = (_Server6 if family == socket.AF_INET6 else ThreadingWSGIServer)(
+            self._server = (_Server6 if family == socket.AF_INET6 else _Server)(
                 (host, port), _Handler, bind_and_activate=False
             )
             self._bind()
@@ -86,11 +89,35 @@ class MetricsEndpoint:
             raise
 
 
-class _Server6(ThreadingWSGIServer):
+class _Server(ThreadingWSGIServer):
+    """Answers each connection in a thread, but not more than MAX_CONNECTIONS."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Starts a thread. Closes the connection if too many are open."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answers one connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+
+class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
+    timeout = IDLE_SECONDS  # of the socket
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
         """Logs nothing, because a reader comes every few seconds."""
 

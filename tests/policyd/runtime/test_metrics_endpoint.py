@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from policyd.errors import FailedPrecondition
+from policyd.runtime import metrics_endpoint as endpoint_module
 from policyd.runtime.measured import metrics_endpoint
 from policyd.runtime.metrics_endpoint import MetricsEndpoint
 
@@ -44,3 +46,19 @@ def test_without_an_address_there_is_none() -> None:
     """Without an address nothing is measured."""
     with metrics_endpoint(None) as endpoint:
         assert endpoint is None
+
+
+def test_idle_clients_occupy_it_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further ones are refused meanwhile, and then a reader is answered again."""
+    monkeypatch.setattr(endpoint_module._Handler, "timeout", 1.0)
+    with metrics_endpoint("127.0.0.1:0") as endpoint, ExitStack() as idle:
+        assert endpoint is not None
+        host, port = endpoint.address.split(":")
+        with endpoint.serving(CollectorRegistry()):
+            clients = [
+                idle.enter_context(socket.create_connection((host, int(port)), timeout=60))
+                for _ in range(endpoint_module.MAX_CONNECTIONS + 1)
+            ]
+            assert [client.recv(1) for client in reversed(clients)] == [b""] * len(clients)
+            with urllib.request.urlopen(f"http://{endpoint.address}/metrics") as answer:
+                assert answer.status == 200
