@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -115,9 +116,20 @@ class JobTable:
             query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def ended_after(self, moment: float) -> list[TrainingJob]:
-        """The jobs that ended after `moment`, seconds since 1970, oldest first."""
-        return self._select(sa.select(jobs).where(jobs.c.end_time > moment).order_by(jobs.c.end_time))
+    def unfinished(self) -> tuple[set[str], int]:
+        """The ids of the jobs that have not ended, and the newest number of all jobs; 0: none."""
+        going = sa.select(jobs.c.job_id).where(jobs.c.state.not_in(states.TERMINAL))
+        with self._engine.connect() as connection:
+            newest = connection.execute(sa.select(sa.func.max(jobs.c.number))).scalar()
+            return set(connection.execute(going).scalars()), newest or 0
+
+    def ended(self, job_ids: Collection[str], after: int, until: int) -> list[TrainingJob]:
+        """The jobs of these ids, and those numbered above `after` up to `until`, if they ended.
+
+        Not by the time of their end: a clock that was set back would hide some.
+        """
+        wanted = jobs.c.job_id.in_(job_ids) | ((jobs.c.number > after) & (jobs.c.number <= until))
+        return self._select(sa.select(jobs).where(wanted, jobs.c.state.in_(states.TERMINAL)))
 
     def claim(self, *, continuous: bool = False) -> TrainingJob | None:
         """Makes the first QUEUED job of the highest priority RUNNING; None if nothing is queued.

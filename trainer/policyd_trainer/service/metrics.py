@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
@@ -30,13 +29,14 @@ DURATIONS = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0,
 class JobMetrics:
     """Metrics from the table of jobs.
 
-    Jobs that ended before this trainer started count by state only.
+    Jobs that ended before the first look count by state only.
     """
 
     def __init__(self, store: JobStore, repository: Path, registry: CollectorRegistry) -> None:
         self._store = store
         self._repository = repository
-        self._seen_until = time.time()
+        self._going: set[str] | None = None  # the jobs that had not ended at the last look; None: no look yet
+        self._newest = 0  # number of the newest job then
         self._jobs = Gauge("policyd_jobs", "Jobs in the table.", ("state",), registry=registry)
         self._duration = Histogram(
             "policyd_job_duration_seconds",
@@ -63,8 +63,7 @@ class JobMetrics:
         for state in states.SOURCES:
             self._jobs.labels(TrainingJob.State.Name(state)).set(counts.get(state, 0))
         self._note_running(await self._store.read(self._store.table.in_state, states.RUNNING))
-        for job in await self._store.read(self._store.table.ended_after, self._seen_until):
-            self._note_ended(job)
+        await self._look_for_endings()
         disk = await asyncio.to_thread(shutil.disk_usage, self._repository)
         self._free.set(disk.free)
         self._size.set(disk.total)
@@ -80,12 +79,20 @@ class JobMetrics:
             if progress.HasField("mean_return"):
                 self._return.labels(policy).set(progress.mean_return)
 
+    async def _look_for_endings(self) -> None:
+        """Notes each job that has ended since the last look, also if it began since then."""
+        read, table = self._store.read, self._store.table
+        going, newest = await read(table.unfinished)
+        if self._going is not None:
+            for job in await read(table.ended, self._going - going, self._newest, newest):
+                if job.job_id not in going:  # else it ended just now, and is noted at the next look
+                    self._note_ended(job)
+        self._going, self._newest = going, newest
+
     def _note_ended(self, job: TrainingJob) -> None:
-        end = job.end_time.ToNanoseconds() / 1e9 + 1e-6  # the precision of a double
-        self._seen_until = max(self._seen_until, end)
         if job.HasField("start_time"):
-            begin = job.start_time.ToNanoseconds() / 1e9
-            self._duration.labels(TrainingJob.State.Name(job.state)).observe(end - begin)
+            seconds = (job.end_time.ToNanoseconds() - job.start_time.ToNanoseconds()) / 1e9
+            self._duration.labels(TrainingJob.State.Name(job.state)).observe(max(0.0, seconds))
 
 
 class TrainerMetrics:
