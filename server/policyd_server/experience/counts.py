@@ -5,6 +5,7 @@ They are counted from the sealed episodes, so that they survive a restart, and f
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from policy_api.v1 import experience_pb2 as pb
@@ -13,6 +14,13 @@ from policyd.experience.learned import read_learned
 from policyd.experience.recorder import Recorder
 from policyd.experience.report import Report
 from policyd.experience.sealed import Position, read_sealed
+
+#: Sealed episodes are read for at most this long at a time: clients' reports wait meanwhile.
+READ_SECONDS = 0.1
+
+
+class Behind(Exception):
+    """There are sealed episodes that are not counted yet."""
 
 
 @dataclass
@@ -57,7 +65,10 @@ class Counts:
         self._of(policy).late += report.counts[Verdict.TOO_LATE]
 
     def fill(self, answer: pb.GetExperienceResponse, policy: str, recorder: Recorder) -> None:
-        """Writes the policy's counts into the response."""
+        """Writes the policy's counts into the response.
+
+        Raises Behind after READ_SECONDS if not all is counted; the next call goes on from there.
+        """
         counts = self._of(policy)
         self._read_sealed(counts, policy, recorder)
         open_episodes = [e for e in recorder.book.episodes.values() if e.key.policy == policy]
@@ -82,6 +93,7 @@ class Counts:
 
     def _read_sealed(self, counts: PolicyCounts, policy: str, recorder: Recorder) -> None:
         """Counts what was sealed since the last call. An episode counts for its last version."""
+        until = time.monotonic() + READ_SECONDS
         for sealed in read_sealed(recorder.log(policy).folder, counts.position):
             counts.position = sealed.after
             episode = sealed.episode
@@ -96,3 +108,5 @@ class Counts:
             for count in (counts.by_version[episode.steps[-1].version], caller):
                 count.episodes += 1
                 count.returns += total
+            if time.monotonic() > until:
+                raise Behind

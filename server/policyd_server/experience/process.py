@@ -25,6 +25,7 @@ from pathlib import Path
 from policyd.errors import Exhausted, Internal, PolicydError
 from policyd.runtime import log, status
 from policyd_server import child_process
+from policyd_server.experience.counts import Behind
 from policyd_server.experience.desk import Desk
 from policyd_server.experience.ring import RingReader
 from policyd_server.experience.sharing import Sharing
@@ -123,7 +124,7 @@ class RecorderProcess:
         The decisions that the calls report on are in shared memory by now, so all rings are read
         once more. Calls that arrive only then wait for the next round.
         """
-        calls = self._later + self._read_all()
+        calls = [each for each in self._later if not each[0].gone] + self._read_all()
         self._later = self._read_all() if calls else []
         self._reply(calls)
 
@@ -187,11 +188,17 @@ class RecorderProcess:
 
     def _reply(self, calls: list[tuple[Connection, Frame]]) -> None:
         """Answers the calls: what happened to each outcome, then whether it is on the disk."""
-        replies = [(connection, self._answer(frame)) for connection, frame in calls]
+        replies = []
+        for connection, frame in calls:
+            try:
+                replies.append((connection, self._answer(frame)))
+            except Behind:  # other calls have a turn first
+                self._later.append((connection, frame))
         try:
             self._desk.recorder.commit()
         except Exhausted as error:
             _LOG.error("%s", error.message)
+            self._later = [each for each in self._later if each not in calls]
             replies = [(connection, _failed(frame, error)) for connection, frame in calls]
         for connection, reply in replies:
             connection.waiting += reply
@@ -214,6 +221,8 @@ class RecorderProcess:
         caller, _, request = frame.body.partition(b"\0")
         try:
             answer = self._desk.answer(frame.code, caller.decode(), request)
+        except Behind:
+            raise
         except PolicydError as error:
             return _failed(frame, error)
         except OSError as error:

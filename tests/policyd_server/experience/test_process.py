@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from policy_api.v1 import experience_pb2 as pb
+from policyd.experience.sealed import SealedLog
+from policyd_server.experience import counts
 from policyd_server.experience.process import RecorderProcess
 from policyd_server.experience.wire import CALL, REPLY, Frame, Frames, Method, encode
 
@@ -46,3 +48,25 @@ def test_replies_that_the_socket_has_no_room_for_arrive_later(worker: socket.soc
         found += frames.feed(data)
     assert [(frame.kind, frame.number) for frame in found] == [(REPLY, number) for number in range(CALLS)]
     assert received > 2 * worker.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def test_reports_wait_for_no_counting(
+    worker: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question after a start counts all episodes, and others have turns meanwhile."""
+    monkeypatch.setattr(counts, "READ_SECONDS", 0.0)
+    log = SealedLog(tmp_path / "experience" / "episodes" / "robot")
+    for number in range(50):
+        log.append(pb.Episode(policy="robot", episode_id=str(number), steps=[pb.RecordedStep(version=1)]))
+    log.commit()
+    log.close()
+    get = b"\0" + pb.GetExperienceRequest(policy="robot").SerializeToString()
+    report = b"\0" + pb.ReportOutcomesRequest(policy="robot").SerializeToString()
+    worker.sendall(encode(CALL, get, 1, Method.GET) + encode(CALL, report, 2, Method.REPORT))
+    frames = Frames()
+    found: list[Frame] = []
+    while len(found) < 2:
+        found += frames.feed(worker.recv(1 << 16))
+    assert [frame.number for frame in found] == [2, 1]
+    [counted] = pb.GetExperienceResponse.FromString(found[1].body).by_version
+    assert counted.sealed_episodes == 50
