@@ -88,6 +88,7 @@ class Attempt:
             raise
         except BaseException:
             self.kill()
+            await worker.wait()  # the job is queued again after this: two workers must not run at once
             raise
         finally:
             starting.cancel()
