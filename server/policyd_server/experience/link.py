@@ -20,6 +20,7 @@ from policyd_server.experience.wire import CALL, MAX_BODY, Frame, Frames, Method
 CALL_SECONDS = 20.0
 RETRY_SECONDS = 0.2
 MAX_REQUEST = MAX_BODY - 1024  # bytes; the caller's name is in the same frame
+MAX_WAITING = 2 * MAX_BODY  # bytes that the recorder has not read yet
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,6 +43,7 @@ class RecorderLink(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._waiting: list[bytes] = []  # calls that wait for a connection
+        self._waiting_bytes = 0
         self._used, self._lost = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -73,12 +75,15 @@ class RecorderLink(asyncio.Protocol):
         if len(request) > MAX_REQUEST:
             message = f"the request has {len(request)} bytes, a recorder takes at most {MAX_REQUEST}"
             raise Exhausted(message, retry_after=math.inf, reason="MESSAGE_TOO_LARGE")
+        if self._unread() + len(request) > MAX_WAITING:
+            raise Unavailable("the recorder of experience does not read what waits", retry_after=5)
         number = next(self._numbers)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[number] = reply
         call = encode(CALL, caller.encode() + b"\0" + request, number, method)
         if self._transport is None:
             self._waiting.append(call)
+            self._waiting_bytes += len(call)
         else:
             self._transport.write(call)
         self._used.set()
@@ -89,6 +94,12 @@ class RecorderLink(asyncio.Protocol):
             raise Unavailable("the recorder of experience does not answer", retry_after=5) from error
         finally:
             del self._calls[number]
+
+    def _unread(self) -> int:
+        """Returns how many bytes wait for the recorder. Calls that timed out leave theirs."""
+        if self._transport is None:
+            return self._waiting_bytes
+        return self._transport.get_write_buffer_size()
 
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `run` connect, because there are decisions. Called by any thread."""
@@ -112,6 +123,7 @@ class RecorderLink(asyncio.Protocol):
         """
         self._transport = None
         self._waiting.clear()
+        self._waiting_bytes = 0
         for reply in self._calls.values():
             if not reply.done():
                 reply.set_exception(Unavailable("the recorder of experience restarts", retry_after=1))
@@ -124,6 +136,7 @@ class RecorderLink(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(b"".join(self._waiting))
         self._waiting.clear()
+        self._waiting_bytes = 0
 
     def _take(self, frame: Frame) -> None:
         reply = self._calls.get(frame.number)
