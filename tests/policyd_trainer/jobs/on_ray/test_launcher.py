@@ -1,6 +1,7 @@
 """Without a cluster: what is refused, what is waited for. With one: tests/e2e/ray."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,30 @@ def test_a_lost_worker_says_why(tmp_path: Path) -> None:
 def test_each_attempt_has_an_actor_of_its_own(tmp_path: Path) -> None:
     """An attempt never follows the actor of an earlier one."""
     assert actor_name(attempted(tmp_path)) == "cartpole-1.2"
+
+
+def test_a_bridge_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says why. The jobs wait for a bridge instead of for ever."""
+    monkeypatch.setattr("policyd_trainer.jobs.on_ray.launcher._AGAIN", 0.01)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "nothing"))
+
+    async def test() -> None:
+        told = asyncio.Event()
+
+        def noted(_: logging.LogRecord) -> bool:
+            told.set()
+            return True
+
+        caplog.handler.addFilter(noted)
+        launcher = RayLauncher(NOWHERE, "test")
+        await launcher.start(attempted(tmp_path))
+        async with asyncio.timeout(60):
+            await told.wait()
+        assert launcher._keeper is not None
+        assert not launcher._keeper.done()
+        await launcher.close()
+
+    asyncio.run(test())
+    assert "FileNotFoundError" in caplog.text

@@ -110,7 +110,10 @@ class RayLauncher:
         """Starts a new bridge whenever there is none."""
         told = ""
         while True:
-            why = await self._serve()
+            try:
+                why = await self._serve()
+            except (OSError, ValueError) as error:  # it could not be started, or its line was too long
+                why = repr(error)
             if why != told:  # once for each reason, instead of every two seconds
                 _LOG.warning("the Ray cluster at %s cannot be used; trying again: %s", self._address, why)
             told = why
