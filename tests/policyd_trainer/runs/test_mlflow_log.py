@@ -81,6 +81,26 @@ def test_a_run_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @NEEDS_MLFLOW
 @QUIET
+def test_a_run_that_broke_off_is_logged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that an attempt left unfinished, registered or not, is replaced by a whole one."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv(mlflow_log.VARIABLE, uri)
+    monkeypatch.chdir(tmp_path)
+    config, repository, version = published(tmp_path)
+    mlflow_log.log_run(config, CURVE, repository, version)
+    client = importlib.import_module("mlflow").MlflowClient(uri)
+    experiment = client.get_experiment_by_name("pole").experiment_id
+    (broken,) = client.search_runs([experiment])
+    client.update_run(broken.info.run_id, status="RUNNING")  # as if killed before its end
+    mlflow_log.log_run(config, CURVE, repository, version)
+    (run,) = client.search_runs([experiment])
+    assert (run.info.status, run.info.run_id != broken.info.run_id) == ("FINISHED", True)
+    (registered,) = client.search_model_versions("name = 'pole'")
+    assert registered.run_id == run.info.run_id
+
+
+@NEEDS_MLFLOW
+@QUIET
 def test_a_store_that_is_down_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -66,8 +66,10 @@ def _log(
         client.create_experiment(config.policy) if experiment is None else experiment.experiment_id
     )
     tags = {"policyd.version": str(published.version), "policyd.digest": published.digest}
-    if client.search_runs([experiment_id], f"tags.`policyd.digest` = '{published.digest}'", max_results=1):
-        return  # an earlier attempt has already logged it
+    for earlier in client.search_runs([experiment_id], f"tags.`policyd.digest` = '{published.digest}'"):
+        if earlier.info.status == "FINISHED":
+            return  # an earlier attempt has already logged it
+        _remove(client, config.policy, earlier.info.run_id)  # that attempt broke off in the middle
     run = client.create_run(experiment_id, tags=tags, run_name=f"{config.policy}-{published.version}")
     run_id = run.info.run_id
     client.log_batch(run_id, params=_parameters(mlflow.entities, config))
@@ -82,6 +84,12 @@ def _log(
         client.log_artifacts(run_id, str(folder.path))
     _register(client, config.policy, run, tags)
     client.set_terminated(run_id)
+
+
+def _remove(client: Any, policy: str, run_id: str) -> None:
+    for version in client.search_model_versions(f"run_id = '{run_id}'"):
+        client.delete_model_version(policy, version.version)
+    client.delete_run(run_id)
 
 
 def _parameters(entities: Any, config: TrainingConfig) -> list[Any]:
