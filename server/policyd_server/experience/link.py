@@ -52,6 +52,7 @@ class RecorderLink(asyncio.Protocol):
         self._sender.on_connect = lambda: self._use(loop)
         self._sender.announce()  # for decisions that came earlier
         await self._used.wait()
+        is_next = False  # whether the recorder has followed another one
         try:
             while True:
                 try:
@@ -59,9 +60,10 @@ class RecorderLink(asyncio.Protocol):
                 except OSError:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                self._sender.announce()
+                self._sender.announce(is_next=is_next)
                 self._open(transport)
                 await self._lost.wait()
+                is_next = True
         finally:
             if self._transport is not None:
                 self._transport.close()

@@ -66,10 +66,16 @@ class DecisionSender:
             if self._ring.wants_bell():
                 self._ring_bell()
 
-    def announce(self) -> None:
-        """Wakes the recorder if it has decisions to read. It may be a new one after a restart."""
+    def announce(self, *, is_next: bool = False) -> None:
+        """Wakes the recorder if it has decisions to read.
+
+        `is_next`: it has followed another one. A process that ends closes its connections one after
+        the other, so ours may still be open, and a bell would be lost in it.
+        """
         with self._lock:
             if self._socket is not None or not self._ring.is_empty:
+                if is_next:
+                    self._disconnect()
                 self._ring_bell()
 
     async def close(self) -> None:

@@ -161,17 +161,23 @@ def test_decisions_of_several_threads_are_all_there(
     assert recording.sent == {POLICY: 3 * count}
 
 
-def test_a_decision_after_the_recorders_end_is_no_secret(
-    recording: DecisionSender, listener: socket.socket, tmp_path: Path
-) -> None:
-    """The next recorder gets it without a bell, and without a new decision or call."""
+async def two_connections(listener: socket.socket) -> list[socket.socket]:
+    """One end is the sender's, which has already sent something; the other is the link's."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(60):
+        ends = [(await loop.sock_accept(listener))[0] for _ in range(2)]
+    return sorted(ends, key=lambda end: not select.select([end], [], [], 0)[0])
 
-    async def two_connections() -> list[socket.socket]:
-        """One end is the sender's, which has already sent something; the other is the link's."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(60):
-            ends = [(await loop.sock_accept(listener))[0] for _ in range(2)]
-        return sorted(ends, key=lambda end: not select.select([end], [], [], 0)[0])
+
+@pytest.mark.parametrize("closed", ["both", "the link's"])
+def test_a_decision_after_the_recorders_end_is_no_secret(
+    recording: DecisionSender, listener: socket.socket, tmp_path: Path, closed: str
+) -> None:
+    """The next recorder gets it without a bell, and without a new decision or call.
+
+    The link's connection may be closed first. A bell was then rung in the other one, and a report
+    came to a recorder that did not have the decision.
+    """
 
     async def play() -> bytes:
         link = RecorderLink(str(tmp_path / "socket"), recording)
@@ -179,11 +185,13 @@ def test_a_decision_after_the_recorders_end_is_no_secret(
         await asyncio.sleep(0)  # it is waiting now
         recording.record(b"one", 1, POLICY)
         recording.record(b"two", 1, POLICY)
-        for end in await two_connections():
-            end.close()  # the recorder dies
+        senders, links = await two_connections(listener)
+        links.close()  # the recorder dies
+        if closed == "both":
+            senders.close()
         recording.record(b"three", 1, POLICY)
-        ours, other = await two_connections()
-        with Recorder(listener, ours) as recorder, other:
+        ours, other = await two_connections(listener)
+        with Recorder(listener, ours) as recorder, other, senders:
             found = b"".join(recorder.ring.read())
         running.cancel()
         return found
