@@ -144,7 +144,7 @@ WRONG = {
     "raw nan": (_wrong(observations=pb.FloatArray(raw=RAW_NAN)), "observations", "nan at element 1"),
     "infinity": (_wrong(observations=_floats(0, INFINITY, 0, 0)), "observations", "inf at element 1"),
     "both kinds": (_wrong(observations=pb.FloatArray(raw=bytes(16), values=[1])), "observations", "both"),
-    "mask size": (_wrong(action_mask=pb.BoolArray(raw=b"1")), "action_mask", "1 elements"),
+    "mask size": (_wrong(action_mask=pb.BoolArray(raw=b"1")), "action_mask", "1 element,"),
     "mask of nothing": (_wrong(action_mask=NOTHING_ALLOWED), "action_mask", "row 1"),
     "both masks": (_wrong(action_mask=pb.BoolArray(raw=b"1", values=[True])), "action_mask", "both"),
     "no temperature": (_wrong(temperature=0), "temperature", "0"),

@@ -13,7 +13,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
 COMMANDS = (
     *("policyctl", "policyd-server", "policyd-trainer", ".venv/bin/policyctl", ".venv/bin/activate"),
     *("deploy/secrets", "examples/ci/retrain.sh", "python", "pip", "make", "docker", "docker-compose"),
-    *("curl", "ray", "kubectl", "openssl", "sha256sum", "grep"),
+    *("curl", "ray", "kubectl", "openssl", "sha256sum", "grep", "node", "npm"),
 )
 
 # Writes the variables of policyd, the command's name and its arguments in one write, because the

@@ -71,12 +71,12 @@ class Counted(CartPoleEnv):
 
 def test_an_evaluation_that_is_stopped_closes_its_environments() -> None:
     """A run that is asked to stop raises between two steps."""
-    gym.register("Counted-v0", lambda **_: Counted())
+    gym.register("CountedPole-v0", lambda **_: Counted())
 
     def stop() -> None:
         raise RuntimeError("stopped")
 
-    evaluator = evaluator_of(configuration("Counted-v0"))
+    evaluator = evaluator_of(configuration("CountedPole-v0"))
     evaluator.budget.tick = stop
     with pytest.raises(RuntimeError, match="stopped"):
         evaluator.play(fresh(evaluator), 0, deterministic=True)
