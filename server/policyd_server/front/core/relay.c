@@ -26,7 +26,7 @@ static connection *connected(front *f) {
         return NULL;
     }
     f->behind = connection_new(f, descriptor, NULL, true);
-    return f->behind;
+    return f->behind != NULL && !f->behind->doomed ? f->behind : NULL; /* it may have no session */
 }
 
 /* --- to the server behind --- */

@@ -40,9 +40,16 @@ static void too_large(call *c, uint64_t size) {
 }
 
 static bool inflate_it(call *c, const uint8_t *data, size_t size) {
-    size_t limit = c->from->front->config.max_message;
+    const front *f = c->from->front;
+    size_t limit = f->config.max_message;
     if (c->encoding == IDENTITY) {
         call_fail(c, INTERNAL, "a message is marked as compressed, and grpc-encoding names no compression", NULL, 0);
+        return false;
+    }
+    /* What is received in one turn of the loop may inflate to a thousand times as much, and
+       limits_relieve closes connections only after the turn. */
+    if (f->held > f->config.max_held) {
+        call_fail(c, RESOURCE_EXHAUSTED, "the server has no room for another compressed message now", NULL, 0);
         return false;
     }
     int result = inflate_message(c->encoding, data, size, limit, &c->plain);
