@@ -17,6 +17,8 @@ from typing import Any
 
 from policyd.errors import FailedPrecondition
 from policyd.repository import ModelRepository, PublishedVersion
+from policyd.repository.records import METADATA
+from policyd.repository.versions import MAX_METADATA_BYTES
 from policyd.runtime.no_proxy import except_loopback
 from policyd.temporary import TemporaryFolder
 from policyd_trainer.config import TrainingConfig
@@ -77,6 +79,10 @@ def _log(
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     with TemporaryFolder("mlflow") as folder:
+        description = repository.storage.read(
+            published.policy, published.version, METADATA, MAX_METADATA_BYTES
+        )
+        (folder.path / METADATA).write_bytes(description or b"")
         for name in published.files:
             (folder.path / name).write_bytes(repository.read_published(published, name))
         for name in repository.added_files(published):
