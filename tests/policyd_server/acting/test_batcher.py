@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from policy_api.v1.policy_pb2 import ActRequest, ActResponse, BoolArray, Decision, FloatArray
 from policyd import sampling
 from policyd.errors import Exhausted, InvalidArgument
+from policyd.repository import ModelRepository
 from policyd_server.acting.actor import Actor
 from policyd_server.acting.batcher import Batcher
 from policyd_server.acting.loop_batcher import LoopBatcher
@@ -72,7 +74,8 @@ def _check(request: ActRequest, model: LoadedVersion, answer: ActResponse) -> No
 
 def _actor(max_rows: int) -> Actor:
     """A batcher without a repository: the tests name the version themselves."""
-    resolver = VersionResolver(Follower(None, LoadedVersions(0)))  # type: ignore[arg-type]  # is never called
+    repository = ModelRepository(Path("never-read"))
+    resolver = VersionResolver(Follower(repository, LoadedVersions(0)))
     batcher = LoopBatcher(asyncio.get_running_loop(), Batcher(max_rows), in_place=True)
     return Actor(resolver, batcher, max_rows=10_000)
 
