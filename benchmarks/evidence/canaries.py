@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from policyd.counted import counted
 from policyd.evidence.canary import MISSING_MARGIN, REPORTED_ERROR, RETURNS_ERROR, Steps
 from policyd.evidence.intervals import Floats
 from policyd.evidence.sequential import Arms, difference_bounds
@@ -68,7 +69,7 @@ def cases() -> list[Case]:
         for name, canary in (
             ("better", better), ("equal", champion), ("slightly worse", slightly), ("much worse", much)
         ):  # fmt: skip
-            found.append(Case(f"{length} steps, {name}", length, champion, canary))
+            found.append(Case(f"{counted(length, 'steps')}, {name}", length, champion, canary))
     return found
 
 
