@@ -47,6 +47,16 @@ def curve_of_a_run() -> Curve:
     return curve
 
 
+def test_no_progress_comes_after_the_end() -> None:
+    """A thread repeats the progress, and may come to write when the last line is written."""
+    out = io.StringIO()
+    reporter = JsonReporter(out)
+    reporter.progress(TrainingProgress(env_steps=1))
+    reporter.failure(TrainingFailure(reason="ENVIRONMENT_HANGS"))
+    reporter.progress(TrainingProgress(env_steps=2))
+    assert [list(json.loads(line)) for line in out.getvalue().splitlines()] == [["progress"], ["failure"]]
+
+
 def test_clock() -> None:
     """Reports of a phase are a quarter of a second apart. A new phase is reported at once.
 

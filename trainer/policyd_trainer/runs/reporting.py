@@ -35,22 +35,31 @@ class Reporter(Protocol):
 
 @dataclass
 class JsonReporter:
-    """Writes one WorkerEvent per line, as JSON."""
+    """Writes one WorkerEvent per line, as JSON. Threads may share it."""
 
     stream: IO[str]
     reopen: Callable[[], IO[str] | None] = lambda: None  # a new stream if an environment closed this one
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _over: bool = False  # whether the last line is written
 
     def progress(self, progress: TrainingProgress) -> None:
-        """Writes progress."""
-        self._write(WorkerEvent(progress=progress))
+        """Writes progress, unless the run is over: its thread may come later than the last line."""
+        with self._lock:
+            if not self._over:
+                self._write(WorkerEvent(progress=progress))
 
     def result(self, result: TrainingResult) -> None:
         """Writes the result, as the last line."""
-        self._write(WorkerEvent(result=result))
+        self._end(WorkerEvent(result=result))
 
     def failure(self, failure: TrainingFailure) -> None:
         """Writes the failure, as the last line."""
-        self._write(WorkerEvent(failure=failure))
+        self._end(WorkerEvent(failure=failure))
+
+    def _end(self, event: WorkerEvent) -> None:
+        with self._lock:
+            self._over = True
+            self._write(event)
 
     def _write(self, event: WorkerEvent) -> None:
         line = json_format.MessageToJson(event, indent=None) + "\n"
