@@ -39,6 +39,8 @@ def over(path: Path, use: Callable[[FrontConnection], Awaitable[None]]) -> None:
                 await use(connection)
         finally:
             connection.close()
+            if connection._transport is not None:
+                connection._transport.abort()  # it would stay open until the rest of a request is sent
 
     asyncio.run(run())
 
