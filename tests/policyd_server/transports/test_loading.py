@@ -50,7 +50,9 @@ def test_the_end_of_a_message_does_not_forget_the_next_one() -> None:
         async with asyncio.timeout(60):
             await stream.begun.wait()
             await asyncio.sleep(0)  # the first one's callbacks have run
+            assert not stream.cancelled.is_set()
             stream.loading.forget(7)
             await stream.cancelled.wait()
+        assert stream.cancelled.is_set()
 
     asyncio.run(run())

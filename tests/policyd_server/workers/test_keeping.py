@@ -63,6 +63,8 @@ def test_a_worker_that_cannot_be_started_is_tried_again(
         later.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
         later.chmod(0o755)
         await asyncio.to_thread(until, lambda: _pids(supervisor) not in ([], [before]))
+        [after] = _pids(supervisor)
+        assert after != before
 
     supervised(1, steps)
 
